@@ -1,0 +1,22 @@
+//! What flows between the stages of Whetstone: identifiers, records, JSONL, BEIR and TREC files, and the contract
+//! that every stage keeps (a file under its real name is whole; the manifest is written last).
+
+mod error;
+mod ids;
+mod io;
+mod jsonl;
+mod progress;
+mod qrels;
+mod records;
+mod run;
+mod stage;
+
+pub use error::{Error, Result};
+pub use ids::{DocumentId, PassageId, QueryId};
+pub use io::{AtomicFile, read_text, sha256_bytes, sha256_file};
+pub use jsonl::{JsonlReader, read_jsonl, write_jsonl};
+pub use progress::{Progress, Silent};
+pub use qrels::Qrels;
+pub use records::{Negative, Pair, Passage, PassageMetadata, Provenance, Query, QueryMetadata};
+pub use run::{Hit, Run};
+pub use stage::{Manifest, Stage};

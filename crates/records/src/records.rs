@@ -1,0 +1,104 @@
+use crate::ids::{DocumentId, PassageId, QueryId};
+use serde::{Deserialize, Serialize};
+
+/// One line of BEIR's `corpus.jsonl`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Passage {
+    #[serde(rename = "_id")]
+    pub id: PassageId,
+    #[serde(default)]
+    pub title: String,
+    pub text: String,
+    #[serde(default)]
+    pub metadata: PassageMetadata,
+}
+
+/// Where a passage comes from. Empty in a BEIR corpus that others made: then each passage is a document of its own.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct PassageMetadata {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub document: Option<DocumentId>,
+    /// First byte in the document's text, and one past the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub span: Option<(usize, usize)>,
+}
+
+impl Passage {
+    /// The document that the passage belongs to; the passage's own id where the corpus names none.
+    pub fn document(&self) -> DocumentId {
+        self.metadata.document.clone().unwrap_or_else(|| DocumentId::new(self.id.as_str()))
+    }
+
+    /// Title and text in one string, as BEIR's own code and every trainer feed it to a model.
+    pub fn full_text(&self) -> String {
+        if self.title.is_empty() { self.text.clone() } else { format!("{} {}", self.title, self.text) }
+    }
+
+    /// Whether the two share text of the same document.
+    pub fn overlaps(&self, other: &Passage) -> bool {
+        match (&self.metadata.document, &other.metadata.document, self.metadata.span, other.metadata.span) {
+            (Some(a), Some(b), Some((start, end)), Some((other_start, other_end))) => {
+                a == b && start < other_end && other_start < end
+            }
+            _ => false,
+        }
+    }
+}
+
+/// One line of BEIR's `queries.jsonl`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Query {
+    #[serde(rename = "_id")]
+    pub id: QueryId,
+    pub text: String,
+    #[serde(default)]
+    pub metadata: QueryMetadata,
+}
+
+/// Where a query comes from; all empty for a human's.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct QueryMetadata {
+    /// The passage that the query was made from: its positive.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub passage: Option<PassageId>,
+    /// `built-in`, or the name of the LLM.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generator: Option<String>,
+    /// Such as `definition`, `keywords`, `cloze`, `question`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub style: Option<String>,
+}
+
+/// A passage that a miner found for a query and that is taken not to answer it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Negative {
+    pub query_id: QueryId,
+    pub passage_id: PassageId,
+    #[serde(flatten)]
+    pub provenance: Provenance,
+}
+
+/// Who brought a passage to a query: `positive`, `bm25`, `dense` or `random`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Provenance {
+    pub miner: String,
+    /// Rank in the miner's list, from 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rank: Option<u32>,
+    /// The miner's score.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub score: Option<f32>,
+}
+
+/// One training pair: the text that the cross-encoder reads and its target.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Pair {
+    pub query: String,
+    pub passage: String,
+    /// Target in 0..=1.
+    pub label: f32,
+    pub query_id: QueryId,
+    pub passage_id: PassageId,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provenance: Option<Provenance>,
+}
