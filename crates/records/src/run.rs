@@ -1,10 +1,9 @@
 use crate::error::{Error, Result};
 use crate::ids::{PassageId, QueryId};
-use crate::io::AtomicFile;
+use crate::io::{AtomicFile, read_text};
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{BufRead, BufReader, Write};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::io::Write;
 use std::path::Path;
 
 /// A passage with its score in a ranking.
@@ -21,14 +20,40 @@ pub struct Run {
 }
 
 /// trec_eval's order: score descending, then passage id descending.
-fn trec_order(a: &Hit, b: &Hit) -> Ordering {
-    b.score.total_cmp(&a.score).then_with(|| b.passage.cmp(&a.passage))
+fn trec_order((a, a_score): (&str, f32), (b, b_score): (&str, f32)) -> Ordering {
+    // Adding zero turns -0 into 0: the two are a tie, and `total_cmp` alone would order them.
+    (b_score + 0.0).total_cmp(&(a_score + 0.0)).then_with(|| b.cmp(a))
+}
+
+/// Returns query, passage and score of a line, or None where it is blank.
+fn parse_line<'a>(path: &Path, index: usize, line: &'a str) -> Result<Option<(&'a str, &'a str, f32)>> {
+    let bad = |expected| Error::Line { path: path.into(), line: index + 1, expected, value: line.into() };
+    let mut fields = line.split_ascii_whitespace();
+    let Some(query) = fields.next() else { return Ok(None) };
+    let (Some(passage), Some(score)) = (fields.nth(1), fields.nth(1)) else {
+        return Err(bad("`query Q0 passage rank score name`"));
+    };
+    let score: f32 = score.parse().map_err(|_| bad("a number as score"))?;
+    if score.is_nan() {
+        return Err(bad("a score that is not NaN"));
+    }
+    Ok(Some((query, passage, score)))
+}
+
+/// Returns the error for a passage that a query ranks twice, with the line of the second time.
+fn duplicate(path: &Path, text: &str, query: &str, passage: &str) -> Error {
+    let is_same = |line: &str| {
+        let mut fields = line.split_ascii_whitespace();
+        fields.next() == Some(query) && fields.nth(1) == Some(passage)
+    };
+    let line = text.lines().enumerate().filter(|(_, line)| is_same(line)).nth(1).map_or(0, |(index, _)| index + 1);
+    Error::DuplicateId { path: path.into(), line, id: format!("{query} {passage}") }
 }
 
 impl Run {
     /// Puts the ranking of a query, sorted into trec_eval's order.
     pub fn insert(&mut self, query: QueryId, mut hits: Vec<Hit>) {
-        hits.sort_by(trec_order);
+        hits.sort_by(|a, b| trec_order((a.passage.as_str(), a.score), (b.passage.as_str(), b.score)));
         self.rankings.insert(query, hits);
     }
 
@@ -52,38 +77,36 @@ impl Run {
 
     /// Reads `query Q0 passage rank score name`; the rank is ignored, as trec_eval does.
     pub fn read(path: &Path) -> Result<Self> {
-        let reader = BufReader::new(File::open(path).map_err(Error::io("read", path))?);
-        let mut rankings: BTreeMap<QueryId, Vec<Hit>> = BTreeMap::new();
-        let mut seen = std::collections::HashSet::new();
-        for (index, line) in reader.lines().enumerate() {
-            let line = line.map_err(Error::io("read", path))?;
-            let mut fields = line.split_ascii_whitespace();
-            let Some(query) = fields.next() else { continue };
-            let bad = |expected| Error::Line { path: path.into(), line: index + 1, expected, value: line.clone() };
-            let shape = "`query Q0 passage rank score name`";
-            let passage = fields.nth(1).ok_or_else(|| bad(shape))?;
-            let score = fields.nth(1).ok_or_else(|| bad(shape))?;
-            let score: f32 = score.parse().map_err(|_| bad("a number as score"))?;
-            if score.is_nan() {
-                return Err(bad("a score that is not NaN"));
+        let text = read_text(path)?;
+        let mut places: HashMap<&str, usize> = HashMap::new();
+        let mut rankings: Vec<(&str, Vec<(&str, f32)>)> = Vec::new();
+        let mut place = 0;
+        for (index, line) in text.lines().enumerate() {
+            let Some((query, passage, score)) = parse_line(path, index, line)? else { continue };
+            // The rows of a query mostly stand together, so the map is seldom asked.
+            if rankings.get(place).is_none_or(|(current, _)| *current != query) {
+                place = *places.entry(query).or_insert(rankings.len());
+                if place == rankings.len() {
+                    rankings.push((query, Vec::new()));
+                }
             }
-            if !seen.insert((query.to_owned(), passage.to_owned())) {
-                return Err(Error::DuplicateId {
-                    path: path.into(),
-                    line: index + 1,
-                    id: format!("{query} {passage}"),
-                });
-            }
-            let hit = Hit { passage: passage.into(), score };
-            rankings.entry(query.into()).or_default().push(hit);
-        }
-        for hits in rankings.values_mut() {
-            hits.sort_by(trec_order);
+            rankings[place].1.push((passage, score));
         }
         if rankings.is_empty() {
             return Err(Error::Empty { path: path.into() });
         }
-        Ok(Self { rankings })
+        let mut seen = HashSet::new();
+        let mut run = Self::default();
+        for (query, hits) in &mut rankings {
+            seen.clear();
+            if let Some((passage, _)) = hits.iter().find(|(passage, _)| !seen.insert(*passage)) {
+                return Err(duplicate(path, &text, query, passage));
+            }
+            hits.sort_by(|a, b| trec_order(*a, *b));
+            let hits = hits.iter().map(|&(passage, score)| Hit { passage: passage.into(), score }).collect();
+            run.rankings.insert((*query).into(), hits);
+        }
+        Ok(run)
     }
 
     /// Writes the run as TREC does, with `name` in the last column.
@@ -124,5 +147,25 @@ mod tests {
         std::fs::write(&path, "q Q0 p 1 0.5 x\nq Q0 p2 2 high x\n").unwrap();
         let message = Run::read(&path).unwrap_err().to_string();
         assert!(message.contains("line 2: expected a number as score"), "{message}");
+    }
+
+    #[test]
+    fn a_passage_ranked_twice_is_reported_with_its_second_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.run");
+        std::fs::write(&path, "q Q0 p 1 0.5 x\nr Q0 p 1 0.5 x\nq Q0 p 2 0.4 x\n").unwrap();
+        let message = Run::read(&path).unwrap_err().to_string();
+        assert!(message.contains("line 3: id `q p` occurs twice"), "{message}");
+    }
+
+    #[test]
+    fn rows_of_a_query_may_stand_apart_and_zeros_of_either_sign_tie() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.run");
+        std::fs::write(&path, "q Q0 b 1 0 x\r\nr Q0 p 1 1e3 x\n\nq Q0 c 2 -0.0 x\nq\tQ0 a 3 2 x").unwrap();
+        let run = Run::read(&path).unwrap();
+        let order = |query| run.get(query).unwrap().iter().map(|hit| hit.passage.as_str()).collect::<Vec<_>>();
+        assert_eq!(order("q"), ["a", "c", "b"]);
+        assert_eq!(order("r"), ["p"]);
     }
 }

@@ -1,0 +1,34 @@
+use std::path::PathBuf;
+
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What can be wrong with an evaluation.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error(transparent)]
+    Records(#[from] whetstone_records::Error),
+    #[error("`{measure}` is not a measure")]
+    UnknownMeasure { measure: String },
+    #[error("two runs are named `{name}`")]
+    DuplicateRun { name: String },
+    #[error("`{}` has no query with a relevant passage", path.display())]
+    NothingRelevant { path: PathBuf },
+    #[error("run `{name}` (`{}`) has none of the {queries} queries of `{}`", path.display(), qrels.display())]
+    NoQueryInCommon { name: String, path: PathBuf, qrels: PathBuf, queries: usize },
+}
+
+impl Error {
+    /// What the user can do about it, where there is something to say beyond the message.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Error::Records(error) => error.hint(),
+            Error::UnknownMeasure { .. } => Some(
+                "write ndcg@10, ndcg-exp@10 (gain 2^grade - 1), mrr@10, p@1, recall@10, hit@10, judged@10 or map"
+                    .into(),
+            ),
+            Error::DuplicateRun { .. } => Some("give each --run a name of its own".into()),
+            Error::NothingRelevant { .. } => Some("a passage is relevant where its grade is 1 or more".into()),
+            Error::NoQueryInCommon { .. } => Some("check that qrels and run belong to the same queries".into()),
+        }
+    }
+}
