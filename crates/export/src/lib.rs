@@ -1,1 +1,75 @@
+//! Writes a checkpoint as a folder that transformers, sentence-transformers and text-embeddings-inference load as it
+//! is, and that gives there the logits that it gives here.
 
+mod card;
+mod checkpoint;
+mod config;
+mod error;
+mod tokenizer;
+mod weights;
+
+pub use error::{Error, Result};
+
+use checkpoint::Checkpoint;
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::path::Path;
+use whetstone_model::{CrossEncoder, DeviceName, open_device};
+use whetstone_records::{AtomicFile, AtomicFolder, Manifest, Stage};
+
+/// Writes the best step of a run folder, or the step folder given, as the model folder `out`.
+///
+/// # Errors
+/// A checkpoint that is none or not whole; an `out` that exists and was not made by an export.
+pub fn export(checkpoint: &Path, out: &Path) -> Result<Manifest> {
+    let checkpoint = Checkpoint::open(checkpoint)?;
+    let inputs = checkpoint.digests()?;
+    let stage = |folder: &Path| Stage::new("export", folder, &(), inputs.clone());
+    if let Some(manifest) = stage(out).up_to_date() {
+        return Ok(manifest);
+    }
+    // All or error: the same loader that scores reads the checkpoint before anything is written.
+    CrossEncoder::load(&checkpoint.folder, Some(checkpoint.max_seq_tokens), &open_device(DeviceName::Cpu)?)?;
+    let folder = AtomicFolder::create(out, "export")?;
+    let started = stage(folder.path());
+    let files = write(&checkpoint, folder.path())?;
+    let counts = BTreeMap::from([
+        ("step".to_owned(), checkpoint.step),
+        ("max-seq-tokens".to_owned(), checkpoint.max_seq_tokens as u64),
+    ]);
+    let manifest = started.finish(&files, counts, vec![format!("from `{}`", checkpoint.folder.display())])?;
+    folder.commit()?;
+    Ok(manifest)
+}
+
+/// Writes every file of the model folder; returns their names.
+fn write(checkpoint: &Checkpoint, out: &Path) -> Result<Vec<&'static str>> {
+    let tokens = checkpoint.max_seq_tokens;
+    weights::write(&checkpoint.folder.join("model.safetensors"), &out.join("model.safetensors"))?;
+    write_json(&out.join("config.json"), &config::exported(checkpoint.base_config()?))?;
+    // Read by sentence-transformers where a modules.json stands beside it; config.json says the same for the others.
+    write_json(&out.join("config_sentence_transformers.json"), &config::sentence_transformers())?;
+    // Read by text-embeddings-inference, which refuses it without this key.
+    write_json(&out.join("sentence_bert_config.json"), &json!({ "max_seq_length": tokens }))?;
+    tokenizer::write(&checkpoint.folder, out, tokens)?;
+    AtomicFile::write_all_to(&out.join("README.md"), card::text(checkpoint)?.as_bytes())?;
+    let mut files = vec![
+        "model.safetensors",
+        "config.json",
+        "config_sentence_transformers.json",
+        "sentence_bert_config.json",
+        "tokenizer.json",
+        "tokenizer_config.json",
+        "special_tokens_map.json",
+        "README.md",
+    ];
+    if out.join("vocab.txt").exists() {
+        files.push("vocab.txt");
+    }
+    Ok(files)
+}
+
+fn write_json(path: &Path, value: &impl serde::Serialize) -> Result<()> {
+    let text = serde_json::to_vec_pretty(value).expect("plain JSON values always serialise");
+    Ok(AtomicFile::write_all_to(path, &text)?)
+}

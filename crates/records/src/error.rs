@@ -27,6 +27,8 @@ pub enum Error {
     Empty { path: PathBuf },
     #[error("`{}` is not valid UTF-8", path.display())]
     NotUtf8 { path: PathBuf },
+    #[error("`{}` exists and was not made by `whetstone {stage}`", path.display())]
+    Occupied { path: PathBuf, stage: String },
 }
 
 impl Error {
@@ -46,6 +48,7 @@ impl Error {
             Error::DuplicateId { .. } => Some("ids must be unique; delete one of the two".into()),
             Error::Empty { .. } => Some("check that this is the file you meant".into()),
             Error::NotUtf8 { .. } => Some("convert the file to UTF-8".into()),
+            Error::Occupied { .. } => Some("name another folder with --out, or move that one away".into()),
         }
     }
 

@@ -2,6 +2,7 @@
 //! that every stage keeps (a file under its real name is whole; the manifest is written last).
 
 mod error;
+mod folder;
 mod ids;
 mod io;
 mod jsonl;
@@ -12,6 +13,7 @@ mod run;
 mod stage;
 
 pub use error::{Error, Result};
+pub use folder::AtomicFolder;
 pub use ids::{DocumentId, PassageId, QueryId};
 pub use io::{AtomicFile, read_text, sha256_bytes, sha256_file};
 pub use jsonl::{JsonlReader, read_jsonl, write_jsonl};

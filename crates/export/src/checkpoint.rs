@@ -1,0 +1,143 @@
+use crate::error::{Error, Result};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+use std::path::{Path, PathBuf};
+use whetstone_records::{read_text, sha256_file};
+
+/// A step of a training run.
+#[derive(Debug, PartialEq)]
+pub struct Checkpoint {
+    /// The step folder: config.json, model.safetensors, tokenizer files.
+    pub folder: PathBuf,
+    /// The run that it belongs to.
+    pub run: PathBuf,
+    pub step: u64,
+    pub max_seq_tokens: usize,
+    /// The model that training began with, as the config names it.
+    pub base_model: Option<String>,
+}
+
+/// A run's `best.json`.
+#[derive(Deserialize)]
+struct Best {
+    step: u64,
+    #[serde(rename = "ndcg@10")]
+    ndcg_at_10: f64,
+}
+
+/// The keys of a run's `config.toml` that the model folder depends on.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct RunConfig {
+    max_seq_tokens: Option<usize>,
+    model: Option<String>,
+}
+
+impl Checkpoint {
+    /// Finds the best step of a run folder, or takes the step folder given.
+    pub fn open(path: &Path) -> Result<Self> {
+        let none = || Error::NoCheckpoint { path: path.into() };
+        if path.join("best.json").is_file() {
+            let best: Best = json(&path.join("best.json"))?;
+            return Self::of_step(path.join(format!("step-{:06}", best.step)), path.into(), best.step);
+        }
+        if !path.join("model.safetensors").is_file() {
+            return Err(none());
+        }
+        // `step-000500` and `./step-000500/` name the same folder.
+        let folder = path.canonicalize().map_err(Error::io("read", path))?;
+        let name = folder.file_name().and_then(|name| name.to_str()).ok_or_else(none)?;
+        let step = name.strip_prefix("step-").and_then(|step| step.parse().ok()).ok_or_else(none)?;
+        let run = folder.parent().ok_or_else(none)?.to_path_buf();
+        Self::of_step(path.into(), run, step)
+    }
+
+    fn of_step(folder: PathBuf, run: PathBuf, step: u64) -> Result<Self> {
+        let path = run.join("config.toml");
+        let text = read_text(&path)?;
+        let config: RunConfig = toml::from_str(&text).map_err(|source| Error::Toml { path: path.clone(), source })?;
+        let max_seq_tokens = config.max_seq_tokens.ok_or_else(|| Error::NoCheckpoint { path: run.clone() })?;
+        Ok(Self { folder, run, step, max_seq_tokens, base_model: config.model })
+    }
+
+    /// SHA-256 of every file that the model folder is made of, by name.
+    pub fn digests(&self) -> Result<Vec<(String, String)>> {
+        let of_step = ["model.safetensors", "config.json", "tokenizer.json", "tokenizer_config.json"];
+        let optional = ["special_tokens_map.json", "vocab.txt"];
+        let paths = of_step.iter().chain(&optional).map(|name| (*name, self.folder.join(name)));
+        let of_run = ["config.toml", "best.json"].map(|name| (name, self.run.join(name)));
+        let present = paths.chain(of_run).filter(|(_, path)| path.exists());
+        present.map(|(name, path)| Ok((name.to_owned(), sha256_file(&path)?))).collect()
+    }
+
+    /// Returns `config.json` of the step.
+    pub fn base_config(&self) -> Result<Map<String, Value>> {
+        json(&self.folder.join("config.json"))
+    }
+
+    /// Returns the dev nDCG@10 where this is the run's best step.
+    pub fn dev_ndcg_at_10(&self) -> Result<Option<f64>> {
+        let path = self.run.join("best.json");
+        if !path.is_file() {
+            return Ok(None);
+        }
+        let best: Best = json(&path)?;
+        Ok((best.step == self.step).then_some(best.ndcg_at_10))
+    }
+
+    /// Returns the run's config as it was given.
+    pub fn config_text(&self) -> Result<String> {
+        Ok(read_text(&self.run.join("config.toml"))?)
+    }
+
+    /// Returns the SHA-256 of the data that the run was trained on, by role, where its manifest is there.
+    pub fn data_digests(&self) -> Result<Vec<(String, String)>> {
+        let path = self.run.join("manifests/train.json");
+        if !path.is_file() {
+            return Ok(vec![]);
+        }
+        let manifest: whetstone_records::Manifest = json(&path)?;
+        Ok(manifest.inputs.into_iter().collect())
+    }
+}
+
+fn json<T: DeserializeOwned>(path: &Path) -> Result<T> {
+    let text = read_text(path)?;
+    serde_json::from_str(&text).map_err(|source| Error::Json { path: path.into(), source })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run_folder() -> tempfile::TempDir {
+        let run = tempfile::tempdir().unwrap();
+        for step in ["step-000000", "step-000500"] {
+            std::fs::create_dir(run.path().join(step)).unwrap();
+            std::fs::write(run.path().join(step).join("model.safetensors"), "").unwrap();
+        }
+        std::fs::write(run.path().join("config.toml"), "max-seq-tokens = 96\nseed = 1\n").unwrap();
+        run
+    }
+
+    #[test]
+    fn a_run_folder_means_its_best_step() {
+        let run = run_folder();
+        std::fs::write(run.path().join("best.json"), r#"{"step": 500, "ndcg@10": 0.5}"#).unwrap();
+        let checkpoint = Checkpoint::open(run.path()).unwrap();
+        assert_eq!(checkpoint.folder, run.path().join("step-000500"));
+        assert_eq!((checkpoint.step, checkpoint.max_seq_tokens), (500, 96));
+        assert_eq!(checkpoint.dev_ndcg_at_10().unwrap(), Some(0.5));
+        let first = Checkpoint::open(&run.path().join("step-000000")).unwrap();
+        assert_eq!(first.step, 0);
+        assert_eq!(first.dev_ndcg_at_10().unwrap(), None);
+    }
+
+    #[test]
+    fn a_folder_without_a_best_step_is_refused() {
+        let run = run_folder();
+        assert!(matches!(Checkpoint::open(run.path()), Err(Error::NoCheckpoint { .. })));
+        assert!(matches!(Checkpoint::open(Path::new("/nowhere/at/all")), Err(Error::NoCheckpoint { .. })));
+    }
+}

@@ -1,0 +1,67 @@
+use std::path::PathBuf;
+
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why a checkpoint could not be written as a model folder.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("`{}` is neither a training run with a best step nor a step folder", path.display())]
+    NoCheckpoint { path: PathBuf },
+    #[error("`{}` is not the JSON that was expected", path.display())]
+    Json {
+        path: PathBuf,
+        #[source]
+        source: serde_json::Error,
+    },
+    #[error("`{}` is not the TOML that was expected", path.display())]
+    Toml {
+        path: PathBuf,
+        #[source]
+        source: toml::de::Error,
+    },
+    #[error("cannot {action} `{}`", path.display())]
+    Io {
+        action: &'static str,
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("`{}` is not a whole safetensors file", path.display())]
+    Safetensors {
+        path: PathBuf,
+        #[source]
+        source: safetensors::SafeTensorError,
+    },
+    #[error("`{}` cannot be used as a tokenizer", path.display())]
+    Tokenizer {
+        path: PathBuf,
+        #[source]
+        source: tokenizers::Error,
+    },
+    #[error(transparent)]
+    Model(#[from] whetstone_model::Error),
+    #[error(transparent)]
+    Records(#[from] whetstone_records::Error),
+}
+
+impl Error {
+    /// What the user can do about it, where there is something to say beyond the message.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Error::NoCheckpoint { .. } => {
+                Some("name the --out folder of `whetstone train`, or a step-000500 folder in it".into())
+            }
+            Error::Json { .. } | Error::Toml { .. } | Error::Safetensors { .. } | Error::Tokenizer { .. } => {
+                Some("the checkpoint is damaged; choose another step, or train again".into())
+            }
+            Error::Io { .. } => None,
+            Error::Model(error) => error.hint(),
+            Error::Records(error) => error.hint(),
+        }
+    }
+
+    pub(crate) fn io(action: &'static str, path: &std::path::Path) -> impl FnOnce(std::io::Error) -> Error {
+        let path = path.to_path_buf();
+        move |source| Error::Io { action, path, source }
+    }
+}

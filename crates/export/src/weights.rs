@@ -1,0 +1,18 @@
+use crate::error::{Error, Result};
+use safetensors::SafeTensors;
+use std::collections::HashMap;
+use std::path::Path;
+use whetstone_records::AtomicFile;
+
+/// Writes the tensors of one safetensors file into another, with the metadata that transformers asks for.
+pub fn write(from: &Path, to: &Path) -> Result<()> {
+    let bytes = std::fs::read(from).map_err(Error::io("read", from))?;
+    let invalid = |path: &Path| {
+        let path = path.to_path_buf();
+        move |source| Error::Safetensors { path, source }
+    };
+    let tensors = SafeTensors::deserialize(&bytes).map_err(invalid(from))?;
+    let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
+    let bytes = safetensors::serialize(tensors.iter(), Some(metadata)).map_err(invalid(to))?;
+    Ok(AtomicFile::write_all_to(to, &bytes)?)
+}

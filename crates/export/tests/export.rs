@@ -1,0 +1,87 @@
+use std::fs;
+use std::path::{Path, PathBuf};
+use whetstone_export::{Error, export};
+use whetstone_model::{CrossEncoder, DeviceName, open_device};
+use whetstone_records::Silent;
+
+const PAIRS: [(&str, &str); 3] = [
+    ("what is the limit", "the limit is 60 degrees at the meter"),
+    ("what is the limit", "snow"),
+    ("", "an empty query is still a pair"),
+];
+
+fn tiny_model() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/oracles/tiny-model")
+}
+
+/// A run with one step, as `whetstone train` leaves it.
+fn run_folder() -> tempfile::TempDir {
+    let run = tempfile::tempdir().unwrap();
+    let step = run.path().join("step-000007");
+    fs::create_dir(&step).unwrap();
+    for name in ["config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"] {
+        fs::copy(tiny_model().join(name), step.join(name)).unwrap();
+    }
+    fs::write(run.path().join("config.toml"), "max-seq-tokens = 32\nmodel = \"tiny\"\n").unwrap();
+    fs::write(run.path().join("best.json"), r#"{"step": 7, "ndcg@10": 0.25}"#).unwrap();
+    run
+}
+
+fn logits(folder: &Path, max_seq_tokens: Option<usize>) -> Vec<f32> {
+    let device = open_device(DeviceName::Cpu).unwrap();
+    CrossEncoder::load(folder, max_seq_tokens, &device).unwrap().score(&PAIRS, &Silent).unwrap()
+}
+
+#[test]
+fn the_exported_folder_gives_the_checkpoints_logits() {
+    let run = run_folder();
+    let out = run.path().join("model");
+    export(run.path(), &out).unwrap();
+    assert_eq!(logits(&out, None), logits(&tiny_model(), Some(32)));
+}
+
+#[test]
+fn an_export_is_up_to_date_until_the_checkpoint_changes() {
+    let run = run_folder();
+    let out = run.path().join("model");
+    assert!(!export(run.path(), &out).unwrap().up_to_date);
+    assert!(export(run.path(), &out).unwrap().up_to_date);
+    fs::write(run.path().join("config.toml"), "max-seq-tokens = 24\n").unwrap();
+    assert!(!export(run.path(), &out).unwrap().up_to_date);
+    let max: serde_json::Value =
+        serde_json::from_slice(&fs::read(out.join("sentence_bert_config.json")).unwrap()).unwrap();
+    assert_eq!(max["max_seq_length"], 24);
+}
+
+#[test]
+fn the_model_card_states_base_step_measure_and_config() {
+    let run = run_folder();
+    let out = run.path().join("model");
+    export(run.path(), &out).unwrap();
+    let card = fs::read_to_string(out.join("README.md")).unwrap();
+    for part in ["Base model: `tiny`", "Step 7 of its run", "dev queries: 0.2500", "max-seq-tokens = 32"] {
+        assert!(card.contains(part), "{part} is not in\n{card}");
+    }
+}
+
+#[test]
+fn a_truncated_checkpoint_leaves_no_model_folder() {
+    let run = run_folder();
+    let weights = run.path().join("step-000007/model.safetensors");
+    let bytes = fs::read(&weights).unwrap();
+    fs::write(&weights, &bytes[..bytes.len() / 2]).unwrap();
+    let out = run.path().join("model");
+    assert!(matches!(export(run.path(), &out), Err(Error::Model(_))));
+    assert!(!out.exists());
+}
+
+#[test]
+fn a_folder_of_the_users_is_not_replaced() {
+    let run = run_folder();
+    let out = run.path().join("thesis");
+    fs::create_dir(&out).unwrap();
+    fs::write(out.join("thesis.tex"), "x").unwrap();
+    let message = export(run.path(), &out).unwrap_err().to_string();
+    assert!(message.contains("was not made by `whetstone export`"), "{message}");
+    assert!(out.join("thesis.tex").exists());
+}
