@@ -1,0 +1,106 @@
+use crate::error::{Error, Result};
+use burn::tensor::Device;
+use std::fmt;
+use std::str::FromStr;
+
+/// What the network runs on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DeviceName {
+    /// burn-flex with Whetstone's fused layer.
+    #[default]
+    Cpu,
+    /// burn-ndarray, deprecated by burn since 0.22.
+    Ndarray,
+    /// NVIDIA GPUs.
+    Cuda,
+    /// Any GPU through Vulkan, Metal or DirectX.
+    Wgpu,
+}
+
+impl DeviceName {
+    fn as_str(self) -> &'static str {
+        match self {
+            DeviceName::Cpu => "cpu",
+            DeviceName::Ndarray => "ndarray",
+            DeviceName::Cuda => "cuda",
+            DeviceName::Wgpu => "wgpu",
+        }
+    }
+}
+
+impl fmt::Display for DeviceName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for DeviceName {
+    type Err = Error;
+
+    fn from_str(value: &str) -> Result<Self> {
+        [DeviceName::Cpu, DeviceName::Ndarray, DeviceName::Cuda, DeviceName::Wgpu]
+            .into_iter()
+            .find(|name| name.as_str() == value)
+            .ok_or_else(|| Error::UnknownDevice { value: value.into() })
+    }
+}
+
+/// Opens a device, or says why there is none: not built in, or no such hardware.
+pub fn open_device(name: DeviceName) -> Result<Device> {
+    match name {
+        DeviceName::Cpu => Ok(Device::flex()),
+        DeviceName::Ndarray => ndarray(),
+        DeviceName::Cuda => cuda(),
+        DeviceName::Wgpu => wgpu(),
+    }
+}
+
+#[cfg(feature = "ndarray")]
+#[allow(deprecated, reason = "asked for as long as burn has it")]
+fn ndarray() -> Result<Device> {
+    Ok(Device::ndarray())
+}
+
+#[cfg(not(feature = "ndarray"))]
+fn ndarray() -> Result<Device> {
+    Err(Error::DeviceNotBuilt { device: "ndarray" })
+}
+
+#[cfg(feature = "cuda")]
+fn cuda() -> Result<Device> {
+    probe("cuda", || Device::cuda(0))
+}
+
+#[cfg(not(feature = "cuda"))]
+fn cuda() -> Result<Device> {
+    Err(Error::DeviceNotBuilt { device: "cuda" })
+}
+
+#[cfg(feature = "wgpu")]
+fn wgpu() -> Result<Device> {
+    probe("wgpu", || Device::wgpu(Default::default()))
+}
+
+#[cfg(not(feature = "wgpu"))]
+fn wgpu() -> Result<Device> {
+    Err(Error::DeviceNotBuilt { device: "wgpu" })
+}
+
+/// Runs one addition on the device: burn opens GPUs on first use and panics where there is none.
+#[cfg(any(feature = "cuda", feature = "wgpu"))]
+fn probe(name: &'static str, open: impl FnOnce() -> Device + std::panic::UnwindSafe) -> Result<Device> {
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(|_| {}));
+    let outcome = std::panic::catch_unwind(|| {
+        let device = open();
+        let sum = burn::tensor::Tensor::<1>::from_floats([1.0, 2.0], &device).sum();
+        (sum.into_scalar::<f32>() == 3.0).then_some(device)
+    });
+    std::panic::set_hook(hook);
+    outcome.ok().flatten().ok_or(Error::NoSuchDevice { device: name })
+}
+
+/// Whether the fused layer runs on this device.
+pub(crate) fn is_fused(device: &Device) -> bool {
+    *device == Device::flex()
+}

@@ -1,0 +1,93 @@
+use std::path::PathBuf;
+
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why a model could not be loaded, saved or run.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("cannot {action} `{}`", path.display())]
+    Io {
+        action: &'static str,
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("`{}` is not a model config that can be read", path.display())]
+    Config {
+        path: PathBuf,
+        #[source]
+        source: serde_json::Error,
+    },
+    #[error("`{}`: `{key}` must be {expected}, got `{value}`", path.display())]
+    Unsupported { path: PathBuf, key: &'static str, expected: &'static str, value: String },
+    #[error("`{}` is not a whole safetensors file", path.display())]
+    Safetensors {
+        path: PathBuf,
+        #[source]
+        source: safetensors::SafeTensorError,
+    },
+    #[error("`{}` does not fit the network: missing [{}], unused [{}]", path.display(), missing.join(", "), unused.join(", "))]
+    Names { path: PathBuf, missing: Vec<String>, unused: Vec<String> },
+    #[error("`{}`: tensor `{name}` has shape {found:?}, the config asks for {expected:?}", path.display())]
+    Shape { path: PathBuf, name: String, expected: Vec<usize>, found: Vec<usize> },
+    #[error("`{}`: tensor `{name}` is {dtype}, which is not supported", path.display())]
+    Dtype { path: PathBuf, name: String, dtype: String },
+    #[error("`{}` cannot be used as a tokenizer", path.display())]
+    Tokenizer {
+        path: PathBuf,
+        #[source]
+        source: tokenizers::Error,
+    },
+    #[error("`{}` has no token `{token}`", path.display())]
+    SpecialToken { path: PathBuf, token: &'static str },
+    #[error("a text could not be tokenized")]
+    Tokenize(#[source] tokenizers::Error),
+    #[error("`max-seq-tokens` must be in 8..={positions}, the model's positions, got {value}")]
+    MaxSeqTokens { value: usize, positions: usize },
+    #[error("`{}` has no relevance head", path.display())]
+    NoHead { path: PathBuf },
+    #[error("unknown device `{value}`")]
+    UnknownDevice { value: String },
+    #[error("this build has no support for device `{device}`")]
+    DeviceNotBuilt { device: &'static str },
+    #[error("device `{device}` was asked for, but this machine has none")]
+    NoSuchDevice { device: &'static str },
+    #[error("the device failed: {message}")]
+    Device { message: String },
+    #[error(transparent)]
+    Records(#[from] whetstone_records::Error),
+}
+
+impl Error {
+    /// What the user can do about it, where there is something to say beyond the message.
+    pub fn hint(&self) -> Option<String> {
+        Some(match self {
+            Error::Io { path, .. } => format!(
+                "a model folder holds config.json, model.safetensors and tokenizer.json; \
+                 `whetstone pull minilm-l6 --out {}` makes one",
+                path.parent().unwrap_or(path).display()
+            ),
+            Error::Safetensors { .. } => {
+                "the file is damaged or half downloaded; delete it and pull the model again".into()
+            }
+            Error::Names { .. } => {
+                "only BERT encoders (such as MiniLM) are supported; weights are loaded all or not at all".into()
+            }
+            Error::NoHead { .. } => "train one first with `whetstone train`, or name a cross-encoder such as \
+                 cross-encoder/ms-marco-MiniLM-L6-v2"
+                .into(),
+            Error::UnknownDevice { .. } => "use one of cpu, ndarray, cuda, wgpu".into(),
+            Error::DeviceNotBuilt { device } => {
+                format!("build with `cargo build --release --features {device}`, or use `--device cpu`")
+            }
+            Error::NoSuchDevice { .. } => "check the GPU's driver, or use `--device cpu`".into(),
+            Error::Records(error) => return error.hint(),
+            _ => return None,
+        })
+    }
+
+    pub(crate) fn io(action: &'static str, path: &std::path::Path) -> impl FnOnce(std::io::Error) -> Error {
+        let path = path.to_path_buf();
+        move |source| Error::Io { action, path, source }
+    }
+}

@@ -1,0 +1,12 @@
+//! Fused operations for the CPU (burn-flex): one encoder layer as one op with a hand-written backward pass, over packed
+//! tokens, with run-time CPU detection. ENGINE: plain ops spend most of their time on copies, scalar `erf` and padding.
+
+mod gemm;
+mod layer;
+mod op;
+mod rows;
+mod simd;
+
+pub use layer::LayerSpec;
+pub use op::{LayerTensors, adamw, encoder_layer, squared_norm};
+pub use rows::{AdamWStep, Dropout};

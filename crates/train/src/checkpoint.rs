@@ -1,0 +1,172 @@
+use crate::config::TrainConfig;
+use crate::error::{Error, Result};
+use crate::optimizer::AdamW;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use whetstone_model::CrossEncoderNetwork;
+use whetstone_records::AtomicFile;
+
+/// The best checkpoint so far.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Best {
+    pub step: usize,
+    /// Dev nDCG@10; absent where there is no dev set and the last step counts as the best.
+    #[serde(rename = "ndcg@10", skip_serializing_if = "Option::is_none", default)]
+    pub ndcg_at_10: Option<f64>,
+}
+
+/// Where a run stands; with the weights and the optimizer, all that is needed to go on exactly as if nothing happened.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct State {
+    pub step: usize,
+    pub best: Best,
+    /// Evaluations since the best one.
+    pub stale: usize,
+    /// Bytes of log.jsonl that belong to the steps up to this one.
+    pub log_bytes: u64,
+}
+
+/// What must not change between the parts of one run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Identity {
+    pub config: TrainConfig,
+    pub inputs: BTreeMap<String, String>,
+}
+
+/// The files of a model folder that are copied along, so that every checkpoint is a model folder itself.
+const MODEL_FILES: [&str; 5] =
+    ["config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt"];
+
+/// A run's folder.
+pub(crate) struct Checkpoints {
+    run: PathBuf,
+}
+
+impl Checkpoints {
+    /// Opens a run's folder.
+    ///
+    /// # Errors
+    /// [`Error::OtherRun`] where it holds a run with another config or other data.
+    pub fn open(run: &Path, identity: &Identity) -> Result<Self> {
+        let path = run.join("run.json");
+        if let Ok(bytes) = fs::read(&path) {
+            let earlier: Identity = serde_json::from_slice(&bytes)
+                .map_err(|source| Error::Checkpoint { path: path.clone(), what: source.to_string() })?;
+            if let Some(what) = difference(&earlier, identity) {
+                return Err(Error::OtherRun { path: run.into(), what });
+            }
+        } else {
+            AtomicFile::write_all_to(&path, &json(identity))?;
+        }
+        let config = toml::to_string_pretty(&identity.config).expect("a config is plain data, which always serialises");
+        AtomicFile::write_all_to(&run.join("config.toml"), config.as_bytes())?;
+        Ok(Self { run: run.into() })
+    }
+
+    pub fn folder(&self, step: usize) -> PathBuf {
+        self.run.join(format!("step-{step:06}"))
+    }
+
+    /// The last whole checkpoint.
+    pub fn last(&self) -> Result<Option<State>> {
+        let mut last: Option<State> = None;
+        for entry in fs::read_dir(&self.run).map_err(Error::io("read", &self.run))? {
+            let path = entry.map_err(Error::io("read", &self.run))?.path();
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            if !name.starts_with("step-") || name.ends_with(".tmp") {
+                continue;
+            }
+            let path = path.join("state.json");
+            let bytes = fs::read(&path).map_err(Error::io("read", &path))?;
+            let state: State = serde_json::from_slice(&bytes)
+                .map_err(|source| Error::Checkpoint { path: path.clone(), what: source.to_string() })?;
+            if last.as_ref().is_none_or(|last| last.step < state.step) {
+                last = Some(state);
+            }
+        }
+        Ok(last)
+    }
+
+    /// Writes a checkpoint, whole or not at all, then drops those that are no longer needed.
+    pub fn save(
+        &self,
+        state: &State,
+        network: &CrossEncoderNetwork,
+        optimizer: Option<&AdamW>,
+        model_dir: &Path,
+    ) -> Result<()> {
+        let folder = self.folder(state.step);
+        let temporary = folder.with_extension("tmp");
+        let _ = fs::remove_dir_all(&temporary);
+        fs::create_dir_all(&temporary).map_err(Error::io("create folder", &temporary))?;
+        for file in MODEL_FILES {
+            let from = model_dir.join(file);
+            if from.exists() {
+                fs::copy(&from, temporary.join(file)).map_err(Error::io("copy", &from))?;
+            }
+        }
+        network.save(&temporary.join("model.safetensors"))?;
+        if let Some(optimizer) = optimizer {
+            optimizer.save(&temporary.join(OPTIMIZER))?;
+        }
+        AtomicFile::write_all_to(&temporary.join("state.json"), &json(state))?;
+        let _ = fs::remove_dir_all(&folder);
+        fs::rename(&temporary, &folder).map_err(Error::io("rename into place", &folder))?;
+        AtomicFile::write_all_to(&self.run.join("best.json"), &json(&state.best))?;
+        self.prune(state)
+    }
+
+    pub fn optimizer_path(&self, step: usize) -> PathBuf {
+        self.folder(step).join(OPTIMIZER)
+    }
+
+    /// Keeps the first, the best and the last checkpoint, and the optimizer of the last.
+    fn prune(&self, state: &State) -> Result<()> {
+        for entry in fs::read_dir(&self.run).map_err(Error::io("read", &self.run))? {
+            let path = entry.map_err(Error::io("read", &self.run))?.path();
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let Some(step) = name.strip_prefix("step-") else { continue };
+            let step: Option<usize> = step.parse().ok();
+            if step == Some(state.step) {
+                continue;
+            }
+            if step == Some(0) || step == Some(state.best.step) {
+                let _ = fs::remove_file(path.join(OPTIMIZER));
+            } else {
+                fs::remove_dir_all(&path).map_err(Error::io("delete", &path))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+const OPTIMIZER: &str = "optimizer.safetensors";
+
+fn json(value: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec_pretty(value).expect("plain data always serialises")
+}
+
+/// The first thing that differs, as the user would say it.
+fn difference(earlier: &Identity, now: &Identity) -> Option<String> {
+    let (a, b) = (serde_json::to_value(&earlier.config).ok()?, serde_json::to_value(&now.config).ok()?);
+    let keys = a.as_object()?.keys().find(|key| a.get(key) != b.get(key));
+    if let Some(key) = keys {
+        return Some(format!("`{key}`: {} then, {} now", a[key], b[key]));
+    }
+    let inputs = now.inputs.iter().find(|(role, digest)| earlier.inputs.get(*role) != Some(digest));
+    inputs.map(|(role, _)| format!("`{role}`"))
+}
+
+/// Returns the folder of a run's best step, or the folder itself where it is a checkpoint or a model folder.
+pub fn best_step(checkpoint: &Path) -> Result<PathBuf> {
+    let path = checkpoint.join("best.json");
+    if !path.exists() {
+        return Ok(checkpoint.to_path_buf());
+    }
+    let bytes = fs::read(&path).map_err(Error::io("read", &path))?;
+    let best: Best = serde_json::from_slice(&bytes)
+        .map_err(|source| Error::Checkpoint { path: path.clone(), what: source.to_string() })?;
+    Ok(checkpoint.join(format!("step-{:06}", best.step)))
+}

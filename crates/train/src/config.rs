@@ -1,0 +1,120 @@
+use crate::error::{Error, Result};
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+
+/// Everything that shapes a training run. `configs/reference.toml` says when to change what.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct TrainConfig {
+    /// `minilm-l6`, a Hugging Face id, or a folder.
+    pub model: String,
+    /// Of data order, dropout and a fresh head.
+    pub seed: u64,
+    pub epochs: usize,
+    /// Pairs of one optimizer step.
+    pub batch_pairs: usize,
+    pub max_seq_tokens: usize,
+    pub loss: LossName,
+    /// Of `hinge`.
+    pub margin: f32,
+    /// Of `bce`: weight of the positives; negatives / positives where it is not given.
+    pub positive_weight: Option<f32>,
+    pub learning_rate: f64,
+    /// What the head's learning rate is multiplied by, where the head starts from nothing.
+    pub fresh_head_multiplier: f64,
+    pub schedule: Schedule,
+    pub warmup_fraction: f64,
+    /// Not on biases and LayerNorms.
+    pub weight_decay: f64,
+    /// Gradients are scaled down to this global norm; 0 for never.
+    pub max_grad_norm: f64,
+    /// On embeddings, sub-layers and attention; the model's own where it is not given.
+    pub dropout: Option<f32>,
+    /// Dev nDCG@10 and a checkpoint every so many steps.
+    pub eval_every_steps: usize,
+    /// Stop after so many evaluations without a better one; 0 for never.
+    pub patience: usize,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LossName {
+    /// Binary cross-entropy on each pair.
+    Bce,
+    /// max(0, margin − (positive − negative)) over the pairs of a query.
+    Hinge,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Schedule {
+    Constant,
+    /// Down to 0 at the last step.
+    Linear,
+    /// Half a cosine down to 0 at the last step.
+    Cosine,
+}
+
+impl Default for TrainConfig {
+    fn default() -> Self {
+        Self {
+            model: "minilm-l6".into(),
+            seed: 1,
+            epochs: 2,
+            batch_pairs: 32,
+            max_seq_tokens: 256,
+            loss: LossName::Bce,
+            margin: 1.0,
+            positive_weight: None,
+            learning_rate: 5e-5,
+            fresh_head_multiplier: 10.0,
+            schedule: Schedule::Linear,
+            warmup_fraction: 0.1,
+            weight_decay: 0.01,
+            max_grad_norm: 1.0,
+            dropout: None,
+            eval_every_steps: 100,
+            patience: 0,
+        }
+    }
+}
+
+impl TrainConfig {
+    /// Reads and checks a TOML file; a mistake is reported with its line and a caret.
+    pub fn load(path: &Path) -> Result<Self> {
+        let text = whetstone_records::read_text(path)?;
+        let config: Self =
+            toml::from_str(&text).map_err(|source| Error::Config { path: path.into(), source: Box::new(source) })?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// Refuses values that cannot be meant.
+    pub fn check(&self) -> Result<()> {
+        let range = |key, value: f64, is_good: bool, expected: &str| {
+            if is_good {
+                Ok(())
+            } else {
+                Err(Error::Value { key, expected: expected.into(), value: value.to_string() })
+            }
+        };
+        let lr = self.learning_rate;
+        range("learning-rate", lr, lr > 0.0 && lr <= 1e-2, "in (0, 0.01], usually 1e-5 to 1e-4")?;
+        let head = self.fresh_head_multiplier;
+        range("fresh-head-multiplier", head, (1.0..=1000.0).contains(&head), "in 1..=1000")?;
+        range("warmup-fraction", self.warmup_fraction, (0.0..1.0).contains(&self.warmup_fraction), "in [0, 1)")?;
+        range("weight-decay", self.weight_decay, (0.0..=1.0).contains(&self.weight_decay), "in 0..=1")?;
+        range("max-grad-norm", self.max_grad_norm, self.max_grad_norm >= 0.0, "at least 0")?;
+        range("margin", self.margin.into(), self.margin > 0.0, "above 0")?;
+        let weight = self.positive_weight.unwrap_or(1.0);
+        range("positive-weight", weight.into(), weight > 0.0 && weight.is_finite(), "above 0")?;
+        let dropout = self.dropout.unwrap_or(0.0);
+        range("dropout", dropout.into(), (0.0..0.9).contains(&dropout), "in [0, 0.9)")?;
+        for (key, value) in
+            [("epochs", self.epochs), ("batch-pairs", self.batch_pairs), ("eval-every-steps", self.eval_every_steps)]
+        {
+            range(key, value as f64, value > 0, "at least 1")?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,66 @@
+use std::path::PathBuf;
+
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why a training run could not start or go on.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("`{}` is not a training config", path.display())]
+    Config {
+        path: PathBuf,
+        #[source]
+        source: Box<toml::de::Error>,
+    },
+    #[error("`{key}` must be {expected}, got {value}")]
+    Value { key: &'static str, expected: String, value: String },
+    #[error("cannot {action} `{}`", path.display())]
+    Io {
+        action: &'static str,
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("`{}` line {line}: label must be in 0..=1, got {label}", path.display())]
+    Label { path: PathBuf, line: usize, label: f32 },
+    #[error("`{}` has no {what}", path.display())]
+    NoPairs { path: PathBuf, what: &'static str },
+    #[error("query `{query}` has {pairs} pairs, more than the {batch} of `batch-pairs`")]
+    GroupTooLarge { query: String, pairs: usize, batch: usize },
+    #[error("`{}` holds a run with another {what}", path.display())]
+    OtherRun { path: PathBuf, what: String },
+    #[error("the loss became {loss} at step {step}")]
+    Diverged { step: usize, loss: f32 },
+    #[error("`{}` is damaged: {what}", path.display())]
+    Checkpoint { path: PathBuf, what: String },
+    #[error(transparent)]
+    Model(#[from] whetstone_model::Error),
+    #[error(transparent)]
+    Records(#[from] whetstone_records::Error),
+}
+
+impl Error {
+    /// What the user can do about it, where there is something to say beyond the message.
+    pub fn hint(&self) -> Option<String> {
+        Some(match self {
+            Error::Config { .. } => "configs/reference.toml lists every key with its default and range".into(),
+            Error::Label { .. } => "grades must be scaled to 0..=1 (grade / highest grade)".into(),
+            Error::NoPairs { .. } => {
+                "every query needs a positive and a negative; see the counts of `whetstone pair`".into()
+            }
+            Error::GroupTooLarge { .. } => "raise `batch-pairs`, or mine fewer negatives per query".into(),
+            Error::OtherRun { .. } => "give this run another --out, or start it over with --force".into(),
+            Error::Diverged { .. } => "lower `learning-rate`; the last checkpoint before this step is kept".into(),
+            Error::Checkpoint { path, .. } => {
+                format!("delete `{}`; the run goes on from the one before", path.display())
+            }
+            Error::Model(error) => return error.hint(),
+            Error::Records(error) => return error.hint(),
+            _ => return None,
+        })
+    }
+
+    pub(crate) fn io(action: &'static str, path: &std::path::Path) -> impl FnOnce(std::io::Error) -> Error {
+        let path = path.to_path_buf();
+        move |source| Error::Io { action, path, source }
+    }
+}

@@ -1,0 +1,300 @@
+use crate::checkpoint::{Best, Checkpoints, Identity, State};
+use crate::config::TrainConfig;
+use crate::data::{Dev, Pairs};
+use crate::error::{Error, Result};
+use crate::loss::loss;
+use crate::optimizer::AdamW;
+use crate::order::batches;
+use crate::schedule::learning_rate;
+use burn::module::Module;
+use burn::tensor::Device;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::path::Path;
+use std::time::Instant;
+use whetstone_model::{BertConfig, CrossEncoderNetwork, PairTokenizer, StepDropout, has_head};
+use whetstone_records::{Manifest, Progress, Stage, sha256_file};
+
+/// One line of log.jsonl. It holds nothing that changes from run to run, such as times.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum LogLine {
+    Step {
+        step: usize,
+        epoch: usize,
+        loss: f32,
+        lr: f64,
+        grad_norm: f64,
+        pairs: usize,
+        tokens: usize,
+    },
+    Dev {
+        step: usize,
+        #[serde(rename = "dev_ndcg@10")]
+        dev_ndcg_at_10: f64,
+    },
+}
+
+/// What stays the same during a run.
+struct Fit<'a> {
+    config: &'a TrainConfig,
+    data: Pairs,
+    dev: Option<Dev>,
+    tokenizer: PairTokenizer,
+    model_dir: &'a Path,
+    device: Device,
+    /// Batches of every epoch, one after the other.
+    batches: Vec<(usize, Vec<usize>)>,
+    positive_weight: f32,
+    head_multiplier: f64,
+    dropout: (f32, f32),
+}
+
+/// Fine-tunes the model of `model_dir` on `data/train.jsonl` and leaves a run folder: config.toml, log.jsonl, best.json
+/// and step-NNNNNN folders, each a model folder. A run that was stopped goes on from its last checkpoint, and ends with
+/// the same bytes as if it had not been stopped.
+///
+/// # Errors
+/// See [`Error`]; a folder that holds another run is refused.
+pub fn train(
+    data: &Path,
+    out: &Path,
+    model_dir: &Path,
+    config: &TrainConfig,
+    device: &Device,
+    progress: &dyn Progress,
+) -> Result<Manifest> {
+    config.check()?;
+    let inputs = inputs(data, model_dir)?;
+    let stage = Stage::new("train", out, config, inputs.clone());
+    if let Some(manifest) = stage.up_to_date() {
+        return Ok(manifest);
+    }
+    std::fs::create_dir_all(out).map_err(Error::io("create folder", out))?;
+    let checkpoints = Checkpoints::open(out, &Identity { config: config.clone(), inputs })?;
+    let device = device.clone().autodiff();
+    let last = checkpoints.last()?;
+    let from = last.as_ref().map_or(model_dir.to_path_buf(), |state| checkpoints.folder(state.step));
+    let network = CrossEncoderNetwork::load_or_init_head(&from, config.seed, &device)?;
+    let fit = Fit::prepare(data, model_dir, config, &device)?;
+    if fit.dev.is_none() {
+        progress.warn("no dev queries: the last step is taken as the best");
+    }
+    let started = Instant::now();
+    let first_step = last.as_ref().map_or(0, |state| state.step);
+    let state = fit.run(network, last, &checkpoints, out, progress)?;
+    let (counts, notes) = fit.summary(&state, first_step, started.elapsed().as_secs_f64());
+    let best = format!("step-{:06}/model.safetensors", state.best.step);
+    Ok(stage.finish(&["best.json", "log.jsonl", "config.toml", &best], counts, notes)?)
+}
+
+fn inputs(data: &Path, model_dir: &Path) -> Result<BTreeMap<String, String>> {
+    let mut inputs = BTreeMap::new();
+    for (role, path) in [
+        ("train", data.join("train.jsonl")),
+        ("dev", data.join("dev.jsonl")),
+        ("dev-qrels", data.join("qrels/dev.tsv")),
+        ("model", model_dir.join("model.safetensors")),
+        ("tokenizer", model_dir.join("tokenizer.json")),
+    ] {
+        if !role.starts_with("dev") || path.exists() {
+            inputs.insert(role.to_owned(), sha256_file(&path)?);
+        }
+    }
+    Ok(inputs)
+}
+
+impl<'a> Fit<'a> {
+    fn prepare(data: &Path, model_dir: &'a Path, config: &'a TrainConfig, device: &Device) -> Result<Self> {
+        let tokenizer = PairTokenizer::open(model_dir, config.max_seq_tokens)?;
+        let path = data.join("train.jsonl");
+        let pairs = Pairs::read(&path, &tokenizer)?;
+        let balance = pairs.balance(&path)?;
+        let units = pairs.units(config)?;
+        let lengths = pairs.lengths(&tokenizer);
+        // Devices that pad want batches of like length; the packed CPU path has no padding to save.
+        let bucket = *device != Device::flex();
+        let batches = (0..config.epochs)
+            .flat_map(|epoch| {
+                let epochs = batches(&units, &lengths, config.batch_pairs, bucket, (config.seed, epoch));
+                epochs.into_iter().map(move |batch| (epoch, batch))
+            })
+            .collect();
+        let bert = BertConfig::load(model_dir)?;
+        Ok(Self {
+            config,
+            data: pairs,
+            dev: Dev::read(data, &tokenizer)?,
+            tokenizer,
+            model_dir,
+            device: device.clone(),
+            batches,
+            positive_weight: config.positive_weight.unwrap_or(balance),
+            head_multiplier: if has_head(model_dir)? { 1.0 } else { config.fresh_head_multiplier },
+            dropout: (
+                config.dropout.unwrap_or(bert.hidden_dropout_prob),
+                config.dropout.unwrap_or(bert.attention_probs_dropout_prob),
+            ),
+        })
+    }
+
+    /// Evaluate → save → stop? → step → log.
+    fn run(
+        &self,
+        mut network: CrossEncoderNetwork,
+        resumed: Option<State>,
+        checkpoints: &Checkpoints,
+        out: &Path,
+        progress: &dyn Progress,
+    ) -> Result<State> {
+        let total = self.batches.len();
+        let mut log = Log::open(&out.join("log.jsonl"), resumed.as_ref().map_or(0, |state| state.log_bytes))?;
+        let mut optimizer = match &resumed {
+            Some(state) if state.step > 0 && checkpoints.optimizer_path(state.step).exists() => {
+                AdamW::load(&checkpoints.optimizer_path(state.step), &self.device.clone().inner())?
+            }
+            _ => AdamW::new(&self.device),
+        };
+        let mut saved = resumed.as_ref().map(|state| state.step);
+        let mut state =
+            resumed.unwrap_or(State { step: 0, best: Best { step: 0, ndcg_at_10: None }, stale: 0, log_bytes: 0 });
+        progress.start("train", Some(total as u64), "steps");
+        progress.advance(state.step as u64);
+        let mut dev_text = String::new();
+        loop {
+            let is_due = state.step % self.config.eval_every_steps == 0 || state.step == total;
+            if is_due && saved != Some(state.step) {
+                if let Some(dev) = &self.dev {
+                    let ndcg = self.evaluate(dev, &network);
+                    log.write(&LogLine::Dev { step: state.step, dev_ndcg_at_10: ndcg })?;
+                    state.note(ndcg);
+                    dev_text = format!(", dev nDCG@10 {ndcg:.4}");
+                } else {
+                    state.best.step = state.step;
+                }
+                state.log_bytes = log.bytes;
+                let is_over = self.is_over(&state);
+                checkpoints.save(&state, &network, (!is_over).then_some(&optimizer), self.model_dir)?;
+                saved = Some(state.step);
+            }
+            if self.is_over(&state) {
+                break;
+            }
+            let line = self.step(&mut network, &mut optimizer, state.step)?;
+            state.step += 1;
+            if let LogLine::Step { loss, .. } = &line {
+                progress.message(&format!("loss {loss:.4}{dev_text}"));
+            }
+            log.write(&line)?;
+            progress.advance(1);
+        }
+        progress.finish();
+        Ok(state)
+    }
+
+    fn is_over(&self, state: &State) -> bool {
+        state.step == self.batches.len() || (self.config.patience > 0 && state.stale >= self.config.patience)
+    }
+
+    /// One forward pass, one backward pass, one update. `step` counts those before this one.
+    fn step(&self, network: &mut CrossEncoderNetwork, optimizer: &mut AdamW, step: usize) -> Result<LogLine> {
+        let (epoch, indices) = &self.batches[step];
+        let batch = self.data.batch(indices, &self.tokenizer);
+        let labels: Vec<f32> = indices.iter().map(|&i| self.data.labels[i]).collect();
+        let groups: Vec<usize> = indices.iter().map(|&i| self.data.groups[i]).collect();
+        let (hidden, attention) = self.dropout;
+        let seed = self.config.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ step as u64;
+        let dropout = (hidden > 0.0 || attention > 0.0).then_some(StepDropout { hidden, attention, seed });
+
+        let logits = network.forward(&batch, dropout, &self.device); // [batch]
+        let lr = learning_rate(self.config, step, self.batches.len());
+        let (mut value, mut grad_norm) = (0.0, 0.0);
+        if let Some(loss) = loss(self.config, logits, &labels, &groups, self.positive_weight, &self.device) {
+            let mut gradients = loss.backward();
+            value = loss.into_scalar();
+            if !f32::is_finite(value) {
+                return Err(Error::Diverged { step: step + 1, loss: value });
+            }
+            grad_norm = optimizer.step(network, &mut gradients, lr, self.head_multiplier, self.config);
+        }
+        Ok(LogLine::Step {
+            step: step + 1,
+            epoch: epoch + 1,
+            loss: value,
+            lr,
+            grad_norm,
+            pairs: indices.len(),
+            tokens: batch.tokens(),
+        })
+    }
+
+    /// Dev nDCG@10 of the present weights.
+    fn evaluate(&self, dev: &Dev, network: &CrossEncoderNetwork) -> f64 {
+        let network = network.valid();
+        let device = self.device.clone().inner();
+        let all: Vec<usize> = (0..dev.pairs.len()).collect();
+        let mut logits = Vec::with_capacity(all.len());
+        for indices in all.chunks(32) {
+            let scores = network.forward(&dev.pairs.batch(indices, &self.tokenizer), None, &device);
+            logits.extend(scores.into_data().try_into_vec::<f32>().expect("the network computes in f32"));
+        }
+        dev.ndcg_at_10(&logits)
+    }
+
+    fn summary(&self, state: &State, first_step: usize, wall_s: f64) -> (BTreeMap<String, u64>, Vec<String>) {
+        let done = &self.batches[first_step..state.step];
+        let pairs: usize = done.iter().map(|(_, batch)| batch.len()).sum();
+        let lengths = self.data.lengths(&self.tokenizer);
+        let tokens: usize = done.iter().flat_map(|(_, batch)| batch).map(|&i| lengths[i]).sum();
+        let counts = [
+            ("steps", state.step),
+            ("best-step", state.best.step),
+            ("training-pairs", self.data.len()),
+            ("dev-queries", self.dev.as_ref().map_or(0, Dev::queries)),
+            ("milli-pairs-per-s", (1e3 * pairs as f64 / wall_s) as usize),
+            ("tokens-per-s", (tokens as f64 / wall_s) as usize),
+        ];
+        let counts = counts.map(|(name, count)| (name.to_owned(), count as u64));
+        let best = match state.best.ndcg_at_10 {
+            Some(ndcg) => format!("best dev nDCG@10 {ndcg:.4} at step {}", state.best.step),
+            None => "no dev queries: the last step is taken as the best".into(),
+        };
+        (counts.into_iter().collect(), vec![best])
+    }
+}
+
+impl State {
+    fn note(&mut self, ndcg: f64) {
+        if self.best.ndcg_at_10.is_none_or(|best| ndcg > best) {
+            self.best = Best { step: self.step, ndcg_at_10: Some(ndcg) };
+            self.stale = 0;
+        } else {
+            self.stale += 1;
+        }
+    }
+}
+
+/// log.jsonl, cut back to the checkpoint that the run goes on from.
+struct Log {
+    file: File,
+    path: std::path::PathBuf,
+    bytes: u64,
+}
+
+impl Log {
+    fn open(path: &Path, bytes: u64) -> Result<Self> {
+        let file = OpenOptions::new().create(true).append(true).open(path).map_err(Error::io("open", path))?;
+        file.set_len(bytes).map_err(Error::io("truncate", path))?;
+        Ok(Self { file, path: path.into(), bytes })
+    }
+
+    fn write(&mut self, line: &LogLine) -> Result<()> {
+        let mut text = serde_json::to_vec(line).expect("a log line is plain data, which always serialises");
+        text.push(b'\n');
+        self.file.write_all(&text).map_err(Error::io("write", &self.path))?;
+        self.bytes += text.len() as u64;
+        Ok(())
+    }
+}

@@ -1,0 +1,153 @@
+//! Whole training runs on the tiny model: against PyTorch, repeated, interrupted, refused.
+
+use burn::tensor::Device;
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use whetstone_records::{Manifest, Progress, Silent};
+use whetstone_train::{LossName, Schedule, TrainConfig, train};
+
+/// f32 against float64 over four AdamW steps at lr 1e-3. PyTorch also gives the row of the padding token no gradient, and
+/// one golden text holds a literal "[PAD]": that alone moves the second loss by 2e-5.
+const LOSS_TOLERANCE: f64 = 1e-4;
+
+fn oracles() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/oracles")
+}
+
+fn goldens() -> Value {
+    serde_json::from_slice(&std::fs::read(oracles().join("goldens-tiny.json")).unwrap()).unwrap()
+}
+
+/// The pairs of the goldens as a data folder: queries of two pairs each, a dev set of the same pairs.
+fn data_folder(with_dev: bool) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let mut lines = String::new();
+    for (i, pair) in goldens()["pairs"].as_array().unwrap().iter().enumerate() {
+        let line = serde_json::json!({
+            "query": pair["query"], "passage": pair["passage"], "label": pair["label"],
+            "query_id": format!("q{}", i / 2), "passage_id": format!("p{i}"),
+        });
+        lines += &format!("{line}\n");
+    }
+    std::fs::write(folder.path().join("train.jsonl"), &lines).unwrap();
+    if with_dev {
+        std::fs::write(folder.path().join("dev.jsonl"), &lines).unwrap();
+    }
+    folder
+}
+
+fn run(
+    data: &Path,
+    out: &Path,
+    config: &TrainConfig,
+    progress: &dyn Progress,
+) -> Result<Manifest, whetstone_train::Error> {
+    train(data, out, &oracles().join("tiny-model"), config, &Device::flex(), progress)
+}
+
+fn losses(out: &Path) -> Vec<f64> {
+    let log = std::fs::read_to_string(out.join("log.jsonl")).unwrap();
+    log.lines().filter_map(|line| serde_json::from_str::<Value>(line).unwrap()["loss"].as_f64()).collect()
+}
+
+fn short_run() -> TrainConfig {
+    TrainConfig {
+        epochs: 4,
+        batch_pairs: 4,
+        max_seq_tokens: 64,
+        learning_rate: 1e-3,
+        dropout: Some(0.1),
+        eval_every_steps: 3,
+        ..Default::default()
+    }
+}
+
+#[test]
+fn four_adamw_steps_have_the_losses_of_pytorch() {
+    let (data, out) = (data_folder(false), tempfile::tempdir().unwrap());
+    let config = TrainConfig {
+        batch_pairs: 14,
+        schedule: Schedule::Constant,
+        warmup_fraction: 0.0,
+        positive_weight: Some(3.0),
+        dropout: Some(0.0),
+        ..short_run()
+    };
+    run(data.path(), out.path(), &config, &Silent).unwrap();
+    let golden = goldens();
+    let expected = golden["adamw"]["losses"].as_array().unwrap();
+    let found = losses(out.path());
+    assert_eq!(found.len(), expected.len());
+    for (found, expected) in found.iter().zip(expected) {
+        assert!((found - expected.as_f64().unwrap()).abs() < LOSS_TOLERANCE, "{found} {expected}");
+    }
+}
+
+/// Stops the run in the middle of a step, as a kill would: nothing after it is executed.
+struct StopAt(AtomicU64);
+
+impl Progress for StopAt {
+    fn start(&self, _part: &str, _total: Option<u64>, _unit: &str) {}
+    fn advance(&self, count: u64) {
+        if self.0.fetch_sub(count, Ordering::SeqCst) == count {
+            panic!("stopped by the test");
+        }
+    }
+    fn message(&self, _text: &str) {}
+    fn finish(&self) {}
+    fn warn(&self, _text: &str) {}
+}
+
+#[test]
+fn an_interrupted_run_ends_with_the_bytes_of_an_uninterrupted_one() {
+    let data = data_folder(true);
+    let (whole, parts) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    for loss in [LossName::Bce, LossName::Hinge] {
+        let config = TrainConfig { loss, ..short_run() };
+        let name = format!("{loss:?}");
+        let (whole, parts) = (whole.path().join(&name), parts.path().join(&name));
+        let manifest = run(data.path(), &whole, &config, &Silent).unwrap();
+        for steps in [2, 4, 7] {
+            let stopped =
+                std::panic::catch_unwind(|| run(data.path(), &parts, &config, &StopAt(AtomicU64::new(steps))));
+            assert!(stopped.is_err(), "the run was stopped");
+        }
+        let resumed = run(data.path(), &parts, &config, &Silent).unwrap();
+        assert_eq!(resumed.outputs, manifest.outputs, "{name}: digests of log, best and weights");
+        assert!(run(data.path(), &parts, &config, &Silent).unwrap().up_to_date);
+    }
+}
+
+#[test]
+fn a_folder_with_another_run_is_refused_with_what_differs() {
+    let (data, out) = (data_folder(true), tempfile::tempdir().unwrap());
+    run(data.path(), out.path(), &TrainConfig { epochs: 1, ..short_run() }, &Silent).unwrap();
+    let other = TrainConfig { epochs: 1, learning_rate: 2e-3, ..short_run() };
+    let error = run(data.path(), out.path(), &other, &Silent).unwrap_err();
+    assert!(error.to_string().ends_with("holds a run with another `learning-rate`: 0.001 then, 0.002 now"), "{error}");
+    std::fs::remove_file(data.path().join("dev.jsonl")).unwrap();
+    let mut lines = std::fs::read_to_string(data.path().join("train.jsonl")).unwrap();
+    lines += &lines.lines().next().unwrap().to_owned();
+    std::fs::write(data.path().join("train.jsonl"), lines).unwrap();
+    let error = run(data.path(), out.path(), &TrainConfig { epochs: 1, ..short_run() }, &Silent).unwrap_err();
+    assert!(error.to_string().ends_with("another `train`"), "{error}");
+}
+
+#[test]
+fn pairs_that_teach_nothing_are_refused() {
+    let (data, out) = (data_folder(false), tempfile::tempdir().unwrap());
+    let path = data.path().join("train.jsonl");
+    let line = |label: f32| {
+        format!(
+            "{{\"query\":\"a\",\"passage\":\"b\",\"label\":{label},\"query_id\":\"q\",\"passage_id\":\"p{label}\"}}\n"
+        )
+    };
+    let attempt = |text: String| {
+        std::fs::write(&path, text).unwrap();
+        run(data.path(), &out.path().join("run"), &short_run(), &Silent).unwrap_err().to_string()
+    };
+    assert!(attempt(line(1.0)).ends_with("has no negative pairs"));
+    let _ = std::fs::remove_dir_all(out.path().join("run"));
+    assert!(attempt(line(0.0) + &line(2.0)).ends_with("line 2: label must be in 0..=1, got 2"));
+}
