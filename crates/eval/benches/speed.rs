@@ -5,7 +5,7 @@ use rand::{Rng, SeedableRng, rngs::StdRng};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
-use whetstone_eval::{Measure, evaluate, per_query};
+use whetstone_eval::{Measure, bootstrap_interval, evaluate, per_query, randomisation_test};
 use whetstone_records::{Qrels, Run};
 
 const QUERIES: usize = 10_000;
@@ -25,6 +25,11 @@ fn main() {
     time("  of which reading the run", || Run::read(&run).unwrap());
     let (qrels, run) = (Qrels::read(&qrels).unwrap(), Run::read(&run).unwrap());
     time("  of which measuring", || per_query(&qrels, &run, &measures));
+
+    let mut random = StdRng::seed_from_u64(2);
+    let differences: Vec<f64> = (0..1000).map(|_| random.random_range(-0.5..0.5)).collect();
+    time("randomisation test, 100,000 permutations x 1,000 queries", || randomisation_test(&differences, 100_000, 1));
+    time("bootstrap interval, 10,000 resamples x 1,000 queries", || bootstrap_interval(&differences, 10_000, 0.05, 1));
 }
 
 /// Prints the best of five.

@@ -1,3 +1,4 @@
+use crate::measure::Measure;
 use std::path::PathBuf;
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -15,6 +16,12 @@ pub enum Error {
     NothingRelevant { path: PathBuf },
     #[error("run `{name}` (`{}`) has none of the {queries} queries of `{}`", path.display(), qrels.display())]
     NoQueryInCommon { name: String, path: PathBuf, qrels: PathBuf, queries: usize },
+    #[error("runs `{baseline}` and `{system}` were measured over different queries")]
+    DifferentQueries { baseline: String, system: String },
+    #[error("run `{name}` was not measured by {measure}")]
+    NotMeasured { name: String, measure: Measure },
+    #[error("`{key}` must be {expected}, got {value}")]
+    Config { key: &'static str, expected: &'static str, value: f64 },
 }
 
 impl Error {
@@ -29,6 +36,9 @@ impl Error {
             Error::DuplicateRun { .. } => Some("give each --run a name of its own".into()),
             Error::NothingRelevant { .. } => Some("a passage is relevant where its grade is 1 or more".into()),
             Error::NoQueryInCommon { .. } => Some("check that qrels and run belong to the same queries".into()),
+            Error::DifferentQueries { .. } => Some("measure both with the same qrels".into()),
+            Error::NotMeasured { measure, .. } => Some(format!("add {measure} to the measures")),
+            Error::Config { .. } => None,
         }
     }
 }

@@ -9,9 +9,9 @@ pub struct Evaluation {
     pub measures: Vec<Measure>,
     /// The queries of the qrels with at least one relevant passage, in order of their ids.
     pub queries: Vec<QueryId>,
-    /// [measures, queries]
+    /// Shape `[measures, queries]`.
     pub values: Vec<Vec<f64>>,
-    /// [measures]
+    /// Shape `[measures]`.
     pub means: Vec<f64>,
     /// Queries that the run doesn't rank; they count as 0 in every mean.
     pub missing: Vec<QueryId>,

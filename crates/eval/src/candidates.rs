@@ -1,0 +1,99 @@
+use std::collections::HashSet;
+use std::fmt;
+use whetstone_records::{Hit, QueryId, Run};
+
+/// Two runs that don't rank the same candidates, so that their measures say as much about the lists as about the order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CandidateWarning {
+    /// The run that the others are held against: the first.
+    pub reference: String,
+    pub run: String,
+    /// Queries that only one of the two ranks.
+    pub one_sided_queries: usize,
+    /// Queries that both rank, with passages that only one of the two has.
+    pub differing_queries: usize,
+    /// Queries that either ranks.
+    pub queries: usize,
+    /// The first query of those counted.
+    pub first_query: QueryId,
+}
+
+impl fmt::Display for CandidateWarning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { reference, run, queries, first_query, .. } = self;
+        let affected = self.one_sided_queries + self.differing_queries;
+        write!(
+            f,
+            "runs `{reference}` and `{run}` rank different candidates for {affected} of {queries} queries, \
+             first `{first_query}`; compare systems on one candidate list"
+        )
+    }
+}
+
+/// Returns a warning for every run that ranks other queries or other passages than the first run does. The order is
+/// free; only the sets are compared.
+pub fn check_same_candidates(runs: &[(&str, &Run)]) -> Vec<CandidateWarning> {
+    let Some(((reference, first), others)) = runs.split_first() else { return Vec::new() };
+    others.iter().filter_map(|(name, run)| differ(reference, first, name, run)).collect()
+}
+
+fn differ(reference: &str, first: &Run, name: &str, run: &Run) -> Option<CandidateWarning> {
+    let differing: Vec<&QueryId> = first
+        .iter()
+        .filter(|(query, hits)| run.get(query.as_str()).is_some_and(|others| !same_passages(hits, others)))
+        .map(|(query, _)| query)
+        .collect();
+    let missing_in = |one: &Run, query: &QueryId| one.get(query.as_str()).is_none();
+    let only_first = first.iter().map(|(query, _)| query).filter(|query| missing_in(run, query));
+    let only_second = run.iter().map(|(query, _)| query).filter(|query| missing_in(first, query));
+    let one_sided: Vec<&QueryId> = only_first.chain(only_second).collect();
+    let first_query = differing.iter().chain(&one_sided).min()?;
+    Some(CandidateWarning {
+        reference: reference.into(),
+        run: name.into(),
+        one_sided_queries: one_sided.len(),
+        differing_queries: differing.len(),
+        queries: first.len() + run.iter().filter(|(query, _)| missing_in(first, query)).count(),
+        first_query: (*first_query).clone(),
+    })
+}
+
+fn same_passages(a: &[Hit], b: &[Hit]) -> bool {
+    let passages: HashSet<&str> = a.iter().map(|hit| hit.passage.as_str()).collect();
+    a.len() == b.len() && b.iter().all(|hit| passages.contains(hit.passage.as_str()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(rankings: &[(&str, &[&str])]) -> Run {
+        let mut run = Run::default();
+        for (query, passages) in rankings {
+            let hit = |(index, id): (usize, &&str)| Hit { passage: (*id).into(), score: -(index as f32) };
+            run.insert((*query).into(), passages.iter().enumerate().map(hit).collect());
+        }
+        run
+    }
+
+    #[test]
+    fn another_order_of_the_same_candidates_is_no_warning() {
+        let (a, b) = (run(&[("q", &["a", "b"]), ("r", &["c"])]), run(&[("q", &["b", "a"]), ("r", &["c"])]));
+        assert_eq!(check_same_candidates(&[("a", &a), ("b", &b)]), []);
+        assert_eq!(check_same_candidates(&[]), []);
+    }
+
+    #[test]
+    fn other_passages_and_other_queries_are_counted_and_named() {
+        let first = run(&[("q", &["a", "b"]), ("r", &["c"]), ("s", &["a"])]);
+        let other = run(&[("q", &["a", "x"]), ("s", &["a"]), ("t", &["a"]), ("u", &["a"])]);
+        let warnings = check_same_candidates(&[("bm25", &first), ("same", &first), ("tuned", &other)]);
+        let [warning] = &warnings[..] else { panic!("{warnings:?}") };
+        assert_eq!((warning.differing_queries, warning.one_sided_queries, warning.queries), (1, 3, 5));
+        assert_eq!(
+            warning.to_string(),
+            "runs `bm25` and `tuned` rank different candidates for 4 of 5 queries, first `q`; \
+             compare systems on one candidate list"
+        );
+    }
+}
