@@ -1,4 +1,5 @@
 use std::path::PathBuf;
+use whetstone_records::{DocumentId, PassageId, QueryId};
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -7,12 +8,64 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 pub enum Error {
     #[error(transparent)]
     Records(#[from] whetstone_records::Error),
+    #[error(transparent)]
+    Model(#[from] whetstone_model::Error),
 
     // The source is part of the message, for toml's own line and caret; it is not repeated as #[source].
     #[error("config `{}` is not understood\n{source}", path.display())]
     ConfigSyntax { path: PathBuf, source: Box<toml::de::Error> },
     #[error("`{key}` must be {expected}, got {value}")]
     ConfigValue { key: &'static str, expected: &'static str, value: String },
+
+    #[error("the corpus `{}` does not exist", path.display())]
+    MissingCorpus { path: PathBuf },
+    #[error("`{}` is neither a folder nor a corpus.jsonl", path.display())]
+    CorpusKind { path: PathBuf },
+    #[error("`{}` is the file that chunking writes", path.display())]
+    CorpusIsOutput { path: PathBuf },
+    #[error("the corpus `{}` holds no text ({skipped} files skipped)", path.display())]
+    EmptyCorpus { path: PathBuf, skipped: u64 },
+    #[error("`{}` line {line}: `{id}` cannot be an id", path.display())]
+    BadPassageId { path: PathBuf, line: usize, id: String },
+
+    #[error("`{}` line {line}: document `{document}` is not in the corpus", path.display())]
+    JudgedDocumentMissing { path: PathBuf, line: usize, document: DocumentId },
+    #[error("`{}` line {line}: no passage of `{document}` holds the quote `{quote}`", path.display())]
+    QuoteNotFound { path: PathBuf, line: usize, document: DocumentId, quote: String },
+    #[error("`{}` line {line}: {expected}", path.display())]
+    BadJudgement { path: PathBuf, line: usize, expected: &'static str },
+    #[error("no usable query came out of {passages} passages")]
+    NoQueries { passages: usize, reasons: Vec<(String, u64)> },
+    #[error("`{}` is in use by another run", path.display())]
+    JournalInUse { path: PathBuf },
+    #[error("the key in environment variable `{variable}` holds characters that no key has")]
+    BadKey { variable: String },
+    #[error("`ask.extra-body.{key}` is set by Whetstone itself")]
+    ReservedBodyField { key: String },
+    #[error("`{url}` refused the call with status {status}: {message}")]
+    CallRefused { url: String, status: u16, message: String, key_variable: String, key_set: bool, llm: String },
+    #[error("`{url}` does not answer: {reason}; {answered} answers are kept")]
+    EndpointDown { url: String, reason: String, answered: usize },
+    #[error("the HTTP client cannot be made")]
+    Http(#[source] reqwest::Error),
+    #[error("no thread for network calls can be had")]
+    Runtime {
+        #[source]
+        source: std::io::Error,
+    },
+
+    #[error("`qrels/all.tsv` judges passage `{passage}` for query `{query}`, which is not in the corpus")]
+    JudgedPassageMissing { query: QueryId, passage: PassageId },
+    #[error("the model gave an embedding that is not finite")]
+    EmbeddingNotFinite,
+    #[error("`negatives.jsonl` does not fit the data set: query `{query}` with passage `{passage}`")]
+    StaleNegative { query: QueryId, passage: PassageId },
+    #[error("no candidates were mined for query `{query}`")]
+    FindingsMissing { query: QueryId },
+    #[error("document `{document}` would be used for {one} and {other}: passage `{passage}` of query `{query}`")]
+    SharedDocument { document: DocumentId, one: &'static str, other: &'static str, passage: PassageId, query: QueryId },
+    #[error("no training pairs: {queries} queries, {documents} documents for training")]
+    NothingToTrain { queries: usize, documents: usize },
 
     #[error("cannot {action} `{}`", path.display())]
     Io {
@@ -28,8 +81,52 @@ impl Error {
     pub fn hint(&self) -> Option<String> {
         match self {
             Error::Records(error) => error.hint(),
+            Error::Model(error) => error.hint(),
             Error::ConfigSyntax { .. } => Some("configs/synth.toml lists every key with its default".into()),
             Error::ConfigValue { .. } => Some("configs/synth.toml says for every key what it does".into()),
+            Error::MissingCorpus { .. } => Some("check the path; a folder or a BEIR corpus.jsonl is wanted".into()),
+            Error::CorpusKind { .. } => {
+                Some("put the documents (.md, .txt, .html) into a folder and name the folder".into())
+            }
+            Error::CorpusIsOutput { .. } => Some("choose another --out folder, or keep the source elsewhere".into()),
+            Error::EmptyCorpus { .. } => {
+                Some("documents are files named .md, .txt, .html or .htm with text in UTF-8".into())
+            }
+            Error::BadPassageId { .. } => {
+                Some("an id is not empty and holds no white space, or qrels and runs could not carry it".into())
+            }
+            Error::JudgedDocumentMissing { .. } => {
+                Some("a document is named by its path below the corpus folder, with `/`".into())
+            }
+            Error::QuoteNotFound { .. } => {
+                Some("a quote is copied from the document letter by letter; only white space may differ".into())
+            }
+            Error::BadJudgement { .. } => {
+                Some("a line is {\"_id\", \"text\", \"answers\": [{\"document\", \"quote\", \"grade\"}]}".into())
+            }
+            Error::NoQueries { reasons, .. } => Some(reasons_hint(reasons)),
+            Error::JournalInUse { .. } => Some("wait until it is done, or choose another --out folder".into()),
+            Error::BadKey { .. } => Some("set it to the key alone, without quotes or a line break".into()),
+            Error::ReservedBodyField { .. } => Some("remove it; [ask] has a key of its own for it".into()),
+            Error::CallRefused { status, key_variable, key_set, llm, .. } => {
+                Some(refusal_hint(*status, key_variable, *key_set, llm))
+            }
+            Error::EndpointDown { .. } => Some(
+                "check `ask.base-url` and the server, then run the same command again; no answer is paid twice".into(),
+            ),
+            Error::Http(_) => Some("TLS needs the system's certificates: install the package ca-certificates".into()),
+            Error::Runtime { .. } => None,
+            Error::JudgedPassageMissing { .. } => Some("run `whetstone ask` again after the corpus has changed".into()),
+            Error::EmbeddingNotFinite => Some("check the weights of the model; nothing was kept".into()),
+            Error::StaleNegative { .. } | Error::FindingsMissing { .. } => {
+                Some("run `whetstone mine` again, with the same seed and [split] as `pair`".into())
+            }
+            Error::SharedDocument { .. } => Some(
+                "`mine` ran with another seed or [split], or a file was changed; run `whetstone mine` again".into(),
+            ),
+            Error::NothingToTrain { .. } => {
+                Some("use more documents, more queries a passage, or lower fractions in [split]".into())
+            }
             Error::Io { .. } => None,
         }
     }
@@ -37,5 +134,25 @@ impl Error {
     pub(crate) fn io(action: &'static str, path: &std::path::Path) -> impl FnOnce(std::io::Error) -> Error {
         let path = path.to_path_buf();
         move |source| Error::Io { action, path, source }
+    }
+}
+
+fn reasons_hint(reasons: &[(String, u64)]) -> String {
+    if reasons.is_empty() {
+        return "the passages are very short; give the corpus more text".into();
+    }
+    let counts: Vec<String> = reasons.iter().map(|(reason, count)| format!("{reason} {count}")).collect();
+    format!("dropped: {}; try another model or generator, or loosen the limits in [ask]", counts.join(", "))
+}
+
+fn refusal_hint(status: u16, key_variable: &str, key_set: bool, llm: &str) -> String {
+    match (status, key_set) {
+        (401 | 403, false) => format!("put the key into the environment variable `{key_variable}` (`ask.api-key-env`)"),
+        (401 | 403, true) => format!("check the key in `{key_variable}` and what it may use"),
+        (404, _) => {
+            format!("check `ask.base-url` (it ends with /v1 on most servers) and the model `{llm}` (`ask.llm`)")
+        }
+        (402 | 429, _) => "the quota is used up; raise it and run again, no answer is paid twice".into(),
+        _ => "check `ask.base-url`, `ask.llm` and `ask.extra-body`".into(),
     }
 }

@@ -47,6 +47,8 @@ pub struct AskConfig {
     pub temperature: f32,
     /// Longest answer, in the LLM's tokens.
     pub max_answer_tokens: u32,
+    /// Regular expression for each question in the JSON schema, as far as the server supports one; empty for none.
+    pub question_pattern: String,
     /// Passed on as they are in every request's body, such as `repeat_penalty` for llama.cpp.
     pub extra_body: toml::Table,
 }
@@ -70,6 +72,7 @@ impl Default for AskConfig {
             max_wait_s: 60,
             temperature: 0.7,
             max_answer_tokens: 400,
+            question_pattern: r"^(What|How|Why|When|Which|Where|Who|Can|Do|Does|Is|Are) .{10,150}\?$".into(),
             extra_body: toml::Table::new(),
         }
     }

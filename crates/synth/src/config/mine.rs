@@ -83,12 +83,7 @@ impl MineConfig {
         must((0.0..1.0).contains(&self.relative_margin), "mine.relative-margin", "in [0, 1)", self.relative_margin)?;
         let (lowest, highest) = (self.min_dense_score.unwrap_or(f32::MIN), self.max_dense_score.unwrap_or(f32::MAX));
         must(lowest <= highest, "mine.min-dense-score", "at most `max-dense-score`", lowest)?;
-        must(
-            self.bm25_k1 >= 0.0 && self.bm25_k1.is_finite(),
-            "mine.bm25-k1",
-            "a number of at least 0",
-            self.bm25_k1,
-        )?;
+        must(self.bm25_k1 >= 0.0 && self.bm25_k1.is_finite(), "mine.bm25-k1", "a number of at least 0", self.bm25_k1)?;
         must((0.0..=1.0).contains(&self.bm25_b), "mine.bm25-b", "in [0, 1]", self.bm25_b)
     }
 }

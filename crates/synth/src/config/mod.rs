@@ -8,7 +8,7 @@ mod split;
 
 pub use ask::{AskConfig, GeneratorName};
 pub use chunk::ChunkConfig;
-pub use mine::{MineConfig, Sampling};
+pub use mine::{MineConfig, SameDocument, Sampling};
 pub use pair::PairConfig;
 pub use split::SplitConfig;
 

@@ -1,0 +1,188 @@
+//! Questions for a number: the value is taken out and asked for.
+
+use super::clause::{Clause, Predicate};
+use super::words::{Word, join};
+
+/// How a unit is asked for.
+enum Kind {
+    Time,
+    Temperature,
+    Pressure,
+    Money,
+    Share,
+    /// Anything that is counted or measured by the name of its unit.
+    Count,
+}
+
+fn kind(unit: &str) -> Kind {
+    match unit {
+        "s" | "second" | "seconds" | "min" | "minute" | "minutes" | "h" | "hour" | "hours" | "day" | "days"
+        | "week" | "weeks" | "month" | "months" | "year" | "years" => Kind::Time,
+        "°c" | "°f" | "k" | "degrees" => Kind::Temperature,
+        "bar" | "mbar" | "kpa" | "pa" | "psi" | "mmhg" => Kind::Pressure,
+        "kr" | "€" | "$" | "£" | "eur" | "usd" | "euros" | "dollars" | "kronor" => Kind::Money,
+        "percent" | "%" => Kind::Share,
+        _ => Kind::Count,
+    }
+}
+
+/// Words that go with a number and are dropped with it.
+const QUALIFIERS: &[&str] = &[
+    "about",
+    "approximately",
+    "around",
+    "at",
+    "exactly",
+    "roughly",
+    "nearly",
+    "only",
+    "up",
+    "least",
+    "most",
+    "more",
+    "less",
+    "than",
+    "no",
+    "never",
+    "some",
+    "not",
+    "further",
+];
+
+const MEASURES: &[&str] = &["high", "long", "wide", "deep", "thick", "old", "heavy", "tall", "broad"];
+
+/// A number with its unit in the rest of a clause.
+struct Value<'a> {
+    /// Index of the first word that belongs to it, qualifiers and preposition included.
+    start: usize,
+    preposition: Option<&'a str>,
+    unit: &'a Word,
+    /// One past its last word.
+    end: usize,
+}
+
+fn find(rest: &[Word]) -> Option<Value<'_>> {
+    for index in 0..rest.len() {
+        if !(rest[index].is_number() || rest[index].is_number_word()) || rest[index].is_identifier() {
+            continue;
+        }
+        let percent = rest[index].text.ends_with('%');
+        let mut last = index;
+        while rest
+            .get(last + 1)
+            .is_some_and(|word| word.is_number() || word.is_number_word() || word.lower == "working")
+        {
+            last += 1;
+        }
+        let unit = if percent { &rest[index] } else { rest.get(last + 1)? };
+        let end = if percent { last + 1 } else { last + 2 };
+        let cut = rest[index..end - 1].iter().any(|word| word.stop.is_some());
+        if cut || unit.is_stop_word() || unit.is_number() {
+            continue;
+        }
+        let mut start = index;
+        while start > 0 && QUALIFIERS.contains(&rest[start - 1].lower.as_str()) && rest[start - 1].stop.is_none() {
+            start -= 1;
+        }
+        let mut preposition = rest[start..index].iter().find(|word| word.lower == "at" && index - start == 1);
+        if start > 0 && (rest[start - 1].is_preposition() || rest[start - 1].lower == "every") {
+            start -= 1;
+            preposition = Some(&rest[start]);
+        }
+        return Some(Value { start, preposition: preposition.map(|word| word.lower.as_str()), unit, end });
+    }
+    None
+}
+
+/// Returns a question for the first value of a clause, without its question mark.
+pub fn question(clause: &Clause<'_>, subject: &str) -> Option<String> {
+    let value = find(clause.rest)?;
+    let before = join(&clause.rest[..value.start]);
+    let adjective = clause.rest.get(value.end).filter(|word| MEASURES.contains(&word.lower.as_str()));
+    let after_start = value.end + usize::from(adjective.is_some());
+    let after = tail(&clause.rest[after_start.min(clause.rest.len())..]);
+    let copula = matches!(&clause.predicate, Predicate::Auxiliary(word) if word == "is" || word == "are");
+    let singular = matches!(&clause.predicate, Predicate::Auxiliary(word) if word == "is");
+    if copula && before.is_empty() && value.preposition.is_none() && adjective.is_none() {
+        let verb = if singular { "is" } else { "are" };
+        return Some(squeeze(&format!("what {verb} {subject} {after}")));
+    }
+    let asked = asked(&value, adjective.map(|word| word.lower.as_str()));
+    let (inverted, base) = clause.inverted(subject);
+    Some(squeeze(&format!("{asked} {inverted} {} {before} {after}", base.unwrap_or_default())))
+}
+
+fn asked(value: &Value<'_>, adjective: Option<&str>) -> String {
+    if let Some(adjective) = adjective {
+        return format!("how {adjective}");
+    }
+    let unit = if value.unit.is_number() { "percent" } else { value.unit.lower.as_str() };
+    let with = |asked: &str| match value.preposition {
+        Some("of") | None => asked.to_owned(),
+        Some(preposition) => format!("{preposition} {asked}"),
+    };
+    match (kind(unit), value.preposition) {
+        (Kind::Time, Some("for")) => "how long".into(),
+        (Kind::Time, Some("within")) => "how soon".into(),
+        (Kind::Time, Some("every" | "per")) => "how often".into(),
+        (Kind::Time, _) => with(&format!("how many {unit}")),
+        (Kind::Temperature, _) => with("what temperature"),
+        (Kind::Pressure, _) => with("what pressure"),
+        (Kind::Money, _) => with("how much"),
+        (Kind::Share, _) => with("what percentage"),
+        (Kind::Count, _) if unit == "times" => "how often".into(),
+        (Kind::Count, _) => with(&format!("how many {}", value.unit.text)),
+    }
+}
+
+/// What follows the value, up to the end of the phrase.
+fn tail(words: &[Word]) -> String {
+    let mut end = 0;
+    while end < words.len().min(7) {
+        let word = &words[end];
+        if word.opens || word.is_number() || matches!(word.lower.as_str(), "and" | "or" | "but" | "which" | "so") {
+            break;
+        }
+        end += 1;
+        if word.stop.is_some() {
+            break;
+        }
+    }
+    while end > 0 && (words[end - 1].is_preposition() || words[end - 1].is_determiner()) {
+        end -= 1;
+    }
+    join(&words[..end]).trim_end_matches(',').to_owned()
+}
+
+fn squeeze(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::clause::analyse;
+    use super::super::words::words;
+    use super::*;
+
+    #[test]
+    fn the_value_is_asked_for() {
+        for (sentence, expected) in [
+            ("The token is valid for 45 minutes.", "how long is the token valid"),
+            ("The secret must be renewed every 180 days.", "how often must the secret be renewed"),
+            (
+                "Compensation starts after 12 hours without heat.",
+                "after how many hours does compensation start without heat",
+            ),
+            ("The quota is 600 calls per hour.", "what is the quota per hour"),
+            ("The safety valve is set to 3 bar.", "to what pressure is the safety valve set"),
+            ("Hourly values reach back 36 months.", "how many months do hourly values reach back"),
+            ("The plinth must be 100 mm high.", "how high must the plinth be"),
+            ("The contract gives 15 percent off.", "what percentage does the contract give off"),
+        ] {
+            let words = words(sentence);
+            let clause = analyse(&words).unwrap();
+            let subject = join(clause.subject).to_lowercase();
+            assert_eq!(question(&clause, &subject).as_deref(), Some(expected));
+        }
+    }
+}

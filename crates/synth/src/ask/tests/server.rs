@@ -1,0 +1,115 @@
+//! A real HTTP server on loopback that answers as a test wants it to.
+
+use serde_json::{Value, json};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+
+/// What the server does with one request.
+pub enum Reply {
+    /// Status, further header lines, body.
+    Status(u16, &'static str, String),
+    /// Half of the body that was announced, then the connection is closed.
+    Torn(String),
+    /// No answer at all.
+    Hang,
+}
+
+/// A request as it came.
+pub struct Request {
+    pub headers: String,
+    pub body: Value,
+    /// How many came before.
+    pub number: usize,
+}
+
+/// A server that lives as long as the test process; every request is kept.
+pub struct Server {
+    pub url: String,
+    requests: Arc<Mutex<Vec<(String, Value)>>>,
+}
+
+impl Server {
+    pub fn start(answer: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/v1", listener.local_addr().unwrap());
+        let requests = Arc::new(Mutex::new(Vec::new()));
+        let (log, answer) = (requests.clone(), Arc::new(answer));
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let (log, answer) = (log.clone(), answer.clone());
+                std::thread::spawn(move || serve(stream, &log, &*answer));
+            }
+        });
+        Self { url, requests }
+    }
+
+    pub fn count(&self) -> usize {
+        self.requests.lock().unwrap().len()
+    }
+
+    pub fn bodies(&self) -> Vec<Value> {
+        self.requests.lock().unwrap().iter().map(|(_, body)| body.clone()).collect()
+    }
+
+    pub fn headers(&self) -> Vec<String> {
+        self.requests.lock().unwrap().iter().map(|(headers, _)| headers.clone()).collect()
+    }
+}
+
+fn serve(stream: TcpStream, log: &Mutex<Vec<(String, Value)>>, answer: &dyn Fn(&Request) -> Reply) {
+    let mut reader = BufReader::new(stream.try_clone().unwrap());
+    let mut headers = String::new();
+    while !headers.ends_with("\r\n\r\n") {
+        if reader.read_line(&mut headers).unwrap_or(0) == 0 {
+            return;
+        }
+    }
+    let length = headers.lines().find_map(|line| line.to_lowercase().strip_prefix("content-length: ")?.parse().ok());
+    let mut body = vec![0; length.unwrap_or(0)];
+    reader.read_exact(&mut body).unwrap();
+    let body: Value = serde_json::from_slice(&body).unwrap();
+    let number = {
+        let mut log = log.lock().unwrap();
+        log.push((headers.clone(), body.clone()));
+        log.len() - 1
+    };
+    let mut stream = stream;
+    let mut send = |status: u16, more: &str, length: usize, body: &str| {
+        let head = format!("HTTP/1.1 {status} X\r\nconnection: close\r\ncontent-length: {length}\r\n{more}\r\n{body}");
+        let _ = stream.write_all(head.as_bytes());
+    };
+    match answer(&Request { headers, body, number }) {
+        Reply::Status(status, more, body) => send(status, more, body.len(), &body),
+        Reply::Torn(body) => send(200, "", body.len() * 2, &body),
+        Reply::Hang => std::thread::sleep(std::time::Duration::from_secs(30)),
+    }
+}
+
+/// The passage's text in a request.
+pub fn asked_text(body: &Value) -> String {
+    let content = body["messages"].as_array().unwrap().last().unwrap()["content"].as_str().unwrap();
+    content.split("Passage: ").nth(1).unwrap().split("\n\n").next().unwrap().to_owned()
+}
+
+/// A body with this content as the LLM's words.
+pub fn completion(content: &str, finish_reason: &str) -> String {
+    json!({
+        "id": "x", "object": "chat.completion",
+        "choices": [{"index": 0, "message": {"role": "assistant", "content": content}, "finish_reason": finish_reason}],
+        "usage": {"prompt_tokens": 100, "completion_tokens": 20, "total_tokens": 120},
+    })
+    .to_string()
+}
+
+/// Three good questions on the passage that was asked about.
+pub fn good(request: &Request) -> Reply {
+    let text = asked_text(&request.body);
+    let topic = text.split(' ').next().unwrap();
+    let questions = [
+        format!("What is known about {topic} today?"),
+        format!("How does {topic} come to be so?"),
+        format!("Why would anyone ask for {topic}?"),
+    ];
+    Reply::Status(200, "", completion(&json!({"questions": questions}).to_string(), "stop"))
+}

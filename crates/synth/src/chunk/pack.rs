@@ -1,0 +1,213 @@
+use super::document::{Section, Unit};
+use super::sentences::sentences;
+use crate::config::ChunkConfig;
+use std::ops::Range;
+
+/// A passage to be: a slice of the document's text and the section that names it.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Piece {
+    pub span: Range<usize>,
+    pub section: usize,
+}
+
+/// Where the tokens of a text are, so that any slice of it is counted without being tokenized again.
+pub(crate) struct TokenMap {
+    starts: Vec<usize>,
+}
+
+impl TokenMap {
+    /// Takes the byte span of every token of the whole text, in order.
+    pub fn new(offsets: &[(usize, usize)]) -> Self {
+        Self { starts: offsets.iter().map(|(start, _)| *start).collect() }
+    }
+
+    /// The number of tokens that begin in the span.
+    pub fn count(&self, span: &Range<usize>) -> usize {
+        self.index(span.end) - self.index(span.start)
+    }
+
+    fn index(&self, byte: usize) -> usize {
+        self.starts.partition_point(|start| *start < byte)
+    }
+}
+
+/// Packs the units of each section into pieces of at most `passage-tokens`, the next one beginning with the last whole
+/// sentences of the one before, up to `overlap-tokens`.
+pub(crate) fn pack(text: &str, sections: Vec<Section>, tokens: &TokenMap, config: &ChunkConfig) -> Vec<Piece> {
+    let mut pieces = Vec::new();
+    for (index, units) in join_short(sections, tokens, config.min_tokens) {
+        let units: Vec<Unit> =
+            units.into_iter().flat_map(|unit| cut_long(text, unit, tokens, config.passage_tokens)).collect();
+        let spans = pack_section(&units, tokens, config);
+        pieces.extend(spans.into_iter().map(|span| Piece { span, section: index }));
+    }
+    pieces
+}
+
+/// Sections that are too short to stand alone go with the next one, and at the end with the one before.
+fn join_short(sections: Vec<Section>, tokens: &TokenMap, min_tokens: usize) -> Vec<(usize, Vec<Unit>)> {
+    let mut joined: Vec<(usize, Vec<Unit>)> = Vec::new();
+    let mut short: Vec<Unit> = Vec::new();
+    let mut short_index = 0;
+    for (index, section) in sections.into_iter().enumerate().filter(|(_, section)| !section.units.is_empty()) {
+        short.extend(section.units);
+        short_index = index;
+        if tokens_of(&short, tokens) >= min_tokens {
+            joined.push((index, std::mem::take(&mut short)));
+        }
+    }
+    match joined.last_mut() {
+        Some((_, units)) => units.extend(short),
+        None if !short.is_empty() => joined.push((short_index, short)),
+        None => {}
+    }
+    joined
+}
+
+fn tokens_of(units: &[Unit], tokens: &TokenMap) -> usize {
+    units.iter().map(|unit| tokens.count(&unit.span)).sum()
+}
+
+fn pack_section(units: &[Unit], tokens: &TokenMap, config: &ChunkConfig) -> Vec<Range<usize>> {
+    let span = |range: Range<usize>| units[range.start].span.start..units[range.end - 1].span.end;
+    let mut pieces: Vec<Range<usize>> = Vec::new();
+    // Units start..end are in the present piece; those from `new` on were in none before.
+    let (mut start, mut new) = (0, 0);
+    while new < units.len() {
+        let mut end = new + 1;
+        while end < units.len() && tokens.count(&span(start..end + 1)) <= config.passage_tokens {
+            end += 1;
+        }
+        let rest = end == units.len() && tokens.count(&span(new..end)) < config.min_tokens;
+        match pieces.last_mut() {
+            Some(last) if rest => last.end = units[end - 1].span.end,
+            _ => pieces.push(span(start..end)),
+        }
+        new = end;
+        start = new;
+        while start > 0
+            && new < units.len()
+            && !units[start - 1].solid
+            && tokens.count(&span(start - 1..new)) <= config.overlap_tokens
+            && tokens.count(&span(start - 1..new + 1)) <= config.passage_tokens
+        {
+            start -= 1;
+        }
+    }
+    pieces
+}
+
+/// A unit that alone exceeds the limit, cut at the best places: lines of code or table, sentences, words.
+fn cut_long(text: &str, unit: Unit, tokens: &TokenMap, limit: usize) -> Vec<Unit> {
+    if tokens.count(&unit.span) <= limit {
+        return vec![unit];
+    }
+    let slice = &text[unit.span.clone()];
+    let parts = if unit.solid { lines(slice) } else { sentences(slice) };
+    let parts = if parts.len() > 1 { parts } else { words(slice) };
+    let parts = if parts.len() > 1 { parts } else { characters(slice) };
+    let mut units: Vec<Unit> = Vec::new();
+    for part in parts {
+        let span = unit.span.start + part.start..unit.span.start + part.end;
+        match units.last_mut() {
+            Some(last) if tokens.count(&(last.span.start..span.end)) <= limit => last.span.end = span.end,
+            _ => units.push(Unit { span, solid: unit.solid }),
+        }
+    }
+    // A sentence or line may still be longer than the limit; a single character cannot be cut.
+    units
+        .into_iter()
+        .flat_map(|part| {
+            let smaller = part.span.len() < unit.span.len();
+            if smaller { cut_long(text, part, tokens, limit) } else { vec![part] }
+        })
+        .collect()
+}
+
+fn lines(text: &str) -> Vec<Range<usize>> {
+    let mut at = 0;
+    let spans = text.split_inclusive('\n').map(|line| {
+        let span = at..at + line.trim_end().len();
+        at += line.len();
+        span
+    });
+    spans.filter(|span| !span.is_empty()).collect()
+}
+
+fn words(text: &str) -> Vec<Range<usize>> {
+    text.split_whitespace()
+        .map(|word| {
+            let start = word.as_ptr() as usize - text.as_ptr() as usize;
+            start..start + word.len()
+        })
+        .collect()
+}
+
+fn characters(text: &str) -> Vec<Range<usize>> {
+    text.char_indices().map(|(start, c)| start..start + c.len_utf8()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::chunk::markdown;
+
+    /// A token is a run of non-space characters.
+    fn token_map(text: &str) -> TokenMap {
+        TokenMap::new(&words(text).into_iter().map(|span| (span.start, span.end)).collect::<Vec<_>>())
+    }
+
+    fn pack_markdown(text: &str, passage_tokens: usize, overlap_tokens: usize, min_tokens: usize) -> Vec<&str> {
+        let config = ChunkConfig { passage_tokens, overlap_tokens, min_tokens, ..ChunkConfig::default() };
+        let pieces = pack(text, markdown::outline(text).sections, &token_map(text), &config);
+        pieces.into_iter().map(|piece| &text[piece.span]).collect()
+    }
+
+    const STORY: &str = "a1 a2 a3 a4. B1 b2 b3 b4. C1 c2 c3 c4. D1 d2 d3 d4. E1 e2 e3 e4.";
+
+    #[test]
+    fn whole_sentences_fill_a_passage_and_the_next_repeats_the_last() {
+        let expected = ["a1 a2 a3 a4. B1 b2 b3 b4.", "B1 b2 b3 b4. C1 c2 c3 c4.", "C1 c2 c3 c4. D1 d2 d3 d4."];
+        assert_eq!(pack_markdown(STORY, 9, 4, 2)[..3], expected);
+        assert_eq!(pack_markdown(STORY, 9, 0, 2)[..2], [expected[0], expected[2]]);
+    }
+
+    #[test]
+    fn a_short_tail_joins_the_passage_before_it() {
+        let text = "a1 a2 a3 a4. B1 b2 b3 b4. C1 c2.";
+        assert_eq!(pack_markdown(text, 8, 0, 3), [text]);
+        assert_eq!(pack_markdown(text, 8, 0, 2), ["a1 a2 a3 a4. B1 b2 b3 b4.", "C1 c2."]);
+    }
+
+    #[test]
+    fn no_passage_crosses_a_heading_unless_its_section_is_too_short() {
+        let text = "# T\n\nShort.\n\n## A\n\nOne two three four.\n\n## B\n\nFive six seven eight.\n\n## C\n\nNine.";
+        let expected = ["Short.\n\n## A\n\nOne two three four.", "Five six seven eight.\n\n## C\n\nNine."];
+        assert_eq!(pack_markdown(text, 50, 0, 3), expected);
+    }
+
+    #[test]
+    fn a_code_block_is_torn_only_where_it_alone_is_too_long() {
+        let text = "Before it comes this.\n\n```\na b\nc d\n```\n\nAfter it comes that.";
+        let expected = ["Before it comes this.", "```\na b\nc d\n```", "After it comes that."];
+        assert_eq!(pack_markdown(text, 6, 3, 0), expected);
+        let expected = ["Before it comes", "this.", "```\na b", "c d\n```", "After it comes", "that."];
+        assert_eq!(pack_markdown(text, 3, 0, 0), expected);
+    }
+
+    #[test]
+    fn every_word_is_in_a_passage_and_none_is_too_long() {
+        let text = format!("{STORY} {}", "word ".repeat(300));
+        for limit in 3..40 {
+            let passages = pack_markdown(&text, limit, limit / 3, 0);
+            assert!(passages.iter().all(|passage| words(passage).len() <= limit));
+            let mut end = 0;
+            for passage in passages {
+                let start = passage.as_ptr() as usize - text.as_ptr() as usize;
+                assert!(start <= end || text[end..start].trim().is_empty());
+                end = start + passage.len();
+            }
+            assert!(text[end..].trim().is_empty());
+        }
+    }
+}

@@ -1,0 +1,70 @@
+use std::ops::Range;
+use unicode_segmentation::UnicodeSegmentation;
+
+/// Abbreviations after which a full stop does not end the sentence, in lower case.
+const ABBREVIATIONS: &[&str] = &[
+    "al", "approx", "art", "ca", "cf", "ch", "dr", "eq", "eqs", "e.g", "etc", "ex", "fig", "figs", "i.e", "incl", "jr",
+    "max", "min", "mr", "mrs", "ms", "no", "nos", "p", "pp", "prof", "ref", "refs", "resp", "sec", "sect", "sp", "spp",
+    "sr", "st", "tab", "viz", "vol", "vs",
+];
+
+/// Returns the sentences of a paragraph as byte spans without surrounding white space.
+///
+/// Unicode's sentence boundaries (UAX 29), where a line break is a space and abbreviations and initials do not end a
+/// sentence.
+pub(crate) fn sentences(text: &str) -> Vec<Range<usize>> {
+    // One byte for one byte, so that offsets stay what they are.
+    let flat: String = text.chars().map(|c| if c == '\n' || c == '\r' { ' ' } else { c }).collect();
+    let mut spans: Vec<Range<usize>> = Vec::new();
+    let mut open = false;
+    for (start, piece) in flat.split_sentence_bound_indices() {
+        let end = start + piece.len();
+        match spans.last_mut() {
+            Some(last) if open => last.end = end,
+            _ => spans.push(start..end),
+        }
+        open = ends_in_abbreviation(piece);
+    }
+    spans.retain_mut(|span| {
+        let slice = &flat[span.clone()];
+        let start = span.start + slice.len() - slice.trim_start().len();
+        *span = start..(span.start + slice.trim_end().len()).max(start);
+        !span.is_empty()
+    });
+    spans
+}
+
+fn ends_in_abbreviation(piece: &str) -> bool {
+    let Some(rest) = piece.trim_end().strip_suffix('.') else { return false };
+    let word = rest.rsplit(|c: char| c.is_whitespace() || "([\"'“‘".contains(c)).next().unwrap_or_default();
+    let initial = word.chars().count() == 1 && word.chars().all(char::is_uppercase);
+    initial || ABBREVIATIONS.contains(&word.to_lowercase().as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn split(text: &str) -> Vec<&str> {
+        sentences(text).into_iter().map(|span| &text[span]).collect()
+    }
+
+    #[test]
+    fn sentences_end_at_full_stops_but_not_in_numbers_and_abbreviations() {
+        let text = "Set 3.5 bar, e.g. by hand. See Fig. A of J. Smith et al. Then wait! Is it warm?  Yes.";
+        assert_eq!(
+            split(text),
+            ["Set 3.5 bar, e.g. by hand.", "See Fig. A of J. Smith et al. Then wait!", "Is it warm?", "Yes."]
+        );
+    }
+
+    #[test]
+    fn a_line_break_does_not_end_a_sentence() {
+        assert_eq!(split("Close the valve\nof the unit.\r\nWait."), ["Close the valve\nof the unit.", "Wait."]);
+    }
+
+    #[test]
+    fn other_scripts_are_cut_as_well() {
+        assert_eq!(split("バルブを閉める。待つ。"), ["バルブを閉める。", "待つ。"]);
+    }
+}

@@ -1,0 +1,96 @@
+use super::*;
+use std::fs;
+use whetstone_records::{Silent, read_jsonl};
+
+/// A token is a run of non-space characters.
+fn by_words(text: &str) -> Result<Vec<(usize, usize)>> {
+    let start = |word: &str| word.as_ptr() as usize - text.as_ptr() as usize;
+    Ok(text.split_whitespace().map(|word| (start(word), start(word) + word.len())).collect())
+}
+
+fn run(input: &Path, out: &Path, config: &ChunkConfig) -> Result<Manifest> {
+    chunk_with(input, out, (&by_words, "by-words".into()), config, &Silent)
+}
+
+fn corpus(files: &[(&str, &[u8])]) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, bytes) in files {
+        let path = folder.path().join("in").join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, bytes).unwrap();
+    }
+    folder
+}
+
+#[test]
+fn a_folder_becomes_titled_passages_that_are_slices_of_their_documents() {
+    let text = "# Pump\n\nIt runs all day long here.\n\n## Noise\n\nIt hums in the night as well.\n";
+    let folder = corpus(&[("b/pump one.md", text.as_bytes()), ("a.txt", b"One two three."), ("c.bin", b"x")]);
+    let (input, out) = (folder.path().join("in"), folder.path().join("out"));
+    let config = ChunkConfig { min_tokens: 3, ..ChunkConfig::default() };
+    let manifest = run(&input, &out, &config).unwrap();
+    let passages: Vec<Passage> = read_jsonl(&out.join("corpus.jsonl")).unwrap();
+    let found: Vec<_> = passages.iter().map(|p| (p.id.as_str(), p.title.as_str(), p.text.as_str())).collect();
+    let expected = [
+        ("a.txt#0001", "a", "One two three."),
+        ("b/pump%20one.md#0001", "Pump", "It runs all day long here."),
+        ("b/pump%20one.md#0002", "Pump > Noise", "It hums in the night as well."),
+    ];
+    assert_eq!(found, expected);
+    assert_eq!(passages[2].metadata.document, Some("b/pump one.md".into()));
+    let (start, end) = passages[2].metadata.span.unwrap();
+    assert_eq!(&text[start..end], passages[2].text);
+    let count = |name: &str| manifest.counts[name];
+    assert_eq!((count("documents"), count("passages"), count("tokens-max")), (2, 3, 7));
+    assert_eq!(count("skipped-other-extension"), 1);
+    assert_eq!(manifest.notes, ["skipped `c.bin`: neither .md, .txt nor .html"]);
+    assert!(run(&input, &out, &config).unwrap().up_to_date);
+    fs::write(input.join("a.txt"), "Four five six.").unwrap();
+    assert!(!run(&input, &out, &config).unwrap().up_to_date);
+}
+
+#[test]
+fn a_passage_longer_than_the_model_is_reported() {
+    let line = |id: &str, words: usize| format!("{{\"_id\":\"{id}\",\"text\":\"{}\"}}\n", "w ".repeat(words));
+    let folder = corpus(&[("corpus.jsonl", (line("7", 300) + &line("x", 229) + &line("y", 230)).as_bytes())]);
+    let (input, out) = (folder.path().join("in/corpus.jsonl"), folder.path().join("out"));
+    let manifest = run(&input, &out, &ChunkConfig::default()).unwrap();
+    assert_eq!((manifest.counts["passages"], manifest.counts["pairs-truncated"]), (3, 2));
+    assert!(manifest.notes[0].starts_with("2 of 3 passages will be truncated"), "{:?}", manifest.notes);
+    let passages: Vec<Passage> = read_jsonl(&out.join("corpus.jsonl")).unwrap();
+    assert_eq!(passages[0].id.as_str(), "7");
+
+    let manifest = run(&input, &out, &ChunkConfig { split_beir: true, ..ChunkConfig::default() }).unwrap();
+    assert_eq!(manifest.counts["pairs-truncated"], 1, "only what is longer than twice passage-tokens is split");
+    let passages: Vec<Passage> = read_jsonl(&out.join("corpus.jsonl")).unwrap();
+    assert_eq!((passages[0].id.as_str(), passages[0].document()), ("7#0001", "7".into()));
+}
+
+#[test]
+fn what_is_no_corpus_is_refused_with_a_hint() {
+    let folder = corpus(&[("a.bin", b"\0"), ("b.md", b" \n")]);
+    let out = folder.path().join("out");
+    let refuse = |input: &str| {
+        let error = run(&folder.path().join(input), &out, &ChunkConfig::default()).unwrap_err();
+        assert!(error.hint().is_some(), "{error}");
+        error.to_string()
+    };
+    assert!(refuse("in").contains("holds no text (2 files skipped)"));
+    assert!(refuse("nowhere").contains("does not exist"));
+    assert!(refuse("in/b.md").contains("neither a folder nor a corpus.jsonl"));
+    assert!(!out.join("corpus.jsonl").exists());
+}
+
+#[test]
+fn ids_that_would_break_qrels_are_refused() {
+    let folder = corpus(&[
+        ("space.jsonl", b"{\"_id\":\"a b\",\"text\":\"x\"}"),
+        ("twice.jsonl", b"{\"_id\":\"a\",\"text\":\"x\"}\n{\"_id\":\"a\",\"text\":\"y\"}"),
+    ]);
+    let refuse = |name: &str| {
+        let input = folder.path().join("in").join(name);
+        run(&input, &folder.path().join("out"), &ChunkConfig::default()).unwrap_err().to_string()
+    };
+    assert!(refuse("space.jsonl").ends_with("space.jsonl` line 1: `a b` cannot be an id"));
+    assert!(refuse("twice.jsonl").ends_with("line 2: id `a` occurs twice"));
+}
