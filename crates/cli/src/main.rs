@@ -1,1 +1,31 @@
-fn main() {}
+//! `whetstone`: a folder of documents in, a fine-tuned cross-encoder and its measured comparison out.
+//!
+//! The program is thin: every command reads its config, calls one stage and prints the stage's manifest.
+
+mod cli;
+mod commands;
+mod crash;
+mod failure;
+mod memory;
+mod models;
+mod output;
+mod progress;
+mod rerank;
+mod stages;
+
+use clap::Parser;
+use std::panic::AssertUnwindSafe;
+use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    crash::keep_panics_from_the_user();
+    let cli = cli::Cli::parse();
+    match std::panic::catch_unwind(AssertUnwindSafe(|| cli.run())) {
+        Ok(Ok(())) => ExitCode::SUCCESS,
+        Ok(Err(error)) => failure::report(&error),
+        Err(_) => crash::report(),
+    }
+}

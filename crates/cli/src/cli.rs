@@ -1,0 +1,140 @@
+//! The command line: what all commands share, and which command runs.
+
+use crate::commands;
+use crate::output;
+use crate::progress::{Bars, Lines, Quiet};
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use std::io::IsTerminal;
+use std::path::Path;
+use whetstone_records::{Manifest, Progress};
+
+/// Fine-tunes a cross-encoder reranker on your documents, and measures what that brought.
+#[derive(Parser)]
+#[command(name = "whetstone", version, max_term_width = 100, after_help = EXAMPLE)]
+pub struct Cli {
+    #[command(flatten)]
+    talk: Talk,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLE: &str = "\
+Examples:
+  whetstone quickstart                       the whole job on the sample corpus, no key, no server
+  whetstone synth --config configs/synth.toml --corpus my-docs --out data/mine
+  whetstone train --config configs/train.toml --data data/mine --out checkpoints/mine
+  whetstone export --checkpoint checkpoints/mine --out models/mine
+  whetstone rerank --model models/mine --query \"how long is the warranty\" passages.txt
+
+Exit codes: 0 done, 1 a check did not pass, 2 error.";
+
+#[derive(Subcommand)]
+enum Command {
+    Pull(commands::pull::Args),
+    Synth(commands::synth::Args),
+    Chunk(commands::chunk::Args),
+    Ask(commands::ask::Args),
+    Mine(commands::mine::Args),
+    Pair(commands::pair::Args),
+    Train(commands::train::Args),
+    Export(commands::export::Args),
+    Rerank(commands::rerank::Args),
+    Eval(commands::eval::Args),
+    Quickstart(commands::quickstart::Args),
+    Completions(commands::completions::Args),
+}
+
+impl Cli {
+    /// Runs the command; data goes to stdout, talk to stderr.
+    pub fn run(self) -> Result<()> {
+        let talk = &self.talk;
+        match self.command {
+            Command::Pull(args) => commands::pull::run(&args, talk),
+            Command::Synth(args) => commands::synth::run(&args, talk),
+            Command::Chunk(args) => commands::chunk::run(&args, talk),
+            Command::Ask(args) => commands::ask::run(&args, talk),
+            Command::Mine(args) => commands::mine::run(&args, talk),
+            Command::Pair(args) => commands::pair::run(&args, talk),
+            Command::Train(args) => commands::train::run(&args, talk),
+            Command::Export(args) => commands::export::run(&args, talk),
+            Command::Rerank(args) => commands::rerank::run(&args, talk),
+            Command::Eval(args) => commands::eval::run(&args, talk),
+            Command::Quickstart(args) => commands::quickstart::run(&args, talk),
+            Command::Completions(args) => commands::completions::run(&args),
+        }
+    }
+}
+
+/// How a command talks to the user.
+#[derive(clap::Args)]
+pub struct Talk {
+    /// Print the result as JSON on stdout
+    #[arg(long, global = true)]
+    json: bool,
+    /// Print only warnings and errors on stderr
+    #[arg(long, short, global = true)]
+    quiet: bool,
+}
+
+impl Talk {
+    pub fn json(&self) -> bool {
+        self.json
+    }
+
+    pub fn quiet(&self) -> bool {
+        self.quiet
+    }
+
+    /// Where a stage tells how far it is.
+    pub fn progress(&self) -> Box<dyn Progress> {
+        if self.quiet {
+            Box::new(Quiet)
+        } else if std::io::stderr().is_terminal() {
+            Box::new(Bars::default())
+        } else {
+            Box::new(Lines::default())
+        }
+    }
+
+    /// Prints what a command's only stage did: as JSON on stdout, else in words on stderr.
+    pub fn report(&self, out: &Path, manifest: &Manifest) -> Result<()> {
+        if self.json {
+            return output::json(manifest);
+        }
+        self.tell(out, manifest);
+        Ok(())
+    }
+
+    /// Says in words on stderr what a stage did.
+    pub fn tell(&self, out: &Path, manifest: &Manifest) {
+        if self.quiet {
+            return;
+        }
+        let done = match manifest.up_to_date {
+            true => "up to date".to_owned(),
+            false => format!("done in {:.1} s", manifest.wall_s),
+        };
+        output::talk(&format!("{}: {done}, in `{}`", manifest.stage, out.display()));
+        // What did not occur is in the manifest; here it would only be noise.
+        let counts = manifest.counts.iter().filter(|(_, count)| **count > 0);
+        for line in wrapped(counts.map(|(name, count)| format!("{name} {count}"))) {
+            output::talk(&format!("  {line}"));
+        }
+        for note in &manifest.notes {
+            output::talk(&format!("  note: {note}"));
+        }
+    }
+}
+
+/// The words joined by commas, in lines of at most 100 characters where the words allow it.
+fn wrapped(words: impl Iterator<Item = String>) -> Vec<String> {
+    let mut lines: Vec<String> = vec![];
+    for word in words {
+        match lines.last_mut() {
+            Some(line) if line.len() + word.len() < 98 => *line = format!("{line}, {word}"),
+            _ => lines.push(word),
+        }
+    }
+    lines
+}

@@ -1,0 +1,29 @@
+use super::{DataArgs, corpus, forget};
+use crate::cli::Talk;
+use crate::models;
+use anyhow::Result;
+use std::path::PathBuf;
+
+/// Cut documents into passages (first step of synth)
+#[derive(clap::Args)]
+#[command(after_help = "Example:
+  whetstone chunk --config configs/synth.toml --corpus my-docs --out data/mine")]
+pub struct Args {
+    #[command(flatten)]
+    data: DataArgs,
+    /// Folder of .md, .txt and .html files, or a BEIR corpus.jsonl; the config may name it as `corpus`
+    #[arg(long, value_name = "PATH")]
+    corpus: Option<PathBuf>,
+}
+
+pub fn run(args: &Args, talk: &Talk) -> Result<()> {
+    let (config, out) = args.data.load()?;
+    let corpus = corpus(args.corpus.as_deref(), &config)?;
+    if args.data.force {
+        forget(&out, "chunk")?;
+    }
+    let progress = talk.progress();
+    let model = models::resolve(&config.model, &*progress)?;
+    let manifest = whetstone_synth::chunk(&corpus, &out, &model, &config.chunk, &*progress)?;
+    talk.report(&out, &manifest)
+}

@@ -1,0 +1,28 @@
+use super::{DataArgs, DeviceArgs, forget};
+use crate::cli::Talk;
+use crate::models;
+use anyhow::Result;
+
+/// Find passages that look like answers and are not, with BM25 and a bi-encoder (third step of synth)
+#[derive(clap::Args)]
+#[command(after_help = "Example:
+  whetstone mine --config configs/synth.toml --out data/mine")]
+pub struct Args {
+    #[command(flatten)]
+    data: DataArgs,
+    #[command(flatten)]
+    device: DeviceArgs,
+}
+
+pub fn run(args: &Args, talk: &Talk) -> Result<()> {
+    let (config, out) = args.data.load()?;
+    if args.data.force {
+        forget(&out, "mine")?;
+    }
+    let progress = talk.progress();
+    let device = whetstone_model::open_device(args.device.device)?;
+    let model = models::resolve(&config.model, &*progress)?;
+    let (mine, split) = (&config.mine, &config.split);
+    let manifest = whetstone_synth::mine(&out, &model, mine, split, config.seed, &device, &*progress)?;
+    talk.report(&out, &manifest)
+}

@@ -1,0 +1,97 @@
+//! One file per command: its arguments, and a function that reads the config, calls one stage and prints the manifest.
+
+pub mod ask;
+pub mod chunk;
+pub mod completions;
+pub mod eval;
+pub mod export;
+pub mod mine;
+pub mod pair;
+pub mod pull;
+pub mod quickstart;
+pub mod rerank;
+pub mod synth;
+pub mod train;
+
+use crate::failure::Problem;
+use anyhow::{Context, Result};
+use std::path::{Path, PathBuf};
+use whetstone_model::DeviceName;
+use whetstone_synth::SynthConfig;
+
+/// Flags of the commands that make a data set.
+#[derive(clap::Args)]
+pub struct DataArgs {
+    /// Config of the data set (TOML); configs/synth.toml lists every key with its default
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+    /// Folder of the data set; the config may name it as `out`
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Do it again even where it is up to date
+    #[arg(long)]
+    pub force: bool,
+}
+
+impl DataArgs {
+    /// Returns the config and the folder of the data set.
+    pub fn load(&self) -> Result<(SynthConfig, PathBuf)> {
+        let config = SynthConfig::load(&self.config)?;
+        let out = self.out.clone().or_else(|| config.out.clone()).ok_or_else(|| {
+            Problem::new("no folder for the data set", "name one with --out, or as `out` in the config")
+        })?;
+        Ok((config, out))
+    }
+}
+
+/// Returns the corpus that the command line or the config names.
+pub fn corpus(argument: Option<&Path>, config: &SynthConfig) -> Result<PathBuf> {
+    let named = argument.or(config.corpus.as_deref());
+    Ok(named
+        .ok_or_else(|| {
+            Problem::new(
+                "no corpus",
+                "name a folder of .md, .txt and .html files, or a BEIR corpus.jsonl, with --corpus or as `corpus` in the config",
+            )
+        })?
+        .into())
+}
+
+/// The device that the network runs on.
+#[derive(clap::Args)]
+pub struct DeviceArgs {
+    /// Where the network runs: cpu, ndarray, cuda or wgpu
+    #[arg(long, value_name = "DEVICE", default_value = "cpu")]
+    pub device: DeviceName,
+}
+
+/// Makes a stage's earlier result count for nothing: `--force`.
+pub fn forget(out: &Path, stage: &str) -> Result<()> {
+    remove(&out.join("manifests").join(format!("{stage}.json")))
+}
+
+/// Removes a training run, so that the next one starts from its first step: `--force`.
+pub fn forget_run(run: &Path) -> Result<()> {
+    forget(run, "train")?;
+    // Only what `whetstone train` makes, and run.json last: stopped in between, the rest still counts as that run.
+    if run.join("run.json").exists() {
+        for entry in std::fs::read_dir(run)?.collect::<Result<Vec<_>, _>>()? {
+            let name = entry.file_name();
+            if name.to_string_lossy().starts_with("step-") {
+                remove(&entry.path())?;
+            }
+        }
+        ["best.json", "log.jsonl", "run.json"].iter().try_for_each(|name| remove(&run.join(name)))?;
+    }
+    Ok(())
+}
+
+fn remove(path: &Path) -> Result<()> {
+    let removed = if path.is_dir() { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) };
+    match removed {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot remove `{}`", path.display()))
+        }
+        _ => Ok(()),
+    }
+}

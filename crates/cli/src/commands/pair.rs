@@ -1,0 +1,21 @@
+use super::{DataArgs, forget};
+use crate::cli::Talk;
+use anyhow::Result;
+
+/// Write training pairs, dev and test lists, split by document (last step of synth)
+#[derive(clap::Args)]
+#[command(after_help = "Example:
+  whetstone pair --config configs/synth.toml --out data/mine")]
+pub struct Args {
+    #[command(flatten)]
+    data: DataArgs,
+}
+
+pub fn run(args: &Args, talk: &Talk) -> Result<()> {
+    let (config, out) = args.data.load()?;
+    if args.data.force {
+        forget(&out, "pair")?;
+    }
+    let manifest = whetstone_synth::pair(&out, &config.pair, &config.split, config.seed, &*talk.progress())?;
+    talk.report(&out, &manifest)
+}

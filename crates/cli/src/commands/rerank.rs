@@ -1,0 +1,114 @@
+use super::{DeviceArgs, forget};
+use crate::cli::Talk;
+use crate::failure::Problem;
+use crate::rerank::{self, Inputs};
+use crate::{models, output};
+use anyhow::{Context, Result, bail};
+use serde::Serialize;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use whetstone_model::{CrossEncoder, open_device};
+use whetstone_records::read_text;
+
+/// Order passages by how well they answer: one query's passages, or the candidates of a whole run
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  whetstone rerank --model models/mine --query \"how long is the warranty\" passages.txt
+  grep -rh warranty docs | whetstone rerank --model models/mine --query \"how long is the warranty\" --json
+  whetstone rerank --model models/mine --corpus data/mine/corpus.jsonl --queries data/mine/queries.jsonl \\
+    --candidates data/mine/candidates.run --out out/tuned.run
+
+With --query: each line of each FILE (of stdin where there is none) is a passage; lines are counted from 0 over all
+files, blank ones too, which are passed over. Prints score, index and text, highest score first; with --json
+[{\"index\": 2, \"score\": 1.73, \"text\": \"…\"}, …]. The score is the raw logit.")]
+pub struct Args {
+    /// A cross-encoder: folder, `whetstone export` wrote it, or the id of one on the Hugging Face hub
+    #[arg(long, value_name = "DIR")]
+    model: String,
+    /// A query: order the passages of FILE… by it
+    #[arg(long, value_name = "TEXT", required_unless_present = "candidates")]
+    query: Option<String>,
+    /// Files with a passage on each line [default: stdin]
+    #[arg(value_name = "FILE", conflicts_with = "candidates")]
+    files: Vec<PathBuf>,
+    /// Texts of the passages: BEIR's corpus.jsonl
+    #[arg(long, value_name = "FILE", requires = "candidates")]
+    corpus: Option<PathBuf>,
+    /// Texts of the queries: BEIR's queries.jsonl
+    #[arg(long, value_name = "FILE", requires = "candidates")]
+    queries: Option<PathBuf>,
+    /// The run to reorder, in TREC's format
+    #[arg(long, value_name = "RUN", conflicts_with = "query", requires_all = ["corpus", "queries", "out"])]
+    candidates: Option<PathBuf>,
+    /// Where the reordered run is written
+    #[arg(long, value_name = "RUN", requires = "candidates")]
+    out: Option<PathBuf>,
+    #[command(flatten)]
+    device: DeviceArgs,
+    /// Do it again even where it is up to date
+    #[arg(long, requires = "candidates")]
+    force: bool,
+}
+
+pub fn run(args: &Args, talk: &Talk) -> Result<()> {
+    let progress = talk.progress();
+    let model = models::resolve(&args.model, &*progress)?;
+    let (Some(corpus), Some(queries), Some(candidates), Some(out)) =
+        (&args.corpus, &args.queries, &args.candidates, &args.out)
+    else {
+        return one_query(args, &model, talk);
+    };
+    if args.force {
+        forget(rerank::folder(out), &rerank::stage_name(out))?;
+    }
+    let inputs = Inputs { model: &model, corpus, queries, candidates };
+    let manifest = rerank::rerank(&inputs, out, args.device.device, &*progress)?;
+    talk.report(rerank::folder(out), &manifest)
+}
+
+/// A passage in the answer to one query.
+#[derive(Serialize)]
+struct Ranked<'a> {
+    index: usize,
+    score: f32,
+    text: &'a str,
+}
+
+fn one_query(args: &Args, model: &Path, talk: &Talk) -> Result<()> {
+    let query = args.query.as_deref().unwrap_or_default();
+    if query.trim().is_empty() {
+        bail!(Problem::new("the query is empty", "write the question after --query"));
+    }
+    let text = passages(&args.files)?;
+    let lines: Vec<(usize, &str)> = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()).collect();
+    if lines.is_empty() {
+        bail!(Problem::new("there are no passages", "name files with a passage on each line, or pipe them in"));
+    }
+    let encoder = CrossEncoder::load(model, None, &open_device(args.device.device)?)?;
+    let pairs: Vec<_> = lines.iter().map(|(_, line)| (query, *line)).collect();
+    let scores = encoder.score(&pairs, &whetstone_records::Silent)?;
+    let ranked = lines.iter().zip(scores).map(|((index, text), score)| Ranked { index: *index, score, text });
+    let mut ranked: Vec<_> = ranked.collect();
+    ranked.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.index.cmp(&b.index)));
+    if talk.json() {
+        return output::json(&ranked);
+    }
+    let lines = ranked.iter().map(|hit| format!("{:.4}\t{}\t{}\n", hit.score, hit.index, hit.text));
+    output::data(&lines.collect::<String>())
+}
+
+/// The lines of all files, one file after the other, or stdin's.
+fn passages(files: &[PathBuf]) -> Result<String> {
+    let mut text = String::new();
+    if files.is_empty() {
+        std::io::stdin().read_to_string(&mut text).context("cannot read passages from standard input")?;
+    }
+    for file in files {
+        text.push_str(&read_text(file)?);
+        // So that the last line of one file and the first of the next stay two.
+        if !text.is_empty() && !text.ends_with('\n') {
+            text.push('\n');
+        }
+    }
+    Ok(text)
+}

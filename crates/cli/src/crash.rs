@@ -1,0 +1,46 @@
+//! No panic reaches a user as it is: it becomes an error that asks for a report.
+
+use crate::output;
+use std::process::ExitCode;
+use std::sync::Mutex;
+
+/// What panicked last, and where. Only printed when the panic ends the program: a library may catch its own.
+static LAST: Mutex<Option<String>> = Mutex::new(None);
+
+/// Puts every panic aside for [`report`]; with `RUST_BACKTRACE` set, prints the backtrace as usual.
+pub fn keep_panics_from_the_user() {
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let text = panic.payload_as_str().unwrap_or("no message");
+        let place = panic.location().map(|place| format!(" at {}:{}", place.file(), place.line())).unwrap_or_default();
+        *LAST.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(format!("{text}{place}"));
+        if std::env::var_os("RUST_BACKTRACE").is_some_and(|value| value != "0") {
+            usual(panic);
+        }
+    }));
+}
+
+/// Prints the panic that ended the program as an error.
+pub fn report() -> ExitCode {
+    let last = LAST.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take();
+    output::error(&format!("internal error: {}", last.as_deref().unwrap_or("no message")));
+    output::hint(
+        "this is a fault of whetstone: please report it with the command, its config and `RUST_BACKTRACE=1` output",
+    );
+    ExitCode::from(2)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_is_kept_with_its_text_and_place() {
+        keep_panics_from_the_user();
+        let caught = std::panic::catch_unwind(|| panic!("the sky fell"));
+        let _ = std::panic::take_hook();
+        assert!(caught.is_err());
+        let last = LAST.lock().unwrap().take().unwrap();
+        assert!(last.starts_with("the sky fell at ") && last.contains("crash.rs:"), "{last}");
+    }
+}

@@ -1,0 +1,208 @@
+//! How far a stage is: bars on a terminal, a line at the start and end of each part elsewhere.
+
+use crate::output;
+use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressState, ProgressStyle};
+use std::fmt::Write;
+use std::sync::{Mutex, MutexGuard};
+use std::time::{Duration, Instant};
+use whetstone_records::Progress;
+
+/// The part that is under way.
+struct Part {
+    name: String,
+    unit: String,
+    done: u64,
+    message: String,
+    started: Instant,
+}
+
+impl Part {
+    fn new(name: &str, unit: &str) -> Self {
+        let (name, unit) = (name.to_owned(), unit.to_owned());
+        Self { name, unit, done: 0, message: String::new(), started: Instant::now() }
+    }
+
+    /// What stays to be read when the part is over.
+    fn summary(&self) -> String {
+        let seconds = self.started.elapsed().as_secs_f64();
+        let rate = self.done as f64 / seconds.max(1e-3);
+        let mut line = match self.done {
+            0 => format!("{}: {seconds:.1} s", self.name),
+            _ => format!(
+                "{}: {} in {seconds:.1} s ({})",
+                self.name,
+                count(self.done, &self.unit),
+                speed(rate, &self.unit)
+            ),
+        };
+        if !self.message.is_empty() {
+            let _ = write!(line, ", {}", self.message);
+        }
+        line
+    }
+}
+
+fn count(done: u64, unit: &str) -> String {
+    if unit == "bytes" { HumanBytes(done).to_string() } else { format!("{} {unit}", HumanCount(done)) }
+}
+
+fn speed(rate: f64, unit: &str) -> String {
+    match unit {
+        "bytes" => format!("{}/s", HumanBytes(rate as u64)),
+        _ if rate < 100.0 => format!("{rate:.1} {unit}/s"),
+        _ => format!("{rate:.0} {unit}/s"),
+    }
+}
+
+/// Bars with rate and time left, for a terminal.
+#[derive(Default)]
+pub struct Bars(Mutex<Option<(Part, ProgressBar)>>);
+
+impl Bars {
+    fn part(&self) -> MutexGuard<'_, Option<(Part, ProgressBar)>> {
+        self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+impl Progress for Bars {
+    fn start(&self, part: &str, total: Option<u64>, unit: &str) {
+        self.finish();
+        let bar = ProgressBar::new(total.unwrap_or_default()).with_prefix(part.to_owned());
+        bar.set_style(match (total, unit) {
+            (Some(_), _) => bar_style("{prefix} [{bar:24}] {done} of {total}, {rate}, {eta} left  {msg}", unit),
+            // Nothing that can be counted.
+            (None, "") => bar_style("{prefix} {spinner} {elapsed}  {msg}", unit),
+            (None, _) => bar_style("{prefix} {spinner} {done}, {rate}, {elapsed}  {msg}", unit),
+        });
+        bar.enable_steady_tick(Duration::from_millis(200));
+        *self.part() = Some((Part::new(part, unit), bar));
+    }
+
+    fn advance(&self, count: u64) {
+        if let Some((part, bar)) = &mut *self.part() {
+            part.done += count;
+            bar.inc(count);
+        }
+    }
+
+    fn message(&self, text: &str) {
+        if let Some((part, bar)) = &mut *self.part() {
+            part.message = text.to_owned();
+            bar.set_message(text.to_owned());
+        }
+    }
+
+    fn finish(&self) {
+        if let Some((part, bar)) = self.part().take() {
+            bar.finish_and_clear();
+            output::talk(&part.summary());
+        }
+    }
+
+    fn warn(&self, text: &str) {
+        match &*self.part() {
+            Some((_, bar)) => bar.suspend(|| output::warning(text)),
+            None => output::warning(text),
+        }
+    }
+}
+
+impl Drop for Bars {
+    fn drop(&mut self) {
+        // A part that an error broke off leaves no torn bar behind.
+        if let Some((_, bar)) = self.part().take() {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+fn bar_style(template: &str, unit: &str) -> ProgressStyle {
+    let [done_unit, total_unit, rate_unit] = [(); 3].map(|()| unit.to_owned());
+    let write = |text: String, out: &mut dyn Write| {
+        let _ = out.write_str(&text);
+    };
+    ProgressStyle::with_template(template)
+        .expect("the templates above are valid")
+        .progress_chars("=> ")
+        .with_key("done", move |state: &ProgressState, out: &mut dyn Write| write(count(state.pos(), &done_unit), out))
+        .with_key("total", move |state: &ProgressState, out: &mut dyn Write| {
+            write(count(state.len().unwrap_or_default(), &total_unit), out)
+        })
+        .with_key("rate", move |state: &ProgressState, out: &mut dyn Write| {
+            write(speed(state.per_sec(), &rate_unit), out)
+        })
+}
+
+/// A plain line at the start and the end of each part, without control characters: for logs and pipes.
+#[derive(Default)]
+pub struct Lines(Mutex<Option<Part>>);
+
+impl Lines {
+    fn part(&self) -> MutexGuard<'_, Option<Part>> {
+        self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+impl Progress for Lines {
+    fn start(&self, part: &str, total: Option<u64>, unit: &str) {
+        self.finish();
+        let total = total.map(|total| format!(": {}", count(total, unit))).unwrap_or_default();
+        output::talk(&format!("{part}{total} …"));
+        *self.part() = Some(Part::new(part, unit));
+    }
+
+    fn advance(&self, count: u64) {
+        if let Some(part) = &mut *self.part() {
+            part.done += count;
+        }
+    }
+
+    fn message(&self, text: &str) {
+        if let Some(part) = &mut *self.part() {
+            part.message = text.to_owned();
+        }
+    }
+
+    fn finish(&self) {
+        if let Some(part) = self.part().take() {
+            output::talk(&part.summary());
+        }
+    }
+
+    fn warn(&self, text: &str) {
+        output::warning(text);
+    }
+}
+
+/// Warnings only: `--quiet`.
+pub struct Quiet;
+
+impl Progress for Quiet {
+    fn start(&self, _part: &str, _total: Option<u64>, _unit: &str) {}
+    fn advance(&self, _count: u64) {}
+    fn message(&self, _text: &str) {}
+    fn finish(&self) {}
+    fn warn(&self, text: &str) {
+        output::warning(text);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_summary_has_count_seconds_rate_and_the_last_message() {
+        let mut part = Part::new("train", "steps");
+        part.done = 50;
+        part.message = "loss 0.41".into();
+        part.started = Instant::now() - Duration::from_secs(10);
+        assert_eq!(part.summary(), "train: 50 steps in 10.0 s (5.0 steps/s), loss 0.41");
+    }
+
+    #[test]
+    fn bytes_are_told_in_units_people_read() {
+        assert_eq!(count(90868376, "bytes"), "86.66 MiB");
+        assert_eq!(speed(12345.0, "passages"), "12345 passages/s");
+    }
+}

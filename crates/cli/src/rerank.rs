@@ -1,0 +1,117 @@
+//! Reorders the candidates of every query by the cross-encoder's score.
+
+use crate::failure::Problem;
+use anyhow::{Context, Result};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::Path;
+use whetstone_model::{CrossEncoder, DeviceName, open_device};
+use whetstone_records::{
+    Hit, JsonlReader, Manifest, Passage, PassageId, Progress, Query, QueryId, Run, Stage, sha256_file,
+};
+
+/// What a run of reranking reads.
+pub struct Inputs<'a> {
+    pub model: &'a Path,
+    /// BEIR's corpus.jsonl.
+    pub corpus: &'a Path,
+    /// BEIR's queries.jsonl.
+    pub queries: &'a Path,
+    /// The run to reorder.
+    pub candidates: &'a Path,
+}
+
+impl Inputs<'_> {
+    /// The stage of this run; its manifest lies beside `out`, named after it.
+    fn stage(&self, out: &Path) -> Result<Stage> {
+        let model = |name: &str| self.model.join(name);
+        let (weights, config, tokenizer) = (model("model.safetensors"), model("config.json"), model("tokenizer.json"));
+        let read = [
+            ("weights", weights.as_path()),
+            ("config", &config),
+            ("tokenizer", &tokenizer),
+            ("corpus", self.corpus),
+            ("queries", self.queries),
+            ("candidates", self.candidates),
+        ];
+        let inputs: Result<Vec<_>> =
+            read.iter().map(|(role, path)| Ok((role.to_string(), sha256_file(path)?))).collect();
+        Ok(Stage::new(stage_name(out).leak(), folder(out), &(), inputs?))
+    }
+}
+
+/// The name of the stage that writes `out`: several runs share a folder.
+pub fn stage_name(out: &Path) -> String {
+    format!("rerank-{}", out.file_stem().unwrap_or_default().to_string_lossy())
+}
+
+/// The folder that a run file lies in.
+pub fn folder(out: &Path) -> &Path {
+    out.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Writes the candidates in the order of the cross-encoder's logits as the TREC run `out`.
+pub fn rerank(inputs: &Inputs, out: &Path, device: DeviceName, progress: &dyn Progress) -> Result<Manifest> {
+    let stage = inputs.stage(out)?;
+    if let Some(manifest) = stage.up_to_date() {
+        return Ok(manifest);
+    }
+    let candidates = Run::read(inputs.candidates)?;
+    let queries = query_texts(inputs.queries, &candidates)?;
+    let passages = passage_texts(inputs.corpus, &candidates)?;
+    let encoder = CrossEncoder::load(inputs.model, None, &open_device(device)?)?;
+
+    let hits = candidates.iter().flat_map(|(query, hits)| hits.iter().map(move |hit| (query, &hit.passage)));
+    let pairs: Vec<(&str, &str)> =
+        hits.map(|(query, passage)| (queries[query].as_str(), passages[passage].as_str())).collect();
+    progress.start("rerank", Some(pairs.len() as u64), "pairs");
+    let scores = encoder.score(&pairs, progress)?;
+    progress.finish();
+
+    let mut scores = scores.into_iter();
+    let mut reranked = Run::default();
+    for (query, hits) in candidates.iter() {
+        let hits = hits.iter().zip(scores.by_ref());
+        reranked.insert(query.clone(), hits.map(|(hit, score)| Hit { passage: hit.passage.clone(), score }).collect());
+    }
+    reranked.write(out, "whetstone")?;
+    let counts = [("queries", candidates.len()), ("pairs", pairs.len())];
+    let counts: BTreeMap<_, _> = counts.map(|(name, count)| (name.to_owned(), count as u64)).into();
+    let name = out.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    Ok(stage.finish(&[&name], counts, vec![])?)
+}
+
+/// The texts of the candidates' queries.
+fn query_texts(path: &Path, candidates: &Run) -> Result<HashMap<QueryId, String>> {
+    let mut texts = HashMap::new();
+    for query in JsonlReader::<Query>::open(path)? {
+        let query = query?;
+        if candidates.get(query.id.as_str()).is_some() {
+            texts.insert(query.id, query.text);
+        }
+    }
+    let missing: Vec<_> = candidates.iter().map(|(query, _)| query).filter(|id| !texts.contains_key(*id)).collect();
+    refuse_missing("queries", path, &missing).context("the candidates do not belong to these queries")?;
+    Ok(texts)
+}
+
+/// The texts of the candidates' passages; the others of the corpus are passed over.
+fn passage_texts(path: &Path, candidates: &Run) -> Result<HashMap<PassageId, String>> {
+    let mut missing: BTreeSet<&PassageId> =
+        candidates.iter().flat_map(|(_, hits)| hits.iter().map(|hit| &hit.passage)).collect();
+    let mut texts = HashMap::with_capacity(missing.len());
+    for passage in JsonlReader::<Passage>::open(path)? {
+        let passage = passage?;
+        if missing.remove(&passage.id) {
+            texts.insert(passage.id.clone(), passage.full_text());
+        }
+    }
+    let missing: Vec<_> = missing.into_iter().collect();
+    refuse_missing("passages", path, &missing).context("the candidates do not belong to this corpus")?;
+    Ok(texts)
+}
+
+fn refuse_missing(what: &str, path: &Path, missing: &[impl std::fmt::Display]) -> Result<()> {
+    let Some(first) = missing.first() else { return Ok(()) };
+    let message = format!("{} {what} are not in `{}`, the first is `{first}`", missing.len(), path.display());
+    Err(Problem::new(message, "corpus, queries and candidates must be of one data set").into())
+}

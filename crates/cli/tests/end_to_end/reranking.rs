@@ -1,0 +1,71 @@
+use crate::whetstone::{quickstart_folder, run, run_with_stdin, text};
+use std::fs;
+
+const PASSAGES: &str = "oil the chain\nthe light is dark\n\nspokes of a wheel\n";
+
+fn model() -> String {
+    text(&quickstart_folder().join("model"))
+}
+
+#[test]
+fn passages_on_stdin_come_back_with_index_score_and_text_highest_first() {
+    let answer = run_with_stdin(&["rerank", "--model", &model(), "--query", "how to oil a chain", "--json"], PASSAGES);
+    let hits = answer.json();
+    let hits = hits.as_array().unwrap();
+    let lines: Vec<_> = PASSAGES.lines().collect();
+    assert_eq!(hits.len(), 3, "the blank line is no passage");
+    for hit in hits {
+        assert_eq!(hit["text"], lines[hit["index"].as_u64().unwrap() as usize]);
+        assert_eq!(hit.as_object().unwrap().len(), 3);
+    }
+    let scores: Vec<_> = hits.iter().map(|hit| hit["score"].as_f64().unwrap()).collect();
+    assert!(scores.is_sorted_by(|a, b| a >= b), "{scores:?}");
+}
+
+#[test]
+fn files_and_stdin_give_the_same_answer() {
+    let folder = tempfile::tempdir().unwrap();
+    let (first, second) = (folder.path().join("a.txt"), folder.path().join("b.txt"));
+    // No line break at the end of the first file.
+    fs::write(&first, "oil the chain\nthe light is dark").unwrap();
+    fs::write(&second, "\nspokes of a wheel\n").unwrap();
+    let args = ["rerank", "--model", &model(), "--query", "light"];
+    let files = run(&[&args[..], &[&text(&first), &text(&second)]].concat());
+    assert_eq!(files.stdout, run_with_stdin(&args, PASSAGES).stdout);
+    assert_eq!(files.stdout.lines().count(), 3);
+}
+
+#[test]
+fn a_run_is_reordered_over_the_same_candidates() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = quickstart_folder().join("data");
+    let [corpus, queries, candidates] =
+        ["corpus.jsonl", "queries.jsonl", "candidates.run"].map(|name| text(&data.join(name)));
+    let out = text(&folder.path().join("mine.run"));
+    let model = model();
+    let args = [
+        "rerank",
+        "--model",
+        &model,
+        "--corpus",
+        &corpus,
+        "--queries",
+        &queries,
+        "--candidates",
+        &candidates,
+        "--out",
+        &out,
+        "--json",
+    ];
+    let manifest = run(&args).json();
+    assert_eq!(manifest["counts"]["queries"], 3);
+    assert_eq!(run(&args).json()["up_to_date"], true);
+    assert_eq!(fs::read(&out).unwrap(), fs::read(quickstart_folder().join("runs/tuned.run")).unwrap());
+    let ids = |path: &str| {
+        let text = fs::read_to_string(path).unwrap();
+        let mut ids: Vec<_> = text.lines().map(|line| line.split(' ').take(3).collect::<Vec<_>>().join(" ")).collect();
+        ids.sort();
+        ids
+    };
+    assert_eq!(ids(&out), ids(&candidates));
+}

@@ -1,0 +1,44 @@
+# Recipes over the one binary; `just` alone lists them.
+whetstone := "cargo run --release --quiet --"
+
+default:
+    @just --list --unsorted
+
+# The whole job on the sample corpus: pull, synth, train, export, rerank, eval
+quickstart *FLAGS:
+    {{whetstone}} quickstart {{FLAGS}}
+
+# A data set from a folder of documents or a BEIR corpus.jsonl
+synth CORPUS OUT="out/data" CONFIG="configs/synth.toml" *FLAGS="":
+    {{whetstone}} synth --config {{CONFIG}} --corpus {{CORPUS}} --out {{OUT}} {{FLAGS}}
+
+# A cross-encoder trained on a data set
+train CONFIG DATA="out/data" OUT="checkpoints/run" *FLAGS="":
+    {{whetstone}} train --config {{CONFIG}} --data {{DATA}} --out {{OUT}} {{FLAGS}}
+
+# The best step of a run as a model folder
+export CHECKPOINT="checkpoints/run" OUT="out/model":
+    {{whetstone}} export --checkpoint {{CHECKPOINT}} --out {{OUT}}
+
+# The candidates of a data set in the order of a model
+rerank MODEL="out/model" DATA="out/data" OUT="out/runs/tuned.run":
+    {{whetstone}} rerank --model {{MODEL}} --corpus {{DATA}}/corpus.jsonl --queries {{DATA}}/queries.jsonl \
+        --candidates {{DATA}}/candidates.run --out {{OUT}}
+
+# BM25, the bi-encoder and a reranked run of a data set, measured
+eval DATA="out/data" RUN="out/runs/tuned.run":
+    {{whetstone}} eval --qrels {{DATA}}/qrels/test.tsv --run bm25={{DATA}}/runs/bm25.run \
+        --run bi-encoder={{DATA}}/runs/dense.run --run tuned={{RUN}}
+
+# The tests that run by default
+test:
+    cargo test --release --workspace
+
+# An exported folder, loaded by transformers and sentence-transformers (`pip install torch transformers sentence-transformers`)
+check-export MODEL="out/quickstart/model" PYTHON="python3":
+    cargo build --release
+    {{PYTHON}} tests/oracles/check_export.py {{MODEL}} target/release/whetstone
+
+# What .ci/run does
+ci:
+    .ci/run
