@@ -22,8 +22,9 @@ pub struct Checkpoint {
 #[derive(Deserialize)]
 struct Best {
     step: u64,
-    #[serde(rename = "ndcg@10")]
-    ndcg_at_10: f64,
+    /// Absent where the run had no dev queries.
+    #[serde(rename = "ndcg@10", default)]
+    ndcg_at_10: Option<f64>,
 }
 
 /// The keys of a run's `config.toml` that the model folder depends on.
@@ -76,14 +77,14 @@ impl Checkpoint {
         json(&self.folder.join("config.json"))
     }
 
-    /// Returns the dev nDCG@10 where this is the run's best step.
+    /// Returns the dev nDCG@10 where this is the run's best step and there were dev queries.
     pub fn dev_ndcg_at_10(&self) -> Result<Option<f64>> {
         let path = self.run.join("best.json");
         if !path.is_file() {
             return Ok(None);
         }
         let best: Best = json(&path)?;
-        Ok((best.step == self.step).then_some(best.ndcg_at_10))
+        Ok(best.ndcg_at_10.filter(|_| best.step == self.step))
     }
 
     /// Returns the run's config as it was given.
