@@ -1,0 +1,191 @@
+use crate::config::SplitConfig;
+use crate::error::{Error, Result};
+use crate::split::{Split, split_documents};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::path::Path;
+use whetstone_records::{DocumentId, JsonlReader, Pair, Passage, PassageId, Provenance, Qrels, Query};
+
+/// A data set as `mine` and `pair` see it: passages, queries and judgements, with the split of each.
+///
+/// Passages, queries and documents go by their place in the order of their ids.
+pub struct Collection {
+    pub passages: Vec<Passage>,
+    pub queries: Vec<Query>,
+    /// Relevant passages of every query with their grades.
+    pub positives: Vec<Vec<(u32, i32)>>,
+    pub qrels: Qrels,
+    /// A number for every passage's text, equal where the texts are the same up to white space and case.
+    pub text: Vec<u32>,
+    held_out_texts: HashSet<u32>,
+    /// The document of every passage.
+    pub document: Vec<u32>,
+    pub document_split: Vec<Split>,
+    /// The split of every query; none where it serves neither training nor measuring.
+    pub query_split: Vec<Option<Split>>,
+    pub counts: BTreeMap<String, u64>,
+}
+
+impl Collection {
+    /// Reads `corpus.jsonl`, `queries.jsonl` and `qrels/all.tsv` of a data set.
+    pub fn read(out: &Path, config: &SplitConfig, seed: u64) -> Result<Self> {
+        let passages = read_unique(&out.join("corpus.jsonl"), |passage: &Passage| passage.id.as_str())?;
+        let queries = read_unique(&out.join("queries.jsonl"), |query: &Query| query.id.as_str())?;
+        let qrels = Qrels::read(&out.join("qrels/all.tsv"))?;
+        Self::new(passages, queries, qrels, config, seed)
+    }
+
+    pub fn new(
+        mut passages: Vec<Passage>,
+        mut queries: Vec<Query>,
+        qrels: Qrels,
+        config: &SplitConfig,
+        seed: u64,
+    ) -> Result<Self> {
+        passages.sort_by(|a, b| a.id.cmp(&b.id));
+        queries.sort_by(|a, b| a.id.cmp(&b.id));
+        let ids: Vec<DocumentId> = passages.iter().map(Passage::document).collect();
+        let documents: BTreeSet<DocumentId> = ids.iter().cloned().collect();
+        let place: HashMap<&DocumentId, u32> = documents.iter().zip(0..).collect();
+        let document: Vec<u32> = ids.iter().map(|id| place[id]).collect();
+        let positives = positives(&passages, &queries, &qrels)?;
+        let human = |query: &Query| query.metadata.generator.is_none();
+        let judged: BTreeSet<DocumentId> = std::iter::zip(&queries, &positives)
+            .filter(|(query, _)| human(query))
+            .flat_map(|(_, positives)| positives)
+            .map(|(passage, _)| ids[*passage as usize].clone())
+            .collect();
+        let document_split: Vec<Split> = split_documents(&documents, &judged, config, seed).into_values().collect();
+        let mut collection = Self {
+            text: number_texts(&passages),
+            held_out_texts: HashSet::new(),
+            passages,
+            queries,
+            positives,
+            qrels,
+            document,
+            document_split,
+            query_split: Vec::new(),
+            counts: BTreeMap::new(),
+        };
+        let held_out = (0..collection.text.len()).filter(|at| collection.passage_split(*at as u32) != Split::Train);
+        collection.held_out_texts = held_out.map(|passage| collection.text[passage]).collect();
+        collection.split_queries(!judged.is_empty());
+        Ok(collection)
+    }
+
+    fn split_queries(&mut self, has_human_questions: bool) {
+        let dropped = ["queries-without-positive", "queries-across-splits-dropped", "generated-test-queries-dropped"];
+        self.counts = dropped.map(|name| (name.to_owned(), 0)).into();
+        for query in 0..self.queries.len() {
+            let splits: BTreeSet<Split> =
+                self.positives[query].iter().map(|(passage, _)| self.passage_split(*passage)).collect();
+            let generated = self.queries[query].metadata.generator.is_some();
+            let drop = match splits.first() {
+                None => Some(dropped[0]),
+                Some(_) if splits.len() > 1 => Some(dropped[1]),
+                Some(Split::Test) if generated && has_human_questions => Some(dropped[2]),
+                Some(_) => None,
+            };
+            if let Some(name) = drop {
+                *self.counts.entry(name.into()).or_default() += 1;
+            }
+            self.query_split.push(splits.first().copied().filter(|_| drop.is_none()));
+        }
+        for split in Split::ALL {
+            let documents = self.document_split.iter().filter(|of| **of == split).count();
+            let queries = self.query_split.iter().filter(|of| **of == Some(split)).count();
+            self.counts.insert(format!("{}-documents", split.name()), documents as u64);
+            self.counts.insert(format!("{}-queries", split.name()), queries as u64);
+        }
+    }
+
+    /// The place of a passage.
+    pub fn passage(&self, id: &PassageId) -> Option<u32> {
+        place(&self.passages, id)
+    }
+
+    pub fn passage_split(&self, passage: u32) -> Split {
+        self.document_split[self.document[passage as usize] as usize]
+    }
+
+    /// Whether a passage may be trained on: its document is for training, and its text stands in no other document
+    /// that is not.
+    pub fn is_trainable(&self, passage: u32) -> bool {
+        self.passage_split(passage) == Split::Train && !self.held_out_texts.contains(&self.text[passage as usize])
+    }
+
+    /// The highest grade of any positive of these queries: the one that stands for label 1.
+    pub fn max_grade(&self, queries: &[usize]) -> f32 {
+        let grades = queries.iter().flat_map(|query| &self.positives[*query]).map(|(_, grade)| *grade);
+        grades.max().unwrap_or(1) as f32
+    }
+
+    /// Returns the pair of a query and a passage.
+    pub fn pair(&self, query: usize, passage: u32, label: f32, provenance: Provenance) -> Pair {
+        let (query, passage) = (&self.queries[query], &self.passages[passage as usize]);
+        Pair {
+            query: query.text.clone(),
+            passage: passage.full_text(),
+            label,
+            query_id: query.id.clone(),
+            passage_id: passage.id.clone(),
+            provenance: Some(provenance),
+        }
+    }
+
+    /// The queries of a split, in order.
+    pub fn queries_of(&self, split: Split) -> Vec<usize> {
+        (0..self.queries.len()).filter(|query| self.query_split[*query] == Some(split)).collect()
+    }
+}
+
+fn place(passages: &[Passage], id: &PassageId) -> Option<u32> {
+    passages.binary_search_by(|passage| passage.id.cmp(id)).ok().map(|place| place as u32)
+}
+
+/// Numbers the different texts; a passage without text goes by its title.
+fn number_texts(passages: &[Passage]) -> Vec<u32> {
+    let mut numbers: HashMap<String, u32> = HashMap::new();
+    let number = |passage: &Passage| {
+        let text = if passage.text.trim().is_empty() { &passage.title } else { &passage.text };
+        let words: Vec<&str> = text.split_whitespace().collect();
+        let next = numbers.len() as u32;
+        *numbers.entry(words.join(" ").to_lowercase()).or_insert(next)
+    };
+    passages.iter().map(number).collect()
+}
+
+fn positives(passages: &[Passage], queries: &[Query], qrels: &Qrels) -> Result<Vec<Vec<(u32, i32)>>> {
+    let of_query = |query: &Query| {
+        let grades = qrels.get(query.id.as_str()).into_iter().flatten();
+        grades
+            .filter(|(_, grade)| **grade > 0)
+            .map(|(id, grade)| match place(passages, id) {
+                Some(place) => Ok((place, *grade)),
+                None => Err(Error::JudgedPassageMissing { query: query.id.clone(), passage: id.clone() }),
+            })
+            .collect()
+    };
+    queries.iter().map(of_query).collect()
+}
+
+fn read_unique<T: serde::de::DeserializeOwned>(path: &Path, id: impl Fn(&T) -> &str) -> Result<Vec<T>> {
+    let mut reader = JsonlReader::<T>::open(path)?;
+    let (mut records, mut seen) = (Vec::new(), HashSet::new());
+    while let Some(record) = reader.next().transpose()? {
+        let (path, line, id) = (path.to_path_buf(), reader.line(), id(&record).to_owned());
+        if id.is_empty() || id.contains(char::is_whitespace) {
+            // Columns of runs and qrels are parted by white space.
+            let expected = "an id without white space";
+            return Err(whetstone_records::Error::Line { path, line, expected, value: id }.into());
+        }
+        if !seen.insert(id.clone()) {
+            return Err(whetstone_records::Error::DuplicateId { path, line, id }.into());
+        }
+        records.push(record);
+    }
+    if records.is_empty() {
+        return Err(whetstone_records::Error::Empty { path: path.into() }.into());
+    }
+    Ok(records)
+}

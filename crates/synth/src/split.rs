@@ -1,0 +1,106 @@
+use crate::config::SplitConfig;
+use rand::seq::SliceRandom;
+use std::collections::{BTreeMap, BTreeSet};
+use whetstone_records::DocumentId;
+
+/// Which part of the data set a document or a query belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Split {
+    Train,
+    Dev,
+    Test,
+}
+
+impl Split {
+    pub const ALL: [Split; 3] = [Split::Train, Split::Dev, Split::Test];
+
+    /// The word used in file names and manifests.
+    pub fn name(self) -> &'static str {
+        match self {
+            Split::Train => "train",
+            Split::Dev => "dev",
+            Split::Test => "test",
+        }
+    }
+}
+
+/// Puts every document into one split.
+///
+/// Documents that answer a human question are the test. Where there are none, `test-fraction` of the documents are
+/// drawn. Of the documents that are no test by judgement, `dev-fraction` are dev and the rest is for training.
+pub fn split_documents(
+    documents: &BTreeSet<DocumentId>,
+    judged: &BTreeSet<DocumentId>,
+    config: &SplitConfig,
+    seed: u64,
+) -> BTreeMap<DocumentId, Split> {
+    let mut free: Vec<&DocumentId> = documents.difference(judged).collect();
+    free.shuffle(&mut crate::random::rng(seed, "split", ""));
+    let test = if judged.is_empty() { share(config.test_fraction, free.len()) } else { 0 };
+    let dev = share(config.dev_fraction, free.len());
+    let drawn = free.iter().enumerate().map(|(place, document)| {
+        let split = match place {
+            place if place < test => Split::Test,
+            place if place < test + dev => Split::Dev,
+            _ => Split::Train,
+        };
+        ((*document).clone(), split)
+    });
+    let judged = documents.intersection(judged).map(|document| (document.clone(), Split::Test));
+    drawn.chain(judged).collect()
+}
+
+/// Returns a share of `count`, rounded, but not nothing where something was asked for and there is enough for it.
+fn share(fraction: f64, count: usize) -> usize {
+    let least = usize::from(fraction > 0.0 && count >= 3);
+    ((fraction * count as f64).round() as usize).max(least)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn documents(names: std::ops::Range<usize>) -> BTreeSet<DocumentId> {
+        names.map(|name| DocumentId::new(format!("{name}.md"))).collect()
+    }
+
+    fn count(split: &BTreeMap<DocumentId, Split>, wanted: Split) -> usize {
+        split.values().filter(|split| **split == wanted).count()
+    }
+
+    #[test]
+    fn every_document_has_one_split_and_the_shares_are_kept() {
+        let config = SplitConfig { dev_fraction: 0.1, test_fraction: 0.2 };
+        for seed in 0..20 {
+            let split = split_documents(&documents(0..50), &BTreeSet::new(), &config, seed);
+            assert_eq!(split.keys().cloned().collect::<BTreeSet<_>>(), documents(0..50));
+            let counts = Split::ALL.map(|wanted| count(&split, wanted));
+            assert_eq!(counts, [35, 5, 10]);
+        }
+    }
+
+    #[test]
+    fn documents_that_answer_human_questions_are_the_whole_test() {
+        let config = SplitConfig { dev_fraction: 0.1, test_fraction: 0.5 };
+        let split = split_documents(&documents(0..50), &documents(10..20), &config, 3);
+        let test: BTreeSet<_> =
+            split.iter().filter(|(_, split)| **split == Split::Test).map(|(document, _)| document.clone()).collect();
+        assert_eq!(test, documents(10..20));
+        assert_eq!(count(&split, Split::Dev), 4);
+    }
+
+    #[test]
+    fn the_seed_decides_and_nothing_else() {
+        let config = SplitConfig::default();
+        let split = |seed| split_documents(&documents(0..50), &BTreeSet::new(), &config, seed);
+        assert_eq!(split(1), split(1));
+        assert_ne!(split(1), split(2));
+    }
+
+    #[test]
+    fn no_fraction_means_no_document() {
+        let config = SplitConfig { dev_fraction: 0.0, test_fraction: 0.0 };
+        let split = split_documents(&documents(0..50), &BTreeSet::new(), &config, 1);
+        assert_eq!(count(&split, Split::Train), 50);
+    }
+}
