@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 /// Files go to a sibling `NAME.partial`; [`AtomicFolder::commit`] syncs and renames. An existing folder is replaced only
 /// where the same stage made it, so that a mistaken `--out` never costs anybody their files.
 pub struct AtomicFolder {
-    temporary: PathBuf,
+    /// Where files go until the commit.
     path: PathBuf,
+    real: PathBuf,
 }
 
 impl AtomicFolder {
@@ -25,23 +26,23 @@ impl AtomicFolder {
         let temporary = sibling(path, "partial");
         remove(&temporary)?;
         fs::create_dir_all(&temporary).map_err(Error::io("create folder", &temporary))?;
-        Ok(Self { temporary, path: path.to_path_buf() })
+        Ok(Self { path: temporary, real: path.to_path_buf() })
     }
 
     /// Where files are to be written until the commit.
     pub fn path(&self) -> &Path {
-        &self.temporary
+        &self.path
     }
 
     /// Makes what was written the folder; errors leave the old one in place.
     pub fn commit(self) -> Result<()> {
-        sync(&self.temporary)?;
-        let old = sibling(&self.path, "old");
+        sync(&self.path)?;
+        let old = sibling(&self.real, "old");
         remove(&old)?;
-        if self.path.exists() {
-            fs::rename(&self.path, &old).map_err(Error::io("move aside", &self.path))?;
+        if self.real.exists() {
+            fs::rename(&self.real, &old).map_err(Error::io("move aside", &self.real))?;
         }
-        fs::rename(&self.temporary, &self.path).map_err(Error::io("rename into place", &self.path))?;
+        fs::rename(&self.path, &self.real).map_err(Error::io("rename into place", &self.real))?;
         remove(&old)
     }
 }
@@ -49,7 +50,7 @@ impl AtomicFolder {
 impl Drop for AtomicFolder {
     fn drop(&mut self) {
         // After a commit the temporary is gone and this finds nothing.
-        let _ = fs::remove_dir_all(&self.temporary);
+        let _ = fs::remove_dir_all(&self.path);
     }
 }
 

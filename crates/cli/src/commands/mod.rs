@@ -17,6 +17,7 @@ use crate::failure::Problem;
 use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
 use whetstone_model::DeviceName;
+use whetstone_records::AtomicFile;
 use whetstone_synth::SynthConfig;
 
 /// Flags of the commands that make a data set.
@@ -67,7 +68,9 @@ pub struct DeviceArgs {
 
 /// Makes a stage's earlier result count for nothing: `--force`.
 pub fn forget(out: &Path, stage: &str) -> Result<()> {
-    remove(&out.join("manifests").join(format!("{stage}.json")))
+    let manifest = out.join("manifests").join(format!("{stage}.json"));
+    // Emptied, not removed: it still says who made the folder, which is why the stage may replace it.
+    if manifest.exists() { Ok(AtomicFile::write_all_to(&manifest, b"{}\n")?) } else { Ok(()) }
 }
 
 /// Removes a training run, so that the next one starts from its first step: `--force`.

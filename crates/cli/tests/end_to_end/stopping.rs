@@ -11,14 +11,11 @@ fn a_killed_training_goes_on_and_ends_as_if_nothing_had_happened() {
     fs::write(&config, long).unwrap();
     let data = text(&quickstart_folder().join("data"));
     let [whole, killed] = ["whole", "killed"].map(|name| folder.path().join(name));
-    let train = |out: &str| ["train", "--config", &config, "--data", &data, "--out", out].map(str::to_owned);
-    let args = |out| train(out);
+    let [whole_text, killed_text] = [&whole, &killed].map(|path| text(path));
+    let whole_args = ["train", "--config", &config, "--data", &data, "--out", &whole_text];
+    let killed_args = ["train", "--config", &config, "--data", &data, "--out", &killed_text];
 
-    let whole_args = args(&text(&whole));
-    assert_eq!(run(&whole_args.each_ref().map(String::as_str)).code, Some(0));
-
-    let killed_args = args(&text(&killed));
-    let killed_args = killed_args.each_ref().map(String::as_str);
+    assert_eq!(run(&whole_args).code, Some(0));
     let mut child = command(&killed_args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let deadline = Instant::now() + Duration::from_secs(60);
     while !killed.join("step-000030").exists() {
