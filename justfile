@@ -34,6 +34,22 @@ eval DATA="out/data" RUN="out/runs/tuned.run":
 test:
     cargo test --release --workspace
 
+# Milliseconds of the measures, of a training step and of scoring
+bench MODEL="models/minilm-l6":
+    cargo bench -p whetstone-eval --bench speed
+    cargo bench -p whetstone-train --bench step -- {{MODEL}}
+
+# Logits on the real weights beside transformers' (`pip install torch transformers sentence-transformers`)
+golden ENCODER="models/minilm-l6" PYTHON="python3":
+    mkdir -p out/golden
+    {{PYTHON}} tests/oracles/make_goldens.py --model {{ENCODER}} --save-model out/golden/model \
+        --out out/golden/goldens.json --max-length 256
+    WHETSTONE_GOLDEN_DIR="$PWD/out/golden" cargo test --release -p whetstone-model --test golden -- --ignored
+
+# Type-checks the CUDA build, also where no GPU and no CUDA is (about 5 minutes; DOCS_RS keeps burn from fetching LLVM)
+check-cuda:
+    DOCS_RS=1 cargo check --release --features cuda
+
 # An exported folder, loaded by transformers and sentence-transformers (`pip install torch transformers sentence-transformers`)
 check-export MODEL="out/quickstart/model" PYTHON="python3":
     cargo build --release

@@ -23,7 +23,7 @@ const EXAMPLE: &str = "\
 Examples:
   whetstone quickstart                       the whole job on the sample corpus, no key, no server
   whetstone synth --config configs/synth.toml --corpus my-docs --out data/mine
-  whetstone train --config configs/train.toml --data data/mine --out checkpoints/mine
+  whetstone train --config configs/reference.toml --data data/mine --out checkpoints/mine
   whetstone export --checkpoint checkpoints/mine --out models/mine
   whetstone rerank --model models/mine --query \"how long is the warranty\" passages.txt
 

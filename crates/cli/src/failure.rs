@@ -41,7 +41,7 @@ fn is_failed_check(error: &anyhow::Error) -> bool {
 }
 
 /// The error and its causes, joined by colons. A cause that its parent's text already holds is not said again.
-fn one_line(error: &anyhow::Error) -> String {
+pub fn one_line(error: &anyhow::Error) -> String {
     let mut text = error.to_string();
     for cause in error.chain().skip(1) {
         let cause = cause.to_string();

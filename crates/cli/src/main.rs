@@ -2,6 +2,7 @@
 //!
 //! The program is thin: every command reads its config, calls one stage and prints the stage's manifest.
 
+mod allocator;
 mod cli;
 mod commands;
 mod crash;
@@ -17,10 +18,8 @@ use clap::Parser;
 use std::panic::AssertUnwindSafe;
 use std::process::ExitCode;
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
+    allocator::keep_freed_pages();
     crash::keep_panics_from_the_user();
     let cli = cli::Cli::parse();
     match std::panic::catch_unwind(AssertUnwindSafe(|| cli.run())) {

@@ -8,7 +8,7 @@ use whetstone_train::TrainConfig;
 /// Fine-tune a cross-encoder on a data set
 #[derive(clap::Args)]
 #[command(after_help = "Example:
-  whetstone train --config configs/train.toml --data data/mine --out checkpoints/mine
+  whetstone train --config configs/reference.toml --data data/mine --out checkpoints/mine
 A run that was stopped goes on from its last checkpoint when the same command is given again.")]
 pub struct Args {
     /// Config of the training (TOML); configs/reference.toml lists every key with its default
@@ -37,4 +37,31 @@ pub fn run(args: &Args, talk: &Talk) -> Result<()> {
     let model = models::resolve(&config.model, &*progress)?;
     let manifest = whetstone_train::train(&args.data, &args.out, &model, &config, &device, &*progress)?;
     talk.report(&args.out, &manifest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    fn configs() -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../configs")
+    }
+
+    #[test]
+    fn the_reference_states_every_key_and_its_default() {
+        let path = configs().join("reference.toml");
+        assert_eq!(TrainConfig::load(&path).unwrap(), TrainConfig::default());
+        let text = std::fs::read_to_string(path).unwrap();
+        let keys = serde_json::to_value(TrainConfig::default()).unwrap();
+        for key in keys.as_object().unwrap().keys() {
+            assert!(text.lines().any(|line| line.trim_start_matches("# ").starts_with(&format!("{key} = "))), "{key}");
+        }
+    }
+
+    #[test]
+    fn the_configs_of_quickstart_are_valid() {
+        TrainConfig::load(&configs().join("quickstart-train.toml")).unwrap();
+        whetstone_synth::SynthConfig::load(&configs().join("quickstart.toml")).unwrap();
+    }
 }

