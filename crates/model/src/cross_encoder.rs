@@ -2,6 +2,7 @@ use crate::config::BertConfig;
 use crate::embeddings::mask;
 use crate::encoder::{Encoder, Hidden, StepDropout, linear_slots};
 use crate::error::{Error, Result};
+use crate::fused::Precision;
 use crate::score::by_length;
 use crate::tokenizer::{Packed, PairTokenizer};
 use crate::weights::{self, Slot, Tensors};
@@ -87,6 +88,12 @@ impl CrossEncoderNetwork {
         };
         let [sequences, _] = pooled.dims();
         self.classifier.forward(pooled).reshape([sequences]) // [batch]
+    }
+
+    /// The same network with its large products in another precision; f32 after loading. Only the fused layer reads it.
+    pub fn with_precision(mut self, precision: Precision) -> Self {
+        self.encoder.set_precision(precision);
+        self
     }
 
     /// Every parameter under its Hugging Face name.

@@ -1,7 +1,7 @@
 use crate::config::BertConfig;
 use crate::device::is_fused;
 use crate::embeddings::{Embeddings, mask, norm};
-use crate::fused::{self, Dropout, LayerSpec, LayerTensors};
+use crate::fused::{self, Dropout, LayerSpec, LayerTensors, Precision};
 use crate::tokenizer::Packed;
 use crate::weights::Slot;
 use burn::module::{Module, Param};
@@ -48,6 +48,8 @@ pub struct Encoder {
     heads: usize,
     #[module(skip)]
     eps: f32,
+    #[module(skip)]
+    precision: Precision,
 }
 
 /// The encoder's output for a batch, in the layout that suits the device.
@@ -65,7 +67,12 @@ impl Encoder {
             layers: (0..config.num_hidden_layers).map(|_| EncoderLayer::init(config, device)).collect(),
             heads: config.num_attention_heads,
             eps: config.layer_norm_eps as f32,
+            precision: Precision::F32,
         }
+    }
+
+    pub(crate) fn set_precision(&mut self, precision: Precision) {
+        self.precision = precision;
     }
 
     /// Runs the fused layers on burn-flex, plain burn operations elsewhere.
@@ -89,6 +96,7 @@ impl Encoder {
                 starts: batch.starts.clone().into(),
                 heads: self.heads,
                 eps: self.eps,
+                precision: self.precision,
                 attention_dropout: site(|d| d.attention, 0),
                 output_dropout: site(|d| d.hidden, 1),
                 ffn_dropout: site(|d| d.hidden, 2),

@@ -14,6 +14,8 @@ mod tokenizer;
 mod weights;
 
 pub use bi_encoder::BiEncoder;
+/// burn's device: a value, chosen at run time.
+pub use burn::tensor::Device;
 pub use config::BertConfig;
 pub use cross_encoder::{CrossEncoder, CrossEncoderNetwork, has_head};
 pub use device::{DeviceName, open_device};

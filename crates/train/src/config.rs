@@ -1,6 +1,7 @@
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
+use whetstone_model::fused::Precision;
 
 /// Everything that shapes a training run. `configs/reference.toml` says when to change what.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -30,6 +31,8 @@ pub struct TrainConfig {
     pub max_grad_norm: f64,
     /// On embeddings, sub-layers and attention; the model's own where it is not given.
     pub dropout: Option<f32>,
+    /// Of the large matrix products during training; f32 where the CPU has no bfloat16. Evaluation is always f32.
+    pub precision: Precision,
     /// Dev nDCG@10 and a checkpoint every so many steps.
     pub eval_every_steps: usize,
     /// Stop after so many evaluations without a better one; 0 for never.
@@ -73,6 +76,7 @@ impl Default for TrainConfig {
             weight_decay: 0.01,
             max_grad_norm: 1.0,
             dropout: None,
+            precision: Precision::F32,
             eval_every_steps: 100,
             patience: 0,
         }

@@ -14,6 +14,7 @@ use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::Path;
 use std::time::Instant;
+use whetstone_model::fused::Precision;
 use whetstone_model::{BertConfig, CrossEncoderNetwork, PairTokenizer, StepDropout, has_head};
 use whetstone_records::{Manifest, Progress, Stage, sha256_file};
 
@@ -78,6 +79,10 @@ pub fn train(
     let last = checkpoints.last()?;
     let from = last.as_ref().map_or(model_dir.to_path_buf(), |state| checkpoints.folder(state.step));
     let network = CrossEncoderNetwork::load_or_init_head(&from, config.seed, &device)?;
+    let network = network.with_precision(config.precision);
+    if !config.precision.is_supported() {
+        progress.warn("this CPU has no bfloat16 products: training in f32");
+    }
     let fit = Fit::prepare(data, model_dir, config, &device)?;
     if fit.dev.is_none() {
         progress.warn("no dev queries: the last step is taken as the best");
@@ -232,7 +237,7 @@ impl<'a> Fit<'a> {
 
     /// Dev nDCG@10 of the present weights.
     fn evaluate(&self, dev: &Dev, network: &CrossEncoderNetwork) -> f64 {
-        let network = network.valid();
+        let network = network.valid().with_precision(Precision::F32);
         let device = self.device.clone().inner();
         let all: Vec<usize> = (0..dev.pairs.len()).collect();
         let mut logits = Vec::with_capacity(all.len());

@@ -14,3 +14,4 @@ pub use checkpoint::{Best, best_step};
 pub use config::{LossName, Schedule, TrainConfig};
 pub use error::{Error, Result};
 pub use fit::train;
+pub use optimizer::AdamW;

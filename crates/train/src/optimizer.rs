@@ -15,7 +15,7 @@ const BETA2: f64 = 0.999;
 const EPS: f64 = 1e-8;
 
 /// AdamW (Loshchilov & Hutter 2019) over Hugging Face names, so that its state can be saved beside the weights.
-pub(crate) struct AdamW {
+pub struct AdamW {
     /// First and second moment of each parameter, flat.
     moments: HashMap<String, (Tensor<1>, Tensor<1>)>,
     steps: i32,
@@ -23,6 +23,7 @@ pub(crate) struct AdamW {
 }
 
 impl AdamW {
+    /// Starts with no moments; `device` is the network's.
     pub fn new(device: &Device) -> Self {
         Self { moments: HashMap::new(), steps: 0, is_fused: *device == Device::flex() }
     }

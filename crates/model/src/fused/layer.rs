@@ -3,7 +3,8 @@
 //! Packed means that the tokens of all sequences stand one after the other, `[tokens, hidden]`, and attention looks at
 //! one sequence at a time: no work is done on padding, and there is no mask.
 
-use super::gemm::{Shared, View, gemm, gemm_one};
+use super::gemm::{Shared, View, gemm_one};
+use super::precision::Precision;
 use super::rows::{self, Dropout};
 use rayon::prelude::*;
 use std::sync::Arc;
@@ -20,6 +21,8 @@ pub struct LayerSpec {
     pub starts: Arc<[usize]>,
     pub heads: usize,
     pub eps: f32,
+    /// Of the products with weights; attention's own are small and stay f32.
+    pub precision: Precision,
     /// On the attention probabilities.
     pub attention_dropout: Dropout,
     /// On the output of attention, before the residual.
@@ -81,11 +84,11 @@ pub fn buffer(len: usize) -> Vec<f32> {
 }
 
 /// x·W + bias.
-fn linear(tokens: usize, x: &[f32], weight: &[f32], bias: &[f32]) -> Vec<f32> {
+fn linear(precision: Precision, tokens: usize, x: &[f32], weight: &[f32], bias: &[f32]) -> Vec<f32> {
     let (out, inner) = (bias.len(), weight.len() / bias.len());
     let mut y = buffer(tokens * out);
     y.par_chunks_mut(out * ROWS).for_each(|rows| rows.chunks_exact_mut(out).for_each(|row| row.copy_from_slice(bias)));
-    gemm(tokens, out, inner, &mut y, View::rows(x, inner), View::rows(weight, out), true);
+    precision.gemm([tokens, out, inner], &mut y, View::rows(x, inner), View::rows(weight, out), true);
     y
 }
 
@@ -183,16 +186,16 @@ fn attention(q: &[f32], k: &[f32], v: &[f32], hidden: usize, spec: &LayerSpec, k
 pub fn forward(x: &[f32], w: &LayerWeights, spec: &LayerSpec, keep: bool) -> (Vec<f32>, Option<Saved>) {
     let hidden = w.query_bias.len();
     let tokens = x.len() / hidden;
-    let query = linear(tokens, x, w.query, w.query_bias);
-    let key = linear(tokens, x, w.key, w.key_bias);
-    let value = linear(tokens, x, w.value, w.value_bias);
+    let query = linear(spec.precision, tokens, x, w.query, w.query_bias);
+    let key = linear(spec.precision, tokens, x, w.key, w.key_bias);
+    let value = linear(spec.precision, tokens, x, w.value, w.value_bias);
     let (attended, probabilities) = attention(&query, &key, &value, hidden, spec, keep);
-    let mut y = linear(tokens, &attended, w.attention_output, w.attention_output_bias);
+    let mut y = linear(spec.precision, tokens, &attended, w.attention_output, w.attention_output_bias);
     drop_in_place(&mut y, spec.output_dropout);
     let (middle, attention_normalised, attention_inv_std) =
         add_and_norm(y, x, w.attention_gamma, w.attention_beta, spec.eps);
 
-    let mut before_gelu = linear(tokens, &middle, w.intermediate, w.intermediate_bias);
+    let mut before_gelu = linear(spec.precision, tokens, &middle, w.intermediate, w.intermediate_bias);
     let after_gelu = if keep {
         let mut after = buffer(before_gelu.len());
         after.par_chunks_mut(1 << 14).zip(before_gelu.par_chunks(1 << 14)).for_each(|(y, x)| rows::gelu(x, y));
@@ -201,7 +204,7 @@ pub fn forward(x: &[f32], w: &LayerWeights, spec: &LayerSpec, keep: bool) -> (Ve
         before_gelu.par_chunks_mut(1 << 14).for_each(rows::gelu_in_place);
         std::mem::take(&mut before_gelu)
     };
-    let mut y = linear(tokens, &after_gelu, w.output, w.output_bias);
+    let mut y = linear(spec.precision, tokens, &after_gelu, w.output, w.output_bias);
     drop_in_place(&mut y, spec.ffn_dropout);
     let (out, output_normalised, output_inv_std) = add_and_norm(y, &middle, w.output_gamma, w.output_beta, spec.eps);
     let saved = keep.then(|| Saved {
@@ -263,17 +266,25 @@ fn column_sums(grad: &[f32], cols: usize) -> Vec<f32> {
 }
 
 /// xᵀ·grad: the gradient of a weight `[in, out]`.
-fn weight_gradient(tokens: usize, x: &[f32], grad: &[f32]) -> Vec<f32> {
+fn weight_gradient(precision: Precision, tokens: usize, x: &[f32], grad: &[f32]) -> Vec<f32> {
     let (inner, out) = (x.len() / tokens, grad.len() / tokens);
     let mut d_weight = buffer(inner * out);
-    gemm(inner, out, tokens, &mut d_weight, View::rows(x, inner).transposed(), View::rows(grad, out), false);
+    let x = View::rows(x, inner).transposed();
+    precision.gemm([inner, out, tokens], &mut d_weight, x, View::rows(grad, out), false);
     d_weight
 }
 
 /// d_x (+)= grad·Wᵀ.
-fn input_gradient(tokens: usize, grad: &[f32], weight: &[f32], d_x: &mut [f32], accumulate: bool) {
-    let (inner, out) = (d_x.len() / tokens, grad.len() / tokens);
-    gemm(tokens, inner, out, d_x, View::rows(grad, out), View::rows(weight, out).transposed(), accumulate);
+fn input_gradient(
+    precision: Precision,
+    grad: &[f32],
+    (weight, out): (&[f32], usize),
+    d_x: &mut [f32],
+    accumulate: bool,
+) {
+    let (tokens, inner) = (grad.len() / out, weight.len() / out);
+    let weight = View::rows(weight, out).transposed();
+    precision.gemm([tokens, inner, out], d_x, View::rows(grad, out), weight, accumulate);
 }
 
 /// Gradients of Q, K and V from that of the attended values.
@@ -350,18 +361,18 @@ pub fn backward(
         norm_backward(&mut d_sum, &saved.output_normalised, &saved.output_inv_std, w.output_gamma);
     let masked = through_dropout(&d_sum, spec.ffn_dropout);
     let d_ffn = masked.as_deref().unwrap_or(&d_sum);
-    let d_output = weight_gradient(tokens, &saved.after_gelu, d_ffn);
+    let d_output = weight_gradient(spec.precision, tokens, &saved.after_gelu, d_ffn);
     let d_output_bias = column_sums(d_ffn, hidden);
     let mut d_gelu = buffer(tokens * ffn);
-    input_gradient(tokens, d_ffn, w.output, &mut d_gelu, false);
+    input_gradient(spec.precision, d_ffn, (w.output, hidden), &mut d_gelu, false);
     d_gelu
         .par_chunks_mut(1 << 14)
         .zip(saved.before_gelu.par_chunks(1 << 14))
         .for_each(|(grad, x)| rows::gelu_backward(x, grad));
-    let d_intermediate = weight_gradient(tokens, &saved.middle, &d_gelu);
+    let d_intermediate = weight_gradient(spec.precision, tokens, &saved.middle, &d_gelu);
     let d_intermediate_bias = column_sums(&d_gelu, ffn);
     let mut d_middle = d_sum;
-    input_gradient(tokens, &d_gelu, w.intermediate, &mut d_middle, true);
+    input_gradient(spec.precision, &d_gelu, (w.intermediate, ffn), &mut d_middle, true);
     drop(d_gelu);
 
     // Attention part: middle = norm(x + drop(attended·Wo)).
@@ -369,21 +380,21 @@ pub fn backward(
         norm_backward(&mut d_middle, &saved.attention_normalised, &saved.attention_inv_std, w.attention_gamma);
     let masked = through_dropout(&d_middle, spec.output_dropout);
     let d_projected = masked.as_deref().unwrap_or(&d_middle);
-    let d_attention_output = weight_gradient(tokens, &saved.attended, d_projected);
+    let d_attention_output = weight_gradient(spec.precision, tokens, &saved.attended, d_projected);
     let d_attention_output_bias = column_sums(d_projected, hidden);
     let mut d_attended = buffer(tokens * hidden);
-    input_gradient(tokens, d_projected, w.attention_output, &mut d_attended, false);
+    input_gradient(spec.precision, d_projected, (w.attention_output, hidden), &mut d_attended, false);
     let [d_query, d_key, d_value] = attention_backward(&d_attended, saved, hidden, spec);
     let mut d_x = d_middle;
     for (grad, weight) in [(&d_query, w.query), (&d_key, w.key), (&d_value, w.value)] {
-        input_gradient(tokens, grad, weight, &mut d_x, true);
+        input_gradient(spec.precision, grad, (weight, hidden), &mut d_x, true);
     }
     let gradients = [
-        weight_gradient(tokens, x, &d_query),
+        weight_gradient(spec.precision, tokens, x, &d_query),
         column_sums(&d_query, hidden),
-        weight_gradient(tokens, x, &d_key),
+        weight_gradient(spec.precision, tokens, x, &d_key),
         column_sums(&d_key, hidden),
-        weight_gradient(tokens, x, &d_value),
+        weight_gradient(spec.precision, tokens, x, &d_value),
         column_sums(&d_value, hidden),
         d_attention_output,
         d_attention_output_bias,

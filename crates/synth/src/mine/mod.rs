@@ -17,7 +17,6 @@ use crate::config::{MineConfig, SplitConfig};
 use crate::error::{Error, Result};
 use crate::split::Split;
 use bm25::{Bm25, Bm25Parameters};
-use burn::tensor::Device;
 use dense::Dense;
 use embeddings::EmbeddingCache;
 use findings::{Findings, FindingsWriter, find};
@@ -27,7 +26,7 @@ use rayon::prelude::*;
 use std::io::Write;
 use std::ops::Range;
 use std::path::Path;
-use whetstone_model::BiEncoder;
+use whetstone_model::{BiEncoder, Device};
 use whetstone_records::{AtomicFile, Manifest, Negative, Progress, Stage, sha256_file};
 
 /// Queries whose findings are in memory at one time.

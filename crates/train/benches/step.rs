@@ -1,0 +1,75 @@
+//! Milliseconds of a training step and of scoring on fixed shapes, without padding or dropout.
+//!
+//! `cargo bench -p whetstone-train --bench step -- MODEL_DIR [REPEATS]`; `just bench` prints PyTorch's beside it.
+
+use burn::tensor::Device;
+use std::path::Path;
+use std::time::Instant;
+use whetstone_model::fused::Precision;
+use whetstone_model::{CrossEncoderNetwork, Packed};
+use whetstone_train::{AdamW, TrainConfig};
+
+fn batch(sequences: usize, seq: usize) -> Packed {
+    let ids = (0..sequences * seq).map(|i| if i % seq == 0 { 101 } else { 1000 + (i * 7919 % 29000) as u32 }).collect();
+    let types = (0..sequences * seq).map(|i| u32::from(i % seq >= 12)).collect();
+    Packed { ids, types, starts: (0..=sequences).map(|i| i * seq).collect() }
+}
+
+fn median_ms(repeats: usize, mut run: impl FnMut()) -> f64 {
+    run();
+    let mut times: Vec<f64> = (0..repeats)
+        .map(|_| {
+            let start = Instant::now();
+            run();
+            start.elapsed().as_secs_f64() * 1e3
+        })
+        .collect();
+    times.sort_by(f64::total_cmp);
+    times[repeats / 2]
+}
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
+    let Some(model) = arguments.first() else {
+        println!("step: no model folder given, nothing measured");
+        return;
+    };
+    let repeats = arguments.get(1).map_or(7, |text| text.parse().expect("REPEATS is a number"));
+    for precision in [Precision::F32, Precision::Bf16].into_iter().filter(|precision| precision.is_supported()) {
+        println!("{precision:?}");
+        score(Path::new(model), repeats, precision);
+        train(Path::new(model), repeats, precision);
+    }
+}
+
+fn score(model: &Path, repeats: usize, precision: Precision) {
+    for (sequences, seq) in [(32, 128), (30, 256)] {
+        let device = Device::flex();
+        let network = CrossEncoderNetwork::load_or_init_head(model, 1, &device).expect("the model loads");
+        let network = network.with_precision(precision);
+        let batch = batch(sequences, seq);
+        let ms = median_ms(repeats, || drop(network.forward(&batch, None, &device).into_data()));
+        println!("score {sequences}x{seq}: {ms:.0} ms");
+    }
+}
+
+fn train(model: &Path, repeats: usize, precision: Precision) {
+    for (sequences, seq) in [(16, 128), (16, 256)] {
+        let device = Device::flex().autodiff();
+        let network = CrossEncoderNetwork::load_or_init_head(model, 1, &device).expect("the model loads");
+        let mut network = network.with_precision(precision);
+        let batch = batch(sequences, seq);
+        let mut optimizer = AdamW::new(&device);
+        let config = TrainConfig::default();
+        let (mut forward, mut backward) = (0.0, 0.0);
+        let ms = median_ms(repeats, || {
+            let start = Instant::now();
+            let loss = network.forward(&batch, None, &device).powf_scalar(2.0).mean();
+            forward = start.elapsed().as_secs_f64() * 1e3;
+            let mut gradients = loss.backward();
+            backward = start.elapsed().as_secs_f64() * 1e3 - forward;
+            optimizer.step(&mut network, &mut gradients, 2e-5, 1.0, &config);
+        });
+        println!("train step {sequences}x{seq}: {ms:.0} ms (last: forward {forward:.0}, backward {backward:.0})");
+    }
+}
