@@ -62,7 +62,13 @@ fn hint(error: &anyhow::Error) -> Option<String> {
             .or_else(|| cause.downcast_ref::<whetstone_eval::Error>()?.hint())
             .or_else(|| cause.downcast_ref::<whetstone_model::Error>()?.hint())
             .or_else(|| cause.downcast_ref::<whetstone_records::Error>()?.hint())
+            .or_else(|| io_hint(cause.downcast_ref()?))
     })
+}
+
+fn io_hint(error: &std::io::Error) -> Option<String> {
+    let full = error.kind() == std::io::ErrorKind::StorageFull;
+    full.then(|| "free some disk space and run the same command again; what is complete is kept".into())
 }
 
 #[cfg(test)]

@@ -69,7 +69,8 @@ impl Progress for Bars {
         self.finish();
         let bar = ProgressBar::new(total.unwrap_or_default()).with_prefix(part.to_owned());
         bar.set_style(match (total, unit) {
-            (Some(_), _) => bar_style("{prefix} [{bar:24}] {done} of {total}, {rate}, {eta} left  {msg}", unit),
+            (Some(_), "bytes") => bar_style("{prefix} [{bar:24}] {done} of {total}, {rate}, {eta} left  {msg}", unit),
+            (Some(_), _) => bar_style("{prefix} [{bar:24}] {human_pos} of {total}, {rate}, {eta} left  {msg}", unit),
             // Nothing that can be counted.
             (None, "") => bar_style("{prefix} {spinner} {elapsed}  {msg}", unit),
             (None, _) => bar_style("{prefix} {spinner} {done}, {rate}, {elapsed}  {msg}", unit),

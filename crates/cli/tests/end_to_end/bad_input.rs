@@ -227,5 +227,9 @@ fn a_disk_that_is_full() {
         .unwrap();
     assert_eq!(output.status.code(), Some(2));
     let stderr = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(stderr, "error: cannot write to standard output: No space left on device (os error 28)\n");
+    assert_eq!(
+        stderr,
+        "error: cannot write to standard output: No space left on device (os error 28)
+hint: free some disk space and run the same command again; what is complete is kept\n"
+    );
 }
