@@ -82,7 +82,7 @@ impl<'a> Corpus<'a> {
         if kind.is_dir() {
             return Ok(Self::Folder(Listing::of(input, out)?));
         }
-        if !input.extension().is_some_and(|extension| extension == "jsonl") {
+        if input.extension().is_none_or(|extension| extension != "jsonl") {
             return Err(Error::CorpusKind { path: input.into() });
         }
         // Written in place of what is read, a second run would chunk chunks.

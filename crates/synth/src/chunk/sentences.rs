@@ -19,6 +19,16 @@ pub(crate) fn sentences(text: &str) -> Vec<Range<usize>> {
     let mut open = false;
     for (start, piece) in flat.split_sentence_bound_indices() {
         let end = start + piece.len();
+        // Markdown's `**Name.** Text`: the marks after the full stop belong to what they close.
+        let marks = piece.len() - piece.trim_start_matches(['*', '_', '`']).len();
+        let closes = marks > 0 && spans.last().is_some_and(|last| !flat[..last.end].ends_with(char::is_whitespace));
+        let start = if closes { start + marks } else { start };
+        let piece = &flat[start..end];
+        if let (true, Some(last)) = (closes, spans.last_mut()) {
+            last.end = start;
+            // A name in bold stays with what is said of it.
+            open |= flat[last.clone()].trim_start().starts_with("**");
+        }
         match spans.last_mut() {
             Some(last) if open => last.end = end,
             _ => spans.push(start..end),
@@ -29,7 +39,7 @@ pub(crate) fn sentences(text: &str) -> Vec<Range<usize>> {
         let slice = &flat[span.clone()];
         let start = span.start + slice.len() - slice.trim_start().len();
         *span = start..(span.start + slice.trim_end().len()).max(start);
-        !span.is_empty()
+        span.start < span.end
     });
     spans
 }
@@ -55,6 +65,14 @@ mod tests {
         assert_eq!(
             split(text),
             ["Set 3.5 bar, e.g. by hand.", "See Fig. A of J. Smith et al. Then wait!", "Is it warm?", "Yes."]
+        );
+    }
+
+    #[test]
+    fn a_name_in_bold_stays_with_what_is_said_of_it() {
+        assert_eq!(
+            split("**P-11, dry.** The pump stops. *Wait.* Go."),
+            ["**P-11, dry.** The pump stops.", "*Wait.*", "Go."]
         );
     }
 

@@ -1,7 +1,8 @@
 //! Subject, verb and rest of a clause, found by closed lists of words.
 
-use super::verbs::{AUXILIARIES, Form, verb};
-use super::words::Word;
+use super::lists;
+use super::verbs::{Form, verb};
+use super::words::{Word, is_order};
 
 /// A clause that can be turned into a question.
 #[derive(Debug)]
@@ -16,96 +17,71 @@ pub enum Predicate {
     /// `is`, `must`, `has`: changes places with the subject.
     Auxiliary(String),
     /// A full verb as written, its base and its form.
-    Verb(String, String, Form),
+    Verb(String, &'static str, Form),
 }
 
 /// Longest subject, in words.
 const MAX_SUBJECT: usize = 8;
 
-/// Words that cannot begin a subject.
-const NO_SUBJECT: &[&str] = &[
-    "if",
-    "when",
-    "whenever",
-    "while",
-    "because",
-    "although",
-    "though",
-    "unless",
-    "once",
-    "there",
-    "here",
-    "what",
-    "who",
-    "how",
-    "why",
-    "where",
-    "whether",
-    "and",
-    "but",
-    "or",
-    "so",
-    "not",
-    "we",
-    "i",
-    "anybody",
-    "somebody",
-    "nobody",
-    "everybody",
-    "each",
-    "one",
-    "another",
-    "others",
-    "some",
-    "most",
-    "many",
-    "all",
-    "none",
-    "neither",
-    "either",
-    "which",
-    "that",
-    "to",
-    "only",
-    "please",
-    "do",
-    "then",
-    "thus",
-    "also",
-    "otherwise",
-    "even",
-    "every",
-    "nothing",
-    "everything",
-];
-
 /// Returns subject, verb and rest, or none where the clause has no clear subject.
 pub fn analyse(words: &[Word]) -> Option<Clause<'_>> {
     let first = words.first()?;
-    if NO_SUBJECT.contains(&first.lower.as_str()) || first.is_preposition() || first.is_anaphor() {
+    if lists::NO_SUBJECT.contains(first.lower.as_str())
+        || first.is_preposition()
+        || first.is_anaphor()
+        || is_order(first)
+    {
         return None;
     }
     for index in 1..words.len().min(MAX_SUBJECT + 1) {
         let (subject, word, rest) = (&words[..index], &words[index], &words[index + 1..]);
-        if matches!(word.lower.as_str(), "that" | "which" | "who" | "whose" | "where" | "to") || word.is_anaphor() {
+        if matches!(word.lower.as_str(), "that" | "which" | "who" | "whose" | "where" | "to" | "there")
+            || word.is_anaphor()
+        {
             return None;
         }
         let last = &subject[index - 1];
         if last.is_determiner() || last.is_preposition() || matches!(last.lower.as_str(), "and" | "or" | "not") {
             continue;
         }
-        if AUXILIARIES.contains(&word.lower.as_str()) {
+        if let (Some((base, form)), false) = (possession(&word.lower), has_participle(rest)) {
+            return Some(Clause { subject, predicate: Predicate::Verb(word.lower.clone(), base, form), rest });
+        }
+        if lists::AUXILIARIES.contains(word.lower.as_str()) {
             return Some(Clause { subject, predicate: Predicate::Auxiliary(word.lower.clone()), rest });
         }
         if let Some((base, form)) = verb(&word.lower)
             && agrees(last, form)
-            && !rest.iter().take(8).any(|word| AUXILIARIES.contains(&word.lower.as_str()))
+            && !rest.iter().take(8).any(|word| lists::AUXILIARIES.contains(word.lower.as_str()))
             && !word.is_capitalised()
         {
             return Some(Clause { subject, predicate: Predicate::Verb(word.lower.clone(), base, form), rest });
         }
     }
     None
+}
+
+/// `has` as a verb of its own, as in `the unit has two pumps`.
+fn possession(lower: &str) -> Option<(&'static str, Form)> {
+    match lower {
+        "has" => Some(("have", Form::Third)),
+        "have" => Some(("have", Form::Base)),
+        "had" => Some(("have", Form::Past)),
+        _ => None,
+    }
+}
+
+/// Whether what follows `has` is a participle: `been`, `not yet seized`.
+fn has_participle(rest: &[Word]) -> bool {
+    let skipped = |word: &&Word| {
+        word.lower.ends_with("ly")
+            || matches!(
+                word.lower.as_str(),
+                "not" | "also" | "yet" | "already" | "never" | "no" | "longer" | "since" | "just"
+            )
+    };
+    let first = rest.iter().find(|word| !skipped(word)).map_or("", |word| word.lower.as_str());
+    lists::PARTICIPLES.contains(first) || first.ends_with("ed") || (first.ends_with("en") && first.len() > 4)
 }
 
 /// Whether a verb of this form can follow this noun: `the pump stops`, `the pumps stop`.
@@ -154,6 +130,8 @@ mod tests {
         expect("The secret must be renewed.", "The secret", "must", "be renewed");
         expect("Compensation starts after 12 hours.", "Compensation", "does start", "after 12 hours");
         expect("Resting pumps run for 40 seconds.", "Resting pumps", "do run", "for 40 seconds");
+        expect("The unit has two pumps.", "The unit", "does have", "two pumps");
+        expect("The pump has already seized.", "The pump", "has", "already seized");
         expect("The control room may cancel.", "The control room", "may", "cancel");
     }
 

@@ -8,6 +8,7 @@
 mod clause;
 mod context;
 mod corpus;
+mod lists;
 mod questions;
 mod reading;
 mod values;
@@ -18,13 +19,13 @@ use super::filter::Filter;
 use super::generator::{Account, Answer, Generator, Proposal};
 use crate::config::AskConfig;
 use crate::error::Result;
-use context::{Context, best_in_order, in_context};
+use context::{Context, in_context};
 use corpus::CorpusTerms;
 use rayon::prelude::*;
 use reading::Reading;
 use std::collections::HashSet;
 use whetstone_records::{Passage, Progress, sha256_bytes};
-use words::{Word, join, stem, words};
+use words::{Word, join, stem, terms_of, words};
 
 /// Makes queries from the words of a passage, weighed by the corpus that it is part of.
 pub struct BuiltIn<'a> {
@@ -64,13 +65,13 @@ impl<'a> BuiltIn<'a> {
             let salience = self.salience(&words(sentence));
             for (style, question) in questions::questions(sentence, &self.terms) {
                 let merit = salience + self.merit(style, &question);
-                let text = asked(&in_context(&question, &context, &self.terms));
+                let text = asked(&in_context(&question, &context, self.coin(&question)));
                 candidates.push(Candidate { style, text, source, merit });
             }
             candidates.extend(self.keywords(sentence, &context, source, salience));
         }
         let mut source = reading.sentences.len();
-        for candidate in self.from_parts(&reading, &context) {
+        for candidate in self.parts(&reading, &context) {
             source += 1;
             candidates.push(Candidate { source, ..candidate });
         }
@@ -109,30 +110,58 @@ impl<'a> BuiltIn<'a> {
         length + pattern + topics.min(5) as f32 * 0.4 - 2.0 * open
     }
 
-    /// The heaviest words of a sentence, with the words that name the document.
+    /// The heaviest terms of a sentence, with the words that name the document.
     fn keywords(&self, sentence: &str, context: &Context, source: usize, salience: f32) -> Option<Candidate> {
         let all = words(sentence);
-        let usable = |word: &Word| !word.is_number() || word.is_identifier();
-        let usable: Vec<Word> = all.into_iter().filter(usable).collect();
-        let chosen = best_in_order(&usable, 4, |word| self.terms.weight(word));
-        if chosen.len() < 3 {
+        let chosen = self.best_terms(&terms_of(&all), 4);
+        if chosen.len() < 2 {
             return None;
         }
-        let mut query = if context.is_sentence { Vec::new() } else { context.keywords(3, &self.terms) };
-        query.retain(|word| chosen.iter().all(|chosen| stem(&chosen.lower) != stem(&word.lower)));
-        // Half of the queries name the document first, as people do, half last.
-        let text = match self.coin(sentence) {
-            true => [join(&query), join(&chosen)].join(" "),
-            false => [join(&chosen), join(&query)].join(" "),
+        let text = self.with_names(chosen, context, sentence);
+        if text.split(' ').count() < 3 {
+            return None;
+        }
+        Some(Candidate { style: "keywords", text, source, merit: salience })
+    }
+
+    /// The heaviest runs of words, up to `limit` words together, in the order of the text.
+    fn best_terms(&self, runs: &[&[Word]], limit: usize) -> Vec<Word> {
+        let weight = |run: &[Word]| run.iter().map(|word| self.terms.weight(word)).sum::<f32>();
+        let mut order: Vec<usize> = (0..runs.len()).collect();
+        order.sort_by(|a, b| weight(runs[*b]).total_cmp(&weight(runs[*a])).then(a.cmp(b)));
+        let mut taken = Vec::new();
+        let mut count = 0;
+        for place in order {
+            if count + runs[place].len() <= limit {
+                count += runs[place].len();
+                taken.push(place);
+            }
+        }
+        taken.sort_unstable();
+        let mut seen = HashSet::new();
+        let words = taken.into_iter().flat_map(|place| runs[place]).filter(|word| seen.insert(stem(&word.lower)));
+        words.map(|word| Word { stop: None, ..word.clone() }).collect()
+    }
+
+    /// A keyword query with the document's names: half of them first, as people do, half last.
+    fn with_names(&self, terms: Vec<Word>, context: &Context, salt: &str) -> String {
+        let names = match context.is_sentence {
+            true => Vec::new(),
+            false => context.keywords(&terms, self.coin(&format!("full {salt}"))),
         };
-        Some(Candidate { style: "keywords", text: text.trim().to_owned(), source, merit: salience })
+        let text = match self.coin(salt) {
+            true => [names, terms].concat(),
+            false => [terms, names].concat(),
+        };
+        join(&text)
     }
 
     /// Questions for table cells and named items.
-    fn from_parts(&self, reading: &Reading, context: &Context) -> Vec<Candidate> {
+    fn parts(&self, reading: &Reading, context: &Context) -> Vec<Candidate> {
         let mut candidates = Vec::new();
+        let mut symptoms = Vec::new();
         let mut push = |style, question: String, merit: f32| {
-            let text = asked(&in_context(&question, context, &self.terms));
+            let text = asked(&in_context(&question, context, self.coin(&question)));
             candidates.push(Candidate { style, text, source: 0, merit });
         };
         for cell in &reading.cells {
@@ -150,9 +179,7 @@ impl<'a> BuiltIn<'a> {
             match name.split_first() {
                 Some((code, symptom)) if code.is_identifier() && code.stop.is_some() => {
                     push("definition", format!("what does {} mean", code.text), merit);
-                    if symptom.len() >= 2 {
-                        push("keywords", format!("{} what to do", self.terms.within_sentence(symptom)), merit);
-                    }
+                    symptoms.push((symptom.to_vec(), merit));
                 }
                 Some(_) if name.len() <= 6 && !rest.is_empty() => {
                     push("definition", format!("what is {}", self.terms.within_sentence(&name)), merit);
@@ -160,32 +187,47 @@ impl<'a> BuiltIn<'a> {
                 _ => {}
             }
         }
+        for (symptom, merit) in symptoms.into_iter().filter(|(symptom, _)| symptom.len() >= 2) {
+            let text = self.with_names(symptom, context, "symptom");
+            candidates.push(Candidate { style: "keywords", text: format!("{text} what to do"), source: 0, merit });
+        }
         candidates
     }
 
-    /// A question after the heading, with the passage's most telling word where the heading alone is general.
+    /// A query after the heading, with the passage's most telling term where the heading alone is general.
     fn heading(&self, reading: &Reading, context: &Context, source: usize) -> Option<Candidate> {
         let heading = context.heading()?;
-        let text = self.terms.within_sentence(heading);
-        let first = heading[0].lower.as_str();
-        let all: Vec<Word> = reading.sentences.iter().flat_map(|sentence| words(sentence)).collect();
-        let fresh: Vec<Word> = all.into_iter().filter(|word| !heading.iter().any(|h| h.lower == word.lower)).collect();
-        let telling = join(&best_in_order(&fresh, 2, |word| match word.is_number() {
-            true => 0.0,
-            false => self.terms.weight(word) * repeated(&fresh, word),
-        }));
-        let question = match first {
-            "how" | "what" | "when" | "why" | "who" => text,
-            _ if heading.len() == 1 || context.is_sentence => format!("{text} {telling}"),
-            _ => match text.len() % 3 {
-                0 => format!("what applies to {text}"),
-                1 => format!("{text} rules {telling}"),
-                _ => format!("{text} {telling}"),
-            },
+        let said = self.terms.within_sentence(heading);
+        let question = match heading[0].lower.as_str() {
+            "how" | "what" | "when" | "where" | "why" | "who" | "which" => Some(said.clone()),
+            "if" | "after" => Some(format!("what happens {said}")),
+            "before" => Some(format!("what to do {said}")),
+            _ if heading.len() > 2 && self.coin(&said) => Some(format!("what applies to {said}")),
+            _ => None,
         };
-        let text = in_context(&question, context, &self.terms);
-        let text = if text.starts_with("what") { asked(&text) } else { text };
+        let text = match question {
+            Some(question) => asked(&in_context(&question, context, self.coin(&question))),
+            None => {
+                let all: Vec<Word> = reading.sentences.iter().flat_map(|sentence| words(sentence)).collect();
+                let runs = terms_of(&all);
+                let fresh = runs
+                    .into_iter()
+                    .filter(|run| !run.iter().any(|word| heading.iter().any(|h| h.lower == word.lower)));
+                let telling = fresh.max_by(|a, b| self.telling(a, &all).total_cmp(&self.telling(b, &all)));
+                let mut terms = heading.to_vec();
+                let general = terms.len() < 3 || context.is_sentence;
+                terms.extend(telling.filter(|_| general).into_iter().flatten().cloned());
+                terms.iter_mut().for_each(|word| word.stop = None);
+                self.with_names(terms, context, &said)
+            }
+        };
         Some(Candidate { style: "heading", text, source, merit: 2.5 })
+    }
+
+    /// How much a term tells about a passage: rare in the corpus, and more where the passage repeats it.
+    fn telling(&self, run: &[Word], all: &[Word]) -> f32 {
+        let repeated = |word: &Word| (all.iter().filter(|other| other.lower == word.lower).count() as f32).sqrt();
+        run.iter().map(|word| self.terms.weight(word) * repeated(word)).sum::<f32>() / (run.len() as f32).sqrt()
     }
 
     /// The best of every style, spread over the passage, as many as are wanted.
@@ -206,7 +248,8 @@ impl<'a> BuiltIn<'a> {
                     shared * 10 > union * 6
                         || (strict && (other.style == candidate.style || *source == candidate.source))
                 });
-                if alike || candidate.merit < 0.5 {
+                let torn = candidate.text.matches('(').count() != candidate.text.matches(')').count();
+                if alike || torn || candidate.merit < 0.5 {
                     continue;
                 }
                 if let Ok(text) = filter.admit(&candidate.text) {
@@ -225,13 +268,8 @@ impl<'a> BuiltIn<'a> {
     }
 
     fn coin(&self, text: &str) -> bool {
-        sha256_bytes(format!("{} {text}", self.seed).as_bytes()).as_bytes()[0] % 2 == 0
+        sha256_bytes(format!("{} {text}", self.seed).as_bytes()).as_bytes()[0].is_multiple_of(2)
     }
-}
-
-/// How often a word occurs, damped.
-fn repeated(words: &[Word], word: &Word) -> f32 {
-    (words.iter().filter(|other| other.lower == word.lower).count() as f32).sqrt()
 }
 
 fn topics(text: &str) -> HashSet<String> {
@@ -268,3 +306,6 @@ impl Generator for BuiltIn<'_> {
         Account::default()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,99 +2,43 @@
 
 use super::clause::{Clause, Predicate, analyse};
 use super::corpus::CorpusTerms;
+use super::lists;
 use super::values;
 use super::words::{Word, clauses, join, words};
 
 /// A question without context, first letter small and without question mark, and its style.
 pub type Question = (&'static str, String);
 
-/// Words that a sentence may begin with and lose.
-const OPENERS: &[&str] = &[
-    "however",
-    "moreover",
-    "furthermore",
-    "thus",
-    "therefore",
-    "conversely",
-    "hence",
-    "finally",
-    "additionally",
-    "also",
-    "instead",
-    "interestingly",
-    "importantly",
-    "notably",
-    "consequently",
-    "similarly",
-    "recently",
-    "then",
-    "so",
-    "and",
-    "but",
-    "or",
-    "here",
-    "together",
-    "overall",
-    "specifically",
-    "surprisingly",
-    "indeed",
-];
-
-/// Verbs that report what the clause after `that` says.
-const REPORTING: &[&str] = &[
-    "show",
-    "shows",
-    "showed",
-    "shown",
-    "demonstrate",
-    "demonstrates",
-    "demonstrated",
-    "suggest",
-    "suggests",
-    "suggested",
-    "indicate",
-    "indicates",
-    "indicated",
-    "find",
-    "found",
-    "report",
-    "reported",
-    "reveal",
-    "revealed",
-    "conclude",
-    "concluded",
-    "propose",
-    "observed",
-    "speculate",
-    "hypothesized",
-    "confirmed",
-    "established",
-    "discovered",
-    "note",
-    "imply",
-    "evidence",
-    "hypothesis",
-];
-
 /// Returns the questions that a sentence gives, best patterns first.
 pub fn questions(sentence: &str, terms: &CorpusTerms) -> Vec<Question> {
     let all = words(sentence);
     let claim = core(&all);
     let mut questions = Vec::new();
-    for clause in clauses(claim) {
+    for (index, clause) in clauses(claim).into_iter().enumerate() {
         let Some(parts) = analyse(without_openers(clause)) else { continue };
+        if index > 0 && is_attached(&parts) {
+            continue;
+        }
         let subject = terms.within_sentence(parts.subject);
         if let Some(question) = values::question(&parts, &subject) {
             questions.push(("value", question));
         }
-        questions.extend(definition(&parts, &subject).map(|question| ("definition", question)));
+        let defined = definition(&parts, &subject);
         questions.extend(object(&parts, &subject).map(|question| ("question", question)));
         questions.extend(agent(&parts).map(|question| ("question", question)));
-        questions.extend(yes_no(&parts, &subject).map(|question| ("yes-no", question)));
+        let yes_no = if defined.is_some() { None } else { yes_no(&parts, &subject) };
+        questions.extend(defined.map(|question| ("definition", question)));
+        questions.extend(yes_no.map(|question| ("yes-no", question)));
     }
     questions.extend(why(claim, terms).map(|question| ("why", question)));
     questions.extend(condition(claim, terms).map(|question| ("condition", question)));
     questions
+}
+
+/// Whether a clause after the first hangs on it: `…, leading to changes in Y`, `…, a protein involved in Z`.
+fn is_attached(clause: &Clause<'_>) -> bool {
+    let participle = clause.subject[0].lower.ends_with("ing");
+    participle || matches!(&clause.predicate, Predicate::Verb(_, _, super::verbs::Form::Past))
 }
 
 /// The sentence without `We found that` and the like.
@@ -106,13 +50,13 @@ fn core(words: &[Word]) -> &[Word] {
     }
     let that = words.iter().take(12).position(|word| word.lower == "that");
     match that {
-        Some(at) if at > 0 && REPORTING.contains(&words[at - 1].lower.as_str()) => &words[at + 1..],
+        Some(at) if at > 0 && lists::REPORTING.contains(words[at - 1].lower.as_str()) => &words[at + 1..],
         _ => without_openers(words),
     }
 }
 
 fn without_openers(words: &[Word]) -> &[Word] {
-    let begins = words.iter().position(|word| !OPENERS.contains(&word.lower.as_str())).unwrap_or(words.len());
+    let begins = words.iter().position(|word| !lists::OPENERS.contains(word.lower.as_str())).unwrap_or(words.len());
     &words[begins..]
 }
 
@@ -125,8 +69,8 @@ fn definition(clause: &Clause<'_>, subject: &str) -> Option<String> {
             let defines = matches!(next.lower.as_str(), "a" | "an" | "the" | "any") && clause.rest.len() >= 4;
             defines.then(|| format!("what {word} {subject}"))
         }
-        Predicate::Verb(_, base, form) if short && (base == "mean" || base == "refer") => {
-            let to = if base == "refer" { " to" } else { "" };
+        Predicate::Verb(_, base, form) if short && matches!(*base, "mean" | "refer") => {
+            let to = if *base == "refer" { " to" } else { "" };
             Some(format!("what {} {subject} {base}{to}", form.auxiliary()))
         }
         _ => None,
@@ -136,20 +80,14 @@ fn definition(clause: &Clause<'_>, subject: &str) -> Option<String> {
 /// `X blocks Y` gives `what does X block`.
 fn object(clause: &Clause<'_>, subject: &str) -> Option<String> {
     let Predicate::Verb(_, base, form) = &clause.predicate else { return None };
-    if matches!(
-        base.as_str(),
-        "mean" | "become" | "remain" | "appear" | "result" | "weigh" | "last" | "happen" | "work"
-    ) {
-        return None;
-    }
     let next = clause.rest.first()?;
     let topics = clause.subject.iter().filter(|word| !word.is_stop_word()).count();
     if topics < 2 || next.lower.ends_with("ly") || next.is_number() {
         return None;
     }
-    let preposition = match next.lower.as_str() {
-        preposition @ ("to" | "on" | "in" | "with" | "for" | "from") => format!(" {preposition}"),
-        _ if next.is_preposition() || next.is_anaphor() => return None,
+    let preposition = match format!("{base} {}", next.lower) {
+        with if lists::VERBS_WITH_PREPOSITION.contains(with.as_str()) => format!(" {}", next.lower),
+        _ if next.is_preposition() || next.is_anaphor() || lists::LIGHT_VERBS.contains(base) => return None,
         _ => String::new(),
     };
     Some(format!("what {} {subject} {base}{preposition}", form.auxiliary()))
@@ -164,27 +102,20 @@ fn agent(clause: &Clause<'_>) -> Option<String> {
             let word = if word == "were" { "was" } else { word };
             participle.then(|| word.to_owned())?
         }
+        Predicate::Verb(_, "mean" | "come" | "go" | "have", _) => return None,
         Predicate::Verb(written, base, form) => match form {
-            super::verbs::Form::Base => third_person(base),
+            super::verbs::Form::Base => super::verbs::third_person(base),
             _ => written.clone(),
         },
     };
-    let rest = phrase(clause.rest, 8)?;
+    let rest = phrase(clause.rest, 9)?;
     let topics = rest.iter().filter(|word| !word.is_stop_word() && !word.is_number()).count();
     (topics >= 2 && !rest.iter().any(Word::is_anaphor)).then(|| format!("what {verb} {}", join(rest)))
 }
 
-fn third_person(base: &str) -> String {
-    match base {
-        _ if base.ends_with(['s', 'x', 'h']) => format!("{base}es"),
-        _ if base.ends_with('y') && !base.ends_with("ay") => format!("{}ies", &base[..base.len() - 1]),
-        _ => format!("{base}s"),
-    }
-}
-
 /// `X is linked to Y` gives `is X linked to Y`.
 fn yes_no(clause: &Clause<'_>, subject: &str) -> Option<String> {
-    let rest = phrase(clause.rest, 7)?;
+    let rest = phrase(clause.rest, 9)?;
     if rest.iter().any(|word| word.is_anaphor() || word.is_number() || word.lower == "not") || rest.len() < 2 {
         return None;
     }
@@ -224,12 +155,16 @@ fn condition(sentence: &[Word], terms: &CorpusTerms) -> Option<String> {
     let said = clause.get(1..).filter(|said| (3..=8).contains(&said.len()))?;
     let mut said = said.to_vec();
     said.last_mut()?.stop = None;
-    let open = said.iter().any(|word| word.is_anaphor() || word.lower == "not");
+    let open = said.iter().any(|word| {
+        word.is_anaphor()
+            || word.lower.starts_with("it'")
+            || matches!(word.lower.as_str(), "not" | "believe" | "necessary")
+    });
     if open || said.iter().filter(|word| !word.is_stop_word()).count() < 2 || said.len() + 4 > sentence.len() {
         return None;
     }
     let asked = match begins {
-        0 if sentence.len() % 2 == 0 => "what should be done",
+        0 if sentence.len().is_multiple_of(2) => "what should be done",
         _ => "what happens",
     };
     let text = swap_persons(&terms.within_sentence(&said));
@@ -245,18 +180,17 @@ fn swap_persons(text: &str) -> String {
     text.split(' ').map(swap).collect::<Vec<_>>().join(" ")
 }
 
-/// The first words up to a border, at most `limit`, not ending in a preposition or article.
+/// The first words up to a border, at most `limit`, ending in a word with a topic.
 fn phrase(words: &[Word], limit: usize) -> Option<&[Word]> {
-    let mut end = words
-        .iter()
-        .position(|word| word.stop.is_some())
-        .map_or(words.len(), |at| at + 1)
-        .min(words.iter().skip(1).position(|word| word.opens).map_or(words.len(), |at| at + 1));
+    let begins = |word: &Word| matches!(word.lower.as_str(), "who" | "which" | "that" | "where" | "whose" | "so");
+    let border = (0..words.len())
+        .find(|at| words[*at].stop.is_some() || words.get(at + 1).is_some_and(|next| next.opens || begins(next)));
+    let mut end = border.map_or(words.len(), |at| at + 1);
     if end > limit {
         // Cut before the last preposition that leaves enough.
         end = (2..=limit).rev().find(|at| words[*at].is_preposition() || words[*at].lower == "and")?;
     }
-    while end > 0 && (words[end - 1].is_preposition() || words[end - 1].is_determiner()) {
+    while end > 0 && words[end - 1].is_stop_word() {
         end -= 1;
     }
     Some(&words[..end])

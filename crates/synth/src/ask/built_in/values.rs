@@ -1,6 +1,7 @@
 //! Questions for a number: the value is taken out and asked for.
 
 use super::clause::{Clause, Predicate};
+use super::lists;
 use super::words::{Word, join};
 
 /// How a unit is asked for.
@@ -26,30 +27,12 @@ fn kind(unit: &str) -> Kind {
     }
 }
 
-/// Words that go with a number and are dropped with it.
-const QUALIFIERS: &[&str] = &[
-    "about",
-    "approximately",
-    "around",
-    "at",
-    "exactly",
-    "roughly",
-    "nearly",
-    "only",
-    "up",
-    "least",
-    "most",
-    "more",
-    "less",
-    "than",
-    "no",
-    "never",
-    "some",
-    "not",
-    "further",
-];
-
-const MEASURES: &[&str] = &["high", "long", "wide", "deep", "thick", "old", "heavy", "tall", "broad"];
+/// Whether a word after a number can be asked for by its name.
+fn is_unit(word: &Word) -> bool {
+    let plural = word.lower.ends_with('s') && !word.lower.ends_with("ss") && word.lower.len() > 3;
+    let known = !matches!(kind(&word.lower), Kind::Count);
+    known || lists::UNITS.contains(word.lower.as_str()) || (plural && word.lower.chars().all(char::is_alphabetic))
+}
 
 /// A number with its unit in the rest of a clause.
 struct Value<'a> {
@@ -67,29 +50,52 @@ fn find(rest: &[Word]) -> Option<Value<'_>> {
             continue;
         }
         let percent = rest[index].text.ends_with('%');
+        let number = |at: usize| rest.get(at).is_some_and(|word| word.is_number() || word.is_number_word());
         let mut last = index;
-        while rest
-            .get(last + 1)
-            .is_some_and(|word| word.is_number() || word.is_number_word() || word.lower == "working")
-        {
-            last += 1;
+        loop {
+            match rest.get(last + 1).map_or("", |word| word.lower.as_str()) {
+                "working" | "calendar" => last += 1,
+                _ if number(last + 1) => last += 1,
+                // `4 to 7 years`
+                "to" | "and" | "or" | "by" if number(last + 2) => last += 2,
+                _ => break,
+            }
         }
         let unit = if percent { &rest[index] } else { rest.get(last + 1)? };
         let end = if percent { last + 1 } else { last + 2 };
         let cut = rest[index..end - 1].iter().any(|word| word.stop.is_some());
-        if cut || unit.is_stop_word() || unit.is_number() {
+        if cut || unit.is_stop_word() || (!percent && !is_unit(unit)) {
             continue;
         }
         let mut start = index;
-        while start > 0 && QUALIFIERS.contains(&rest[start - 1].lower.as_str()) && rest[start - 1].stop.is_none() {
+        while start > 0 && lists::QUALIFIERS.contains(rest[start - 1].lower.as_str()) && rest[start - 1].stop.is_none()
+        {
             start -= 1;
         }
-        let mut preposition = rest[start..index].iter().find(|word| word.lower == "at" && index - start == 1);
-        if start > 0 && (rest[start - 1].is_preposition() || rest[start - 1].lower == "every") {
-            start -= 1;
-            preposition = Some(&rest[start]);
+        let preposition = rest[start..index].iter().find(|word| word.lower == "at" && index - start == 1);
+        let mut preposition = preposition.map(|word| word.lower.as_str());
+        if start > 1 && rest[start - 1].lower == "to" && rest[start - 2].lower == "up" {
+            start -= 2;
+            preposition = Some("up to");
         }
-        return Some(Value { start, preposition: preposition.map(|word| word.lower.as_str()), unit, end });
+        if start > 0 && rest[start - 1].lower == "between" {
+            start -= 1;
+        } else if start > 0 && (rest[start - 1].is_preposition() || rest[start - 1].lower == "every") {
+            start -= 1;
+            preposition = Some(rest[start].lower.as_str());
+        }
+        // `a 0.8 mm mesh` measures the mesh.
+        let noun = rest.get(end).is_some_and(|next| {
+            let adverb = matches!(
+                next.lower.as_str(),
+                "ahead" | "afterwards" | "later" | "back" | "apart" | "earlier" | "c" | "f"
+            );
+            !next.is_stop_word() && !adverb && !lists::MEASURES.contains(next.lower.as_str()) && !next.is_preposition()
+        });
+        if noun && unit.stop.is_none() && !rest[end].opens {
+            continue;
+        }
+        return Some(Value { start, preposition, unit, end });
     }
     None
 }
@@ -98,14 +104,28 @@ fn find(rest: &[Word]) -> Option<Value<'_>> {
 pub fn question(clause: &Clause<'_>, subject: &str) -> Option<String> {
     let value = find(clause.rest)?;
     let before = join(&clause.rest[..value.start]);
-    let adjective = clause.rest.get(value.end).filter(|word| MEASURES.contains(&word.lower.as_str()));
-    let after_start = value.end + usize::from(adjective.is_some());
+    let adjective = clause.rest.get(value.end).filter(|word| lists::MEASURES.contains(word.lower.as_str()));
+    let scale = clause.rest.get(value.end).is_some_and(|word| matches!(word.text.as_str(), "C" | "F" | "Celsius"));
+    let after_start = value.end + usize::from(adjective.is_some() || scale);
     let after = tail(&clause.rest[after_start.min(clause.rest.len())..]);
-    let copula = matches!(&clause.predicate, Predicate::Auxiliary(word) if word == "is" || word == "are");
-    let singular = matches!(&clause.predicate, Predicate::Auxiliary(word) if word == "is");
-    if copula && before.is_empty() && value.preposition.is_none() && adjective.is_none() {
-        let verb = if singular { "is" } else { "are" };
+    let copula = match &clause.predicate {
+        Predicate::Auxiliary(word) if matches!(word.as_str(), "is" | "are" | "was" | "were") => Some(word),
+        _ => None,
+    };
+    if let (Some(verb), true, None, None) = (copula, before.is_empty(), value.preposition, adjective) {
         return Some(squeeze(&format!("what {verb} {subject} {after}")));
+    }
+    // `has an apparent mass of 46 kDa`
+    if let (Some("of"), Some(first)) = (value.preposition, clause.rest[..value.start].first()) {
+        let quantity = join(&clause.rest[1..value.start]);
+        let vague =
+            ["minimum", "maximum", "total", "mean", "average", "median"].iter().any(|end| quantity.ends_with(end));
+        let plain = !clause.rest[1..value.start].iter().any(Word::is_preposition);
+        return (plain && first.is_determiner() && !quantity.is_empty() && !vague)
+            .then(|| squeeze(&format!("what is the {quantity} of {subject} {after}")));
+    }
+    if clause.rest[..value.start].last().is_some_and(|word| matches!(word.lower.as_str(), "and" | "or" | "but")) {
+        return None;
     }
     let asked = asked(&value, adjective.map(|word| word.lower.as_str()));
     let (inverted, base) = clause.inverted(subject);
@@ -177,6 +197,8 @@ mod tests {
             ("The safety valve is set to 3 bar.", "to what pressure is the safety valve set"),
             ("Hourly values reach back 36 months.", "how many months do hourly values reach back"),
             ("The plinth must be 100 mm high.", "how high must the plinth be"),
+            ("The protein has an apparent mass of 46 kDa.", "what is the apparent mass of the protein"),
+            ("Follow-up was 4 to 7 years.", "what was follow-up"),
             ("The contract gives 15 percent off.", "what percentage does the contract give off"),
         ] {
             let words = words(sentence);

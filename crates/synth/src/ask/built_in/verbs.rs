@@ -1,174 +1,8 @@
 //! Verbs that the built-in generator can turn into a question. Regular ones are inflected by rule.
 
-/// Auxiliaries that change places with the subject in a question.
-pub const AUXILIARIES: &[&str] = &[
-    "is", "are", "was", "were", "can", "could", "may", "might", "must", "should", "will", "would", "shall", "has",
-    "have", "had",
-];
-
-const REGULAR: &[&str] = &[
-    "accept",
-    "accelerate",
-    "activate",
-    "affect",
-    "allow",
-    "alter",
-    "answer",
-    "appear",
-    "apply",
-    "assume",
-    "attenuate",
-    "average",
-    "belong",
-    "block",
-    "call",
-    "carry",
-    "cause",
-    "change",
-    "charge",
-    "check",
-    "clear",
-    "collect",
-    "compare",
-    "confer",
-    "confirm",
-    "connect",
-    "contain",
-    "contribute",
-    "control",
-    "correlate",
-    "count",
-    "cover",
-    "create",
-    "cure",
-    "decrease",
-    "delay",
-    "deliver",
-    "demand",
-    "demonstrate",
-    "depend",
-    "deserve",
-    "determine",
-    "differ",
-    "disappear",
-    "display",
-    "drop",
-    "elevate",
-    "eliminate",
-    "enable",
-    "encode",
-    "end",
-    "enhance",
-    "enter",
-    "exceed",
-    "exhibit",
-    "explain",
-    "express",
-    "extend",
-    "fail",
-    "feed",
-    "fill",
-    "follow",
-    "generate",
-    "handle",
-    "happen",
-    "help",
-    "identify",
-    "impair",
-    "improve",
-    "include",
-    "increase",
-    "indicate",
-    "induce",
-    "influence",
-    "inhibit",
-    "initiate",
-    "interact",
-    "involve",
-    "join",
-    "last",
-    "learn",
-    "lift",
-    "limit",
-    "link",
-    "look",
-    "lower",
-    "maintain",
-    "mark",
-    "measure",
-    "mediate",
-    "modify",
-    "modulate",
-    "need",
-    "offer",
-    "open",
-    "owe",
-    "own",
-    "participate",
-    "pass",
-    "pay",
-    "permit",
-    "play",
-    "poll",
-    "predict",
-    "prevent",
-    "produce",
-    "promote",
-    "propose",
-    "protect",
-    "provide",
-    "reach",
-    "receive",
-    "recommend",
-    "record",
-    "reduce",
-    "refer",
-    "regulate",
-    "release",
-    "remain",
-    "remove",
-    "replace",
-    "report",
-    "represent",
-    "repress",
-    "require",
-    "resist",
-    "respond",
-    "restart",
-    "restore",
-    "result",
-    "return",
-    "reveal",
-    "reverse",
-    "save",
-    "send",
-    "serve",
-    "settle",
-    "show",
-    "slow",
-    "start",
-    "stay",
-    "stimulate",
-    "stop",
-    "store",
-    "suffer",
-    "support",
-    "suppress",
-    "survive",
-    "switch",
-    "target",
-    "tolerate",
-    "trigger",
-    "turn",
-    "use",
-    "vary",
-    "visit",
-    "wait",
-    "warm",
-    "weigh",
-    "work",
-    "yield",
-];
+use super::lists::REGULAR_VERBS;
+use std::collections::HashMap;
+use std::sync::LazyLock;
 
 /// Base, third person, past.
 const IRREGULAR: &[(&str, &str, &str)] = &[
@@ -226,39 +60,50 @@ impl Form {
     }
 }
 
-/// Returns base and form of a word that is one of the known verbs.
-pub fn verb(lower: &str) -> Option<(String, Form)> {
+/// Every form of every known verb.
+static FORMS: LazyLock<HashMap<String, (&'static str, Form)>> = LazyLock::new(|| {
+    let mut forms = HashMap::new();
+    for base in REGULAR_VERBS.iter().copied() {
+        forms.insert(past(base), (base, Form::Past));
+        forms.insert(third_person(base), (base, Form::Third));
+        forms.insert(base.to_owned(), (base, Form::Base));
+    }
     for (base, third, past) in IRREGULAR {
-        match lower {
-            _ if lower == *third => return Some((base.to_string(), Form::Third)),
-            _ if lower == *past => return Some((base.to_string(), Form::Past)),
-            _ if lower == *base => return Some((base.to_string(), Form::Base)),
-            _ => {}
+        forms.insert(past.to_string(), (*base, Form::Past));
+        forms.insert(third.to_string(), (*base, Form::Third));
+        forms.insert(base.to_string(), (*base, Form::Base));
+    }
+    forms
+});
+
+/// Returns base and form of a word that is one of the known verbs.
+pub fn verb(lower: &str) -> Option<(&'static str, Form)> {
+    FORMS.get(lower).copied()
+}
+
+/// `reaches`, `applies`, `plays`.
+pub fn third_person(base: &str) -> String {
+    match base {
+        _ if base.ends_with(['s', 'x', 'h']) => format!("{base}es"),
+        _ if base.ends_with('y') && !["ay", "ey", "oy"].iter().any(|end| base.ends_with(end)) => {
+            format!("{}ies", &base[..base.len() - 1])
         }
+        _ => format!("{base}s"),
     }
-    for base in REGULAR {
-        let Some(ending) = lower.strip_prefix(&base[..base.len() - 1]) else { continue };
-        let last = &base[base.len() - 1..];
-        let form = match ending {
-            _ if ending == last => Form::Base,
-            "ies" | "ied" if last == "y" => {
-                if ending == "ies" {
-                    Form::Third
-                } else {
-                    Form::Past
-                }
-            }
-            _ if ending.strip_prefix(last).is_some_and(|rest| rest == "s" || rest == "es") => Form::Third,
-            _ if ending.strip_prefix(last).is_some_and(|rest| rest == "ed" || (last == "e" && rest == "d")) => {
-                Form::Past
-            }
-            // stop, stopped
-            _ if ending.strip_prefix(last).and_then(|rest| rest.strip_prefix(last)) == Some("ed") => Form::Past,
-            _ => continue,
-        };
-        return Some((base.to_string(), form));
+}
+
+/// `reached`, `applied`, `induced`, `stopped`.
+fn past(base: &str) -> String {
+    match base {
+        "stop" | "drop" | "transfer" | "refer" | "confer" | "permit" | "commit" | "occur" | "slip" | "trip" => {
+            format!("{base}{}ed", &base[base.len() - 1..])
+        }
+        _ if base.ends_with('e') => format!("{base}d"),
+        _ if base.ends_with('y') && !["ay", "ey", "oy"].iter().any(|end| base.ends_with(end)) => {
+            format!("{}ied", &base[..base.len() - 1])
+        }
+        _ => format!("{base}ed"),
     }
-    None
 }
 
 #[cfg(test)]

@@ -1,263 +1,7 @@
 //! Sentences as words, and what can be told about a word without a dictionary of the language.
 
-/// Words that carry no topic.
-const STOP_WORDS: &[&str] = &[
-    "a",
-    "about",
-    "above",
-    "after",
-    "again",
-    "against",
-    "all",
-    "almost",
-    "along",
-    "already",
-    "also",
-    "although",
-    "always",
-    "am",
-    "among",
-    "an",
-    "and",
-    "another",
-    "any",
-    "are",
-    "as",
-    "at",
-    "away",
-    "be",
-    "because",
-    "been",
-    "before",
-    "being",
-    "below",
-    "between",
-    "both",
-    "but",
-    "by",
-    "can",
-    "cannot",
-    "could",
-    "did",
-    "do",
-    "does",
-    "done",
-    "down",
-    "during",
-    "each",
-    "either",
-    "else",
-    "etc",
-    "even",
-    "ever",
-    "every",
-    "few",
-    "for",
-    "from",
-    "further",
-    "had",
-    "has",
-    "have",
-    "having",
-    "he",
-    "hence",
-    "her",
-    "here",
-    "his",
-    "how",
-    "however",
-    "i",
-    "if",
-    "in",
-    "instead",
-    "into",
-    "is",
-    "it",
-    "its",
-    "itself",
-    "just",
-    "least",
-    "less",
-    "like",
-    "many",
-    "may",
-    "me",
-    "might",
-    "more",
-    "moreover",
-    "most",
-    "much",
-    "must",
-    "my",
-    "neither",
-    "no",
-    "nor",
-    "not",
-    "nothing",
-    "now",
-    "of",
-    "off",
-    "often",
-    "on",
-    "once",
-    "one",
-    "only",
-    "or",
-    "other",
-    "others",
-    "otherwise",
-    "our",
-    "out",
-    "over",
-    "own",
-    "per",
-    "quite",
-    "rather",
-    "same",
-    "shall",
-    "she",
-    "should",
-    "since",
-    "so",
-    "some",
-    "somebody",
-    "something",
-    "soon",
-    "still",
-    "such",
-    "than",
-    "that",
-    "the",
-    "their",
-    "them",
-    "then",
-    "there",
-    "thereby",
-    "therefore",
-    "these",
-    "they",
-    "this",
-    "those",
-    "though",
-    "through",
-    "thus",
-    "to",
-    "together",
-    "too",
-    "toward",
-    "towards",
-    "two",
-    "under",
-    "until",
-    "up",
-    "upon",
-    "us",
-    "used",
-    "using",
-    "very",
-    "via",
-    "was",
-    "we",
-    "well",
-    "were",
-    "what",
-    "whatever",
-    "when",
-    "where",
-    "whereas",
-    "whether",
-    "which",
-    "while",
-    "who",
-    "whom",
-    "whose",
-    "why",
-    "will",
-    "with",
-    "within",
-    "without",
-    "would",
-    "yet",
-    "you",
-    "your",
-];
-
-const PREPOSITIONS: &[&str] = &[
-    "about",
-    "above",
-    "across",
-    "after",
-    "against",
-    "along",
-    "among",
-    "around",
-    "as",
-    "at",
-    "before",
-    "behind",
-    "below",
-    "between",
-    "by",
-    "despite",
-    "during",
-    "following",
-    "for",
-    "from",
-    "in",
-    "inside",
-    "into",
-    "like",
-    "near",
-    "of",
-    "on",
-    "onto",
-    "over",
-    "per",
-    "since",
-    "than",
-    "through",
-    "throughout",
-    "to",
-    "toward",
-    "towards",
-    "under",
-    "until",
-    "upon",
-    "using",
-    "via",
-    "with",
-    "within",
-    "without",
-];
-
-/// Words that point at something said before, so that a question that holds them cannot be understood alone.
-const ANAPHORS: &[&str] = &[
-    "it",
-    "its",
-    "itself",
-    "they",
-    "them",
-    "their",
-    "this",
-    "these",
-    "those",
-    "he",
-    "him",
-    "his",
-    "she",
-    "her",
-    "former",
-    "latter",
-    "here",
-    "such",
-    "both",
-    "below",
-    "above",
-    "said",
-    "aforementioned",
-];
-
-const DETERMINERS: &[&str] = &["a", "an", "the", "every", "each", "no", "any", "some", "all", "our", "your", "one"];
+use super::lists;
+use super::verbs::{Form, verb};
 
 /// A word of a sentence with the punctuation that followed it.
 #[derive(Clone, Debug, PartialEq)]
@@ -273,19 +17,19 @@ pub struct Word {
 
 impl Word {
     pub fn is_stop_word(&self) -> bool {
-        STOP_WORDS.contains(&self.lower.as_str())
+        lists::STOP_WORDS.contains(self.lower.as_str())
     }
 
     pub fn is_preposition(&self) -> bool {
-        PREPOSITIONS.contains(&self.lower.as_str())
+        lists::PREPOSITIONS.contains(self.lower.as_str())
     }
 
     pub fn is_anaphor(&self) -> bool {
-        ANAPHORS.contains(&self.lower.as_str())
+        lists::ANAPHORS.contains(self.lower.as_str())
     }
 
     pub fn is_determiner(&self) -> bool {
-        DETERMINERS.contains(&self.lower.as_str())
+        lists::DETERMINERS.contains(self.lower.as_str())
     }
 
     /// Whether the word names one thing among its like: `VX-40`, `K-204`, `E2F1`, `2024`, `5.1`.
@@ -309,11 +53,7 @@ impl Word {
 
     /// The number that a word such as `twelve` stands for is of no interest, only that it is one.
     pub fn is_number_word(&self) -> bool {
-        const NUMBERS: &[&str] = &[
-            "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "fifteen",
-            "twenty", "thirty", "forty", "fifty", "sixty", "ninety", "hundred", "thousand", "half", "twice",
-        ];
-        NUMBERS.contains(&self.lower.as_str())
+        lists::NUMBERS.contains(self.lower.as_str())
     }
 }
 
@@ -374,6 +114,44 @@ pub fn clauses(words: &[Word]) -> Vec<&[Word]> {
     clauses
 }
 
+/// Whether a word belongs into a keyword query: it has a topic, and is no verb, adverb or plain word.
+fn is_key(word: &Word) -> bool {
+    let adverb = word.lower.ends_with("ly") && word.lower.len() > 5;
+    let plain = lists::PLAIN_WORDS.contains(word.lower.as_str());
+    let number = (word.is_number() || word.is_number_word()) && !word.is_identifier();
+    !word.is_stop_word() && !plain && !adverb && !number && word.text.chars().count() > 1
+}
+
+/// Whether a sentence that begins with this word tells the reader what to do.
+pub fn is_order(first: &Word) -> bool {
+    lists::ORDERS.contains(first.lower.as_str()) || verb(&first.lower).is_some_and(|(_, form)| form == Form::Base)
+}
+
+/// Runs of key words that stand together: what a reader would take for the terms of a sentence. A verb ends a run.
+pub fn terms_of(sentence: &[Word]) -> Vec<&[Word]> {
+    let mut runs = Vec::new();
+    let mut start = 0;
+    for index in 0..=sentence.len() {
+        let word = sentence.get(index);
+        let inflected = |word: &Word| {
+            verb(&word.lower).is_some_and(|(_, form)| form != Form::Base)
+                && !word.is_capitalised()
+                && !word.is_identifier()
+        };
+        let ends = (index == 0 && word.is_some_and(is_order))
+            || word.is_none_or(|word| !is_key(word) || (index > start && word.opens) || inflected(word));
+        let after_stop = index > start && sentence[index - 1].stop.is_some();
+        if ends || after_stop {
+            if index > start {
+                // Of a long run the head, which comes last in English.
+                runs.push(&sentence[index.saturating_sub(3).max(start)..index]);
+            }
+            start = if ends { index + 1 } else { index };
+        }
+    }
+    runs
+}
+
 /// A crude stem, so that `valves` and `valve` count as one term.
 pub fn stem(lower: &str) -> String {
     let stem = match lower {
@@ -384,4 +162,26 @@ pub fn stem(lower: &str) -> String {
         _ => lower.strip_suffix('s').unwrap_or(lower),
     };
     stem.to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_keep_their_signs_and_lose_their_punctuation() {
+        let found = words("(Set “VX-40” to −3 °C, or 50 %; see K-204.)");
+        let texts: Vec<&str> = found.iter().map(|word| word.text.as_str()).collect();
+        assert_eq!(texts, ["Set", "VX-40", "to", "−3", "°C", "or", "50", "%", "see", "K-204"]);
+        assert_eq!((found[4].stop, found[7].stop, found[1].opens), (Some(','), Some(';'), true));
+        assert!(found[1].is_identifier() && found[9].is_identifier() && !found[3].is_identifier());
+    }
+
+    #[test]
+    fn terms_are_runs_of_words_with_a_topic() {
+        let sentence =
+            words("The residual-current device must be type B, since the pump inverter usually leaks direct current.");
+        let terms: Vec<String> = terms_of(&sentence).into_iter().map(join).collect();
+        assert_eq!(terms, ["residual-current device", "type", "pump inverter", "leaks direct current"]);
+    }
 }

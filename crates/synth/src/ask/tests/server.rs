@@ -17,7 +17,6 @@ pub enum Reply {
 
 /// A request as it came.
 pub struct Request {
-    pub headers: String,
     pub body: Value,
     /// How many came before.
     pub number: usize,
@@ -71,7 +70,7 @@ fn serve(stream: TcpStream, log: &Mutex<Vec<(String, Value)>>, answer: &dyn Fn(&
     let body: Value = serde_json::from_slice(&body).unwrap();
     let number = {
         let mut log = log.lock().unwrap();
-        log.push((headers.clone(), body.clone()));
+        log.push((headers, body.clone()));
         log.len() - 1
     };
     let mut stream = stream;
@@ -79,7 +78,7 @@ fn serve(stream: TcpStream, log: &Mutex<Vec<(String, Value)>>, answer: &dyn Fn(&
         let head = format!("HTTP/1.1 {status} X\r\nconnection: close\r\ncontent-length: {length}\r\n{more}\r\n{body}");
         let _ = stream.write_all(head.as_bytes());
     };
-    match answer(&Request { headers, body, number }) {
+    match answer(&Request { body, number }) {
         Reply::Status(status, more, body) => send(status, more, body.len(), &body),
         Reply::Torn(body) => send(200, "", body.len() * 2, &body),
         Reply::Hang => std::thread::sleep(std::time::Duration::from_secs(30)),
