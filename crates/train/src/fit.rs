@@ -169,7 +169,7 @@ impl<'a> Fit<'a> {
         progress.advance(state.step as u64);
         let mut dev_text = String::new();
         loop {
-            let is_due = state.step % self.config.eval_every_steps == 0 || state.step == total;
+            let is_due = state.step.is_multiple_of(self.config.eval_every_steps) || state.step == total;
             if is_due && saved != Some(state.step) {
                 if let Some(dev) = &self.dev {
                     let ndcg = self.evaluate(dev, &network);

@@ -127,9 +127,9 @@ fn a_folder_with_another_run_is_refused_with_what_differs() {
     let error = run(data.path(), out.path(), &other, &Silent).unwrap_err();
     assert!(error.to_string().ends_with("holds a run with another `learning-rate`: 0.001 then, 0.002 now"), "{error}");
     std::fs::remove_file(data.path().join("dev.jsonl")).unwrap();
-    let mut lines = std::fs::read_to_string(data.path().join("train.jsonl")).unwrap();
-    lines += &lines.lines().next().unwrap().to_owned();
-    std::fs::write(data.path().join("train.jsonl"), lines).unwrap();
+    let lines = std::fs::read_to_string(data.path().join("train.jsonl")).unwrap();
+    let shorter = lines.lines().skip(1).map(|line| format!("{line}\n")).collect::<String>();
+    std::fs::write(data.path().join("train.jsonl"), shorter).unwrap();
     let error = run(data.path(), out.path(), &TrainConfig { epochs: 1, ..short_run() }, &Silent).unwrap_err();
     assert!(error.to_string().ends_with("another `train`"), "{error}");
 }

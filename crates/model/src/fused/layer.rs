@@ -207,7 +207,7 @@ pub fn forward(x: &[f32], w: &LayerWeights, spec: &LayerSpec, keep: bool) -> (Ve
     let mut y = linear(spec.precision, tokens, &after_gelu, w.output, w.output_bias);
     drop_in_place(&mut y, spec.ffn_dropout);
     let (out, output_normalised, output_inv_std) = add_and_norm(y, &middle, w.output_gamma, w.output_beta, spec.eps);
-    let saved = keep.then(|| Saved {
+    let saved = keep.then_some(Saved {
         query,
         key,
         value,
