@@ -2,7 +2,7 @@ use crate::config::BertConfig;
 use crate::encoder::Encoder;
 use crate::error::Result;
 use crate::score::by_length;
-use crate::tokenizer::{Packed, PairTokenizer};
+use crate::tokenizer::{Packed, PairTokenizer, Tokens};
 use crate::weights::{self, Tensors};
 use burn::tensor::Device;
 use std::path::Path;
@@ -42,10 +42,14 @@ impl BiEncoder {
 
     /// Returns row-major `[texts, hidden]`, every row of length 1, in the order given.
     pub fn encode(&self, texts: &[&str], progress: &dyn Progress) -> Result<Vec<f32>> {
-        let tokens = self.tokenizer.tokenize(texts)?;
+        Ok(self.encode_tokens(&self.tokenizer.tokenize(texts)?, progress))
+    }
+
+    /// The same for texts that are tokenized already, by the tokenizer of the same model folder.
+    pub fn encode_tokens(&self, tokens: &[Tokens], progress: &dyn Progress) -> Vec<f32> {
         let limit = self.tokenizer.max_seq_tokens();
         let lengths: Vec<usize> = tokens.iter().map(|text| (text.len() + 2).min(limit)).collect();
-        let mut vectors = vec![0f32; texts.len() * self.hidden];
+        let mut vectors = vec![0f32; tokens.len() * self.hidden];
         for group in by_length(&lengths) {
             let mut batch = Packed::default();
             group.iter().for_each(|&i| self.tokenizer.join_text(&tokens[i], &mut batch));
@@ -57,6 +61,6 @@ impl BiEncoder {
             }
             progress.advance(group.len() as u64);
         }
-        Ok(vectors)
+        vectors
     }
 }

@@ -111,6 +111,10 @@ impl Error {
             Error::CallRefused { status, key_variable, key_set, llm, .. } => {
                 Some(refusal_hint(*status, key_variable, *key_set, llm))
             }
+            Error::EndpointDown { reason, .. } if reason == "time-out" => Some(
+                "raise `ask.timeout-s` or lower `ask.concurrency`, then run the same command again; no answer is paid twice"
+                    .into(),
+            ),
             Error::EndpointDown { .. } => Some(
                 "check `ask.base-url` and the server, then run the same command again; no answer is paid twice".into(),
             ),

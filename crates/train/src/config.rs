@@ -23,6 +23,10 @@ pub struct TrainConfig {
     pub learning_rate: f64,
     /// What the head's learning rate is multiplied by, where the head starts from nothing.
     pub fresh_head_multiplier: f64,
+    /// Where the head starts from nothing: steps in which it first learns to score as the base model's own embeddings do.
+    pub warm_start_steps: usize,
+    /// Peak of those steps.
+    pub warm_start_learning_rate: f64,
     pub schedule: Schedule,
     pub warmup_fraction: f64,
     /// Not on biases and LayerNorms.
@@ -71,6 +75,8 @@ impl Default for TrainConfig {
             positive_weight: None,
             learning_rate: 5e-5,
             fresh_head_multiplier: 10.0,
+            warm_start_steps: 0,
+            warm_start_learning_rate: 1e-4,
             schedule: Schedule::Linear,
             warmup_fraction: 0.1,
             weight_decay: 0.01,
@@ -103,7 +109,10 @@ impl TrainConfig {
             }
         };
         let lr = self.learning_rate;
-        range("learning-rate", lr, lr > 0.0 && lr <= 1e-2, "in (0, 0.01], usually 1e-5 to 1e-4")?;
+        let sane = "in (0, 0.01], usually 1e-5 to 1e-4";
+        range("learning-rate", lr, lr > 0.0 && lr <= 1e-2, sane)?;
+        let lr = self.warm_start_learning_rate;
+        range("warm-start-learning-rate", lr, lr > 0.0 && lr <= 1e-2, sane)?;
         let head = self.fresh_head_multiplier;
         range("fresh-head-multiplier", head, (1.0..=1000.0).contains(&head), "in 1..=1000")?;
         range("warmup-fraction", self.warmup_fraction, (0.0..1.0).contains(&self.warmup_fraction), "in [0, 1)")?;

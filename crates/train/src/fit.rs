@@ -2,7 +2,7 @@ use crate::checkpoint::{Best, Checkpoints, Identity, State};
 use crate::config::TrainConfig;
 use crate::data::{Dev, Pairs};
 use crate::error::{Error, Result};
-use crate::loss::loss;
+use crate::loss::{bce, loss};
 use crate::optimizer::AdamW;
 use crate::order::batches;
 use crate::schedule::learning_rate;
@@ -15,7 +15,7 @@ use std::io::Write;
 use std::path::Path;
 use std::time::Instant;
 use whetstone_model::fused::Precision;
-use whetstone_model::{BertConfig, CrossEncoderNetwork, PairTokenizer, StepDropout, has_head};
+use whetstone_model::{BertConfig, BiEncoder, CrossEncoderNetwork, PairTokenizer, StepDropout, has_head};
 use whetstone_records::{Manifest, Progress, Stage, sha256_file};
 
 /// One line of log.jsonl. It holds nothing that changes from run to run, such as times.
@@ -46,11 +46,19 @@ struct Fit<'a> {
     tokenizer: PairTokenizer,
     model_dir: &'a Path,
     device: Device,
-    /// Batches of every epoch, one after the other.
+    /// Batches of every epoch, one after the other, after those of the warm start, which count as epoch 0.
     batches: Vec<(usize, Vec<usize>)>,
+    warm_start: Option<WarmStart>,
     positive_weight: f32,
     head_multiplier: f64,
     dropout: (f32, f32),
+}
+
+/// The first steps of a head that starts from nothing: the scores of the base model's own embeddings are its labels.
+/// Without them, a small data set is spent on what the embeddings know already.
+struct WarmStart {
+    steps: usize,
+    labels: Vec<f32>,
 }
 
 /// Fine-tunes the model of `model_dir` on `data/train.jsonl` and leaves a run folder: config.toml, log.jsonl, best.json
@@ -83,7 +91,7 @@ pub fn train(
     if !config.precision.is_supported() {
         progress.warn("this CPU has no bfloat16 products: training in f32");
     }
-    let fit = Fit::prepare(data, model_dir, config, &device)?;
+    let fit = Fit::prepare(data, model_dir, config, &device, progress)?;
     if fit.dev.is_none() {
         progress.warn("no dev queries: the last step is taken as the best");
     }
@@ -112,7 +120,13 @@ fn inputs(data: &Path, model_dir: &Path) -> Result<BTreeMap<String, String>> {
 }
 
 impl<'a> Fit<'a> {
-    fn prepare(data: &Path, model_dir: &'a Path, config: &'a TrainConfig, device: &Device) -> Result<Self> {
+    fn prepare(
+        data: &Path,
+        model_dir: &'a Path,
+        config: &'a TrainConfig,
+        device: &Device,
+        progress: &dyn Progress,
+    ) -> Result<Self> {
         let tokenizer = PairTokenizer::open(model_dir, config.max_seq_tokens)?;
         let path = data.join("train.jsonl");
         let pairs = Pairs::read(&path, &tokenizer)?;
@@ -121,11 +135,23 @@ impl<'a> Fit<'a> {
         let lengths = pairs.lengths(&tokenizer);
         // Devices that pad want batches of like length; the packed CPU path has no padding to save.
         let bucket = *device != Device::flex();
-        let batches = (0..config.epochs)
-            .flat_map(|epoch| {
-                let epochs = batches(&units, &lengths, config.batch_pairs, bucket, (config.seed, epoch));
-                epochs.into_iter().map(move |batch| (epoch, batch))
-            })
+        let of_epoch = |epoch| batches(&units, &lengths, config.batch_pairs, bucket, (config.seed, epoch));
+        let is_fresh = !has_head(model_dir)?;
+        let warm_start = match config.warm_start_steps {
+            steps if steps > 0 && is_fresh => {
+                let teacher = BiEncoder::load(model_dir, &device.clone().inner())?;
+                Some(WarmStart { steps, labels: pairs.teacher_labels(&teacher, progress) })
+            }
+            _ => None,
+        };
+        let warm_steps = warm_start.as_ref().map_or(0, |warm_start| warm_start.steps);
+        // Orders of their own, far from those of the epochs.
+        let warm = (0..).flat_map(|round| of_epoch(usize::MAX / 2 + round)).take(warm_steps);
+        let batches = warm
+            .map(|batch| (0, batch))
+            .chain(
+                (0..config.epochs).flat_map(|epoch| of_epoch(epoch).into_iter().map(move |batch| (epoch + 1, batch))),
+            )
             .collect();
         let bert = BertConfig::load(model_dir)?;
         Ok(Self {
@@ -136,8 +162,9 @@ impl<'a> Fit<'a> {
             model_dir,
             device: device.clone(),
             batches,
+            warm_start,
             positive_weight: config.positive_weight.unwrap_or(balance),
-            head_multiplier: if has_head(model_dir)? { 1.0 } else { config.fresh_head_multiplier },
+            head_multiplier: if is_fresh { config.fresh_head_multiplier } else { 1.0 },
             dropout: (
                 config.dropout.unwrap_or(bert.hidden_dropout_prob),
                 config.dropout.unwrap_or(bert.attention_probs_dropout_prob),
@@ -187,6 +214,10 @@ impl<'a> Fit<'a> {
             if self.is_over(&state) {
                 break;
             }
+            if state.step == self.warm_steps() {
+                // The moments of the warm start belong to another loss.
+                optimizer = AdamW::new(&self.device);
+            }
             let line = self.step(&mut network, &mut optimizer, state.step)?;
             state.step += 1;
             if let LogLine::Step { loss, .. } = &line {
@@ -199,6 +230,10 @@ impl<'a> Fit<'a> {
         Ok(state)
     }
 
+    fn warm_steps(&self) -> usize {
+        self.warm_start.as_ref().map_or(0, |warm_start| warm_start.steps)
+    }
+
     fn is_over(&self, state: &State) -> bool {
         state.step == self.batches.len() || (self.config.patience > 0 && state.stale >= self.config.patience)
     }
@@ -207,26 +242,37 @@ impl<'a> Fit<'a> {
     fn step(&self, network: &mut CrossEncoderNetwork, optimizer: &mut AdamW, step: usize) -> Result<LogLine> {
         let (epoch, indices) = &self.batches[step];
         let batch = self.data.batch(indices, &self.tokenizer);
-        let labels: Vec<f32> = indices.iter().map(|&i| self.data.labels[i]).collect();
+        let warm_start = self.warm_start.as_ref().filter(|warm_start| step < warm_start.steps);
+        let labels = warm_start.map_or(&self.data.labels, |warm_start| &warm_start.labels);
+        let labels: Vec<f32> = indices.iter().map(|&i| labels[i]).collect();
         let groups: Vec<usize> = indices.iter().map(|&i| self.data.groups[i]).collect();
         let (hidden, attention) = self.dropout;
         let seed = self.config.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ step as u64;
         let dropout = (hidden > 0.0 || attention > 0.0).then_some(StepDropout { hidden, attention, seed });
 
         let logits = network.forward(&batch, dropout, &self.device); // [batch]
-        let lr = learning_rate(self.config, step, self.batches.len());
+        let warm_steps = self.warm_steps();
+        let (lr, head_multiplier, loss) = if warm_start.is_some() {
+            let lr = learning_rate(self.config, self.config.warm_start_learning_rate, step, warm_steps);
+            (lr, self.head_multiplier, Some(bce(logits, &labels, 1.0, &self.device)))
+        } else {
+            let total = self.batches.len() - warm_steps;
+            let lr = learning_rate(self.config, self.config.learning_rate, step - warm_steps, total);
+            let head_multiplier = if warm_steps > 0 { 1.0 } else { self.head_multiplier };
+            (lr, head_multiplier, loss(self.config, logits, &labels, &groups, self.positive_weight, &self.device))
+        };
         let (mut value, mut grad_norm) = (0.0, 0.0);
-        if let Some(loss) = loss(self.config, logits, &labels, &groups, self.positive_weight, &self.device) {
+        if let Some(loss) = loss {
             let mut gradients = loss.backward();
             value = loss.into_scalar();
             if !f32::is_finite(value) {
                 return Err(Error::Diverged { step: step + 1, loss: value });
             }
-            grad_norm = optimizer.step(network, &mut gradients, lr, self.head_multiplier, self.config);
+            grad_norm = optimizer.step(network, &mut gradients, lr, head_multiplier, self.config);
         }
         Ok(LogLine::Step {
             step: step + 1,
-            epoch: epoch + 1,
+            epoch: *epoch,
             loss: value,
             lr,
             grad_norm,

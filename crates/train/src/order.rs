@@ -15,7 +15,7 @@ pub(crate) fn batches(
     bucket: bool,
     (seed, epoch): (u64, usize),
 ) -> Vec<Vec<usize>> {
-    let mut rng = ChaCha8Rng::seed_from_u64(seed ^ (epoch as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    let mut rng = ChaCha8Rng::seed_from_u64(seed ^ (epoch as u64).wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
     let mut order: Vec<usize> = (0..units.len()).collect();
     shuffle(&mut order, &mut rng);
     if bucket {

@@ -90,7 +90,7 @@ struct StopAt(AtomicU64);
 impl Progress for StopAt {
     fn start(&self, _part: &str, _total: Option<u64>, _unit: &str) {}
     fn advance(&self, count: u64) {
-        if self.0.fetch_sub(count, Ordering::SeqCst) == count {
+        if self.0.fetch_sub(count, Ordering::SeqCst) <= count {
             panic!("stopped by the test");
         }
     }
@@ -117,6 +117,25 @@ fn an_interrupted_run_ends_with_the_bytes_of_an_uninterrupted_one() {
         assert_eq!(resumed.outputs, manifest.outputs, "{name}: digests of log, best and weights");
         assert!(run(data.path(), &parts, &config, &Silent).unwrap().up_to_date);
     }
+}
+
+#[test]
+fn a_fresh_head_starts_from_the_embeddings_and_resumes_in_the_middle_of_that() {
+    let (data, out) = (data_folder(true), tempfile::tempdir().unwrap());
+    let config = TrainConfig { warm_start_steps: 5, ..short_run() };
+    let encoder = oracles().join("tiny-encoder");
+    let go =
+        |out: &Path, progress: &dyn Progress| train(data.path(), out, &encoder, &config, &Device::flex(), progress);
+    let (whole, parts) = (out.path().join("whole"), out.path().join("parts"));
+    let manifest = go(&whole, &Silent).unwrap();
+    // The texts are embedded first, and those count as progress too.
+    for units in [30, 32, 34] {
+        assert!(std::panic::catch_unwind(|| go(&parts, &StopAt(AtomicU64::new(units)))).is_err(), "stopped");
+    }
+    assert_eq!(go(&parts, &Silent).unwrap().outputs, manifest.outputs);
+    let log = std::fs::read_to_string(whole.join("log.jsonl")).unwrap();
+    assert_eq!(log.matches("\"epoch\":0,").count(), 5);
+    assert_eq!(log.matches("\"loss\"").count() as u64, manifest.counts["steps"]);
 }
 
 #[test]

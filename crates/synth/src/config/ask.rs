@@ -72,7 +72,8 @@ impl Default for AskConfig {
             max_wait_s: 60,
             temperature: 0.7,
             max_answer_tokens: 400,
-            question_pattern: r"^(What|How|Why|When|Which|Where|Who|Can|Do|Does|Is|Are) .{10,150}\?$".into(),
+            // Not `.`: it would let a quote through, and with it the end of the string, in llama.cpp's grammars.
+            question_pattern: r#"^(What|How|Why|When|Which|Where|Who|Can|Do|Does|Is|Are) [^"\\]{10,150}\?$"#.into(),
             extra_body: toml::Table::new(),
         }
     }
