@@ -1,8 +1,10 @@
 //! What a generator proposes is kept only where it is usable as a query.
 
+use super::built_in::{is_general, stem};
 use crate::chunk::sentences;
 use crate::config::AskConfig;
 use std::collections::{BTreeMap, HashSet};
+use unicode_segmentation::UnicodeSegmentation;
 use whetstone_records::Passage;
 
 /// Longest run of words that a query may share with its passage.
@@ -11,9 +13,8 @@ const MAX_SHARED_RUN: usize = 8;
 const MAX_SENTENCE_FRACTION: f64 = 0.7;
 /// Sentences shorter than this are not checked: `Wait for rain.` is no sentence that one copies.
 const MIN_SENTENCE_WORDS: usize = 5;
-/// Fewest and most words of a query.
+/// Fewest words of a query.
 const MIN_WORDS: usize = 2;
-const MAX_WORDS: usize = 40;
 
 /// Why a proposal was dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -22,6 +23,7 @@ pub enum Drop {
     TooLong,
     Repetitive,
     Anaphoric,
+    Unrelated,
     Copied,
     Duplicate,
     TooMany,
@@ -35,6 +37,7 @@ impl Drop {
             Drop::TooLong => "dropped-too-long",
             Drop::Repetitive => "dropped-repetitive",
             Drop::Anaphoric => "dropped-anaphoric",
+            Drop::Unrelated => "dropped-unrelated",
             Drop::Copied => "dropped-copied",
             Drop::Duplicate => "dropped-duplicate",
             Drop::TooMany => "dropped-too-many",
@@ -49,6 +52,8 @@ pub type Drops = BTreeMap<Drop, u64>;
 pub struct Filter<'a> {
     config: &'a AskConfig,
     passage: Vec<String>,
+    /// Stems of title and text.
+    topics: HashSet<String>,
     sentences: Vec<Vec<String>>,
     seen: HashSet<Vec<String>>,
 }
@@ -60,6 +65,7 @@ impl<'a> Filter<'a> {
         Self {
             config,
             passage: tokens(&passage.text),
+            topics: tokens(&passage.full_text()).iter().map(|word| stem(word)).collect(),
             sentences: sentences.filter(|sentence| sentence.len() >= MIN_SENTENCE_WORDS).collect(),
             seen: HashSet::new(),
         }
@@ -74,7 +80,7 @@ impl<'a> Filter<'a> {
         if chars < self.config.min_query_chars || tokens.len() < MIN_WORDS {
             return Err(Drop::TooShort);
         }
-        if chars > self.config.max_query_chars || tokens.len() > MAX_WORDS {
+        if chars > self.config.max_query_chars {
             return Err(Drop::TooLong);
         }
         if repeats(&tokens) {
@@ -82,6 +88,10 @@ impl<'a> Filter<'a> {
         }
         if is_anaphoric(&text.to_lowercase()) {
             return Err(Drop::Anaphoric);
+        }
+        // Not one word in common: made up, or so general that it fits everything.
+        if !tokens.iter().any(|word| !is_general(word) && self.topics.contains(&stem(word))) {
+            return Err(Drop::Unrelated);
         }
         if self.is_copied(&tokens) {
             return Err(Drop::Copied);
@@ -115,10 +125,9 @@ fn tidy(proposal: &str) -> String {
     text.trim_matches(['"', '“', '”', '*', '`', ' ']).to_owned()
 }
 
-/// Lower-case words; every other character is a border.
+/// Lower-case words by Unicode's borders (UAX 29), which also cut text that has no spaces.
 fn tokens(text: &str) -> Vec<String> {
-    let words = text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
-    words.map(str::to_lowercase).collect()
+    text.unicode_words().map(str::to_lowercase).collect()
 }
 
 /// Phrases that ask about the passage as a thing, or about nothing in particular.
@@ -210,10 +219,22 @@ mod tests {
         assert_eq!(admit(&"very long ".repeat(40)), Err(Drop::TooLong));
         assert_eq!(admit("what is the the the the the key"), Err(Drop::Repetitive));
         assert_eq!(admit("What does the passage say about mail?"), Err(Drop::Anaphoric));
+        assert_eq!(admit("How does it work?"), Err(Drop::Unrelated));
+        assert_eq!(admit("Is there a price cap on Christmas trees?"), Err(Drop::Unrelated));
         assert_eq!(admit("2. \"Who gets  a reminder?\"").unwrap(), "Who gets a reminder?");
         assert_eq!(admit("who gets a REMINDER"), Err(Drop::Duplicate));
         assert_eq!(admit("secret renewal interval").unwrap(), "secret renewal interval");
-        assert_eq!(admit("one more query"), Err(Drop::TooMany));
+        assert_eq!(admit("one more secret"), Err(Drop::TooMany));
+    }
+
+    #[test]
+    fn a_script_without_spaces_has_words_too() {
+        let text = "暖房の戻り温度は四十五度までです。それを超えると弁が閉じます。";
+        let passage = Passage { id: "p".into(), title: String::new(), text: text.into(), metadata: Default::default() };
+        let config = AskConfig::default();
+        let mut filter = Filter::new(&passage, &config);
+        assert!(filter.admit("戻り温度の上限は何度ですか").is_ok());
+        assert_eq!(filter.admit("暖房の戻り温度は四十五度までです"), Err(Drop::Copied));
     }
 
     #[test]

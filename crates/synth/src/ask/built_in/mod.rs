@@ -25,7 +25,9 @@ use rayon::prelude::*;
 use reading::Reading;
 use std::collections::HashSet;
 use whetstone_records::{Passage, Progress, sha256_bytes};
-use words::{Word, join, stem, terms_of, words};
+use words::{Word, join, terms_of, words};
+
+pub(super) use words::{is_general, stem};
 
 /// Makes queries from the words of a passage, weighed by the corpus that it is part of.
 pub struct BuiltIn<'a> {

@@ -127,6 +127,11 @@ pub fn is_order(first: &Word) -> bool {
     lists::ORDERS.contains(first.lower.as_str()) || verb(&first.lower).is_some_and(|(_, form)| form == Form::Base)
 }
 
+/// Whether a word in small letters has no topic of its own.
+pub fn is_general(lower: &str) -> bool {
+    lists::STOP_WORDS.contains(lower) || lists::PLAIN_WORDS.contains(lower)
+}
+
 /// Runs of key words that stand together: what a reader would take for the terms of a sentence. A verb ends a run.
 pub fn terms_of(sentence: &[Word]) -> Vec<&[Word]> {
     let mut runs = Vec::new();
