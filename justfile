@@ -34,10 +34,11 @@ eval DATA="out/data" RUN="out/runs/tuned.run":
 test:
     cargo test --release --workspace
 
-# Milliseconds of the measures, of a training step and of scoring
-bench MODEL="models/minilm-l6":
+# Milliseconds of the measures, of a training step and of scoring; with a PYTHON that has torch and transformers, theirs too
+bench MODEL="models/minilm-l6" PYTHON="":
     cargo bench -p whetstone-eval --bench speed
-    cargo bench -p whetstone-train --bench step -- {{MODEL}}
+    cargo bench -p whetstone-train --bench step -- {{absolute_path(MODEL)}}
+    {{ if PYTHON == "" { "true" } else { PYTHON + " tests/oracles/bench_step.py " + MODEL } }}
 
 # Logits on the real weights beside transformers' (`pip install torch transformers sentence-transformers`)
 golden ENCODER="models/minilm-l6" PYTHON="python3":

@@ -78,7 +78,7 @@ pub struct Negative {
     pub provenance: Provenance,
 }
 
-/// Who brought a passage to a query: `positive`, `bm25`, `dense` or `random`.
+/// Who brought a passage to a query: `positive`, `bm25`, `dense`, `random`, or `rrf` for a candidate of dev and test.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Provenance {
     pub miner: String,
@@ -99,6 +99,9 @@ pub struct Pair {
     pub label: f32,
     pub query_id: QueryId,
     pub passage_id: PassageId,
+    /// The score of a stronger model, where there is one: what distillation learns from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub teacher: Option<f32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub provenance: Option<Provenance>,
 }

@@ -129,6 +129,7 @@ impl Collection {
             label,
             query_id: query.id.clone(),
             passage_id: passage.id.clone(),
+            teacher: None,
             provenance: Some(provenance),
         }
     }

@@ -18,6 +18,8 @@ pub struct TrainConfig {
     pub loss: LossName,
     /// Of `hinge`.
     pub margin: f32,
+    /// Of `lambda`.
+    pub lambda_weighting: LambdaWeighting,
     /// Of `bce`: weight of the positives; negatives / positives where it is not given.
     pub positive_weight: Option<f32>,
     pub learning_rate: f64,
@@ -48,8 +50,49 @@ pub struct TrainConfig {
 pub enum LossName {
     /// Binary cross-entropy on each pair.
     Bce,
+    /// Squared error to a teacher's scores.
+    Mse,
     /// max(0, margin − (positive − negative)) over the pairs of a query.
     Hinge,
+    /// Squared error to a teacher's score differences within a query.
+    MarginMse,
+    /// −log σ(better − worse) over the pairs of a query.
+    #[serde(rename = "ranknet")]
+    RankNet,
+    /// RankNet with the pairs weighted by their effect on nDCG.
+    Lambda,
+    /// Cross-entropy of a query's passages, the positive as the target.
+    Softmax,
+    /// Cross-entropy between the distributions of labels and logits of a query.
+    #[serde(rename = "listnet")]
+    ListNet,
+    /// Likelihood of the order of a query's labels.
+    #[serde(rename = "listmle")]
+    ListMle,
+}
+
+impl LossName {
+    /// Whether a query's pairs must share a batch.
+    pub fn compares(self) -> bool {
+        !matches!(self, LossName::Bce | LossName::Mse)
+    }
+
+    /// Whether every pair needs a teacher's score.
+    pub fn needs_teacher(self) -> bool {
+        matches!(self, LossName::Mse | LossName::MarginMse)
+    }
+}
+
+/// How [`LossName::Lambda`] weights a pair (Wang et al. 2018).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LambdaWeighting {
+    None,
+    NdcgLoss1,
+    NdcgLoss2,
+    LambdaRank,
+    /// 10 · NDCGLoss2 + LambdaRank.
+    NdcgLoss2pp,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -72,6 +115,7 @@ impl Default for TrainConfig {
             max_seq_tokens: 256,
             loss: LossName::Bce,
             margin: 1.0,
+            lambda_weighting: LambdaWeighting::NdcgLoss2pp,
             positive_weight: None,
             learning_rate: 5e-5,
             fresh_head_multiplier: 10.0,

@@ -1,4 +1,4 @@
-use crate::config::{LossName, TrainConfig};
+use crate::config::TrainConfig;
 use crate::error::{Error, Result};
 use std::collections::HashMap;
 use std::path::Path;
@@ -12,6 +12,8 @@ pub(crate) struct Pairs {
     /// Index of the query's and the passage's text.
     pub pairs: Vec<(usize, usize)>,
     pub labels: Vec<f32>,
+    /// Scores of a teacher, where the file has them.
+    pub teacher: Vec<Option<f32>>,
     /// Number of the query of each pair.
     pub groups: Vec<usize>,
     ids: Vec<(QueryId, PassageId)>,
@@ -23,6 +25,7 @@ impl Pairs {
         let (mut texts, mut text_index) = (Vec::<String>::new(), HashMap::<String, usize>::new());
         let mut query_index = HashMap::new();
         let (mut pairs, mut labels, mut groups, mut ids) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let mut teacher = Vec::new();
         let mut reader = JsonlReader::<Pair>::open(path)?;
         while let Some(pair) = reader.next() {
             let pair = pair?;
@@ -37,12 +40,13 @@ impl Pairs {
             };
             pairs.push((number(pair.query), number(pair.passage)));
             labels.push(pair.label);
+            teacher.push(pair.teacher);
             let count = query_index.len();
             groups.push(*query_index.entry(pair.query_id.clone()).or_insert(count));
             ids.push((pair.query_id, pair.passage_id));
         }
         let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-        Ok(Self { texts: tokenizer.tokenize(&texts)?, pairs, labels, groups, ids })
+        Ok(Self { texts: tokenizer.tokenize(&texts)?, pairs, labels, teacher, groups, ids })
     }
 
     pub fn len(&self) -> usize {
@@ -74,7 +78,7 @@ impl Pairs {
 
     /// What must share a batch: the whole group of a query for a loss that compares, one pair otherwise.
     pub fn units(&self, config: &TrainConfig) -> Result<Vec<Vec<usize>>> {
-        if config.loss == LossName::Bce {
+        if !config.loss.compares() {
             return Ok((0..self.len()).map(|i| vec![i]).collect());
         }
         let mut units = vec![Vec::new(); self.groups.iter().max().map_or(0, |last| last + 1)];
@@ -89,6 +93,17 @@ impl Pairs {
             }),
             None => Ok(units),
         }
+    }
+
+    /// Returns every pair's teacher score where the loss needs them.
+    pub fn teacher_scores(&self, path: &Path, config: &TrainConfig) -> Result<Vec<f32>> {
+        if !config.loss.needs_teacher() {
+            return Ok(Vec::new());
+        }
+        let score = |(index, score): (usize, &Option<f32>)| {
+            score.ok_or_else(|| Error::NoTeacher { path: path.into(), line: index + 1 })
+        };
+        self.teacher.iter().enumerate().map(score).collect()
     }
 
     /// Refuses pairs from which nothing can be learned; returns negatives / positives.

@@ -24,6 +24,8 @@ pub enum Error {
     Label { path: PathBuf, line: usize, label: f32 },
     #[error("`{}` has no {what}", path.display())]
     NoPairs { path: PathBuf, what: &'static str },
+    #[error("`{}` line {line}: `loss` needs a `teacher` score, and this pair has none", path.display())]
+    NoTeacher { path: PathBuf, line: usize },
     #[error("query `{query}` has {pairs} pairs, more than the {batch} of `batch-pairs`")]
     GroupTooLarge { query: String, pairs: usize, batch: usize },
     #[error("`{}` holds a run with another {what}", path.display())]
@@ -46,6 +48,9 @@ impl Error {
             Error::Label { .. } => "grades must be scaled to 0..=1 (grade / highest grade)".into(),
             Error::NoPairs { .. } => {
                 "every query needs a positive and a negative; see the counts of `whetstone pair`".into()
+            }
+            Error::NoTeacher { .. } => {
+                "add `teacher` (a raw score) to every pair, or choose a loss on labels such as bce".into()
             }
             Error::GroupTooLarge { .. } => "raise `batch-pairs`, or mine fewer negatives per query".into(),
             Error::OtherRun { .. } => "give this run another --out, or start it over with --force".into(),

@@ -2,12 +2,12 @@ use crate::checkpoint::{Best, Checkpoints, Identity, State};
 use crate::config::TrainConfig;
 use crate::data::{Dev, Pairs};
 use crate::error::{Error, Result};
-use crate::loss::{bce, loss};
+use crate::loss::{Loss, Targets, loss, soft_bce};
 use crate::optimizer::AdamW;
 use crate::order::batches;
 use crate::schedule::learning_rate;
 use burn::module::Module;
-use burn::tensor::Device;
+use burn::tensor::{Device, Tensor, TensorData};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
@@ -49,6 +49,8 @@ struct Fit<'a> {
     /// Batches of every epoch, one after the other, after those of the warm start, which count as epoch 0.
     batches: Vec<(usize, Vec<usize>)>,
     warm_start: Option<WarmStart>,
+    /// Of every pair; empty where the loss needs none.
+    teacher: Vec<f32>,
     positive_weight: f32,
     head_multiplier: f64,
     dropout: (f32, f32),
@@ -131,6 +133,7 @@ impl<'a> Fit<'a> {
         let path = data.join("train.jsonl");
         let pairs = Pairs::read(&path, &tokenizer)?;
         let balance = pairs.balance(&path)?;
+        let teacher = pairs.teacher_scores(&path, config)?;
         let units = pairs.units(config)?;
         let lengths = pairs.lengths(&tokenizer);
         // Devices that pad want batches of like length; the packed CPU path has no padding to save.
@@ -163,6 +166,7 @@ impl<'a> Fit<'a> {
             device: device.clone(),
             batches,
             warm_start,
+            teacher,
             positive_weight: config.positive_weight.unwrap_or(balance),
             head_multiplier: if is_fresh { config.fresh_head_multiplier } else { 1.0 },
             dropout: (
@@ -242,32 +246,23 @@ impl<'a> Fit<'a> {
     fn step(&self, network: &mut CrossEncoderNetwork, optimizer: &mut AdamW, step: usize) -> Result<LogLine> {
         let (epoch, indices) = &self.batches[step];
         let batch = self.data.batch(indices, &self.tokenizer);
-        let warm_start = self.warm_start.as_ref().filter(|warm_start| step < warm_start.steps);
-        let labels = warm_start.map_or(&self.data.labels, |warm_start| &warm_start.labels);
-        let labels: Vec<f32> = indices.iter().map(|&i| labels[i]).collect();
-        let groups: Vec<usize> = indices.iter().map(|&i| self.data.groups[i]).collect();
         let (hidden, attention) = self.dropout;
         let seed = self.config.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ step as u64;
         let dropout = (hidden > 0.0 || attention > 0.0).then_some(StepDropout { hidden, attention, seed });
 
         let logits = network.forward(&batch, dropout, &self.device); // [batch]
-        let warm_steps = self.warm_steps();
-        let (lr, head_multiplier, loss) = if warm_start.is_some() {
-            let lr = learning_rate(self.config, self.config.warm_start_learning_rate, step, warm_steps);
-            (lr, self.head_multiplier, Some(bce(logits, &labels, 1.0, &self.device)))
-        } else {
-            let total = self.batches.len() - warm_steps;
-            let lr = learning_rate(self.config, self.config.learning_rate, step - warm_steps, total);
-            let head_multiplier = if warm_steps > 0 { 1.0 } else { self.head_multiplier };
-            (lr, head_multiplier, loss(self.config, logits, &labels, &groups, self.positive_weight, &self.device))
-        };
+        let values: Vec<f32> = logits.clone().inner().into_data().try_into_vec().expect("the network computes in f32");
+        let (lr, head_multiplier) = self.rates(step);
         let (mut value, mut grad_norm) = (0.0, 0.0);
-        if let Some(loss) = loss {
-            let mut gradients = loss.backward();
-            value = loss.into_scalar();
-            if !f32::is_finite(value) {
+        if let Some(loss) = self.loss(step, indices, &values) {
+            value = loss.value as f32;
+            if !value.is_finite() {
                 return Err(Error::Diverged { step: step + 1, loss: value });
             }
+            let gradient: Vec<f32> = loss.gradient.iter().map(|&g| g as f32).collect();
+            // The derivative of Σ logit·g is g: autodiff goes on from the gradient that the loss has by hand.
+            let gradient = Tensor::<1>::from_data(TensorData::new(gradient, [values.len()]), &self.device);
+            let mut gradients = (logits * gradient).sum().backward();
             grad_norm = optimizer.step(network, &mut gradients, lr, head_multiplier, self.config);
         }
         Ok(LogLine::Step {
@@ -279,6 +274,31 @@ impl<'a> Fit<'a> {
             pairs: indices.len(),
             tokens: batch.tokens(),
         })
+    }
+
+    /// The loss of a batch: towards the embeddings' own scores during the warm start, as configured after it.
+    fn loss(&self, step: usize, indices: &[usize], logits: &[f32]) -> Option<Loss> {
+        let of = |values: &[f32]| -> Vec<f32> { indices.iter().filter_map(|&i| values.get(i).copied()).collect() };
+        if let Some(warm_start) = self.warm_start.as_ref().filter(|warm_start| step < warm_start.steps) {
+            return soft_bce(logits, &of(&warm_start.labels));
+        }
+        let groups: Vec<usize> = indices.iter().map(|&i| self.data.groups[i]).collect();
+        let targets = Targets { labels: &of(&self.data.labels), teacher: &of(&self.teacher), groups: &groups };
+        loss(self.config, self.positive_weight, logits, &targets)
+    }
+
+    /// The learning rate of a step, and what that of the head is multiplied by.
+    fn rates(&self, step: usize) -> (f64, f64) {
+        let warm_steps = self.warm_steps();
+        if step < warm_steps {
+            return (
+                learning_rate(self.config, self.config.warm_start_learning_rate, step, warm_steps),
+                self.head_multiplier,
+            );
+        }
+        let lr =
+            learning_rate(self.config, self.config.learning_rate, step - warm_steps, self.batches.len() - warm_steps);
+        (lr, if warm_steps > 0 { 1.0 } else { self.head_multiplier })
     }
 
     /// Dev nDCG@10 of the present weights.

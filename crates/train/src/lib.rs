@@ -11,7 +11,7 @@ mod order;
 mod schedule;
 
 pub use checkpoint::{Best, best_step};
-pub use config::{LossName, Schedule, TrainConfig};
+pub use config::{LambdaWeighting, LossName, Schedule, TrainConfig};
 pub use error::{Error, Result};
 pub use fit::train;
 pub use optimizer::AdamW;

@@ -11,7 +11,7 @@ use serde::Serialize;
 use std::path::{Path, PathBuf};
 use whetstone_eval::{Measure, Report};
 use whetstone_model::open_device;
-use whetstone_records::{AtomicFile, Manifest, Stage, sha256_file};
+use whetstone_records::{AtomicFile, Manifest, Run, Stage, sha256_file};
 use whetstone_synth::SynthConfig;
 use whetstone_train::TrainConfig;
 
@@ -69,6 +69,9 @@ pub fn run(args: &Args, talk: &Talk) -> Result<()> {
     }
     Ok(())
 }
+
+/// The published constant of reciprocal rank fusion (Cormack et al. 2009).
+const RRF_K: f64 = 60.0;
 
 /// The configs and folders of the job.
 struct Quickstart<'a> {
@@ -161,13 +164,28 @@ impl<'a> Quickstart<'a> {
         Ok(())
     }
 
-    /// All four systems on the same candidates
+    /// Reciprocal rank fusion of the two first stages, and of them with the tuned cross-encoder: what the model adds to a
+    /// search that fuses anyway.
+    fn fusions(&self) -> Result<()> {
+        let parts = ["data/runs/bm25.run", "data/runs/dense.run", "runs/tuned.run"];
+        let runs: Vec<Run> = parts.iter().map(|part| Run::read(&self.path(part))).collect::<Result<_, _>>()?;
+        for (name, count) in [("first-stages", 2), ("fused", 3)] {
+            let fused = whetstone_eval::rrf(&runs.iter().take(count).collect::<Vec<_>>(), RRF_K);
+            fused.write(&self.path(&format!("runs/{name}.run")), name)?;
+        }
+        Ok(())
+    }
+
+    /// All systems on the same candidates
     fn measures(&self, stages: &mut Stages) -> Result<Report> {
+        self.fusions()?;
         let runs = [
             ("bm25", "data/runs/bm25.run"),
             ("bi-encoder", "data/runs/dense.run"),
             ("untuned cross-encoder", "runs/untuned.run"),
             ("tuned cross-encoder", "runs/tuned.run"),
+            ("fused: bm25 + bi-encoder", "runs/first-stages.run"),
+            ("fused: both + tuned", "runs/fused.run"),
         ]
         .map(|(name, path)| (name.to_owned(), self.path(path)));
         let qrels = self.path("data/qrels/test.tsv");
@@ -192,7 +210,7 @@ impl<'a> Quickstart<'a> {
     fn where_it_is(&self) -> String {
         let place = |name: &str| self.path(name).display().to_string();
         format!(
-            "\nAll four order the same candidate lists. Untuned is the base model before the first training step; a base
+            "\nAll order the same candidate lists. Untuned is the base model before the first training step; a base
 model without a relevance head, such as minilm-l6, has a fresh random one.
 
 tuned model       {}

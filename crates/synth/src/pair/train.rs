@@ -81,6 +81,7 @@ mod tests {
             label: 0.0,
             query_id: QueryId::new(query.to_string()),
             passage_id: passage.to_string().as_str().into(),
+            teacher: None,
             provenance: None,
         };
         (0..pairs).map(pair).collect()
