@@ -202,12 +202,14 @@ impl<'a> Fit<'a> {
         loop {
             let is_due = state.step.is_multiple_of(self.config.eval_every_steps) || state.step == total;
             if is_due && saved != Some(state.step) {
-                if let Some(dev) = &self.dev {
+                // A checkpoint of the warm start is there to go on from, not to be chosen: it has seen no label yet.
+                let is_chosen_from = state.step == 0 || state.step > self.warm_steps();
+                if let Some(dev) = self.dev.as_ref().filter(|_| is_chosen_from) {
                     let ndcg = self.evaluate(dev, &network);
                     log.write(&LogLine::Dev { step: state.step, dev_ndcg_at_10: ndcg })?;
                     state.note(ndcg);
                     dev_text = format!(", dev nDCG@10 {ndcg:.4}");
-                } else {
+                } else if self.dev.is_none() {
                     state.best.step = state.step;
                 }
                 state.log_bytes = log.bytes;

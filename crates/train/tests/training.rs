@@ -135,6 +135,10 @@ fn a_fresh_head_starts_from_the_embeddings_and_resumes_in_the_middle_of_that() {
     assert_eq!(go(&parts, &Silent).unwrap().outputs, manifest.outputs);
     let log = std::fs::read_to_string(whole.join("log.jsonl")).unwrap();
     assert_eq!(log.matches("\"epoch\":0,").count(), 5);
+    // Step 3 is due for an evaluation, but belongs to the warm start.
+    assert!(
+        log.contains("{\"step\":0,\"dev") && !log.contains("{\"step\":3,\"dev") && log.contains("{\"step\":6,\"dev")
+    );
     assert_eq!(log.matches("\"loss\"").count() as u64, manifest.counts["steps"]);
 }
 
