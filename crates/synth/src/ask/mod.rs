@@ -74,7 +74,10 @@ pub fn ask(out: &Path, config: &AskConfig, seed: u64, progress: &dyn Progress) -
         count("quotes-cut-by-a-passage-border", judgements.cut_quotes as usize);
     }
     counts.extend(account.counts.into_iter().map(|(name, count)| (name.to_owned(), count)));
-    let notes = harvest.notes().into_iter().chain(account.notes).collect();
+    let mut notes: Vec<String> = harvest.notes().into_iter().chain(account.notes).collect();
+    if asked.is_empty() {
+        notes.push("nothing was asked: every document answers a human question, and none is left for training".into());
+    }
     Ok(stage.finish(&["queries.jsonl", "qrels/all.tsv"], counts, notes)?)
 }
 

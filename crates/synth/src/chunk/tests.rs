@@ -94,3 +94,24 @@ fn ids_that_would_break_qrels_are_refused() {
     assert!(refuse("space.jsonl").ends_with("space.jsonl` line 1: `a b` cannot be an id"));
     assert!(refuse("twice.jsonl").ends_with("line 2: id `a` occurs twice"));
 }
+
+#[test]
+fn the_sample_corpus_is_cut_by_the_tokenizer_of_a_model() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let (handbook, model) = (root.join("datasets/handbook"), root.join("tests/oracles/tiny-model"));
+    let folder = tempfile::tempdir().unwrap();
+    // The tiny model has 128 positions.
+    let config = ChunkConfig { max_seq_tokens: 128, ..ChunkConfig::default() };
+    let manifest = chunk(&handbook.join("documents"), folder.path(), &model, &config, &Silent).unwrap();
+    assert!(manifest.counts["documents"] >= 60 && !manifest.counts.contains_key("skipped-binary"));
+    let tokenizer = PairTokenizer::open(&model, config.max_seq_tokens).unwrap();
+    let passages: Vec<Passage> = read_jsonl(&folder.path().join("corpus.jsonl")).unwrap();
+    for passage in &passages {
+        let tokens = tokenizer.count(&passage.text).unwrap();
+        assert!(tokens <= config.passage_tokens + config.min_tokens, "{}: {tokens} tokens", passage.id);
+        assert_eq!(passage.text.matches("**").count() % 2, 0, "{}: emphasis is torn: {}", passage.id, passage.text);
+    }
+    let ask = crate::AskConfig { judgements: Some(handbook.join("judgements.jsonl")), ..crate::AskConfig::default() };
+    let manifest = crate::ask(folder.path(), &ask, 1, &Silent).unwrap();
+    assert!(manifest.counts["queries-human"] >= 100 && manifest.counts["queries"] >= 500, "{:?}", manifest.counts);
+}
