@@ -203,7 +203,7 @@ impl FusedOptimizer for Flex {
     }
 }
 
-/// The weights of an encoder layer as tensors: matrices `[in, out]` and vectors in the order of [`LayerWeights`].
+/// The weights of an encoder layer as tensors: matrices `[in, out]`, and vectors.
 pub struct LayerTensors {
     pub matrices: [Tensor<2>; 6],
     pub vectors: [Tensor<1>; 10],
