@@ -119,7 +119,7 @@ impl Default for TrainConfig {
             positive_weight: None,
             learning_rate: 5e-5,
             fresh_head_multiplier: 10.0,
-            warm_start_steps: 0,
+            warm_start_steps: 150,
             warm_start_learning_rate: 1e-4,
             schedule: Schedule::Linear,
             warmup_fraction: 0.1,

@@ -158,6 +158,20 @@ fn a_folder_with_another_run_is_refused_with_what_differs() {
 }
 
 #[test]
+fn the_reference_config_lists_every_key_with_its_default() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../configs/reference.toml");
+    assert_eq!(TrainConfig::load(&path).unwrap(), TrainConfig::default());
+    let text = std::fs::read_to_string(&path).unwrap();
+    let keys = serde_json::to_value(TrainConfig::default()).unwrap();
+    for key in keys.as_object().unwrap().keys() {
+        assert!(
+            text.contains(&format!("\n{key} = ")) || text.contains(&format!("\n# {key} = ")),
+            "{key} is not listed"
+        );
+    }
+}
+
+#[test]
 fn pairs_that_teach_nothing_are_refused() {
     let (data, out) = (data_folder(false), tempfile::tempdir().unwrap());
     let path = data.path().join("train.jsonl");
