@@ -23,18 +23,42 @@ fn exp<const FMA: bool>(x: f32) -> f32 {
     f32::from_bits((exponent << 23) as u32) * p
 }
 
-/// Returns (Φ(x), e^(-x²/2)), Φ by Abramowitz & Stegun 7.1.26, absolute error 1.5e-7.
+/// Returns (Φ(x), e^(-x²/2)). Near 0 by the rational approximation of erf that Eigen and XLA use, in the tails by Abramowitz &
+/// Stegun 7.1.26: each where it errs least and without bias. A bias of 1e-8 here is 1e-5 on the logit after six layers.
 #[inline(always)]
 fn normal_cdf<const FMA: bool>(x: f32) -> (f32, f32) {
     let z = x.abs() * std::f32::consts::FRAC_1_SQRT_2;
-    let t = 1.0 / fma::<FMA>(0.327_591_1, z, 1.0);
     let e = exp::<FMA>(-0.5 * x * x);
+    let cdf = if z < std::f32::consts::SQRT_2 { near_cdf::<FMA>(x) } else { far_cdf::<FMA>(x, z, e) };
+    (cdf, e)
+}
+
+#[inline(always)]
+fn near_cdf<const FMA: bool>(x: f32) -> f32 {
+    let z = x * std::f32::consts::FRAC_1_SQRT_2;
+    let z2 = z * z;
+    let p = fma::<FMA>(-2.726_142_3e-10, z2, 2.770_681_4e-8);
+    let p = fma::<FMA>(p, z2, -2.101_024_1e-6);
+    let p = fma::<FMA>(p, z2, -5.692_506_5e-5);
+    let p = fma::<FMA>(p, z2, -7.349_906_4e-4);
+    let p = fma::<FMA>(p, z2, -2.954_6e-3);
+    let p = fma::<FMA>(p, z2, -1.609_603_3e-2);
+    let q = fma::<FMA>(-1.456_607_2e-5, z2, -2.133_740_6e-4);
+    let q = fma::<FMA>(q, z2, -1.682_827e-3);
+    let q = fma::<FMA>(q, z2, -7.373_329_3e-3);
+    let q = fma::<FMA>(q, z2, -1.426_474e-2);
+    fma::<FMA>(0.5 * z, p / q, 0.5)
+}
+
+#[inline(always)]
+fn far_cdf<const FMA: bool>(x: f32, z: f32, e: f32) -> f32 {
+    let t = 1.0 / fma::<FMA>(0.327_591_1, z, 1.0);
     let p = fma::<FMA>(1.061_405_4, t, -1.453_152);
     let p = fma::<FMA>(p, t, 1.421_413_7);
     let p = fma::<FMA>(p, t, -0.284_496_74);
     let p = fma::<FMA>(p, t, 0.254_829_6);
     let tail = 0.5 * p * t * e;
-    (if x >= 0.0 { 1.0 - tail } else { tail }, e)
+    if x >= 0.0 { 1.0 - tail } else { tail }
 }
 
 #[inline(always)]
@@ -267,7 +291,7 @@ mod tests {
         gelu(&x, &mut y);
         for (&x, &y) in x.iter().zip(&y) {
             let exact = 0.5 * f64::from(x) * (1.0 + erf(f64::from(x) / std::f64::consts::SQRT_2));
-            assert!((f64::from(y) - exact).abs() < 1e-6, "gelu({x}) = {y}, not {exact}");
+            assert!((f64::from(y) - exact).abs() < 5e-7, "gelu({x}) = {y}, not {exact}");
         }
     }
 
