@@ -1,6 +1,6 @@
 use crate::config::BertConfig;
 use crate::embeddings::mask;
-use crate::encoder::{Encoder, Hidden, StepDropout, linear_slots};
+use crate::encoder::{Encoder, StepDropout, first, linear_slots};
 use crate::error::{Error, Result};
 use crate::fused::Precision;
 use crate::score::by_length;
@@ -70,14 +70,12 @@ impl CrossEncoderNetwork {
 
     /// Returns the logit of every pair, `[batch]`.
     pub fn forward(&self, batch: &Packed, dropout: Option<StepDropout>, device: &Device) -> Tensor<1> {
-        let hidden = self.encoder.forward(batch, dropout, device);
-        self.head(hidden.first(batch, device), dropout, device)
+        self.head(self.encoder.forward_first(batch, dropout, device), dropout, device)
     }
 
     /// The same in plain burn operations on padded sequences: what runs where there is no fused layer.
     pub fn forward_padded(&self, batch: &Packed, dropout: Option<StepDropout>, device: &Device) -> Tensor<1> {
-        let hidden = Hidden::Padded(self.encoder.forward_padded(batch, dropout, device));
-        self.head(hidden.first(batch, device), dropout, device)
+        self.head(first(self.encoder.forward_padded(batch, dropout, device)), dropout, device)
     }
 
     fn head(&self, first: Tensor<2>, dropout: Option<StepDropout>, device: &Device) -> Tensor<1> {
@@ -96,6 +94,26 @@ impl CrossEncoderNetwork {
         self
     }
 
+    /// Keeps the embeddings as they are from now on: they get no gradient.
+    pub fn freeze_embeddings(&mut self) {
+        for (name, slot) in self.slots() {
+            if name.starts_with("bert.embeddings.") {
+                slot.freeze();
+            }
+        }
+    }
+
+    /// Moves every parameter towards that of `other` by `share` of the way; with `keep_head`, pooler and classifier stay.
+    /// After LM-Cocktail (Xiao et al. 2023): what fine-tuning forgot comes back, most of what it learned stays.
+    pub fn blend(&mut self, mut other: Self, share: f32, keep_head: bool) {
+        for ((name, slot), (_, other)) in self.slots().into_iter().zip(other.slots()) {
+            let is_head = name.starts_with("classifier.") || name.starts_with("bert.pooler.");
+            if !(keep_head && is_head) {
+                slot.blend(other, share);
+            }
+        }
+    }
+
     /// Every parameter under its Hugging Face name.
     pub fn slots(&mut self) -> Vec<(String, Slot<'_>)> {
         let mut slots = self.encoder.slots("bert.");
@@ -112,7 +130,7 @@ impl CrossEncoderNetwork {
 
 /// Returns whether a model folder has a relevance head.
 pub fn has_head(model_dir: &Path) -> Result<bool> {
-    Ok(weights::read_tensors(&model_dir.join("model.safetensors"))?.contains_key(CLASSIFIER))
+    Ok(weights::read_names(&model_dir.join("model.safetensors"))?.iter().any(|name| name == CLASSIFIER))
 }
 
 /// Adds a classifier, and a pooler where there is none.

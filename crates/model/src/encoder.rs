@@ -78,14 +78,29 @@ impl Encoder {
     /// Runs the fused layers on burn-flex, plain burn operations elsewhere.
     pub fn forward(&self, batch: &Packed, dropout: Option<StepDropout>, device: &Device) -> Hidden {
         if is_fused(device) {
-            Hidden::Packed(self.forward_packed(batch, dropout, device))
+            Hidden::Packed(self.forward_packed(batch, dropout, false, device))
         } else {
             Hidden::Padded(self.forward_padded(batch, dropout, device))
         }
     }
 
-    /// Returns `[tokens, hidden]`; burn-flex only.
-    fn forward_packed(&self, batch: &Packed, dropout: Option<StepDropout>, device: &Device) -> Tensor<2> {
+    /// Returns the vector of each sequence's first token, `[batch, hidden]`. On burn-flex the last layer computes no other.
+    pub fn forward_first(&self, batch: &Packed, dropout: Option<StepDropout>, device: &Device) -> Tensor<2> {
+        if is_fused(device) {
+            self.forward_packed(batch, dropout, true, device)
+        } else {
+            first(self.forward_padded(batch, dropout, device))
+        }
+    }
+
+    /// Returns `[tokens, hidden]`, or `[batch, hidden]` where only first tokens are asked for; burn-flex only.
+    fn forward_packed(
+        &self,
+        batch: &Packed,
+        dropout: Option<StepDropout>,
+        first_only: bool,
+        device: &Device,
+    ) -> Tensor<2> {
         let embedding_dropout = dropout.map(|d| d.site(d.hidden, 0, 3));
         let mut x = self.embeddings.forward(batch, embedding_dropout, device); // [tokens, hidden]
         for (index, layer) in self.layers.iter().enumerate() {
@@ -96,6 +111,7 @@ impl Encoder {
                 starts: batch.starts.clone().into(),
                 heads: self.heads,
                 eps: self.eps,
+                first_only: first_only && index + 1 == self.layers.len(),
                 precision: self.precision,
                 attention_dropout: site(|d| d.attention, 0),
                 output_dropout: site(|d| d.hidden, 1),
@@ -229,21 +245,13 @@ fn gelu(x: Tensor<3>) -> Tensor<3> {
     x.clone() * ((x / std::f32::consts::SQRT_2).erf() + 1.0) * 0.5
 }
 
-impl Hidden {
-    /// The vector of each sequence's first token, `[batch, hidden]`.
-    pub(crate) fn first(self, batch: &Packed, device: &Device) -> Tensor<2> {
-        match self {
-            Hidden::Packed(x) => {
-                let starts: Vec<i64> = batch.starts[..batch.sequences()].iter().map(|&start| start as i64).collect();
-                x.select(0, Tensor::from_data(TensorData::new(starts, [batch.sequences()]), device))
-            }
-            Hidden::Padded(x) => {
-                let [sequences, _, hidden] = x.dims();
-                x.slice([0..sequences, 0..1]).reshape([sequences, hidden])
-            }
-        }
-    }
+/// The vector of each sequence's first token, `[batch, hidden]`.
+pub(crate) fn first(x: Tensor<3>) -> Tensor<2> {
+    let [sequences, _, hidden] = x.dims();
+    x.slice([0..sequences, 0..1]).reshape([sequences, hidden])
+}
 
+impl Hidden {
     /// The mean over each sequence's tokens, row-major `[batch, hidden]`.
     pub(crate) fn mean(self, batch: &Packed) -> Vec<f32> {
         let (values, hidden, stride): (Vec<f32>, usize, Option<usize>) = match self {

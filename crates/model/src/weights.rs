@@ -43,6 +43,13 @@ pub(crate) fn read_tensors(path: &Path) -> Result<Tensors> {
     Ok(tensors)
 }
 
+/// Reads the names of the tensors of a safetensors file, without converting a value.
+pub(crate) fn read_names(path: &Path) -> Result<Vec<String>> {
+    let bytes = std::fs::read(path).map_err(Error::io("read", path))?;
+    let file = SafeTensors::deserialize(&bytes).map_err(|source| Error::Safetensors { path: path.into(), source })?;
+    Ok(file.names().into_iter().map(str::to_owned).collect())
+}
+
 fn to_f32(view: &TensorView) -> Option<Vec<f32>> {
     let data = view.data();
     Some(match view.dtype() {
@@ -113,6 +120,29 @@ impl Slot<'_> {
             Slot::Table(param) => param.val().dims().to_vec(),
             Slot::Matrix(param) => param.val().dims().into_iter().rev().collect(),
             Slot::Vector(param) => param.val().dims().to_vec(),
+        }
+    }
+
+    pub(crate) fn freeze(self) {
+        fn freeze<const D: usize>(param: &mut Param<Tensor<D>>) {
+            *param = param.clone().set_require_grad(false);
+        }
+        match self {
+            Slot::Table(param) | Slot::Matrix(param) => freeze(param),
+            Slot::Vector(param) => freeze(param),
+        }
+    }
+
+    /// self := self + share · (other − self); the two are slots of the same name.
+    pub(crate) fn blend(self, other: Slot, share: f32) {
+        fn mix<const D: usize>(param: &mut Param<Tensor<D>>, other: &Param<Tensor<D>>, share: f32) {
+            let (own, other) = (param.val().inner(), other.val().inner());
+            *param = Param::from_tensor(Tensor::from_inner(own.clone() + (other - own) * share));
+        }
+        match (self, other) {
+            (Slot::Table(own), Slot::Table(other)) | (Slot::Matrix(own), Slot::Matrix(other)) => mix(own, other, share),
+            (Slot::Vector(own), Slot::Vector(other)) => mix(own, other, share),
+            _ => unreachable!("slots of the same name are of the same kind"),
         }
     }
 

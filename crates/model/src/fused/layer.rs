@@ -7,6 +7,7 @@ use super::gemm::{Shared, View, gemm_one};
 use super::precision::Precision;
 use super::rows::{self, Dropout};
 use rayon::prelude::*;
+use std::borrow::Cow;
 use std::sync::Arc;
 
 /// Rows that one task of an element-wise pass handles. Fixed, so that sums are added in the same order everywhere.
@@ -21,6 +22,9 @@ pub struct LayerSpec {
     pub starts: Arc<[usize]>,
     pub heads: usize,
     pub eps: f32,
+    /// Compute only the first token of each sequence: all that the head of a cross-encoder reads of the last layer. Keys and
+    /// values are still those of every token.
+    pub first_only: bool,
     /// Of the products with weights; attention's own are small and stay f32.
     pub precision: Precision,
     /// On the attention probabilities.
@@ -60,7 +64,7 @@ pub struct Saved {
     query: Vec<f32>,
     key: Vec<f32>,
     value: Vec<f32>,
-    /// Attention probabilities before dropout: for each sequence, for each head, `[len, len]`.
+    /// Attention probabilities before dropout: for each sequence, for each head, `[rows, len]`.
     probabilities: Vec<f32>,
     attended: Vec<f32>,
     attention_normalised: Vec<f32>,
@@ -128,74 +132,101 @@ fn drop_in_place(x: &mut [f32], dropout: Dropout) {
 
 /// One (sequence, head): where its rows start, how many there are, and where its probabilities lie.
 struct Task {
-    /// Offset of the first value of this head in a `[tokens, hidden]` buffer.
+    /// Offset of the first value of this head in the buffer of queries, `[rows of all sequences, hidden]`.
+    query_at: usize,
+    /// The same for keys and values, `[tokens, hidden]`.
     at: usize,
+    /// Rows of queries.
+    rows: usize,
+    /// Keys and values.
     len: usize,
+    /// `[rows, len]` from here on.
     probabilities: usize,
 }
 
-fn tasks(spec: &LayerSpec, hidden: usize) -> (Vec<Task>, usize) {
+/// Returns the tasks, how many probabilities there are in all, and how many the largest task has.
+fn tasks(spec: &LayerSpec, hidden: usize) -> (Vec<Task>, usize, usize) {
     let head_size = hidden / spec.heads;
     let mut tasks = Vec::with_capacity((spec.starts.len() - 1) * spec.heads);
-    let mut probabilities = 0;
-    for pair in spec.starts.windows(2) {
+    let (mut probabilities, mut largest) = (0, 0);
+    for (index, pair) in spec.starts.windows(2).enumerate() {
         let len = pair[1] - pair[0];
+        let (first_row, rows) = if spec.first_only { (index, 1) } else { (pair[0], len) };
+        largest = largest.max(rows * len);
         for head in 0..spec.heads {
-            tasks.push(Task { at: pair[0] * hidden + head * head_size, len, probabilities });
-            probabilities += len * len;
+            let column = head * head_size;
+            tasks.push(Task {
+                query_at: first_row * hidden + column,
+                at: pair[0] * hidden + column,
+                rows,
+                len,
+                probabilities,
+            });
+            probabilities += rows * len;
         }
     }
-    (tasks, probabilities)
+    (tasks, probabilities, largest)
+}
+
+/// The rows of `x` whose outputs are computed.
+fn computed_rows<'a>(x: &'a [f32], spec: &LayerSpec, hidden: usize) -> Cow<'a, [f32]> {
+    if !spec.first_only {
+        return Cow::Borrowed(x);
+    }
+    let starts = &spec.starts[..spec.starts.len() - 1];
+    Cow::Owned(starts.iter().flat_map(|&start| &x[start * hidden..(start + 1) * hidden]).copied().collect())
 }
 
 /// softmax(Q·Kᵀ/√d)·V for every sequence and head; returns the result and, if asked, the probabilities.
 fn attention(q: &[f32], k: &[f32], v: &[f32], hidden: usize, spec: &LayerSpec, keep: bool) -> (Vec<f32>, Vec<f32>) {
     let head_size = hidden / spec.heads;
     let scale = 1.0 / (head_size as f32).sqrt();
-    let (tasks, total) = tasks(spec, hidden);
-    let longest = tasks.iter().map(|task| task.len).max().unwrap_or(0);
+    let (tasks, total, largest) = tasks(spec, hidden);
     let mut attended = buffer(q.len());
     let mut kept = if keep { buffer(total) } else { Vec::new() };
     let (attended_at, kept_at) = (Shared::new(&mut attended), Shared::new(&mut kept));
     let drop = spec.attention_dropout.is_active();
-    let scratch = || {
-        (if keep { Vec::new() } else { buffer(longest * longest) }, buffer(if drop { longest * longest } else { 0 }))
-    };
+    let scratch = || (buffer(if keep { 0 } else { largest }), buffer(if drop { largest } else { 0 }));
     tasks.par_iter().for_each_init(scratch, |(own, dropped), task| {
-        let Task { at, len, probabilities } = *task;
-        // SAFETY: `probabilities..+len²` and the head's columns of `attended` belong to this task alone.
+        let Task { query_at, at, rows, len, probabilities } = *task;
+        // SAFETY: `probabilities..+rows·len` and the head's columns of `attended` belong to this task alone.
         unsafe {
             let scores = if keep { kept_at.at(probabilities) } else { own.as_mut_ptr() };
-            let head = |x: &[f32]| (x[at..].as_ptr(), hidden, 1);
-            let (key, stride, one) = head(k);
-            gemm_one([len, len, head_size], scores, len, head(q), (key, one, stride), false);
-            let scores = std::slice::from_raw_parts_mut(scores, len * len);
+            let query = (q[query_at..].as_ptr(), hidden, 1);
+            let key = (k[at..].as_ptr(), 1, hidden);
+            let value = (v[at..].as_ptr(), hidden, 1);
+            gemm_one([rows, len, head_size], scores, len, query, key, false);
+            let scores = std::slice::from_raw_parts_mut(scores, rows * len);
             scores.chunks_exact_mut(len).for_each(|row| rows::softmax(row, scale));
             let mut weights: &[f32] = scores;
             if drop {
-                rows::dropout(scores, &mut dropped[..len * len], spec.attention_dropout, probabilities as u32);
-                weights = &dropped[..len * len];
+                rows::dropout(scores, &mut dropped[..rows * len], spec.attention_dropout, probabilities as u32);
+                weights = &dropped[..rows * len];
             }
-            gemm_one([len, head_size, len], attended_at.at(at), hidden, (weights.as_ptr(), len, 1), head(v), false);
+            let weights = (weights.as_ptr(), len, 1);
+            gemm_one([rows, head_size, len], attended_at.at(query_at), hidden, weights, value, false);
         }
     });
     (attended, kept)
 }
 
-/// Returns the layer's output `[tokens, hidden]`, and with `keep` what [`backward`] needs.
+/// Returns the layer's output `[tokens, hidden]` (`[sequences, hidden]` with `first_only`), and with `keep` what
+/// [`backward`] needs.
 pub fn forward(x: &[f32], w: &LayerWeights, spec: &LayerSpec, keep: bool) -> (Vec<f32>, Option<Saved>) {
     let hidden = w.query_bias.len();
     let tokens = x.len() / hidden;
-    let query = linear(spec.precision, tokens, x, w.query, w.query_bias);
+    let residual = computed_rows(x, spec, hidden);
+    let rows = residual.len() / hidden;
+    let query = linear(spec.precision, rows, &residual, w.query, w.query_bias);
     let key = linear(spec.precision, tokens, x, w.key, w.key_bias);
     let value = linear(spec.precision, tokens, x, w.value, w.value_bias);
     let (attended, probabilities) = attention(&query, &key, &value, hidden, spec, keep);
-    let mut y = linear(spec.precision, tokens, &attended, w.attention_output, w.attention_output_bias);
+    let mut y = linear(spec.precision, rows, &attended, w.attention_output, w.attention_output_bias);
     drop_in_place(&mut y, spec.output_dropout);
     let (middle, attention_normalised, attention_inv_std) =
-        add_and_norm(y, x, w.attention_gamma, w.attention_beta, spec.eps);
+        add_and_norm(y, &residual, w.attention_gamma, w.attention_beta, spec.eps);
 
-    let mut before_gelu = linear(spec.precision, tokens, &middle, w.intermediate, w.intermediate_bias);
+    let mut before_gelu = linear(spec.precision, rows, &middle, w.intermediate, w.intermediate_bias);
     let after_gelu = if keep {
         let mut after = buffer(before_gelu.len());
         after.par_chunks_mut(1 << 14).zip(before_gelu.par_chunks(1 << 14)).for_each(|(y, x)| rows::gelu(x, y));
@@ -204,7 +235,7 @@ pub fn forward(x: &[f32], w: &LayerWeights, spec: &LayerSpec, keep: bool) -> (Ve
         before_gelu.par_chunks_mut(1 << 14).for_each(rows::gelu_in_place);
         std::mem::take(&mut before_gelu)
     };
-    let mut y = linear(spec.precision, tokens, &after_gelu, w.output, w.output_bias);
+    let mut y = linear(spec.precision, rows, &after_gelu, w.output, w.output_bias);
     drop_in_place(&mut y, spec.ffn_dropout);
     let (out, output_normalised, output_inv_std) = add_and_norm(y, &middle, w.output_gamma, w.output_beta, spec.eps);
     let saved = keep.then_some(Saved {
@@ -287,34 +318,43 @@ fn input_gradient(
     precision.gemm([tokens, inner, out], d_x, View::rows(grad, out), weight, accumulate);
 }
 
+/// The inverse of [`computed_rows`]: `[tokens, hidden]`, zero but for the first token of each sequence.
+fn scatter_rows(rows: &[f32], spec: &LayerSpec, hidden: usize) -> Vec<f32> {
+    let mut x = vec![0.0; spec.starts.last().map_or(0, |tokens| tokens * hidden)];
+    for (row, &start) in rows.chunks_exact(hidden).zip(spec.starts.iter()) {
+        x[start * hidden..(start + 1) * hidden].copy_from_slice(row);
+    }
+    x
+}
+
 /// Gradients of Q, K and V from that of the attended values.
 fn attention_backward(d_attended: &[f32], saved: &Saved, hidden: usize, spec: &LayerSpec) -> [Vec<f32>; 3] {
     let head_size = hidden / spec.heads;
     let scale = 1.0 / (head_size as f32).sqrt();
-    let (tasks, _) = tasks(spec, hidden);
-    let longest = tasks.iter().map(|task| task.len).max().unwrap_or(0);
-    let [mut d_query, mut d_key, mut d_value] = [(); 3].map(|()| buffer(d_attended.len()));
+    let (tasks, _, largest) = tasks(spec, hidden);
+    let [mut d_query, mut d_key, mut d_value] = [d_attended, &saved.key, &saved.value].map(|like| buffer(like.len()));
     let [dq, dk, dv] = [&mut d_query, &mut d_key, &mut d_value].map(|grad| Shared::new(grad));
     let drop = spec.attention_dropout.is_active();
-    let scratch = || (buffer(longest * longest), buffer(if drop { longest * longest } else { 0 }));
+    let scratch = || (buffer(largest), buffer(if drop { largest } else { 0 }));
     tasks.par_iter().for_each_init(scratch, |(d_scores, dropped), task| {
-        let Task { at, len, probabilities } = *task;
-        let p = &saved.probabilities[probabilities..probabilities + len * len];
-        let d_scores = &mut d_scores[..len * len];
-        let head = |x: &[f32]| (x[at..].as_ptr(), hidden, 1);
+        let Task { query_at, at, rows, len, probabilities } = *task;
+        let p = &saved.probabilities[probabilities..probabilities + rows * len];
+        let d_scores = &mut d_scores[..rows * len];
+        let head = |x: &[f32], at: usize| (x[at..].as_ptr(), hidden, 1);
         let transposed = |(data, row, col): (*const f32, usize, usize)| (data, col, row);
         let first = probabilities as u32;
         // SAFETY: the head's columns of dq, dk and dv belong to this task alone.
         unsafe {
             let mut weights = p;
             if drop {
-                rows::dropout(p, &mut dropped[..len * len], spec.attention_dropout, first);
-                weights = &dropped[..len * len];
+                rows::dropout(p, &mut dropped[..rows * len], spec.attention_dropout, first);
+                weights = &dropped[..rows * len];
             }
             let by_rows = (weights.as_ptr(), len, 1);
-            gemm_one([len, head_size, len], dv.at(at), hidden, transposed(by_rows), head(d_attended), false);
-            let value = transposed(head(&saved.value));
-            gemm_one([len, len, head_size], d_scores.as_mut_ptr(), len, head(d_attended), value, false);
+            let d_out = head(d_attended, query_at);
+            gemm_one([len, head_size, rows], dv.at(at), hidden, transposed(by_rows), d_out, false);
+            let value = transposed(head(&saved.value, at));
+            gemm_one([rows, len, head_size], d_scores.as_mut_ptr(), len, d_out, value, false);
             if drop {
                 rows::dropout_in_place(d_scores, spec.attention_dropout, first);
             }
@@ -323,8 +363,9 @@ fn attention_backward(d_attended: &[f32], saved: &Saved, hidden: usize, spec: &L
                 .zip(p.chunks_exact(len))
                 .for_each(|(grad, p)| rows::softmax_backward(grad, p, scale));
             let by_rows = (d_scores.as_ptr(), len, 1);
-            gemm_one([len, head_size, len], dq.at(at), hidden, by_rows, head(&saved.key), false);
-            gemm_one([len, head_size, len], dk.at(at), hidden, transposed(by_rows), head(&saved.query), false);
+            gemm_one([rows, head_size, len], dq.at(query_at), hidden, by_rows, head(&saved.key, at), false);
+            let query = head(&saved.query, query_at);
+            gemm_one([len, head_size, rows], dk.at(at), hidden, transposed(by_rows), query, false);
         }
     });
     [d_query, d_key, d_value]
@@ -354,6 +395,8 @@ pub fn backward(
     let hidden = w.query_bias.len();
     let ffn = w.intermediate_bias.len();
     let tokens = x.len() / hidden;
+    let residual = computed_rows(x, spec, hidden);
+    let rows = residual.len() / hidden;
 
     // Feed-forward part: out = norm(middle + drop(gelu(middle·W1)·W2)).
     let mut d_sum = d_out;
@@ -361,15 +404,15 @@ pub fn backward(
         norm_backward(&mut d_sum, &saved.output_normalised, &saved.output_inv_std, w.output_gamma);
     let masked = through_dropout(&d_sum, spec.ffn_dropout);
     let d_ffn = masked.as_deref().unwrap_or(&d_sum);
-    let d_output = weight_gradient(spec.precision, tokens, &saved.after_gelu, d_ffn);
+    let d_output = weight_gradient(spec.precision, rows, &saved.after_gelu, d_ffn);
     let d_output_bias = column_sums(d_ffn, hidden);
-    let mut d_gelu = buffer(tokens * ffn);
+    let mut d_gelu = buffer(rows * ffn);
     input_gradient(spec.precision, d_ffn, (w.output, hidden), &mut d_gelu, false);
     d_gelu
         .par_chunks_mut(1 << 14)
         .zip(saved.before_gelu.par_chunks(1 << 14))
         .for_each(|(grad, x)| rows::gelu_backward(x, grad));
-    let d_intermediate = weight_gradient(spec.precision, tokens, &saved.middle, &d_gelu);
+    let d_intermediate = weight_gradient(spec.precision, rows, &saved.middle, &d_gelu);
     let d_intermediate_bias = column_sums(&d_gelu, ffn);
     let mut d_middle = d_sum;
     input_gradient(spec.precision, &d_gelu, (w.intermediate, ffn), &mut d_middle, true);
@@ -380,17 +423,19 @@ pub fn backward(
         norm_backward(&mut d_middle, &saved.attention_normalised, &saved.attention_inv_std, w.attention_gamma);
     let masked = through_dropout(&d_middle, spec.output_dropout);
     let d_projected = masked.as_deref().unwrap_or(&d_middle);
-    let d_attention_output = weight_gradient(spec.precision, tokens, &saved.attended, d_projected);
+    let d_attention_output = weight_gradient(spec.precision, rows, &saved.attended, d_projected);
     let d_attention_output_bias = column_sums(d_projected, hidden);
-    let mut d_attended = buffer(tokens * hidden);
+    let mut d_attended = buffer(rows * hidden);
     input_gradient(spec.precision, d_projected, (w.attention_output, hidden), &mut d_attended, false);
     let [d_query, d_key, d_value] = attention_backward(&d_attended, saved, hidden, spec);
-    let mut d_x = d_middle;
-    for (grad, weight) in [(&d_query, w.query), (&d_key, w.key), (&d_value, w.value)] {
+    let mut d_residual = d_middle;
+    input_gradient(spec.precision, &d_query, (w.query, hidden), &mut d_residual, true);
+    let mut d_x = if spec.first_only { scatter_rows(&d_residual, spec, hidden) } else { d_residual };
+    for (grad, weight) in [(&d_key, w.key), (&d_value, w.value)] {
         input_gradient(spec.precision, grad, (weight, hidden), &mut d_x, true);
     }
     let gradients = [
-        weight_gradient(spec.precision, tokens, x, &d_query),
+        weight_gradient(spec.precision, rows, &residual, &d_query),
         column_sums(&d_query, hidden),
         weight_gradient(spec.precision, tokens, x, &d_key),
         column_sums(&d_key, hidden),

@@ -60,7 +60,7 @@ impl<B: burn::backend::Backend> LayerParams<B> {
 
 #[backend_extension(Flex, Autodiff)]
 pub trait FusedLayer: burn::backend::Backend {
-    /// `x` is `[tokens, hidden]`, packed.
+    /// `x` is `[tokens, hidden]`, packed; so is the output, or `[sequences, hidden]` with `first_only`.
     fn fused_layer(
         x: FloatTensor<Self>,
         #[extension_type] params: LayerParams<Self>,
@@ -113,11 +113,19 @@ fn weights(params: &[FlexTensor; 16]) -> LayerWeights<'_> {
     }
 }
 
+/// `[rows, hidden]`: a row for each token of `x`, or for each sequence.
+fn output_shape(x: &FlexTensor, out: &[f32]) -> [usize; 2] {
+    let hidden = x.shape()[1];
+    [out.len() / hidden, hidden]
+}
+
 impl FusedLayer for Flex {
     fn fused_layer(x: FlexTensor, params: LayerParams<Self>, spec: LayerSpec) -> FlexTensor {
         let x = x.to_contiguous();
         let params = params.into_array().map(|param| param.to_contiguous());
-        tensor(forward(slice(&x), &weights(&params), &spec, false).0, &x.shape())
+        let out = forward(slice(&x), &weights(&params), &spec, false).0;
+        let shape = output_shape(&x, &out);
+        tensor(out, &shape)
     }
 }
 
@@ -159,7 +167,8 @@ impl<C: CheckpointStrategy> FusedLayer for Autodiff<Flex, C> {
         let params = params.map(|param| param.into_primitive().to_contiguous());
         let tracked = matches!(prepared, OpsKind::Tracked(_));
         let (out, saved) = forward(slice(&x), &weights(&params), &spec, tracked);
-        let out = tensor(out, &x.shape());
+        let shape = output_shape(&x, &out);
+        let out = tensor(out, &shape);
         match (prepared, saved) {
             (OpsKind::Tracked(prepared), Some(saved)) => {
                 let state = LayerState { x, params: Arc::new(params), saved: Arc::new(saved), spec };
@@ -215,7 +224,7 @@ pub struct LayerTensors {
 /// - x: `[tokens, hidden]`
 /// - matrices: query, key, value, attention output, intermediate, output
 /// - vectors: their biases interleaved with the LayerNorm weights, as the code below names them
-/// - output: `[tokens, hidden]`
+/// - output: `[tokens, hidden]`, or `[sequences, hidden]` with `first_only`
 pub fn encoder_layer(x: Tensor<2>, tensors: LayerTensors, spec: LayerSpec) -> Tensor<2> {
     let [query, key, value, attention_output, intermediate, output] = tensors.matrices.map(Tensor::into_dispatch);
     let [
