@@ -40,6 +40,11 @@ bench MODEL="models/minilm-l6" PYTHON="":
     cargo bench -p whetstone-train --bench step -- {{absolute_path(MODEL)}}
     {{ if PYTHON == "" { "true" } else { PYTHON + " tests/oracles/bench_step.py " + MODEL } }}
 
+# Pairs per second and peak memory of training beside sentence-transformers' (PYTHON has torch, sentence-transformers, datasets)
+bench-train PYTHON MODEL="models/minilm-l6" PAIRS="out/data/train.jsonl" *FLAGS="":
+    cargo build --release
+    {{PYTHON}} tests/oracles/bench_train.py target/release/whetstone {{MODEL}} {{PAIRS}} {{FLAGS}}
+
 # Logits on the real weights beside transformers' (`pip install torch transformers sentence-transformers`)
 golden ENCODER="models/minilm-l6" PYTHON="python3":
     mkdir -p out/golden

@@ -25,6 +25,16 @@ struct Best {
     /// Absent where the run had no dev queries.
     #[serde(rename = "ndcg@10", default)]
     ndcg_at_10: Option<f64>,
+    /// Present where the base model was mixed into the best step; the weights are in a folder of that name.
+    #[serde(default)]
+    blended: Option<Measured>,
+}
+
+/// What was measured of some weights on the dev queries.
+#[derive(Deserialize)]
+struct Measured {
+    #[serde(rename = "ndcg@10", default)]
+    ndcg_at_10: Option<f64>,
 }
 
 /// The keys of a run's `config.toml` that the model folder depends on.
@@ -41,7 +51,8 @@ impl Checkpoint {
         let none = || Error::NoCheckpoint { path: path.into() };
         if path.join("best.json").is_file() {
             let best: Best = json(&path.join("best.json"))?;
-            return Self::of_step(path.join(format!("step-{:06}", best.step)), path.into(), best.step);
+            let name = if best.blended.is_some() { "blended".into() } else { format!("step-{:06}", best.step) };
+            return Self::of_step(path.join(name), path.into(), best.step);
         }
         if !path.join("model.safetensors").is_file() {
             return Err(none());
@@ -84,7 +95,11 @@ impl Checkpoint {
             return Ok(None);
         }
         let best: Best = json(&path)?;
-        Ok(best.ndcg_at_10.filter(|_| best.step == self.step))
+        let measured = match best.blended {
+            Some(blended) if self.folder.ends_with("blended") => blended.ndcg_at_10,
+            _ => best.ndcg_at_10,
+        };
+        Ok(measured.filter(|_| best.step == self.step))
     }
 
     /// Returns the run's config as it was given.

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::Instant;
 use whetstone_model::fused::Precision;
 use whetstone_model::{CrossEncoderNetwork, Packed};
-use whetstone_train::{AdamW, TrainConfig};
+use whetstone_train::{AdamW, Rates, StepGradients, TrainConfig};
 
 fn batch(sequences: usize, seq: usize) -> Packed {
     let ids = (0..sequences * seq).map(|i| if i % seq == 0 { 101 } else { 1000 + (i * 7919 % 29000) as u32 }).collect();
@@ -61,14 +61,17 @@ fn train(model: &Path, repeats: usize, precision: Precision) {
         let batch = batch(sequences, seq);
         let mut optimizer = AdamW::new(&device);
         let config = TrainConfig::default();
+        let rates = Rates { base: 2e-5, head_multiplier: 1.0, layer_decay: 1.0 };
         let (mut forward, mut backward) = (0.0, 0.0);
         let ms = median_ms(repeats, || {
             let start = Instant::now();
             let loss = network.forward(&batch, None, &device).powf_scalar(2.0).mean();
             forward = start.elapsed().as_secs_f64() * 1e3;
-            let mut gradients = loss.backward();
+            let gradients = loss.backward();
             backward = start.elapsed().as_secs_f64() * 1e3 - forward;
-            optimizer.step(&mut network, &mut gradients, 2e-5, 1.0, &config);
+            let mut step = StepGradients::default();
+            step.add(&mut network, gradients);
+            optimizer.step(&mut network, step, rates, &config);
         });
         println!("train step {sequences}x{seq}: {ms:.0} ms (last: forward {forward:.0}, backward {backward:.0})");
     }

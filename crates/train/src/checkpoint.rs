@@ -15,7 +15,28 @@ pub struct Best {
     /// Dev nDCG@10; absent where there is no dev set and the last step counts as the best.
     #[serde(rename = "ndcg@10", skip_serializing_if = "Option::is_none", default)]
     pub ndcg_at_10: Option<f64>,
+    /// Where the base model was mixed into it at the end: that is what is exported.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub blended: Option<Blended>,
 }
+
+/// nDCG@10 of the best checkpoint with the base model mixed in, on both dev sets where there are any.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Blended {
+    #[serde(rename = "ndcg@10", skip_serializing_if = "Option::is_none", default)]
+    pub ndcg_at_10: Option<f64>,
+    #[serde(rename = "general_ndcg@10", skip_serializing_if = "Option::is_none", default)]
+    pub general_ndcg_at_10: Option<f64>,
+}
+
+impl Best {
+    /// The folder of the weights below that of the run.
+    pub(crate) fn folder(&self) -> String {
+        if self.blended.is_some() { BLENDED.into() } else { format!("step-{:06}", self.step) }
+    }
+}
+
+const BLENDED: &str = "blended";
 
 /// Where a run stands; with the weights and the optimizer, all that is needed to go on exactly as if nothing happened.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -42,6 +63,8 @@ const MODEL_FILES: [&str; 5] =
 /// A run's folder.
 pub(crate) struct Checkpoints {
     run: PathBuf,
+    /// How many of the last ones are kept.
+    keep: usize,
 }
 
 impl Checkpoints {
@@ -62,7 +85,12 @@ impl Checkpoints {
         }
         let config = toml::to_string_pretty(&identity.config).expect("a config is plain data, which always serialises");
         AtomicFile::write_all_to(&run.join("config.toml"), config.as_bytes())?;
-        Ok(Self { run: run.into() })
+        Ok(Self { run: run.into(), keep: identity.config.keep_checkpoints })
+    }
+
+    /// The folder of the run.
+    pub fn run(&self) -> &Path {
+        &self.run
     }
 
     pub fn folder(&self, step: usize) -> PathBuf {
@@ -98,41 +126,45 @@ impl Checkpoints {
         model_dir: &Path,
     ) -> Result<()> {
         let folder = self.folder(state.step);
-        let temporary = folder.with_extension("tmp");
-        let _ = fs::remove_dir_all(&temporary);
-        fs::create_dir_all(&temporary).map_err(Error::io("create folder", &temporary))?;
-        for file in MODEL_FILES {
-            let from = model_dir.join(file);
-            if from.exists() {
-                fs::copy(&from, temporary.join(file)).map_err(Error::io("copy", &from))?;
-            }
-        }
-        network.save(&temporary.join("model.safetensors"))?;
+        let temporary = model_folder(&folder, network, model_dir)?;
         if let Some(optimizer) = optimizer {
             optimizer.save(&temporary.join(OPTIMIZER))?;
         }
         AtomicFile::write_all_to(&temporary.join("state.json"), &json(state))?;
-        let _ = fs::remove_dir_all(&folder);
-        fs::rename(&temporary, &folder).map_err(Error::io("rename into place", &folder))?;
+        replace(&temporary, &folder)?;
         AtomicFile::write_all_to(&self.run.join("best.json"), &json(&state.best))?;
         self.prune(state)
+    }
+
+    /// Writes the best checkpoint with the base model mixed in, and says in best.json that it is the one to take.
+    pub fn save_blended(&self, state: &State, network: &CrossEncoderNetwork, model_dir: &Path) -> Result<()> {
+        let folder = self.run.join(BLENDED);
+        replace(&model_folder(&folder, network, model_dir)?, &folder)?;
+        Ok(AtomicFile::write_all_to(&self.run.join("best.json"), &json(&state.best))?)
     }
 
     pub fn optimizer_path(&self, step: usize) -> PathBuf {
         self.folder(step).join(OPTIMIZER)
     }
 
-    /// Keeps the first, the best and the last checkpoint, and the optimizer of the last.
+    /// Keeps the first, the best and the last checkpoints, and the optimizer of the very last.
     fn prune(&self, state: &State) -> Result<()> {
+        let mut steps: Vec<(Option<usize>, PathBuf)> = Vec::new();
         for entry in fs::read_dir(&self.run).map_err(Error::io("read", &self.run))? {
             let path = entry.map_err(Error::io("read", &self.run))?.path();
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            let Some(step) = name.strip_prefix("step-") else { continue };
-            let step: Option<usize> = step.parse().ok();
+            if let Some(step) = name.strip_prefix("step-") {
+                steps.push((step.parse().ok(), path));
+            }
+        }
+        steps.sort();
+        // Parts of a checkpoint that a killed run left behind have no number, and come first.
+        let first_kept = steps.len().saturating_sub(self.keep);
+        for (place, (step, path)) in steps.into_iter().enumerate() {
             if step == Some(state.step) {
                 continue;
             }
-            if step == Some(0) || step == Some(state.best.step) {
+            if step.is_some() && (place >= first_kept || step == Some(0) || step == Some(state.best.step)) {
                 let _ = fs::remove_file(path.join(OPTIMIZER));
             } else {
                 fs::remove_dir_all(&path).map_err(Error::io("delete", &path))?;
@@ -140,6 +172,26 @@ impl Checkpoints {
         }
         Ok(())
     }
+}
+
+/// Writes a model folder beside `folder`, to be renamed into place; returns where it is.
+fn model_folder(folder: &Path, network: &CrossEncoderNetwork, model_dir: &Path) -> Result<PathBuf> {
+    let temporary = folder.with_extension("tmp");
+    let _ = fs::remove_dir_all(&temporary);
+    fs::create_dir_all(&temporary).map_err(Error::io("create folder", &temporary))?;
+    for file in MODEL_FILES {
+        let from = model_dir.join(file);
+        if from.exists() {
+            fs::copy(&from, temporary.join(file)).map_err(Error::io("copy", &from))?;
+        }
+    }
+    network.save(&temporary.join("model.safetensors"))?;
+    Ok(temporary)
+}
+
+fn replace(temporary: &Path, folder: &Path) -> Result<()> {
+    let _ = fs::remove_dir_all(folder);
+    fs::rename(temporary, folder).map_err(Error::io("rename into place", folder))
 }
 
 const OPTIMIZER: &str = "optimizer.safetensors";
@@ -168,5 +220,5 @@ pub fn best_step(checkpoint: &Path) -> Result<PathBuf> {
     let bytes = fs::read(&path).map_err(Error::io("read", &path))?;
     let best: Best = serde_json::from_slice(&bytes)
         .map_err(|source| Error::Checkpoint { path: path.clone(), what: source.to_string() })?;
-    Ok(checkpoint.join(format!("step-{:06}", best.step)))
+    Ok(checkpoint.join(best.folder()))
 }

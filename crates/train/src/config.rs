@@ -1,6 +1,6 @@
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use whetstone_model::fused::Precision;
 
 /// Everything that shapes a training run. `configs/reference.toml` says when to change what.
@@ -12,8 +12,10 @@ pub struct TrainConfig {
     /// Of data order, dropout and a fresh head.
     pub seed: u64,
     pub epochs: usize,
-    /// Pairs of one optimizer step.
+    /// Pairs that go through the network together.
     pub batch_pairs: usize,
+    /// Batches of one optimizer step; their gradients are averaged.
+    pub accumulation_steps: usize,
     pub max_seq_tokens: usize,
     pub loss: LossName,
     /// Of `hinge`.
@@ -23,6 +25,10 @@ pub struct TrainConfig {
     /// Of `bce`: weight of the positives; negatives / positives where it is not given.
     pub positive_weight: Option<f32>,
     pub learning_rate: f64,
+    /// What the learning rate is multiplied by from each layer to the one below it; the head has the full rate.
+    pub layer_decay: f64,
+    /// Leave the embeddings as they are.
+    pub freeze_embeddings: bool,
     /// What the head's learning rate is multiplied by, where the head starts from nothing.
     pub fresh_head_multiplier: f64,
     /// Where the head starts from nothing: steps in which it first learns to score as the base model's own embeddings do.
@@ -43,6 +49,14 @@ pub struct TrainConfig {
     pub eval_every_steps: usize,
     /// Stop after so many evaluations without a better one; 0 for never.
     pub patience: usize,
+    /// Checkpoints that are kept beside the first and the best one, the last ones.
+    pub keep_checkpoints: usize,
+    /// A second data set with a dev.jsonl, whose nDCG@10 is logged beside the own one: what the model forgets.
+    pub general_dev: Option<PathBuf>,
+    /// Share of the base model's weights that is mixed into the best checkpoint at the end; 0 for none.
+    pub interpolate: f64,
+    /// Whether a sign of collapse is an error instead of a warning.
+    pub strict: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -112,12 +126,15 @@ impl Default for TrainConfig {
             seed: 1,
             epochs: 2,
             batch_pairs: 32,
+            accumulation_steps: 1,
             max_seq_tokens: 256,
             loss: LossName::Bce,
             margin: 1.0,
             lambda_weighting: LambdaWeighting::NdcgLoss2pp,
             positive_weight: None,
             learning_rate: 5e-5,
+            layer_decay: 1.0,
+            freeze_embeddings: false,
             fresh_head_multiplier: 10.0,
             warm_start_steps: 150,
             warm_start_learning_rate: 1e-4,
@@ -128,7 +145,11 @@ impl Default for TrainConfig {
             dropout: None,
             precision: Precision::F32,
             eval_every_steps: 100,
-            patience: 0,
+            patience: 5,
+            keep_checkpoints: 1,
+            general_dev: None,
+            interpolate: 0.0,
+            strict: false,
         }
     }
 }
@@ -159,6 +180,8 @@ impl TrainConfig {
         range("warm-start-learning-rate", lr, lr > 0.0 && lr <= 1e-2, sane)?;
         let head = self.fresh_head_multiplier;
         range("fresh-head-multiplier", head, (1.0..=1000.0).contains(&head), "in 1..=1000")?;
+        range("layer-decay", self.layer_decay, self.layer_decay > 0.0 && self.layer_decay <= 1.0, "in (0, 1]")?;
+        range("interpolate", self.interpolate, (0.0..1.0).contains(&self.interpolate), "in [0, 1)")?;
         range("warmup-fraction", self.warmup_fraction, (0.0..1.0).contains(&self.warmup_fraction), "in [0, 1)")?;
         range("weight-decay", self.weight_decay, (0.0..=1.0).contains(&self.weight_decay), "in 0..=1")?;
         range("max-grad-norm", self.max_grad_norm, self.max_grad_norm >= 0.0, "at least 0")?;
@@ -167,9 +190,13 @@ impl TrainConfig {
         range("positive-weight", weight.into(), weight > 0.0 && weight.is_finite(), "above 0")?;
         let dropout = self.dropout.unwrap_or(0.0);
         range("dropout", dropout.into(), (0.0..0.9).contains(&dropout), "in [0, 0.9)")?;
-        for (key, value) in
-            [("epochs", self.epochs), ("batch-pairs", self.batch_pairs), ("eval-every-steps", self.eval_every_steps)]
-        {
+        for (key, value) in [
+            ("epochs", self.epochs),
+            ("batch-pairs", self.batch_pairs),
+            ("accumulation-steps", self.accumulation_steps),
+            ("eval-every-steps", self.eval_every_steps),
+            ("keep-checkpoints", self.keep_checkpoints),
+        ] {
             range(key, value as f64, value > 0, "at least 1")?;
         }
         Ok(())

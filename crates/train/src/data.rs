@@ -1,79 +1,83 @@
 use crate::config::TrainConfig;
 use crate::error::{Error, Result};
-use std::collections::HashMap;
+use crate::pair_file::PairFile;
+use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 use whetstone_eval::{Measure, per_query};
 use whetstone_model::{BiEncoder, Packed, PairTokenizer, Tokens};
-use whetstone_records::{Hit, JsonlReader, Pair, PassageId, Progress, Qrels, QueryId, Run};
+use whetstone_records::{Hit, Pair, PassageId, Progress, Qrels, QueryId, Run, read_jsonl};
 
-/// Pairs with their texts tokenized once each.
+/// The pairs of a file. Labels and groups are in memory, texts stay on disk until their batch comes.
 pub(crate) struct Pairs {
-    texts: Vec<Tokens>,
-    /// Index of the query's and the passage's text.
-    pub pairs: Vec<(usize, usize)>,
+    file: PairFile,
     pub labels: Vec<f32>,
     /// Scores of a teacher, where the file has them.
-    pub teacher: Vec<Option<f32>>,
+    teacher: Vec<Option<f32>>,
     /// Number of the query of each pair.
     pub groups: Vec<usize>,
-    ids: Vec<(QueryId, PassageId)>,
+    /// Bytes of each pair's texts: near enough to their tokens to find pairs of like length.
+    pub sizes: Vec<usize>,
 }
 
 impl Pairs {
-    /// Reads `train.jsonl`, `dev.jsonl` or any file of pairs, and tokenizes on all cores.
-    pub fn read(path: &Path, tokenizer: &PairTokenizer) -> Result<Self> {
-        let (mut texts, mut text_index) = (Vec::<String>::new(), HashMap::<String, usize>::new());
-        let mut query_index = HashMap::new();
-        let (mut pairs, mut labels, mut groups, mut ids) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        let mut teacher = Vec::new();
-        let mut reader = JsonlReader::<Pair>::open(path)?;
-        while let Some(pair) = reader.next() {
-            let pair = pair?;
+    /// Reads `train.jsonl` or any file of pairs.
+    pub fn read(path: &Path) -> Result<Self> {
+        let (mut labels, mut teacher, mut groups, mut sizes) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let mut queries = HashMap::new();
+        let file = PairFile::scan(path, |line, pair| {
             if !(0.0..=1.0).contains(&pair.label) {
-                return Err(Error::Label { path: path.into(), line: reader.line(), label: pair.label });
+                return Err(Error::Label { path: path.into(), line, label: pair.label });
             }
+            labels.push(pair.label);
+            teacher.push(pair.teacher);
+            let count = queries.len();
+            groups.push(*queries.entry(pair.query_id.clone()).or_insert(count));
+            sizes.push(pair.query.len() + pair.passage.len());
+            Ok(())
+        })?;
+        Ok(Self { file, labels, teacher, groups, sizes })
+    }
+
+    pub fn len(&self) -> usize {
+        self.labels.len()
+    }
+
+    /// Returns what a bi-encoder thinks of each of these pairs, as a label: σ(10·(cos − 0.4)). The cosines of
+    /// all-MiniLM-L6-v2 lie around 0.1 for unrelated texts and above 0.6 for answers, which this spreads over 0.05 to 0.9.
+    pub fn teacher_labels(
+        &self,
+        indices: &BTreeSet<usize>,
+        teacher: &BiEncoder,
+        progress: &dyn Progress,
+    ) -> Result<HashMap<usize, f32>> {
+        let (slope, center) = (10.0, 0.4);
+        let (mut numbers, mut texts, mut pairs) = (HashMap::new(), Vec::new(), Vec::new());
+        for &index in indices {
+            let pair = self.file.get(index)?;
             let mut number = |text: String| {
-                *text_index.entry(text).or_insert_with_key(|text| {
+                *numbers.entry(text).or_insert_with_key(|text| {
                     texts.push(text.clone());
                     texts.len() - 1
                 })
             };
-            pairs.push((number(pair.query), number(pair.passage)));
-            labels.push(pair.label);
-            teacher.push(pair.teacher);
-            let count = query_index.len();
-            groups.push(*query_index.entry(pair.query_id.clone()).or_insert(count));
-            ids.push((pair.query_id, pair.passage_id));
+            pairs.push((index, number(pair.query), number(pair.passage)));
         }
+        progress.start("embed for the warm start", Some(texts.len() as u64), "texts");
         let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-        Ok(Self { texts: tokenizer.tokenize(&texts)?, pairs, labels, teacher, groups, ids })
-    }
-
-    pub fn len(&self) -> usize {
-        self.pairs.len()
-    }
-
-    /// Returns what a bi-encoder thinks of each pair, as a label: σ(10·(cos − 0.4)). The cosines of all-MiniLM-L6-v2 lie
-    /// around 0.1 for unrelated texts and above 0.6 for answers, which this spreads over 0.05 to 0.9.
-    pub fn teacher_labels(&self, teacher: &BiEncoder, progress: &dyn Progress) -> Vec<f32> {
-        let (slope, center) = (10.0, 0.4);
-        progress.start("embed for the warm start", Some(self.texts.len() as u64), "texts");
-        let vectors = teacher.encode_tokens(&self.texts, progress);
+        let vectors = teacher.encode(&texts, progress)?;
         progress.finish();
         let row = |text: usize| &vectors[text * teacher.hidden()..(text + 1) * teacher.hidden()];
-        let cosine = |&(query, passage): &(usize, usize)| -> f32 {
-            row(query).iter().zip(row(passage)).map(|(a, b)| a * b).sum()
-        };
-        self.pairs.iter().map(|pair| 1.0 / (1.0 + (-slope * (cosine(pair) - center)).exp())).collect()
+        let cosine = |query, passage| row(query).iter().zip(row(passage)).map(|(a, b)| a * b).sum::<f32>();
+        let label = |cosine: f32| 1.0 / (1.0 + (-slope * (cosine - center)).exp());
+        Ok(pairs.into_iter().map(|(index, query, passage)| (index, label(cosine(query, passage)))).collect())
     }
 
-    /// Tokens of each pair after truncation.
-    pub fn lengths(&self, tokenizer: &PairTokenizer) -> Vec<usize> {
-        self.pairs.iter().map(|&(q, p)| tokenizer.joined_len(&self.texts[q], &self.texts[p])).collect()
-    }
-
-    pub fn batch(&self, indices: &[usize], tokenizer: &PairTokenizer) -> Packed {
-        tokenizer.batch(indices.iter().map(|&i| (&self.texts[self.pairs[i].0], &self.texts[self.pairs[i].1])))
+    /// Reads and tokenizes a batch.
+    pub fn batch(&self, indices: &[usize], tokenizer: &PairTokenizer) -> Result<Packed> {
+        let pairs: Vec<Pair> = indices.iter().map(|&index| self.file.get(index)).collect::<Result<_>>()?;
+        let texts: Vec<&str> = pairs.iter().flat_map(|pair| [pair.query.as_str(), pair.passage.as_str()]).collect();
+        let tokens = tokenizer.tokenize(&texts)?;
+        Ok(tokenizer.batch(tokens.chunks_exact(2).map(|pair| (&pair[0], &pair[1]))))
     }
 
     /// What must share a batch: the whole group of a query for a loss that compares, one pair otherwise.
@@ -87,7 +91,7 @@ impl Pairs {
         }
         match units.iter().find(|unit| unit.len() > config.batch_pairs) {
             Some(unit) => Err(Error::GroupTooLarge {
-                query: self.ids[unit[0]].0.to_string(),
+                query: self.file.get(unit[0])?.query_id.to_string(),
                 pairs: unit.len(),
                 batch: config.batch_pairs,
             }),
@@ -118,9 +122,11 @@ impl Pairs {
     }
 }
 
-/// Held-out candidates of some queries, with judgements.
+/// Held-out candidates of some queries, with judgements; tokenized once, since they are scored again and again.
 pub(crate) struct Dev {
-    pub pairs: Pairs,
+    /// Tokens of the query and of the passage of each pair.
+    pairs: Vec<(Tokens, Tokens)>,
+    ids: Vec<(QueryId, PassageId)>,
     qrels: Qrels,
 }
 
@@ -132,21 +138,32 @@ impl Dev {
         if !path.exists() {
             return Ok(None);
         }
-        let pairs = Pairs::read(&path, tokenizer)?;
+        let pairs: Vec<Pair> = read_jsonl(&path)?;
         let judged = data.join("qrels").join("dev.tsv");
-        let qrels = if judged.exists() && pairs.len() > 0 { Qrels::read(&judged)? } else { pairs.as_qrels() };
-        let usable = pairs.ids.iter().any(|(query, _)| qrels.get(query.as_str()).is_some());
-        Ok(usable.then_some(Self { pairs, qrels }))
+        let qrels = if judged.exists() && !pairs.is_empty() { Qrels::read(&judged)? } else { as_qrels(&pairs) };
+        if !pairs.iter().any(|pair| qrels.get(pair.query_id.as_str()).is_some()) {
+            return Ok(None);
+        }
+        let texts: Vec<&str> = pairs.iter().flat_map(|pair| [pair.query.as_str(), pair.passage.as_str()]).collect();
+        let tokens = tokenizer.tokenize(&texts)?;
+        let tokens = tokens.chunks_exact(2).map(|pair| (pair[0].clone(), pair[1].clone())).collect();
+        let ids = pairs.into_iter().map(|pair| (pair.query_id, pair.passage_id)).collect();
+        Ok(Some(Self { pairs: tokens, ids, qrels }))
+    }
+
+    /// The pairs in batches, in the order that [`Dev::ndcg_at_10`] wants their logits.
+    pub fn batches<'a>(&'a self, tokenizer: &'a PairTokenizer) -> impl Iterator<Item = Packed> + 'a {
+        self.pairs.chunks(32).map(|part| tokenizer.batch(part.iter().map(|(query, passage)| (query, passage))))
     }
 
     pub fn queries(&self) -> usize {
-        self.pairs.groups.iter().max().map_or(0, |last| last + 1)
+        self.ids.iter().map(|(query, _)| query).collect::<BTreeSet<_>>().len()
     }
 
     /// Returns the mean nDCG@10 of the candidates ranked by `logits`.
     pub fn ndcg_at_10(&self, logits: &[f32]) -> f64 {
         let mut rankings: HashMap<&QueryId, Vec<Hit>> = HashMap::new();
-        for ((query, passage), &score) in self.pairs.ids.iter().zip(logits) {
+        for ((query, passage), &score) in self.ids.iter().zip(logits) {
             rankings.entry(query).or_default().push(Hit { passage: passage.clone(), score });
         }
         let mut run = Run::default();
@@ -162,13 +179,12 @@ impl Dev {
     }
 }
 
-impl Pairs {
-    fn as_qrels(&self) -> Qrels {
-        let mut qrels = Qrels::default();
-        for ((query, passage), &label) in self.ids.iter().zip(&self.labels) {
-            // Grades are whole numbers; four steps keep the order of soft labels.
-            qrels.insert(query.clone(), passage.clone(), (label * 4.0).round() as i32);
-        }
-        qrels
+/// The labels as judgements.
+fn as_qrels(pairs: &[Pair]) -> Qrels {
+    let mut qrels = Qrels::default();
+    for pair in pairs {
+        // Grades are whole numbers; four steps keep the order of soft labels.
+        qrels.insert(pair.query_id.clone(), pair.passage_id.clone(), (pair.label * 4.0).round() as i32);
     }
+    qrels
 }

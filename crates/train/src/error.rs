@@ -1,3 +1,4 @@
+use crate::watch::Sign;
 use std::path::PathBuf;
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -30,8 +31,10 @@ pub enum Error {
     GroupTooLarge { query: String, pairs: usize, batch: usize },
     #[error("`{}` holds a run with another {what}", path.display())]
     OtherRun { path: PathBuf, what: String },
-    #[error("the loss became {loss} at step {step}")]
+    #[error("the loss became {loss} at step {step}, or its gradient was no number")]
     Diverged { step: usize, loss: f32 },
+    #[error("step {step}: {sign}")]
+    Collapse { step: usize, sign: Sign },
     #[error("`{}` is damaged: {what}", path.display())]
     Checkpoint { path: PathBuf, what: String },
     #[error(transparent)]
@@ -55,6 +58,7 @@ impl Error {
             Error::GroupTooLarge { .. } => "raise `batch-pairs`, or mine fewer negatives per query".into(),
             Error::OtherRun { .. } => "give this run another --out, or start it over with --force".into(),
             Error::Diverged { .. } => "lower `learning-rate`; the last checkpoint before this step is kept".into(),
+            Error::Collapse { .. } => "`strict = false` makes this a warning".into(),
             Error::Checkpoint { path, .. } => {
                 format!("delete `{}`; the run goes on from the one before", path.display())
             }

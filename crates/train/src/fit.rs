@@ -1,58 +1,43 @@
-use crate::checkpoint::{Best, Checkpoints, Identity, State};
+use crate::checkpoint::{Best, Blended, Checkpoints, Identity, State};
 use crate::config::TrainConfig;
 use crate::data::{Dev, Pairs};
 use crate::error::{Error, Result};
+use crate::log::{Log, LogLine};
 use crate::loss::{Loss, Targets, loss, soft_bce};
-use crate::optimizer::AdamW;
+use crate::optimizer::{AdamW, Rates, StepGradients};
 use crate::order::batches;
+use crate::plot;
 use crate::schedule::learning_rate;
+use crate::watch::{Observed, Watch};
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
-use serde::Serialize;
-use std::collections::BTreeMap;
-use std::fs::{File, OpenOptions};
-use std::io::Write;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
+use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::Instant;
 use whetstone_model::fused::Precision;
-use whetstone_model::{BertConfig, BiEncoder, CrossEncoderNetwork, PairTokenizer, StepDropout, has_head};
+use whetstone_model::{BertConfig, BiEncoder, CrossEncoderNetwork, Packed, PairTokenizer, StepDropout, has_head};
 use whetstone_records::{Manifest, Progress, Stage, sha256_file};
 
-/// One line of log.jsonl. It holds nothing that changes from run to run, such as times.
-#[derive(Serialize)]
-#[serde(untagged)]
-enum LogLine {
-    Step {
-        step: usize,
-        epoch: usize,
-        loss: f32,
-        lr: f64,
-        grad_norm: f64,
-        pairs: usize,
-        tokens: usize,
-    },
-    Dev {
-        step: usize,
-        #[serde(rename = "dev_ndcg@10")]
-        dev_ndcg_at_10: f64,
-    },
-}
+/// Steps whose batches are made ready ahead of the loop.
+const AHEAD: usize = 4;
 
 /// What stays the same during a run.
 struct Fit<'a> {
     config: &'a TrainConfig,
     data: Pairs,
     dev: Option<Dev>,
+    general: Option<Dev>,
     tokenizer: PairTokenizer,
     model_dir: &'a Path,
     device: Device,
-    /// Batches of every epoch, one after the other, after those of the warm start, which count as epoch 0.
-    batches: Vec<(usize, Vec<usize>)>,
+    /// The epoch and the batches of every step, after those of the warm start, which count as epoch 0.
+    steps: Vec<(usize, Vec<Vec<usize>>)>,
+    is_fresh: bool,
     warm_start: Option<WarmStart>,
     /// Of every pair; empty where the loss needs none.
     teacher: Vec<f32>,
     positive_weight: f32,
-    head_multiplier: f64,
     dropout: (f32, f32),
 }
 
@@ -60,7 +45,8 @@ struct Fit<'a> {
 /// Without them, a small data set is spent on what the embeddings know already.
 struct WarmStart {
     steps: usize,
-    labels: Vec<f32>,
+    /// Of every pair that these steps see.
+    labels: HashMap<usize, f32>,
 }
 
 /// Fine-tunes the model of `model_dir` on `data/train.jsonl` and leaves a run folder: config.toml, log.jsonl, best.json
@@ -78,7 +64,7 @@ pub fn train(
     progress: &dyn Progress,
 ) -> Result<Manifest> {
     config.check()?;
-    let inputs = inputs(data, model_dir)?;
+    let inputs = inputs(data, model_dir, config)?;
     let stage = Stage::new("train", out, config, inputs.clone());
     if let Some(manifest) = stage.up_to_date() {
         return Ok(manifest);
@@ -89,7 +75,10 @@ pub fn train(
     let last = checkpoints.last()?;
     let from = last.as_ref().map_or(model_dir.to_path_buf(), |state| checkpoints.folder(state.step));
     let network = CrossEncoderNetwork::load_or_init_head(&from, config.seed, &device)?;
-    let network = network.with_precision(config.precision);
+    let mut network = network.with_precision(config.precision);
+    if config.freeze_embeddings {
+        network.freeze_embeddings();
+    }
     if !config.precision.is_supported() {
         progress.warn("this CPU has no bfloat16 products: training in f32");
     }
@@ -98,24 +87,32 @@ pub fn train(
         progress.warn("no dev queries: the last step is taken as the best");
     }
     let started = Instant::now();
-    let first_step = last.as_ref().map_or(0, |state| state.step);
-    let state = fit.run(network, last, &checkpoints, out, progress)?;
-    let (counts, notes) = fit.summary(&state, first_step, started.elapsed().as_secs_f64());
-    let best = format!("step-{:06}/model.safetensors", state.best.step);
+    let mut log = Log::open(&out.join("log.jsonl"), last.as_ref().map_or(0, |state| state.log_bytes))?;
+    let mut state = fit.run(network, last, &checkpoints, &mut log, progress)?;
+    let wall_s = started.elapsed().as_secs_f64();
+    fit.blend(&mut state, &checkpoints)?;
+    let (counts, notes) = fit.summary(&state, &log, wall_s);
+    let best = format!("{}/model.safetensors", state.best.folder());
     Ok(stage.finish(&["best.json", "log.jsonl", "config.toml", &best], counts, notes)?)
 }
 
-fn inputs(data: &Path, model_dir: &Path) -> Result<BTreeMap<String, String>> {
+fn inputs(data: &Path, model_dir: &Path, config: &TrainConfig) -> Result<BTreeMap<String, String>> {
     let mut inputs = BTreeMap::new();
     for (role, path) in [
         ("train", data.join("train.jsonl")),
-        ("dev", data.join("dev.jsonl")),
-        ("dev-qrels", data.join("qrels/dev.tsv")),
         ("model", model_dir.join("model.safetensors")),
         ("tokenizer", model_dir.join("tokenizer.json")),
     ] {
-        if !role.starts_with("dev") || path.exists() {
-            inputs.insert(role.to_owned(), sha256_file(&path)?);
+        inputs.insert(role.to_owned(), sha256_file(&path)?);
+    }
+    let optional = [("dev", data), ("general-dev", config.general_dev.as_deref().unwrap_or(data))];
+    for (role, folder) in &optional[..if config.general_dev.is_some() { 2 } else { 1 }] {
+        for (role, path) in
+            [(role.to_string(), folder.join("dev.jsonl")), (format!("{role}-qrels"), folder.join("qrels/dev.tsv"))]
+        {
+            if path.exists() {
+                inputs.insert(role, sha256_file(&path)?);
+            }
         }
     }
     Ok(inputs)
@@ -131,44 +128,45 @@ impl<'a> Fit<'a> {
     ) -> Result<Self> {
         let tokenizer = PairTokenizer::open(model_dir, config.max_seq_tokens)?;
         let path = data.join("train.jsonl");
-        let pairs = Pairs::read(&path, &tokenizer)?;
+        let pairs = Pairs::read(&path)?;
         let balance = pairs.balance(&path)?;
         let teacher = pairs.teacher_scores(&path, config)?;
         let units = pairs.units(config)?;
-        let lengths = pairs.lengths(&tokenizer);
         // Devices that pad want batches of like length; the packed CPU path has no padding to save.
         let bucket = *device != Device::flex();
-        let of_epoch = |epoch| batches(&units, &lengths, config.batch_pairs, bucket, (config.seed, epoch));
+        let of_epoch = |epoch| batches(&units, &pairs.sizes, config.batch_pairs, bucket, (config.seed, epoch));
         let is_fresh = !has_head(model_dir)?;
-        let warm_start = match config.warm_start_steps {
-            steps if steps > 0 && is_fresh => {
-                let teacher = BiEncoder::load(model_dir, &device.clone().inner())?;
-                Some(WarmStart { steps, labels: pairs.teacher_labels(&teacher, progress) })
-            }
-            _ => None,
+        let warm_steps = if is_fresh { config.warm_start_steps } else { 0 };
+        let of_step = |epoch| {
+            let batches = of_epoch(epoch);
+            batches.chunks(config.accumulation_steps).map(<[_]>::to_vec).collect::<Vec<_>>()
         };
-        let warm_steps = warm_start.as_ref().map_or(0, |warm_start| warm_start.steps);
         // Orders of their own, far from those of the epochs.
-        let warm = (0..).flat_map(|round| of_epoch(usize::MAX / 2 + round)).take(warm_steps);
-        let batches = warm
-            .map(|batch| (0, batch))
-            .chain(
-                (0..config.epochs).flat_map(|epoch| of_epoch(epoch).into_iter().map(move |batch| (epoch + 1, batch))),
-            )
-            .collect();
+        let warm = (0..).flat_map(|round| of_step(usize::MAX / 2 + round)).take(warm_steps);
+        let warm: Vec<_> = warm.map(|step| (0, step)).collect();
+        let warm_start = if warm.is_empty() {
+            None
+        } else {
+            let teacher = BiEncoder::load(model_dir, &device.clone().inner())?;
+            let seen = warm.iter().flat_map(|(_, batches)| batches.iter().flatten()).copied().collect();
+            Some(WarmStart { steps: warm_steps, labels: pairs.teacher_labels(&seen, &teacher, progress)? })
+        };
+        let epochs = (0..config.epochs).flat_map(|epoch| of_step(epoch).into_iter().map(move |step| (epoch + 1, step)));
+        let steps = warm.into_iter().chain(epochs).collect();
         let bert = BertConfig::load(model_dir)?;
         Ok(Self {
             config,
             data: pairs,
             dev: Dev::read(data, &tokenizer)?,
+            general: general_dev(config, &tokenizer)?,
             tokenizer,
             model_dir,
             device: device.clone(),
-            batches,
+            steps,
+            is_fresh,
             warm_start,
             teacher,
             positive_weight: config.positive_weight.unwrap_or(balance),
-            head_multiplier: if is_fresh { config.fresh_head_multiplier } else { 1.0 },
             dropout: (
                 config.dropout.unwrap_or(bert.hidden_dropout_prob),
                 config.dropout.unwrap_or(bert.attention_probs_dropout_prob),
@@ -176,17 +174,42 @@ impl<'a> Fit<'a> {
         })
     }
 
-    /// Evaluate → save → stop? → step → log.
+    /// Runs the loop, while a thread reads and tokenizes the batches of the next steps.
     fn run(
+        &self,
+        network: CrossEncoderNetwork,
+        resumed: Option<State>,
+        checkpoints: &Checkpoints,
+        log: &mut Log,
+        progress: &dyn Progress,
+    ) -> Result<State> {
+        let first = resumed.as_ref().map_or(0, |state| state.step);
+        std::thread::scope(|scope| {
+            let (sender, batches) = sync_channel(AHEAD);
+            scope.spawn(move || {
+                for (_, batches) in &self.steps[first..] {
+                    let packed = batches.iter().map(|batch| self.data.batch(batch, &self.tokenizer)).collect();
+                    // The loop has ended, early or with an error.
+                    if sender.send(packed).is_err() {
+                        break;
+                    }
+                }
+            });
+            self.advance(network, resumed, checkpoints, log, &batches, progress)
+        })
+    }
+
+    /// Evaluate → save → stop? → step → log.
+    fn advance(
         &self,
         mut network: CrossEncoderNetwork,
         resumed: Option<State>,
         checkpoints: &Checkpoints,
-        out: &Path,
+        log: &mut Log,
+        batches: &Receiver<Result<Vec<Packed>>>,
         progress: &dyn Progress,
     ) -> Result<State> {
-        let total = self.batches.len();
-        let mut log = Log::open(&out.join("log.jsonl"), resumed.as_ref().map_or(0, |state| state.log_bytes))?;
+        let total = self.steps.len();
         let mut optimizer = match &resumed {
             Some(state) if state.step > 0 && checkpoints.optimizer_path(state.step).exists() => {
                 AdamW::load(&checkpoints.optimizer_path(state.step), &self.device.clone().inner())?
@@ -194,11 +217,16 @@ impl<'a> Fit<'a> {
             _ => AdamW::new(&self.device),
         };
         let mut saved = resumed.as_ref().map(|state| state.step);
-        let mut state =
-            resumed.unwrap_or(State { step: 0, best: Best { step: 0, ndcg_at_10: None }, stale: 0, log_bytes: 0 });
+        let mut state = resumed.unwrap_or(State {
+            step: 0,
+            best: Best { step: 0, ndcg_at_10: None, blended: None },
+            stale: 0,
+            log_bytes: 0,
+        });
         progress.start("train", Some(total as u64), "steps");
         progress.advance(state.step as u64);
-        let mut dev_text = String::new();
+        let mut view = View::new();
+        let mut watch = Watch::default();
         loop {
             let is_due = state.step.is_multiple_of(self.config.eval_every_steps) || state.step == total;
             if is_due && saved != Some(state.step) {
@@ -206,14 +234,17 @@ impl<'a> Fit<'a> {
                 let is_chosen_from = state.step == 0 || state.step > self.warm_steps();
                 if let Some(dev) = self.dev.as_ref().filter(|_| is_chosen_from) {
                     let ndcg = self.evaluate(dev, &network);
-                    log.write(&LogLine::Dev { step: state.step, dev_ndcg_at_10: ndcg })?;
+                    let general = self.general.as_ref().map(|general| self.evaluate(general, &network));
+                    let line = LogLine::Dev { step: state.step, dev_ndcg_at_10: ndcg, general_ndcg_at_10: general };
+                    log.write(line)?;
                     state.note(ndcg);
-                    dev_text = format!(", dev nDCG@10 {ndcg:.4}");
+                    view.evaluated(ndcg, general);
                 } else if self.dev.is_none() {
                     state.best.step = state.step;
                 }
                 state.log_bytes = log.bytes;
                 let is_over = self.is_over(&state);
+                plot::write(checkpoints.run(), &log.lines)?;
                 checkpoints.save(&state, &network, (!is_over).then_some(&optimizer), self.model_dir)?;
                 saved = Some(state.step);
             }
@@ -224,12 +255,11 @@ impl<'a> Fit<'a> {
                 // The moments of the warm start belong to another loss.
                 optimizer = AdamW::new(&self.device);
             }
-            let line = self.step(&mut network, &mut optimizer, state.step)?;
+            let packed = batches.recv().expect("the thread sends the batches of every step")?;
+            let line = self.step(&mut network, &mut optimizer, &mut watch, (state.step, &packed), progress)?;
             state.step += 1;
-            if let LogLine::Step { loss, .. } = &line {
-                progress.message(&format!("loss {loss:.4}{dev_text}"));
-            }
-            log.write(&line)?;
+            progress.message(&view.text(&line, self.padding_fraction(&packed)));
+            log.write(line)?;
             progress.advance(1);
         }
         progress.finish();
@@ -241,86 +271,123 @@ impl<'a> Fit<'a> {
     }
 
     fn is_over(&self, state: &State) -> bool {
-        state.step == self.batches.len() || (self.config.patience > 0 && state.stale >= self.config.patience)
+        state.step == self.steps.len() || (self.config.patience > 0 && state.stale >= self.config.patience)
     }
 
-    /// One forward pass, one backward pass, one update. `step` counts those before this one.
-    fn step(&self, network: &mut CrossEncoderNetwork, optimizer: &mut AdamW, step: usize) -> Result<LogLine> {
-        let (epoch, indices) = &self.batches[step];
-        let batch = self.data.batch(indices, &self.tokenizer);
-        let (hidden, attention) = self.dropout;
-        let seed = self.config.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ step as u64;
-        let dropout = (hidden > 0.0 || attention > 0.0).then_some(StepDropout { hidden, attention, seed });
-
-        let logits = network.forward(&batch, dropout, &self.device); // [batch]
-        let values: Vec<f32> = logits.clone().inner().into_data().try_into_vec().expect("the network computes in f32");
-        let (lr, head_multiplier) = self.rates(step);
-        let (mut value, mut grad_norm) = (0.0, 0.0);
-        if let Some(loss) = self.loss(step, indices, &values) {
-            value = loss.value as f32;
-            if !value.is_finite() {
-                return Err(Error::Diverged { step: step + 1, loss: value });
+    /// A forward and a backward pass for each batch, then one update. `step` counts those before this one.
+    fn step(
+        &self,
+        network: &mut CrossEncoderNetwork,
+        optimizer: &mut AdamW,
+        watch: &mut Watch,
+        (step, packed): (usize, &[Packed]),
+        progress: &dyn Progress,
+    ) -> Result<LogLine> {
+        let (epoch, batches) = &self.steps[step];
+        let mut gradients = StepGradients::default();
+        let (mut value, mut pairs, mut tokens, mut step_logits) = (0.0, 0, 0, Vec::new());
+        for (part, (indices, batch)) in batches.iter().zip(packed).enumerate() {
+            (pairs, tokens) = (pairs + indices.len(), tokens + batch.tokens());
+            let logits = network.forward(batch, self.dropout(step, part), &self.device); // [batch]
+            let values: Vec<f32> =
+                logits.clone().inner().into_data().try_into_vec().expect("the network computes in f32");
+            if let Some(loss) = self.loss(step, indices, &values) {
+                value += loss.value as f32 / batches.len() as f32;
+                // The derivative of Σ logit·g is g: autodiff goes on from the gradient that the loss has by hand.
+                let gradient: Vec<f32> = loss.gradient.iter().map(|&g| g as f32 / batches.len() as f32).collect();
+                let gradient = Tensor::<1>::from_data(TensorData::new(gradient, [values.len()]), &self.device);
+                gradients.add(network, (logits * gradient).sum().backward());
             }
-            let gradient: Vec<f32> = loss.gradient.iter().map(|&g| g as f32).collect();
-            // The derivative of Σ logit·g is g: autodiff goes on from the gradient that the loss has by hand.
-            let gradient = Tensor::<1>::from_data(TensorData::new(gradient, [values.len()]), &self.device);
-            let mut gradients = (logits * gradient).sum().backward();
-            grad_norm = optimizer.step(network, &mut gradients, lr, head_multiplier, self.config);
+            step_logits.extend(values);
         }
-        Ok(LogLine::Step {
-            step: step + 1,
-            epoch: *epoch,
-            loss: value,
-            lr,
-            grad_norm,
-            pairs: indices.len(),
-            tokens: batch.tokens(),
-        })
+        let rates = self.rates(step);
+        let grad_norm = if value.is_finite() { optimizer.step(network, gradients, rates, self.config) } else { 0.0 };
+        if !value.is_finite() || !grad_norm.is_finite() {
+            return Err(Error::Diverged { step: step + 1, loss: value });
+        }
+        let chance = self.loss(step, &batches.concat(), &vec![0.0; pairs]).map(|loss| loss.value as f32);
+        for sign in watch.observe(&Observed { logits: &step_logits, loss: value, grad_norm, chance }) {
+            match self.config.strict {
+                true => return Err(Error::Collapse { step: step + 1, sign }),
+                false => progress.warn(&format!("step {}: {sign}", step + 1)),
+            }
+        }
+        Ok(LogLine::Step { step: step + 1, epoch: *epoch, loss: value, lr: rates.base, grad_norm, pairs, tokens })
+    }
+
+    /// The dropout of one batch of a step.
+    fn dropout(&self, step: usize, part: usize) -> Option<StepDropout> {
+        let (hidden, attention) = self.dropout;
+        let seed = self.config.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ step as u64 ^ (part as u64) << 40;
+        (hidden > 0.0 || attention > 0.0).then_some(StepDropout { hidden, attention, seed })
+    }
+
+    /// The share of a step's computed tokens that is padding: none on the CPU, which packs.
+    fn padding_fraction(&self, packed: &[Packed]) -> f64 {
+        if self.device == Device::flex() {
+            return 0.0;
+        }
+        let real: usize = packed.iter().map(Packed::tokens).sum();
+        let computed: usize = packed.iter().map(|batch| batch.longest() * batch.sequences()).sum();
+        1.0 - real as f64 / computed.max(1) as f64
     }
 
     /// The loss of a batch: towards the embeddings' own scores during the warm start, as configured after it.
     fn loss(&self, step: usize, indices: &[usize], logits: &[f32]) -> Option<Loss> {
-        let of = |values: &[f32]| -> Vec<f32> { indices.iter().filter_map(|&i| values.get(i).copied()).collect() };
         if let Some(warm_start) = self.warm_start.as_ref().filter(|warm_start| step < warm_start.steps) {
-            return soft_bce(logits, &of(&warm_start.labels));
+            let labels: Vec<f32> = indices.iter().map(|index| warm_start.labels[index]).collect();
+            return soft_bce(logits, &labels);
         }
+        let of = |values: &[f32]| -> Vec<f32> { indices.iter().filter_map(|&i| values.get(i).copied()).collect() };
         let groups: Vec<usize> = indices.iter().map(|&i| self.data.groups[i]).collect();
         let targets = Targets { labels: &of(&self.data.labels), teacher: &of(&self.teacher), groups: &groups };
         loss(self.config, self.positive_weight, logits, &targets)
     }
 
-    /// The learning rate of a step, and what that of the head is multiplied by.
-    fn rates(&self, step: usize) -> (f64, f64) {
+    /// The learning rates of a step.
+    fn rates(&self, step: usize) -> Rates {
         let warm_steps = self.warm_steps();
-        if step < warm_steps {
-            return (
-                learning_rate(self.config, self.config.warm_start_learning_rate, step, warm_steps),
-                self.head_multiplier,
-            );
-        }
-        let lr =
-            learning_rate(self.config, self.config.learning_rate, step - warm_steps, self.batches.len() - warm_steps);
-        (lr, if warm_steps > 0 { 1.0 } else { self.head_multiplier })
+        let is_warm = step < warm_steps;
+        let base = match is_warm {
+            true => learning_rate(self.config, self.config.warm_start_learning_rate, step, warm_steps),
+            false => {
+                learning_rate(self.config, self.config.learning_rate, step - warm_steps, self.steps.len() - warm_steps)
+            }
+        };
+        // After a warm start the head is no longer fresh.
+        let is_fresh = self.is_fresh && (is_warm || warm_steps == 0);
+        let head_multiplier = if is_fresh { self.config.fresh_head_multiplier } else { 1.0 };
+        Rates { base, head_multiplier, layer_decay: self.config.layer_decay }
     }
 
     /// Dev nDCG@10 of the present weights.
     fn evaluate(&self, dev: &Dev, network: &CrossEncoderNetwork) -> f64 {
-        let network = network.valid().with_precision(Precision::F32);
+        let network = network.clone().valid().with_precision(Precision::F32);
         let device = self.device.clone().inner();
-        let all: Vec<usize> = (0..dev.pairs.len()).collect();
-        let mut logits = Vec::with_capacity(all.len());
-        for indices in all.chunks(32) {
-            let scores = network.forward(&dev.pairs.batch(indices, &self.tokenizer), None, &device);
+        let mut logits: Vec<f32> = Vec::new();
+        for batch in dev.batches(&self.tokenizer) {
+            let scores = network.forward(&batch, None, &device);
             logits.extend(scores.into_data().try_into_vec::<f32>().expect("the network computes in f32"));
         }
         dev.ndcg_at_10(&logits)
     }
 
-    fn summary(&self, state: &State, first_step: usize, wall_s: f64) -> (BTreeMap<String, u64>, Vec<String>) {
-        let done = &self.batches[first_step..state.step];
-        let pairs: usize = done.iter().map(|(_, batch)| batch.len()).sum();
-        let lengths = self.data.lengths(&self.tokenizer);
-        let tokens: usize = done.iter().flat_map(|(_, batch)| batch).map(|&i| lengths[i]).sum();
+    /// Mixes the base model into the best checkpoint, where the config asks for it, and measures that too.
+    fn blend(&self, state: &mut State, checkpoints: &Checkpoints) -> Result<()> {
+        if self.config.interpolate == 0.0 || state.best.step == 0 {
+            return Ok(());
+        }
+        let device = self.device.clone().inner();
+        let mut network = CrossEncoderNetwork::load(&checkpoints.folder(state.best.step), &device)?;
+        let base = CrossEncoderNetwork::load(&checkpoints.folder(0), &device)?;
+        network.blend(base, self.config.interpolate as f32, self.is_fresh);
+        let ndcg = |dev: &Option<Dev>| dev.as_ref().map(|dev| self.evaluate(dev, &network));
+        state.best.blended = Some(Blended { ndcg_at_10: ndcg(&self.dev), general_ndcg_at_10: ndcg(&self.general) });
+        checkpoints.save_blended(state, &network, self.model_dir)
+    }
+
+    fn summary(&self, state: &State, log: &Log, wall_s: f64) -> (BTreeMap<String, u64>, Vec<String>) {
+        let (pairs, tokens) = log.done_now();
         let counts = [
             ("steps", state.step),
             ("best-step", state.best.step),
@@ -330,18 +397,27 @@ impl<'a> Fit<'a> {
             ("tokens-per-s", (tokens as f64 / wall_s) as usize),
         ];
         let counts = counts.map(|(name, count)| (name.to_owned(), count as u64));
-        let best = match state.best.ndcg_at_10 {
+        let mut notes = vec![match state.best.ndcg_at_10 {
             Some(ndcg) => format!("best dev nDCG@10 {ndcg:.4} at step {}", state.best.step),
             None => "no dev queries: the last step is taken as the best".into(),
-        };
-        (counts.into_iter().collect(), vec![best])
+        }];
+        if let Some(blended) = &state.best.blended {
+            let share = self.config.interpolate;
+            let ndcg = |value: Option<f64>| value.map_or("not measured".into(), |value| format!("{value:.4}"));
+            notes.push(format!(
+                "with {share} of the base model mixed in: dev nDCG@10 {}, general {}",
+                ndcg(blended.ndcg_at_10),
+                ndcg(blended.general_ndcg_at_10)
+            ));
+        }
+        (counts.into_iter().collect(), notes)
     }
 }
 
 impl State {
     fn note(&mut self, ndcg: f64) {
         if self.best.ndcg_at_10.is_none_or(|best| ndcg > best) {
-            self.best = Best { step: self.step, ndcg_at_10: Some(ndcg) };
+            self.best = Best { step: self.step, ndcg_at_10: Some(ndcg), blended: None };
             self.stale = 0;
         } else {
             self.stale += 1;
@@ -349,25 +425,44 @@ impl State {
     }
 }
 
-/// log.jsonl, cut back to the checkpoint that the run goes on from.
-struct Log {
-    file: File,
-    path: std::path::PathBuf,
-    bytes: u64,
+/// Reads the second dev set, where the config names one.
+fn general_dev(config: &TrainConfig, tokenizer: &PairTokenizer) -> Result<Option<Dev>> {
+    let Some(folder) = &config.general_dev else { return Ok(None) };
+    let dev = Dev::read(folder, tokenizer)?;
+    dev.map(Some).ok_or_else(|| Error::NoPairs { path: folder.join("dev.jsonl"), what: "relevant passage" })
 }
 
-impl Log {
-    fn open(path: &Path, bytes: u64) -> Result<Self> {
-        let file = OpenOptions::new().create(true).append(true).open(path).map_err(Error::io("open", path))?;
-        file.set_len(bytes).map_err(Error::io("truncate", path))?;
-        Ok(Self { file, path: path.into(), bytes })
+/// What the terminal shows of the last steps.
+struct View {
+    since: Instant,
+    pairs: usize,
+    tokens: usize,
+    dev: String,
+}
+
+impl View {
+    fn new() -> Self {
+        Self { since: Instant::now(), pairs: 0, tokens: 0, dev: String::new() }
     }
 
-    fn write(&mut self, line: &LogLine) -> Result<()> {
-        let mut text = serde_json::to_vec(line).expect("a log line is plain data, which always serialises");
-        text.push(b'\n');
-        self.file.write_all(&text).map_err(Error::io("write", &self.path))?;
-        self.bytes += text.len() as u64;
-        Ok(())
+    fn evaluated(&mut self, ndcg: f64, general: Option<f64>) {
+        let general = general.map(|general| format!(", general {general:.4}")).unwrap_or_default();
+        // The time of an evaluation is none of the steps'.
+        *self = Self { dev: format!(", dev nDCG@10 {ndcg:.4}{general}"), ..Self::new() };
+    }
+
+    fn text(&mut self, line: &LogLine, padding_fraction: f64) -> String {
+        let LogLine::Step { loss, pairs, tokens, .. } = line else { return String::new() };
+        (self.pairs, self.tokens) = (self.pairs + pairs, self.tokens + tokens);
+        let seconds = self.since.elapsed().as_secs_f64().max(1e-3);
+        let rate = |count: usize| count as f64 / seconds;
+        let padding =
+            if padding_fraction > 0.0 { format!(", {:.0} % padding", 100.0 * padding_fraction) } else { String::new() };
+        format!(
+            "loss {loss:.4}{}, {:.1} pairs/s, {:.0} tokens/s{padding}",
+            self.dev,
+            rate(self.pairs),
+            rate(self.tokens)
+        )
     }
 }

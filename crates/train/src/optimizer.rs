@@ -28,29 +28,24 @@ impl AdamW {
         Self { moments: HashMap::new(), steps: 0, is_fused: *device == Device::flex() }
     }
 
-    /// Updates every parameter and returns the gradients' global norm before clipping.
+    /// Updates every parameter that has a gradient and returns their global norm before clipping.
     pub fn step(
         &mut self,
         network: &mut CrossEncoderNetwork,
-        gradients: &mut Gradients,
-        learning_rate: f64,
-        head_multiplier: f64,
+        mut gradients: StepGradients,
+        rates: Rates,
         config: &TrainConfig,
     ) -> f64 {
         self.steps += 1;
-        let mut slots: Vec<(String, Slot, Tensor<1>)> = Vec::new();
-        for (name, slot) in network.slots() {
-            if let Some(gradient) = take_gradient(&slot, gradients) {
-                slots.push((name, slot, gradient));
-            }
-        }
-        let norm = slots.iter().map(|(_, _, gradient)| self.squared_norm(gradient.clone())).sum::<f64>().sqrt();
+        let norm = gradients.0.values().map(|gradient| self.squared_norm(gradient.clone())).sum::<f64>().sqrt();
         let clip = if config.max_grad_norm > 0.0 { (config.max_grad_norm / (norm + 1e-6)).min(1.0) } else { 1.0 };
-        for (name, slot, gradient) in slots {
-            let is_head = name.starts_with("classifier.") || name.starts_with("bert.pooler.");
+        let slots = network.slots();
+        let layers = slots.iter().filter_map(|(name, _)| layer_of(name)).max().map_or(0, |last| last + 1);
+        for (name, slot) in slots {
+            let Some(gradient) = gradients.0.remove(&name) else { continue };
             let is_decayed = !matches!(slot, Slot::Vector(_));
             let step = AdamWStep {
-                lr: (learning_rate * if is_head { head_multiplier } else { 1.0 }) as f32,
+                lr: rates.of(&name, layers) as f32,
                 beta1: BETA1 as f32,
                 beta2: BETA2 as f32,
                 eps: EPS as f32,
@@ -139,6 +134,52 @@ fn bytes(tensor: &Tensor<1>) -> Vec<u8> {
     values.iter().flat_map(|value| value.to_le_bytes()).collect()
 }
 
+/// The learning rates of one step.
+#[derive(Clone, Copy, Debug)]
+pub struct Rates {
+    /// Of the encoder's last layer.
+    pub base: f64,
+    /// What pooler and classifier multiply it by.
+    pub head_multiplier: f64,
+    /// What it is multiplied by from each layer to the one below.
+    pub layer_decay: f64,
+}
+
+impl Rates {
+    /// The rate of a parameter of an encoder of `layers` layers.
+    fn of(&self, name: &str, layers: usize) -> f64 {
+        if name.starts_with("classifier.") || name.starts_with("bert.pooler.") {
+            return self.base * self.head_multiplier;
+        }
+        let below = layer_of(name).map_or(layers, |layer| layers - 1 - layer);
+        self.base * self.layer_decay.powi(below as i32)
+    }
+}
+
+/// The number of the encoder layer that a parameter belongs to; None for embeddings and head.
+fn layer_of(name: &str) -> Option<usize> {
+    name.strip_prefix("bert.encoder.layer.")?.split('.').next()?.parse().ok()
+}
+
+/// The gradients of a step, by Hugging Face name, each flat: those of one batch, or the mean over several.
+#[derive(Default)]
+pub struct StepGradients(BTreeMap<String, Tensor<1>>);
+
+impl StepGradients {
+    /// Takes the gradients of one batch; the batch is one of as many as the loss was divided by.
+    pub fn add(&mut self, network: &mut CrossEncoderNetwork, mut gradients: Gradients) {
+        for (name, slot) in network.slots() {
+            if let Some(gradient) = take_gradient(&slot, &mut gradients) {
+                let sum = match self.0.remove(&name) {
+                    Some(sum) => sum + gradient,
+                    None => gradient,
+                };
+                self.0.insert(name, sum);
+            }
+        }
+    }
+}
+
 /// The gradient of a parameter, flat; None where the batch does not reach it.
 fn take_gradient(slot: &Slot, gradients: &mut Gradients) -> Option<Tensor<1>> {
     fn take<const D: usize>(param: &Param<Tensor<D>>, gradients: &mut Gradients) -> Option<Tensor<1>> {
@@ -160,4 +201,20 @@ fn adamw(w: Tensor<1>, g: Tensor<1>, m: Tensor<1>, v: Tensor<1>, step: AdamWStep
     let denominator = v.clone().sqrt() / step.correction2_sqrt + step.eps;
     let w = w * (1.0 - step.lr * step.weight_decay) - m.clone() / denominator * (step.lr / step.correction1);
     (w, m, v)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_rate_decays_from_layer_to_layer_and_the_head_has_its_own() {
+        let rates = Rates { base: 1.0, head_multiplier: 3.0, layer_decay: 0.5 };
+        let of = |name| rates.of(name, 6);
+        assert_eq!(of("classifier.weight"), 3.0);
+        assert_eq!(of("bert.pooler.dense.bias"), 3.0);
+        assert_eq!(of("bert.encoder.layer.5.output.dense.weight"), 1.0);
+        assert_eq!(of("bert.encoder.layer.0.output.dense.weight"), 1.0 / 32.0);
+        assert_eq!(of("bert.embeddings.word_embeddings.weight"), 1.0 / 64.0);
+    }
 }

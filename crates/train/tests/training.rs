@@ -59,6 +59,7 @@ fn short_run() -> TrainConfig {
         learning_rate: 1e-3,
         dropout: Some(0.1),
         eval_every_steps: 3,
+        patience: 0,
         ..Default::default()
     }
 }
@@ -187,4 +188,124 @@ fn pairs_that_teach_nothing_are_refused() {
     assert!(attempt(line(1.0)).ends_with("has no negative pairs"));
     let _ = std::fs::remove_dir_all(out.path().join("run"));
     assert!(attempt(line(0.0) + &line(2.0)).ends_with("line 2: label must be in 0..=1, got 2"));
+}
+
+/// The tensors of a step folder by name.
+fn tensors(folder: &Path) -> std::collections::BTreeMap<String, Vec<f32>> {
+    let bytes = std::fs::read(folder.join("model.safetensors")).unwrap();
+    let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    let values = |data: &[u8]| data.chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect();
+    file.iter().map(|(name, view)| (name.to_owned(), values(view.data()))).collect()
+}
+
+#[test]
+fn two_accumulated_batches_are_a_step_of_one_batch_of_both() {
+    let (data, out) = (data_folder(false), tempfile::tempdir().unwrap());
+    let losses_of = |batch_pairs, accumulation_steps| {
+        let config = TrainConfig { batch_pairs, accumulation_steps, dropout: Some(0.0), ..short_run() };
+        let out = out.path().join(format!("{accumulation_steps}"));
+        run(data.path(), &out, &config, &Silent).unwrap();
+        losses(&out)
+    };
+    let (whole, parts) = (losses_of(14, 1), losses_of(7, 2));
+    assert_eq!(whole.len(), 4);
+    for (whole, part) in whole.iter().zip(&parts) {
+        assert!((whole - part).abs() < 1e-5, "{whole} {part}");
+    }
+}
+
+#[test]
+fn frozen_embeddings_stay_and_everything_else_learns() {
+    let (data, out) = (data_folder(false), tempfile::tempdir().unwrap());
+    let config = TrainConfig { epochs: 1, freeze_embeddings: true, ..short_run() };
+    run(data.path(), out.path(), &config, &Silent).unwrap();
+    let (before, after) = (tensors(&oracles().join("tiny-model")), tensors(&out.path().join("step-000004")));
+    for (name, values) in &after {
+        assert_eq!(before[name] == *values, name.starts_with("bert.embeddings."), "{name}");
+    }
+}
+
+#[test]
+fn the_first_the_best_and_the_last_checkpoints_are_kept() {
+    let (data, out) = (data_folder(true), tempfile::tempdir().unwrap());
+    let config = TrainConfig { eval_every_steps: 2, keep_checkpoints: 3, ..short_run() };
+    let manifest = run(data.path(), out.path(), &config, &Silent).unwrap();
+    let mut steps: Vec<String> = std::fs::read_dir(out.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name.starts_with("step-"))
+        .collect();
+    steps.sort();
+    let best = format!("step-{:06}", manifest.counts["best-step"]);
+    let mut expected =
+        vec!["step-000000".to_owned(), best, "step-000012".into(), "step-000014".into(), "step-000016".into()];
+    expected.sort();
+    expected.dedup();
+    assert_eq!(steps, expected);
+}
+
+#[test]
+fn the_base_model_is_mixed_into_what_is_exported() {
+    let (data, general, out) = (data_folder(false), data_folder(true), tempfile::tempdir().unwrap());
+    let config = TrainConfig { interpolate: 0.25, general_dev: Some(general.path().into()), ..short_run() };
+    let manifest = run(data.path(), out.path(), &config, &Silent).unwrap();
+    let best = manifest.counts["best-step"];
+    assert_eq!(best, 16, "without dev queries the last step is the best");
+    assert!(manifest.notes.iter().any(|note| note.contains("mixed in: dev nDCG@10 not measured, general 0.")));
+    assert_eq!(whetstone_train::best_step(out.path()).unwrap(), out.path().join("blended"));
+    let (base, tuned) =
+        (tensors(&out.path().join("step-000000")), tensors(&out.path().join(format!("step-{best:06}"))));
+    for (name, values) in tensors(&out.path().join("blended")) {
+        for ((value, tuned), base) in values.iter().zip(&tuned[&name]).zip(&base[&name]) {
+            assert!((value - (0.75 * tuned + 0.25 * base)).abs() < 1e-6, "{name}");
+        }
+    }
+    assert!(run(data.path(), out.path(), &config, &Silent).unwrap().up_to_date);
+}
+
+#[test]
+fn a_second_dev_set_is_followed_in_the_log() {
+    let (data, out) = (data_folder(true), tempfile::tempdir().unwrap());
+    let config = TrainConfig { general_dev: Some(data.path().into()), epochs: 1, ..short_run() };
+    run(data.path(), out.path(), &config, &Silent).unwrap();
+    let log = std::fs::read_to_string(out.path().join("log.jsonl")).unwrap();
+    let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let evaluations: Vec<&Value> = lines.iter().filter(|line| line["dev_ndcg@10"].is_f64()).collect();
+    assert_eq!(evaluations.len(), 3);
+    // The same queries twice.
+    assert!(evaluations.iter().all(|line| line["dev_ndcg@10"] == line["general_ndcg@10"]));
+    assert!(out.path().join("dev.svg").exists() && out.path().join("loss.svg").exists());
+}
+
+/// Keeps the warnings.
+#[derive(Default)]
+struct Warnings(std::sync::Mutex<Vec<String>>);
+
+impl Progress for Warnings {
+    fn start(&self, _part: &str, _total: Option<u64>, _unit: &str) {}
+    fn advance(&self, _count: u64) {}
+    fn message(&self, _text: &str) {}
+    fn finish(&self) {}
+    fn warn(&self, text: &str) {
+        self.0.lock().unwrap().push(text.to_owned());
+    }
+}
+
+#[test]
+fn scores_that_stay_constant_are_told_once_and_stop_a_strict_run() {
+    let (data, out) = (data_folder(false), tempfile::tempdir().unwrap());
+    let pair = |label: u8| {
+        format!(
+            "{{\"query\":\"a\",\"passage\":\"b\",\"label\":{label},\"query_id\":\"q\",\"passage_id\":\"p{label}\"}}\n"
+        )
+    };
+    std::fs::write(data.path().join("train.jsonl"), pair(1) + &pair(0)).unwrap();
+    let config = TrainConfig { epochs: 55, dropout: Some(0.0), ..short_run() };
+    let warnings = Warnings::default();
+    run(data.path(), &out.path().join("warned"), &config, &warnings).unwrap();
+    let told = warnings.0.into_inner().unwrap();
+    assert_eq!(told.iter().filter(|text| text.contains("the same score for 50 steps")).count(), 1, "{told:?}");
+    let config = TrainConfig { strict: true, ..config };
+    let error = run(data.path(), &out.path().join("strict"), &config, &Silent).unwrap_err();
+    assert!(matches!(error, whetstone_train::Error::Collapse { .. }), "{error}");
 }

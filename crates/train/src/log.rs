@@ -1,0 +1,74 @@
+//! log.jsonl: one line a step and one an evaluation, without anything that changes from run to run, such as times.
+
+use crate::error::{Error, Result};
+use serde::{Deserialize, Serialize};
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum LogLine {
+    Step {
+        step: usize,
+        epoch: usize,
+        loss: f32,
+        lr: f64,
+        grad_norm: f64,
+        pairs: usize,
+        tokens: usize,
+    },
+    Dev {
+        step: usize,
+        #[serde(rename = "dev_ndcg@10")]
+        dev_ndcg_at_10: f64,
+        #[serde(rename = "general_ndcg@10", skip_serializing_if = "Option::is_none", default)]
+        general_ndcg_at_10: Option<f64>,
+    },
+}
+
+/// The log, cut back to the checkpoint that the run goes on from.
+pub(crate) struct Log {
+    file: File,
+    path: PathBuf,
+    /// Written so far.
+    pub bytes: u64,
+    /// All lines so far: what the plots show.
+    pub lines: Vec<LogLine>,
+    /// How many of them were there when the log was opened.
+    earlier: usize,
+}
+
+impl Log {
+    /// Opens or creates the log of a run and keeps its first `bytes`.
+    pub fn open(path: &Path, bytes: u64) -> Result<Self> {
+        let file = OpenOptions::new().create(true).append(true).open(path).map_err(Error::io("open", path))?;
+        file.set_len(bytes).map_err(Error::io("truncate", path))?;
+        let text = whetstone_records::read_text(path)?;
+        let lines = text.lines().enumerate().map(|(index, line)| {
+            serde_json::from_str(line).map_err(|source| Error::Checkpoint {
+                path: path.into(),
+                what: format!("line {}: {source}", index + 1),
+            })
+        });
+        let lines: Vec<LogLine> = lines.collect::<Result<_>>()?;
+        Ok(Self { file, path: path.into(), bytes, earlier: lines.len(), lines })
+    }
+
+    /// Returns the pairs and tokens of the steps since the log was opened.
+    pub fn done_now(&self) -> (usize, usize) {
+        self.lines[self.earlier..].iter().fold((0, 0), |sum, line| match line {
+            LogLine::Step { pairs, tokens, .. } => (sum.0 + pairs, sum.1 + tokens),
+            LogLine::Dev { .. } => sum,
+        })
+    }
+
+    pub fn write(&mut self, line: LogLine) -> Result<()> {
+        let mut text = serde_json::to_vec(&line).expect("a log line is plain data, which always serialises");
+        text.push(b'\n');
+        self.file.write_all(&text).map_err(Error::io("write", &self.path))?;
+        self.bytes += text.len() as u64;
+        self.lines.push(line);
+        Ok(())
+    }
+}

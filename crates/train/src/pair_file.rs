@@ -1,0 +1,115 @@
+//! Random access to the pairs of a file: memory holds where each begins, the texts stay on disk.
+
+use crate::error::{Error, Result};
+use rayon::prelude::*;
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use whetstone_records::Pair;
+
+/// Bytes that are read and parsed together.
+const BLOCK: u64 = 1 << 24;
+
+pub(crate) struct PairFile {
+    file: Mutex<File>,
+    path: PathBuf,
+    /// First byte and length of each pair's line.
+    spans: Vec<(u64, u32)>,
+}
+
+impl PairFile {
+    /// Reads a file once, in blocks and on all cores, and hands each pair with its line to `each`, in the file's order.
+    pub fn scan(path: &Path, mut each: impl FnMut(usize, &Pair) -> Result<()>) -> Result<Self> {
+        let file = File::open(path).map_err(Error::io("read", path))?;
+        let mut spans = Vec::new();
+        let (mut block, mut offset, mut line) = (Vec::new(), 0u64, 0);
+        loop {
+            let read = (&file).take(BLOCK).read_to_end(&mut block).map_err(Error::io("read", path))?;
+            let whole = match (read, block.iter().rposition(|&byte| byte == b'\n')) {
+                (0, _) => block.len(),
+                (_, Some(newline)) => newline + 1,
+                (_, None) => continue,
+            };
+            let mut lines = Vec::new();
+            let mut start = 0;
+            for text in block[..whole].split_inclusive(|&byte| byte == b'\n') {
+                line += 1;
+                if !text.trim_ascii().is_empty() {
+                    lines.push((line, text));
+                    spans.push((offset + start as u64, text.len() as u32));
+                }
+                start += text.len();
+            }
+            let parsed: Vec<_> = lines.par_iter().map(|(line, text)| (*line, serde_json::from_slice(text))).collect();
+            for (line, pair) in parsed {
+                each(line, &pair.map_err(|source| json_error(path, line, source))?)?;
+            }
+            offset += whole as u64;
+            block.drain(..whole);
+            if read == 0 {
+                break;
+            }
+        }
+        Ok(Self { file: Mutex::new(file), path: path.into(), spans })
+    }
+
+    /// Reads a pair again.
+    pub fn get(&self, index: usize) -> Result<Pair> {
+        let (first, len) = self.spans[index];
+        let mut text = vec![0; len as usize];
+        {
+            let mut file = self.file.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+            file.seek(SeekFrom::Start(first)).map_err(Error::io("read", &self.path))?;
+            file.read_exact(&mut text).map_err(Error::io("read", &self.path))?;
+        }
+        serde_json::from_slice(&text).map_err(|source| json_error(&self.path, index + 1, source))
+    }
+}
+
+fn json_error(path: &Path, line: usize, source: serde_json::Error) -> Error {
+    Error::Records(whetstone_records::Error::Json { path: path.into(), line, source })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(number: usize, passage: &str) -> String {
+        format!(
+            "{{\"query\":\"q\",\"passage\":\"{passage}\",\"label\":1,\"query_id\":\"q\",\"passage_id\":\"p{number}\"}}\n"
+        )
+    }
+
+    #[test]
+    fn every_pair_is_found_again_over_blank_lines_and_the_borders_of_blocks() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pairs.jsonl");
+        // Longer than a block in all, and a last line without its end.
+        let passage = "x".repeat(5 << 20);
+        let text: String =
+            (0..9).map(|number| line(number, &passage) + if number == 4 { "\n  \n" } else { "" }).collect();
+        std::fs::write(&path, text.trim_end()).unwrap();
+        let mut seen = Vec::new();
+        let file = PairFile::scan(&path, |line, pair| {
+            seen.push((line, pair.passage_id.to_string()));
+            Ok(())
+        })
+        .unwrap();
+        let expected: Vec<_> = (0..9).map(|n| (if n > 4 { n + 3 } else { n + 1 }, format!("p{n}"))).collect();
+        assert_eq!(seen, expected);
+        for number in [8, 0, 5] {
+            let pair = file.get(number).unwrap();
+            assert_eq!((pair.passage_id.to_string(), pair.passage.len()), (format!("p{number}"), passage.len()));
+        }
+    }
+
+    #[test]
+    fn a_torn_line_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pairs.jsonl");
+        std::fs::write(&path, line(0, "a") + "\n{\"query\":").unwrap();
+        let error = PairFile::scan(&path, |_, _| Ok(())).err().unwrap();
+        assert!(error.to_string().ends_with("pairs.jsonl` line 3 is not the JSON that was expected"), "{error}");
+    }
+}
