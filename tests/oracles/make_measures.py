@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""A nasty TREC run with its qrels, and what trec_eval says about it.
+"""A nasty TREC run with its qrels, and what trec_eval and ir-measures say about it.
 
-needs  pip install pytrec-eval-terrier   (trec_eval's own C code)
+needs  pip install pytrec-eval-terrier ir-measures   (the first is trec_eval's own C code)
 run    python make_measures.py     writes measures.run, measures.qrels, measures.json in this folder; the seed is fixed
 
 In the files: ties in score, unjudged passages, grades 0 to 3 and -1, lines not in order of score and a rank column that
@@ -12,12 +12,22 @@ import pathlib
 import random
 import struct
 
+import ir_measures
 import pytrec_eval
 
 HERE = pathlib.Path(__file__).resolve().parent
 SEED = 41
 QUERIES = 25
-MEASURES = ["ndcg_cut.5,10,100", "P.1,5,10", "recall.5,10,100", "map", "recip_rank"]
+MEASURES = ["ndcg_cut.5,10,100", "P.1,5,10", "recall.5,10,100", "success.1,3,10", "map", "recip_rank"]
+# trec_eval's nDCG with the grades' gains replaced by 2^grade - 1 (nothing for a negative grade).
+EXPONENTIAL = {-1: 0, 0: 0, 1: 1, 2: 3, 3: 7}
+IR_MEASURES = {
+    "ndcg_exp_cut_5": ir_measures.nDCG(gains=EXPONENTIAL) @ 5,
+    "ndcg_exp_cut_10": ir_measures.nDCG(gains=EXPONENTIAL) @ 10,
+    "judged_3": ir_measures.Judged @ 3,
+    "judged_10": ir_measures.Judged @ 10,
+    "judged_100": ir_measures.Judged @ 100,
+}
 NOT_IN_RUN, NOT_IN_QRELS, NO_POSITIVE, ONLY_NEGATIVE_GRADES, FEW_RESULTS = "q07", "q12", "q15", "q18", "q20"
 LONG = {"q03", "q10", "q22"}  # more than 100 results
 FLOAT_TIES = "q05"
@@ -72,6 +82,16 @@ def make():
     return run, qrels
 
 
+def by_ir_measures(run, qrels):
+    """Query to name to value. Its Judged breaks ties in another order than trec_eval, so it gets scores without ties."""
+    untied = {query: {passage: -float(rank) for rank, passage in enumerate(trec_order(results))} for query, results in run.items()}
+    names = {measure: name for name, measure in IR_MEASURES.items()}
+    values = {}
+    for metric in ir_measures.iter_calc(list(names), qrels, untied):
+        values.setdefault(metric.query_id, {})[names[metric.measure]] = round(metric.value, 12)
+    return values
+
+
 def main():
     run, qrels = make()
     with open(HERE / "measures.run", "w", encoding="utf-8") as out:
@@ -85,8 +105,9 @@ def main():
     found = pytrec_eval.RelevanceEvaluator(qrels, set(MEASURES)).evaluate(run)
     top10 = {query: {passage: results[passage] for passage in trec_order(results)[:10]} for query, results in run.items()}
     cut = pytrec_eval.RelevanceEvaluator(qrels, {"recip_rank"}).evaluate(top10)
+    more = by_ir_measures(run, qrels)
     values = {
-        query: {name: round(value, 12) for name, value in sorted(found[query].items())} | {"recip_rank_cut_10": round(cut[query]["recip_rank"], 12)}
+        query: {name: round(value, 12) for name, value in sorted(found[query].items())} | {"recip_rank_cut_10": round(cut[query]["recip_rank"], 12)} | more[query]
         for query in sorted(found)
     }
     names = list(next(iter(values.values())))
@@ -97,6 +118,8 @@ def main():
             "made_by": "make_measures.py",
             "order": "score as a 32-bit float descending, then passage id descending by bytes; the rank column is not read",
             "relevant": "grade 1 or more; a grade below 0 gains nothing, like a passage that is not judged",
+            "ndcg_exp_cut": "ir-measures' nDCG by trec_eval's code with gain 2^grade - 1",
+            "judged": "ir-measures' Judged, ties broken as trec_eval breaks them",
             "recip_rank_cut_10": "MRR@10: trec_eval's recip_rank on the run cut to its first ten in that order",
             "not_in_run": NOT_IN_RUN, "not_in_qrels": NOT_IN_QRELS, "no_positive": [NO_POSITIVE, ONLY_NEGATIVE_GRADES],
             "few_results": FEW_RESULTS, "scores_tie_only_as_32_bit_floats": FLOAT_TIES,

@@ -23,6 +23,11 @@ impl Problem {
     }
 }
 
+/// That everything worked, and what was found is not what was asked for.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct CheckFailed(pub String);
+
 /// Prints the error and its hint; returns 2, 1 where a check did not pass, 0 where only the reader of stdout went away.
 pub fn report(error: &anyhow::Error) -> ExitCode {
     if error.is::<StdoutClosed>() {
@@ -35,9 +40,9 @@ pub fn report(error: &anyhow::Error) -> ExitCode {
     ExitCode::from(if is_failed_check(error) { 1 } else { 2 })
 }
 
-/// Whether everything worked and what was found is what must not be: the split shares a document.
+/// Whether everything worked and what was found is what must not be: the split shares a document, a gate stays closed.
 fn is_failed_check(error: &anyhow::Error) -> bool {
-    matches!(error.downcast_ref(), Some(whetstone_synth::Error::SharedDocument { .. }))
+    error.is::<CheckFailed>() || matches!(error.downcast_ref(), Some(whetstone_synth::Error::SharedDocument { .. }))
 }
 
 /// The error and its causes, joined by colons. A cause that its parent's text already holds is not said again.

@@ -6,6 +6,7 @@ mod allocator;
 mod cli;
 mod commands;
 mod crash;
+mod evaluation;
 mod failure;
 mod memory;
 mod models;

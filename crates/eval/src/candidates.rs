@@ -12,7 +12,7 @@ pub struct CandidateWarning {
     pub one_sided_queries: usize,
     /// Queries that both rank, with passages that only one of the two has.
     pub differing_queries: usize,
-    /// Queries that either ranks.
+    /// Those of the queries asked about that either ranks.
     pub queries: usize,
     /// The first query of those counted.
     pub first_query: QueryId,
@@ -30,30 +30,35 @@ impl fmt::Display for CandidateWarning {
     }
 }
 
-/// Returns a warning for every run that ranks other queries or other passages than the first run does. The order is
-/// free; only the sets are compared.
-pub fn check_same_candidates(runs: &[(&str, &Run)]) -> Vec<CandidateWarning> {
+/// Returns a warning for every run that ranks other passages for a query of `queries` than the first run does, or
+/// ranks a query that the other doesn't. The order is free; only the sets are compared.
+pub fn check_same_candidates(runs: &[(&str, &Run)], queries: &[QueryId]) -> Vec<CandidateWarning> {
     let Some(((reference, first), others)) = runs.split_first() else { return Vec::new() };
-    others.iter().filter_map(|(name, run)| differ(reference, first, name, run)).collect()
+    others.iter().filter_map(|(name, run)| differ((reference, first), (name, run), queries)).collect()
 }
 
-fn differ(reference: &str, first: &Run, name: &str, run: &Run) -> Option<CandidateWarning> {
-    let differing: Vec<&QueryId> = first
-        .iter()
-        .filter(|(query, hits)| run.get(query.as_str()).is_some_and(|others| !same_passages(hits, others)))
-        .map(|(query, _)| query)
-        .collect();
-    let missing_in = |one: &Run, query: &QueryId| one.get(query.as_str()).is_none();
-    let only_first = first.iter().map(|(query, _)| query).filter(|query| missing_in(run, query));
-    let only_second = run.iter().map(|(query, _)| query).filter(|query| missing_in(first, query));
-    let one_sided: Vec<&QueryId> = only_first.chain(only_second).collect();
+fn differ(
+    (reference, first): (&str, &Run),
+    (name, run): (&str, &Run),
+    queries: &[QueryId],
+) -> Option<CandidateWarning> {
+    let (mut differing, mut one_sided, mut ranked) = (Vec::new(), Vec::new(), 0);
+    for query in queries {
+        match (first.get(query.as_str()), run.get(query.as_str())) {
+            (None, None) => continue,
+            (Some(hits), Some(others)) if !same_passages(hits, others) => differing.push(query),
+            (Some(_), Some(_)) => {}
+            _ => one_sided.push(query),
+        }
+        ranked += 1;
+    }
     let first_query = differing.iter().chain(&one_sided).min()?;
     Some(CandidateWarning {
         reference: reference.into(),
         run: name.into(),
         one_sided_queries: one_sided.len(),
         differing_queries: differing.len(),
-        queries: first.len() + run.iter().filter(|(query, _)| missing_in(first, query)).count(),
+        queries: ranked,
         first_query: (*first_query).clone(),
     })
 }
@@ -79,15 +84,22 @@ mod tests {
     #[test]
     fn another_order_of_the_same_candidates_is_no_warning() {
         let (a, b) = (run(&[("q", &["a", "b"]), ("r", &["c"])]), run(&[("q", &["b", "a"]), ("r", &["c"])]));
-        assert_eq!(check_same_candidates(&[("a", &a), ("b", &b)]), []);
-        assert_eq!(check_same_candidates(&[]), []);
+        assert_eq!(check_same_candidates(&[("a", &a), ("b", &b)], &["q".into(), "r".into()]), []);
+        assert_eq!(check_same_candidates(&[], &["q".into()]), []);
+    }
+
+    #[test]
+    fn queries_that_nobody_measures_may_differ() {
+        let (a, b) = (run(&[("q", &["a"]), ("train", &["c"])]), run(&[("q", &["a"])]));
+        assert_eq!(check_same_candidates(&[("a", &a), ("b", &b)], &["q".into()]), []);
     }
 
     #[test]
     fn other_passages_and_other_queries_are_counted_and_named() {
         let first = run(&[("q", &["a", "b"]), ("r", &["c"]), ("s", &["a"])]);
         let other = run(&[("q", &["a", "x"]), ("s", &["a"]), ("t", &["a"]), ("u", &["a"])]);
-        let warnings = check_same_candidates(&[("bm25", &first), ("same", &first), ("tuned", &other)]);
+        let queries = ["q", "r", "s", "t", "u", "v"].map(QueryId::from);
+        let warnings = check_same_candidates(&[("bm25", &first), ("same", &first), ("tuned", &other)], &queries);
         let [warning] = &warnings[..] else { panic!("{warnings:?}") };
         assert_eq!((warning.differing_queries, warning.one_sided_queries, warning.queries), (1, 3, 5));
         assert_eq!(

@@ -8,7 +8,7 @@ use crate::verdict::{Verdict, standard_errors, verdict};
 use serde::{Deserialize, Serialize};
 
 /// Differences smaller than this are ties: less than any measure can tell, more than rounding makes.
-const TIE: f64 = 1e-9;
+pub(crate) const TIE: f64 = 1e-9;
 
 /// How systems are compared, and how much is asked of a verdict.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

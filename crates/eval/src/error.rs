@@ -20,6 +20,10 @@ pub enum Error {
     DifferentQueries { baseline: String, system: String },
     #[error("run `{name}` was not measured by {measure}")]
     NotMeasured { name: String, measure: Measure },
+    #[error("there is no run `{name}`")]
+    UnknownRun { name: String, runs: Vec<String> },
+    #[error("`{name}` is the baseline and cannot be the system as well")]
+    SystemIsBaseline { name: String },
     #[error("`{key}` must be {expected}, got {value}")]
     Config { key: &'static str, expected: &'static str, value: f64 },
 }
@@ -38,7 +42,13 @@ impl Error {
             Error::NoQueryInCommon { .. } => Some("check that qrels and run belong to the same queries".into()),
             Error::DifferentQueries { .. } => Some("measure both with the same qrels".into()),
             Error::NotMeasured { measure, .. } => Some(format!("add {measure} to the measures")),
+            Error::UnknownRun { runs, .. } => Some(format!("the runs are {}", quoted(runs))),
+            Error::SystemIsBaseline { .. } => Some("name two different runs".into()),
             Error::Config { .. } => None,
         }
     }
+}
+
+fn quoted(names: &[String]) -> String {
+    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }

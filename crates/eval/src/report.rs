@@ -1,10 +1,11 @@
 use crate::error::{Error, Result};
 use crate::measure::Measure;
 use crate::per_query::{Evaluation, per_query};
+use rayon::prelude::*;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
-use whetstone_records::{Qrels, Run};
+use whetstone_records::{Qrels, QueryId, Run};
 
 /// What `whetstone eval --json` prints: `{"runs": {"NAME": {"queries": 300, "ndcg@10": 0.7, …}}}`, the runs in the
 /// order given and the measures in the order asked for.
@@ -12,6 +13,47 @@ use whetstone_records::{Qrels, Run};
 pub struct Report {
     #[serde(serialize_with = "runs_by_name")]
     pub runs: Vec<RunReport>,
+}
+
+impl Report {
+    /// A record for every query, with the measures of every run: the lines of `per_query.jsonl`.
+    pub fn per_query(&self) -> impl Iterator<Item = QueryRecord<'_>> {
+        let queries = self.runs.first().map_or(&[][..], |run| &run.evaluation.queries);
+        queries
+            .iter()
+            .enumerate()
+            .map(|(place, query_id)| QueryRecord { query_id, runs: QueryRuns { report: self, place } })
+    }
+}
+
+/// `{"query_id": "q1", "runs": {"NAME": {"ndcg@10": 0.7, …}, …}}`
+#[derive(serde::Serialize)]
+pub struct QueryRecord<'a> {
+    query_id: &'a QueryId,
+    runs: QueryRuns<'a>,
+}
+
+struct QueryRuns<'a> {
+    report: &'a Report,
+    place: usize,
+}
+
+impl Serialize for QueryRuns<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let values = |run: &RunReport| {
+            let values = run.evaluation.values.iter().map(|values| values[self.place]);
+            run.evaluation.measures.iter().copied().zip(values).collect::<Vec<_>>()
+        };
+        serializer.collect_map(self.report.runs.iter().map(|run| (&run.name, ByMeasure(values(run)))))
+    }
+}
+
+struct ByMeasure(Vec<(Measure, f64)>);
+
+impl Serialize for ByMeasure {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().copied())
+    }
 }
 
 /// One run of a report.
@@ -25,7 +67,8 @@ fn runs_by_name<S: Serializer>(runs: &[RunReport], serializer: S) -> Result<S::O
     serializer.collect_map(runs.iter().map(|run| (&run.name, Means(&run.evaluation))))
 }
 
-struct Means<'a>(&'a Evaluation);
+/// The means of a run under the names of the measures.
+pub(crate) struct Means<'a>(pub &'a Evaluation);
 
 impl Serialize for Means<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -40,29 +83,57 @@ impl Serialize for Means<'_> {
     }
 }
 
-/// Reads qrels and runs (each with its name) and measures every run over the same queries: those of the qrels with at
-/// least one relevant passage.
-///
-/// Refused: two runs of one name, qrels without a relevant passage, a run that shares no query with the qrels.
-pub fn evaluate(qrels: &Path, runs: &[(String, PathBuf)], measures: &[Measure]) -> Result<Report> {
-    let mut names = HashSet::new();
-    if let Some((name, _)) = runs.iter().find(|(name, _)| !names.insert(name)) {
-        return Err(Error::DuplicateRun { name: name.clone() });
-    }
-    let judged = Qrels::read(qrels)?;
-    let measure = |(name, path): &(String, PathBuf)| {
-        let evaluation = per_query(&judged, &Run::read(path)?, measures);
-        let queries = evaluation.queries.len();
-        if queries == 0 {
+/// Qrels and runs, read and found to belong together.
+pub struct Inputs {
+    pub qrels: Qrels,
+    /// The runs in the order given, each with its name.
+    pub runs: Vec<(String, Run)>,
+    /// What the systems were given to order.
+    pub candidates: Option<Run>,
+}
+
+impl Inputs {
+    /// Reads qrels, runs (each with its name) and the candidates.
+    ///
+    /// Refused: two runs of one name, qrels without a relevant passage, a run that shares no query with the qrels.
+    pub fn read(qrels: &Path, runs: &[(String, PathBuf)], candidates: Option<&Path>) -> Result<Self> {
+        let mut names = HashSet::new();
+        if let Some((name, _)) = runs.iter().find(|(name, _)| !names.insert(name)) {
+            return Err(Error::DuplicateRun { name: name.clone() });
+        }
+        let judged = Qrels::read(qrels)?;
+        let queries = judged.iter().filter(|(_, grades)| grades.values().any(|grade| *grade > 0));
+        let queries: Vec<&QueryId> = queries.map(|(query, _)| query).collect();
+        if queries.is_empty() {
             return Err(Error::NothingRelevant { path: qrels.into() });
         }
-        if evaluation.missing.len() == queries {
-            let (name, path, qrels) = (name.clone(), path.clone(), qrels.into());
-            return Err(Error::NoQueryInCommon { name, path, qrels, queries });
-        }
-        Ok(RunReport { name: name.clone(), evaluation })
-    };
-    Ok(Report { runs: runs.iter().map(measure).collect::<Result<_>>()? })
+        let read = |(name, path): (&str, &Path)| {
+            let run = Run::read(path)?;
+            if queries.iter().all(|query| run.get(query.as_str()).is_none()) {
+                let (name, path, qrels) = (name.to_owned(), path.to_owned(), qrels.into());
+                return Err(Error::NoQueryInCommon { name, path, qrels, queries: queries.len() });
+            }
+            Ok(run)
+        };
+        let candidates = candidates.map(|path| read(("candidates", path))).transpose()?;
+        let runs =
+            runs.par_iter().map(|(name, path)| Ok((name.clone(), read((name, path))?))).collect::<Result<_>>()?;
+        Ok(Self { qrels: judged, runs, candidates })
+    }
+
+    /// Measures every run over the same queries: those of the qrels with at least one relevant passage.
+    pub fn measure(&self, measures: &[Measure]) -> Report {
+        let measure = |(name, run): &(String, Run)| {
+            let evaluation = per_query(&self.qrels, run, measures);
+            RunReport { name: name.clone(), evaluation }
+        };
+        Report { runs: self.runs.iter().map(measure).collect() }
+    }
+}
+
+/// Reads qrels and runs as [`Inputs::read`] does, and measures every run.
+pub fn evaluate(qrels: &Path, runs: &[(String, PathBuf)], measures: &[Measure]) -> Result<Report> {
+    Ok(Inputs::read(qrels, runs, None)?.measure(measures))
 }
 
 #[cfg(test)]
@@ -85,6 +156,21 @@ mod tests {
         let one = r#"{"queries":2,"ndcg@10":0.5,"mrr@10":0.5,"p@1":0.5,"recall@10":0.5,"map":0.5,"judged@10":0.5,"missing_queries":1}"#;
         let expected = format!(r#"{{"runs":{{"second":{one},"first":{one}}}}}"#);
         assert_eq!(serde_json::to_string(&report).unwrap(), expected);
+    }
+
+    #[test]
+    fn every_query_has_a_record_with_all_runs() {
+        let folder = tempfile::tempdir().unwrap();
+        let qrels = write(folder.path(), "a.qrels", "q 0 a 1\nr 0 b 1\n");
+        let run = write(folder.path(), "a.run", "q Q0 a 1 0.5 x\nr Q0 a 1 0.5 x\n");
+        let runs = [("second".into(), run.clone()), ("first".into(), run)];
+        let report = evaluate(&qrels, &runs, &["p@1".parse().unwrap(), Measure::Map]).unwrap();
+        let lines: Vec<_> = report.per_query().map(|record| serde_json::to_string(&record).unwrap()).collect();
+        let line = |query: &str, value: &str| {
+            let values = format!(r#"{{"p@1":{value},"map":{value}}}"#);
+            format!(r#"{{"query_id":"{query}","runs":{{"second":{values},"first":{values}}}}}"#)
+        };
+        assert_eq!(lines, [line("q", "1.0"), line("r", "0.0")]);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Holds the measures against trec_eval's own code; `tests/oracles/make_measures.py` made the files and the values.
+//! Holds the measures against trec_eval's own code and ir-measures; `tests/oracles/make_measures.py` made the files and the values.
 
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -7,8 +7,8 @@ use whetstone_eval::{Measure, evaluate};
 /// The oracle's values are rounded to twelve places, and log2 may differ in the last bit.
 const TOLERANCE: f64 = 1e-9;
 
-/// trec_eval's names and ours; its `recip_rank` has no cut, and no ranking of the oracle is as long as a million.
-const NAMES: [(&str, &str); 12] = [
+/// The oracle's names and ours (trec_eval's but for `ndcg_exp` and `judged`); its `recip_rank` has no cut, and no ranking of the oracle is as long as a million.
+const NAMES: [(&str, &str); 20] = [
     ("ndcg_cut_5", "ndcg@5"),
     ("ndcg_cut_10", "ndcg@10"),
     ("ndcg_cut_100", "ndcg@100"),
@@ -21,6 +21,14 @@ const NAMES: [(&str, &str); 12] = [
     ("map", "map"),
     ("recip_rank", "mrr@1000000"),
     ("recip_rank_cut_10", "mrr@10"),
+    ("success_1", "hit@1"),
+    ("success_3", "hit@3"),
+    ("success_10", "hit@10"),
+    ("ndcg_exp_cut_5", "ndcg-exp@5"),
+    ("ndcg_exp_cut_10", "ndcg-exp@10"),
+    ("judged_3", "judged@3"),
+    ("judged_10", "judged@10"),
+    ("judged_100", "judged@100"),
 ];
 
 fn oracle(name: &str) -> PathBuf {

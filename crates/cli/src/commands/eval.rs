@@ -1,24 +1,77 @@
 use crate::cli::Talk;
+use crate::evaluation::{Request, tables};
+use crate::failure::{CheckFailed, Problem};
 use crate::output;
-use anyhow::Result;
-use comfy_table::{CellAlignment, Table, presets};
-use std::path::PathBuf;
-use whetstone_eval::{Measure, Report};
+use anyhow::{Result, bail};
+use std::path::{Path, PathBuf};
+use whetstone_eval::{AssessConfig, CompareConfig, Measure};
 
-/// Measure runs against relevance judgements
+/// Measure runs against relevance judgements, compare them, and say SHIP or DON'T SHIP
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
-  whetstone eval --qrels data/mine/qrels/test.tsv --run bm25=data/mine/runs/bm25.run --run tuned=out/tuned.run
-  whetstone eval --qrels test.qrels --run mine=mine.run --json
-Every mean is over all queries of the qrels with a relevant passage; a query that a run leaves out counts as 0.
-Ties are broken as trec_eval breaks them.")]
+  whetstone eval --qrels test.qrels --run bm25=bm25.run --run tuned=tuned.run
+  whetstone eval --data data/mine --run tuned=out/tuned.run --model models/mine --out out/eval
+  whetstone eval --data data/mine --run tuned=out/tuned.run --system tuned --gate    in CI: exit code 1 unless SHIP
+
+Every mean is over all queries of the qrels with a relevant passage; a query that a run leaves out counts as 0. Ties are
+broken as trec_eval breaks them. Stars: the paired randomisation test, after Holm's correction over the systems, at 0.05
+(*), 0.01 (**) and 0.001 (***). `oracle` is the best order of the candidates. `detectable`: the smallest true difference
+that so many queries show with a probability of 80 %.
+
+The verdict, for the mean difference of the primary measure between a system and the baseline, in this order:
+  NOT ENOUGH QUERIES  fewer than --min-queries queries
+  DON'T SHIP          the bootstrap interval of the difference lies wholly below --worthwhile-gain
+  SHIP                p after Holm's correction is at most --alpha, and the interval lies wholly above 0
+  NOT ENOUGH QUERIES  otherwise, with about how many would decide
+There is no verdict where the runs don't rank the same candidates.
+
+Measures: ndcg@K, ndcg-exp@K (gain 2^grade - 1), mrr@K, p@K, recall@K, hit@K, judged@K, map.")]
 pub struct Args {
-    /// Relevance judgements: BEIR's qrels/test.tsv or TREC's four columns
-    #[arg(long, value_name = "FILE")]
-    qrels: PathBuf,
+    /// Relevance judgements: BEIR's qrels/test.tsv or TREC's four columns [default: qrels/test.tsv of --data]
+    #[arg(long, value_name = "FILE", required_unless_present = "data")]
+    qrels: Option<PathBuf>,
     /// A ranking in TREC's run format, and the name it gets in the table; may be given again
-    #[arg(long = "run", value_name = "NAME=RUN", required = true, value_parser = named_run)]
+    #[arg(long = "run", value_name = "NAME=RUN", required_unless_present = "data", value_parser = named_run)]
     runs: Vec<(String, PathBuf)>,
+    /// Data set of the queries: adds its candidates and first stages (runs/*.run) as runs
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// What the systems were given to order [default: candidates.run of --data, where it is there]
+    #[arg(long, value_name = "RUN")]
+    candidates: Option<PathBuf>,
+    /// The run that the others are held against [default: the candidates of --data, else the first run]
+    #[arg(long, value_name = "NAME")]
+    baseline: Option<String>,
+    /// The run that the verdict is about [default: the best of those that are not the baseline]
+    #[arg(long, value_name = "NAME")]
+    system: Option<String>,
+    /// What is measured, parted by commas [default: ndcg@10,mrr@10,p@1,recall@10,map,judged@10]
+    #[arg(long, value_name = "MEASURES", value_delimiter = ',')]
+    measures: Vec<Measure>,
+    /// The measure that the verdict hangs on: choose it before you look
+    #[arg(long, value_name = "MEASURE", default_value = "ndcg@10")]
+    primary: Measure,
+    /// The smallest gain of the primary measure that is worth a more costly system
+    #[arg(long, value_name = "GAIN", default_value_t = CompareConfig::default().worthwhile_gain)]
+    worthwhile_gain: f64,
+    /// With fewer queries there is no SHIP and no DON'T SHIP
+    #[arg(long, value_name = "COUNT", default_value_t = CompareConfig::default().min_queries)]
+    min_queries: usize,
+    /// Level of the test, and one minus the confidence of the intervals
+    #[arg(long, value_name = "LEVEL", default_value_t = CompareConfig::default().alpha)]
+    alpha: f64,
+    /// Seed of the randomisation test and the bootstrap
+    #[arg(long, value_name = "SEED", default_value_t = CompareConfig::default().seed)]
+    seed: u64,
+    /// Folder for measures.json and per_query.jsonl
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// End with exit code 1 unless the verdict is SHIP
+    #[arg(long)]
+    gate: bool,
+    /// Do it again even where it is up to date
+    #[arg(long, requires = "out")]
+    force: bool,
 }
 
 fn named_run(text: &str) -> Result<(String, PathBuf), String> {
@@ -28,33 +81,81 @@ fn named_run(text: &str) -> Result<(String, PathBuf), String> {
     }
 }
 
+/// The name of the candidates among the runs: the order before reranking.
+const CANDIDATES: &str = "candidates";
+
 pub fn run(args: &Args, talk: &Talk) -> Result<()> {
-    let report = whetstone_eval::evaluate(&args.qrels, &args.runs, &Measure::defaults())?;
+    let request = args.request()?;
+    if args.gate && request.runs.len() < 2 {
+        bail!(Problem::new("there is nothing to compare: only one run", "give a baseline and a system with --run"));
+    }
+    let assessment = request.assess()?;
     if talk.json() {
-        return output::json(&report);
+        output::json(&assessment)?;
+    } else {
+        output::data(&tables(&assessment))?;
+        assessment.warnings.iter().for_each(|warning| output::warning(warning));
     }
-    output::data(&table(&report))?;
-    for run in report.runs.iter().filter(|run| !run.evaluation.missing.is_empty()) {
-        let (missing, queries) = (run.evaluation.missing.len(), run.evaluation.queries.len());
-        output::warning(&format!("run `{}` has no ranking for {missing} of {queries} queries", run.name));
+    if let Some(out) = &args.out {
+        let manifest = request.write(&assessment, out, args.force)?;
+        if !talk.json() {
+            talk.tell(out, &manifest);
+        }
     }
-    Ok(())
+    match &assessment.verdict {
+        Some(decision) if args.gate && !decision.ruling.ships() => {
+            bail!(CheckFailed(format!("the gate stays closed for `{}`: {}", decision.system, decision.ruling)))
+        }
+        _ => Ok(()),
+    }
 }
 
-/// A row for each run, a column for each measure; readable as it is and as Markdown.
-pub fn table(report: &Report) -> String {
-    let Some(first) = report.runs.first() else { return String::new() };
-    let mut table = Table::new();
-    table.load_style(presets::ASCII_MARKDOWN);
-    let measures = first.evaluation.measures.iter().map(Measure::to_string);
-    table.set_header(["run".to_owned(), "queries".to_owned()].into_iter().chain(measures));
-    for run in &report.runs {
-        let queries = run.evaluation.queries.len().to_string();
-        let means = run.evaluation.means.iter().map(|mean| format!("{mean:.4}"));
-        table.add_row([run.name.clone(), queries].into_iter().chain(means));
+impl Args {
+    fn request(&self) -> Result<Request> {
+        let mut runs = self.runs.clone();
+        let candidates = self.candidates.clone().or_else(|| self.in_data("candidates.run"));
+        let mut baseline = self.baseline.clone();
+        if let Some(data) = &self.data {
+            let of_data = first_stages(data)?
+                .into_iter()
+                .chain(self.in_data("candidates.run").map(|path| (CANDIDATES.into(), path)));
+            let of_data: Vec<_> =
+                of_data.filter(|(name, _)| self.runs.iter().all(|(other, _)| other != name)).collect();
+            if baseline.is_none() && of_data.iter().any(|(name, _)| name == CANDIDATES) {
+                baseline = Some(CANDIDATES.into());
+            }
+            runs.splice(0..0, of_data);
+        }
+        let qrels = self.qrels.clone().or_else(|| Some(self.data.as_ref()?.join("qrels/test.tsv")));
+        let measures = if self.measures.is_empty() { Measure::defaults() } else { self.measures.clone() };
+        let compare = CompareConfig {
+            seed: self.seed,
+            alpha: self.alpha,
+            worthwhile_gain: self.worthwhile_gain,
+            min_queries: self.min_queries,
+            ..Default::default()
+        };
+        let config = AssessConfig { measures, primary: self.primary, baseline, system: self.system.clone(), compare };
+        Ok(Request { qrels: qrels.unwrap_or_default(), runs, candidates, config })
     }
-    for column in table.column_iter_mut().skip(1) {
-        column.set_cell_alignment(CellAlignment::Right);
+
+    /// A file of the data set, where it is there.
+    fn in_data(&self, name: &str) -> Option<PathBuf> {
+        self.data.as_ref().map(|data| data.join(name)).filter(|path| path.is_file())
     }
-    format!("{table}\n")
+}
+
+/// The runs of a data set's first stages, by their names.
+fn first_stages(data: &Path) -> Result<Vec<(String, PathBuf)>> {
+    let Ok(entries) = std::fs::read_dir(data.join("runs")) else { return Ok(vec![]) };
+    let mut runs = vec![];
+    for entry in entries {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "run") {
+            let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+            runs.push((name, path));
+        }
+    }
+    runs.sort();
+    Ok(runs)
 }

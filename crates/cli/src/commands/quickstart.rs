@@ -1,7 +1,7 @@
-use super::eval::table;
 use super::synth::{Job, STAGES};
 use super::{DeviceArgs, forget, forget_run};
 use crate::cli::Talk;
+use crate::evaluation::{Request, tables};
 use crate::failure::Problem;
 use crate::rerank::{self, Inputs};
 use crate::stages::Stages;
@@ -9,9 +9,9 @@ use crate::{models, output};
 use anyhow::{Result, bail};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
-use whetstone_eval::{Measure, Report};
+use whetstone_eval::{AssessConfig, Assessment};
 use whetstone_model::open_device;
-use whetstone_records::{AtomicFile, Manifest, Run, Stage, sha256_file};
+use whetstone_records::{Manifest, Run};
 use whetstone_synth::SynthConfig;
 use whetstone_train::TrainConfig;
 
@@ -52,18 +52,18 @@ pub fn run(args: &Args, talk: &Talk) -> Result<()> {
     let base = quickstart.model(&mut stages, &quickstart.train.model)?;
     quickstart.models(&mut stages, &base)?;
     quickstart.runs(&mut stages)?;
-    let report = quickstart.measures(&mut stages)?;
+    let assessment = quickstart.measures(&mut stages)?;
     if talk.json() {
         #[derive(Serialize)]
         struct Result<'a> {
             stages: Vec<&'a Manifest>,
             #[serde(flatten)]
-            report: &'a Report,
+            assessment: &'a Assessment,
         }
-        return output::json(&Result { stages: stages.manifests().collect(), report: &report });
+        return output::json(&Result { stages: stages.manifests().collect(), assessment: &assessment });
     }
     stages.tell_costs();
-    output::data(&format!("\n{}", table(&report)))?;
+    output::data(&format!("\n{}", tables(&assessment)))?;
     if !talk.quiet() {
         output::talk(&quickstart.where_it_is());
     }
@@ -72,6 +72,10 @@ pub fn run(args: &Args, talk: &Talk) -> Result<()> {
 
 /// The published constant of reciprocal rank fusion (Cormack et al. 2009).
 const RRF_K: f64 = 60.0;
+
+/// The search without a cross-encoder, and with the tuned one.
+const FIRST_STAGES: &str = "fused: bm25 + bi-encoder";
+const FUSED: &str = "fused: both + tuned";
 
 /// The configs and folders of the job.
 struct Quickstart<'a> {
@@ -176,35 +180,33 @@ impl<'a> Quickstart<'a> {
         Ok(())
     }
 
-    /// All systems on the same candidates
-    fn measures(&self, stages: &mut Stages) -> Result<Report> {
+    /// All systems on the same candidates. What training adds to a search that fuses its first stages anyway is what the
+    /// verdict is about.
+    fn measures(&self, stages: &mut Stages) -> Result<Assessment> {
         self.fusions()?;
         let runs = [
             ("bm25", "data/runs/bm25.run"),
             ("bi-encoder", "data/runs/dense.run"),
+            (FIRST_STAGES, "runs/first-stages.run"),
             ("untuned cross-encoder", "runs/untuned.run"),
             ("tuned cross-encoder", "runs/tuned.run"),
-            ("fused: bm25 + bi-encoder", "runs/first-stages.run"),
-            ("fused: both + tuned", "runs/fused.run"),
-        ]
-        .map(|(name, path)| (name.to_owned(), self.path(path)));
-        let qrels = self.path("data/qrels/test.tsv");
-        // Cheap, and the table is wanted even where measures.json is up to date.
-        let report = whetstone_eval::evaluate(&qrels, &runs, &Measure::defaults())?;
-        let inputs = runs.iter().map(|(name, path)| (name.clone(), path)).chain([("qrels".to_owned(), &qrels)]);
-        let inputs: Vec<_> = inputs
-            .map(|(role, path)| Ok((role, sha256_file(path)?)))
-            .collect::<Result<_, whetstone_records::Error>>()?;
-        self.forget(&self.args.out, "eval")?;
-        stages.run("eval", &self.args.out, |_| {
-            let stage = Stage::new("eval", &self.args.out, &Measure::defaults(), inputs);
-            if let Some(manifest) = stage.up_to_date() {
-                return Ok(manifest);
-            }
-            AtomicFile::write_all_to(&self.path("measures.json"), &serde_json::to_vec_pretty(&report)?)?;
-            Ok(stage.finish(&["measures.json"], Default::default(), vec![])?)
-        })?;
-        Ok(report)
+            (FUSED, "runs/fused.run"),
+        ];
+        let request = Request {
+            qrels: self.path("data/qrels/test.tsv"),
+            runs: runs.map(|(name, path)| (name.to_owned(), self.path(path))).into(),
+            candidates: Some(self.path("data/candidates.run")),
+            config: AssessConfig {
+                baseline: Some(FIRST_STAGES.into()),
+                system: Some(FUSED.into()),
+                ..Default::default()
+            },
+        };
+        // Cheap, and the tables are wanted even where the files are up to date.
+        let assessment = request.assess()?;
+        let (out, force) = (&self.args.out, self.args.force);
+        stages.run("eval", out, |_| request.write(&assessment, out, force))?;
+        Ok(assessment)
     }
 
     fn where_it_is(&self) -> String {

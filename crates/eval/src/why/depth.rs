@@ -1,0 +1,94 @@
+use super::View;
+use crate::per_query::per_query;
+use crate::report::Inputs;
+use serde::Serialize;
+use std::collections::HashMap;
+use whetstone_records::{Hit, Run};
+
+/// How many of the first candidates are reranked in the sweep.
+const DEPTHS: [usize; 8] = [5, 10, 20, 30, 50, 100, 200, 500];
+/// The knee is the smallest depth with this share of the greatest gain.
+const KNEE_FRACTION: f64 = 0.95;
+
+/// What the reranking of a run has cost.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Cost {
+    pub pairs: u64,
+    /// Wall time, the loading of the model included.
+    pub seconds: f64,
+}
+
+/// A system that reranks only the first candidates, by how many.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Sweep {
+    pub system: String,
+    /// By depth; the first is 0, the first stage alone.
+    pub points: Vec<DepthPoint>,
+    /// The smallest depth with 95 % of the greatest gain; none where no depth gains.
+    pub knee: Option<usize>,
+}
+
+/// The first `depth` candidates in the system's order, the rest in the first stage's.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct DepthPoint {
+    pub depth: usize,
+    /// Mean of the primary measure.
+    pub value: f64,
+    /// Pairs scored for a query, on average.
+    pub pairs_per_query: f64,
+    /// From the cost of the whole run; none where that is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ms_per_query: Option<f64>,
+}
+
+/// Sweeps of every system whose cost is known, and of `named` in any case.
+pub(crate) fn sweeps(inputs: &Inputs, view: &View, named: &str) -> Vec<Sweep> {
+    let wanted = |name: &str| name == named || view.material.costs.contains_key(name);
+    let systems = inputs.runs.iter().filter(|(name, _)| wanted(name));
+    systems.filter_map(|(name, run)| sweep(view, name, run)).collect()
+}
+
+fn sweep(view: &View, name: &str, run: &Run) -> Option<Sweep> {
+    let longest = view.first_stage.iter().map(|(_, hits)| hits.len()).max()?;
+    let depths = DEPTHS.into_iter().take_while(|depth| *depth < longest).chain([longest]);
+    let ms_per_pair = view.material.costs.get(name).map(|cost| 1000.0 * cost.seconds / cost.pairs.max(1) as f64);
+    let point = |depth| {
+        let (cut, pairs) = rerank_first(view, run, depth);
+        let pairs_per_query = pairs as f64 / view.queries.len().max(1) as f64;
+        DepthPoint {
+            depth,
+            value: per_query(view.qrels, &cut, &[view.measure]).means[0],
+            pairs_per_query,
+            ms_per_query: ms_per_pair.map(|ms| ms * pairs_per_query),
+        }
+    };
+    let points: Vec<DepthPoint> = std::iter::once(0).chain(depths).map(point).collect();
+    Some(Sweep { system: name.into(), knee: knee(&points), points })
+}
+
+fn knee(points: &[DepthPoint]) -> Option<usize> {
+    let start = points.first()?.value;
+    let best = points.iter().map(|point| point.value - start).fold(0.0, f64::max);
+    let enough = |point: &&DepthPoint| best > 1e-9 && point.value - start >= KNEE_FRACTION * best;
+    points.iter().find(enough).map(|point| point.depth)
+}
+
+/// Returns the run whose first `depth` candidates the system has ordered, and how many pairs it scored.
+fn rerank_first(view: &View, system: &Run, depth: usize) -> (Run, usize) {
+    let (mut cut, mut pairs) = (Run::default(), 0);
+    for query in view.queries {
+        let Some(candidates) = view.first_stage.get(query.as_str()) else { continue };
+        let ranked = system.get(query.as_str()).unwrap_or_default();
+        let ranks: HashMap<&str, usize> =
+            ranked.iter().enumerate().map(|(at, hit)| (hit.passage.as_str(), at)).collect();
+        let (first, rest) = candidates.split_at(depth.min(candidates.len()));
+        let mut first: Vec<&Hit> = first.iter().collect();
+        // A candidate that the system left out goes behind those that it ranks.
+        first.sort_by_key(|hit| ranks.get(hit.passage.as_str()).copied().unwrap_or(usize::MAX));
+        pairs += first.len();
+        let order = first.into_iter().chain(rest).enumerate();
+        let hits = order.map(|(at, hit)| Hit { passage: hit.passage.clone(), score: -(at as f32) }).collect();
+        cut.insert(query.clone(), hits);
+    }
+    (cut, pairs)
+}

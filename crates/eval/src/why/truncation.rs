@@ -1,0 +1,82 @@
+use super::View;
+use crate::bootstrap::{Interval, bootstrap_interval};
+use crate::per_query::mean;
+use serde::Serialize;
+use std::collections::HashMap;
+use whetstone_records::{PassageId, QueryId};
+
+/// `[CLS]` and two `[SEP]`.
+const SPECIAL_TOKENS: usize = 3;
+const RESAMPLES: usize = 2000;
+
+/// Lengths of texts in the tokens of a model, without special tokens.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Lengths {
+    /// The longest pair that the model reads, special tokens included.
+    pub max_seq_tokens: usize,
+    pub queries: HashMap<QueryId, usize>,
+    pub passages: HashMap<PassageId, usize>,
+}
+
+/// How much of the candidates the model doesn't read to the end, and what that seems to cost.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Truncation {
+    pub max_seq_tokens: usize,
+    pub pairs: usize,
+    pub truncated: usize,
+    /// Candidates that are relevant, and those of them that are cut.
+    pub relevant: usize,
+    pub relevant_truncated: usize,
+    /// Queries with a relevant candidate that is cut, and the others that have a relevant candidate.
+    pub affected: Part,
+    pub unaffected: Part,
+}
+
+/// System − baseline over a part of the queries.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Part {
+    pub queries: usize,
+    pub difference: f64,
+    pub interval: Option<Interval>,
+}
+
+pub(crate) fn truncation(view: &View) -> Option<Truncation> {
+    let lengths = view.material.lengths.as_ref()?;
+    let mut found = Truncation {
+        max_seq_tokens: lengths.max_seq_tokens,
+        pairs: 0,
+        truncated: 0,
+        relevant: 0,
+        relevant_truncated: 0,
+        affected: Part { queries: 0, difference: 0.0, interval: None },
+        unaffected: Part { queries: 0, difference: 0.0, interval: None },
+    };
+    let (mut affected, mut unaffected) = (Vec::new(), Vec::new());
+    for (place, query) in view.queries.iter().enumerate() {
+        let Some(query_tokens) = lengths.queries.get(query) else { continue };
+        let (mut relevant, mut cut) = (0, 0);
+        for hit in view.first_stage.get(query.as_str()).unwrap_or_default() {
+            let Some(tokens) = lengths.passages.get(&hit.passage) else { continue };
+            let truncated = query_tokens + tokens + SPECIAL_TOKENS > lengths.max_seq_tokens;
+            found.pairs += 1;
+            found.truncated += usize::from(truncated);
+            if view.is_relevant(query, &hit.passage) {
+                relevant += 1;
+                cut += usize::from(truncated);
+            }
+        }
+        found.relevant += relevant;
+        found.relevant_truncated += cut;
+        if relevant > 0 {
+            (if cut > 0 { &mut affected } else { &mut unaffected }).push(view.difference(place));
+        }
+    }
+    let part = |differences: Vec<f64>| Part {
+        queries: differences.len(),
+        difference: mean(&differences),
+        interval: (differences.len() >= 10).then(|| bootstrap_interval(&differences, RESAMPLES, view.alpha, view.seed)),
+    };
+    found.affected = part(affected);
+    found.unaffected = part(unaffected);
+    (found.pairs > 0).then_some(found)
+}
