@@ -25,10 +25,9 @@ rerank MODEL="out/model" DATA="out/data" OUT="out/runs/tuned.run":
     {{whetstone}} rerank --model {{MODEL}} --corpus {{DATA}}/corpus.jsonl --queries {{DATA}}/queries.jsonl \
         --candidates {{DATA}}/candidates.run --out {{OUT}}
 
-# BM25, the bi-encoder and a reranked run of a data set, measured
-eval DATA="out/data" RUN="out/runs/tuned.run":
-    {{whetstone}} eval --qrels {{DATA}}/qrels/test.tsv --run bm25={{DATA}}/runs/bm25.run \
-        --run bi-encoder={{DATA}}/runs/dense.run --run tuned={{RUN}}
+# The first stages and a reranked run of a data set side by side, with a verdict and a report
+eval DATA="out/data" RUN="out/runs/tuned.run" OUT="out/eval" *FLAGS="":
+    {{whetstone}} eval --data {{DATA}} --run tuned={{RUN}} --out {{OUT}} {{FLAGS}}
 
 # The tests that run by default
 test:
@@ -44,6 +43,18 @@ bench MODEL="models/minilm-l6" PYTHON="":
 bench-train PYTHON MODEL="models/minilm-l6" PAIRS="out/data/train.jsonl" *FLAGS="":
     cargo build --release
     {{PYTHON}} tests/oracles/bench_train.py target/release/whetstone {{MODEL}} {{PAIRS}} {{FLAGS}}
+
+# Reading and measuring 1 M rows beside ranx, on the same bytes (`pip install ranx`)
+bench-eval PYTHON="python3":
+    {{PYTHON}} tests/oracles/bench_eval.py
+
+# How often the verdict is wrong, on simulated comparisons whose truth is known (half a minute)
+check-stats:
+    cargo run --release -p whetstone-eval --example check_stats
+
+# A report in a headless browser: screenshots, overlaps, console, requests (`pip install playwright`, and a Chromium)
+check-report REPORT="out/quickstart/report.html" PYTHON="python3" OUT="out/check-report":
+    {{PYTHON}} tests/oracles/check_report.py {{REPORT}} {{OUT}}
 
 # Logits on the real weights beside transformers' (`pip install torch transformers sentence-transformers`)
 golden ENCODER="models/minilm-l6" PYTHON="python3":

@@ -41,6 +41,8 @@ enum Command {
     Export(commands::export::Args),
     Rerank(commands::rerank::Args),
     Eval(commands::eval::Args),
+    Runs(commands::runs::Args),
+    Diff(commands::diff::Args),
     Quickstart(commands::quickstart::Args),
     Completions(commands::completions::Args),
 }
@@ -60,6 +62,8 @@ impl Cli {
             Command::Export(args) => commands::export::run(&args, talk),
             Command::Rerank(args) => commands::rerank::run(&args, talk),
             Command::Eval(args) => commands::eval::run(&args, talk),
+            Command::Runs(args) => commands::runs::run(&args, talk),
+            Command::Diff(args) => commands::diff::run(&args, talk),
             Command::Quickstart(args) => commands::quickstart::run(&args, talk),
             Command::Completions(args) => commands::completions::run(&args),
         }
@@ -104,6 +108,13 @@ impl Talk {
         }
         self.tell(out, manifest);
         Ok(())
+    }
+
+    /// Says where the report of an evaluation is.
+    pub fn tell_report(&self, out: &Path) {
+        if !self.quiet {
+            output::talk(&format!("report: {}", out.join("report.html").display()));
+        }
     }
 
     /// Says in words on stderr what a stage did.

@@ -111,29 +111,15 @@ pub fn assess(inputs: &Inputs, caveats: &Caveats, config: &AssessConfig) -> Resu
     config.compare.check()?;
     let measures = config.all_measures();
     let report = inputs.measure(&measures);
-    let baseline = find(&report, config.baseline.as_deref())?.unwrap_or(&report.runs[0]);
-    let systems: Vec<&RunReport> = report.runs.iter().filter(|run| run.name != baseline.name).collect();
-    let system = match find(&report, config.system.as_deref())? {
-        Some(system) if system.name == baseline.name => {
-            return Err(Error::SystemIsBaseline { name: system.name.clone() });
-        }
-        Some(system) => Some(system),
-        None => systems.iter().copied().max_by(|a, b| primary_mean(a, config).total_cmp(&primary_mean(b, config))),
-    };
-    let comparisons: Vec<Comparison> = measures
-        .iter()
-        // The share of judged passages is about the judges, not about the systems.
-        .filter(|measure| !matches!(measure, Measure::Judged(_)) || **measure == config.primary)
-        .map(|measure| compare(baseline, &systems, *measure, &config.compare))
-        .collect::<Result<Vec<_>>>()?
-        .concat();
-    let different = different_candidates(inputs, baseline);
-    let decision = system.map(|system| {
+    let roles = Roles::of(&report, config)?;
+    let comparisons = roles.compare(&measures, config)?;
+    let different = different_candidates(inputs, roles.baseline);
+    let decision = roles.system.map(|system| {
         let comparison = comparisons.iter().find(|one| one.system == system.name && one.measure == config.primary);
         let refusals: Vec<String> = caveats.refusals.iter().chain(&different).cloned().collect();
-        Decision::new(comparison.expect("every system is compared"), systems.len(), &refusals, &config.compare)
+        let comparison = comparison.expect("every system is compared by the primary measure");
+        Decision::new(comparison, roles.systems.len(), &refusals, &config.compare)
     });
-    let has_systems = !systems.is_empty();
     let interval = |run: &RunReport| {
         let values = run.evaluation.values_of(config.primary).unwrap_or_default();
         let CompareConfig { resamples, alpha, seed, .. } = config.compare;
@@ -143,13 +129,46 @@ pub fn assess(inputs: &Inputs, caveats: &Caveats, config: &AssessConfig) -> Resu
         intervals: report.runs.iter().map(interval).collect(),
         oracle: best(inputs, different.is_empty(), &measures),
         primary: config.primary,
-        baseline: has_systems.then(|| baseline.name.clone()),
+        baseline: roles.system.map(|_| roles.baseline.name.clone()),
         comparisons,
         verdict: decision,
         warnings: caveats.labels.iter().chain(&different).cloned().chain(gaps(&report)).collect(),
         config: config.compare.clone(),
         report,
     })
+}
+
+/// Which run plays which part.
+struct Roles<'a> {
+    baseline: &'a RunReport,
+    /// All others.
+    systems: Vec<&'a RunReport>,
+    /// The one that the verdict is about; none where there is only one run.
+    system: Option<&'a RunReport>,
+}
+
+impl<'a> Roles<'a> {
+    fn of(report: &'a Report, config: &AssessConfig) -> Result<Self> {
+        let baseline = find(report, config.baseline.as_deref())?.unwrap_or(&report.runs[0]);
+        let systems: Vec<&RunReport> = report.runs.iter().filter(|run| run.name != baseline.name).collect();
+        let best =
+            || systems.iter().copied().max_by(|a, b| primary_mean(a, config).total_cmp(&primary_mean(b, config)));
+        let system = match find(report, config.system.as_deref())? {
+            Some(system) if system.name == baseline.name => {
+                return Err(Error::SystemIsBaseline { name: system.name.clone() });
+            }
+            named => named.or_else(best),
+        };
+        Ok(Self { baseline, systems, system })
+    }
+
+    /// Every system by every measure; the share of judged passages is about the judges, not about the systems.
+    fn compare(&self, measures: &[Measure], config: &AssessConfig) -> Result<Vec<Comparison>> {
+        let compared = |measure: &&Measure| !matches!(measure, Measure::Judged(_)) || **measure == config.primary;
+        let by_measure = measures.iter().filter(compared);
+        let by_measure = by_measure.map(|measure| compare(self.baseline, &self.systems, *measure, &config.compare));
+        Ok(by_measure.collect::<Result<Vec<_>>>()?.concat())
+    }
 }
 
 fn primary_mean(run: &RunReport, config: &AssessConfig) -> f64 {

@@ -61,42 +61,48 @@ impl Decision {
 }
 
 fn reason(comparison: &Comparison, systems: usize, config: &CompareConfig) -> String {
-    let Comparison { baseline, system, measure, paired, p_holm, .. } = comparison;
+    let Comparison { measure, paired, p_holm, .. } = comparison;
+    let (baseline, system) = (name(&comparison.baseline), name(&comparison.system));
     let (low, high) = (paired.interval.low, paired.interval.high);
     let (queries, gain) = (paired.queries, config.worthwhile_gain);
     let confidence = percent(1.0 - config.alpha);
     let interval = format!("{confidence} interval {} to {}", signed(low), signed(high));
     let p = if systems > 1 {
-        format!("p = {} after Holm's correction over {systems} systems", p_value(*p_holm))
+        format!("{} after Holm's correction over {systems} systems", p_is(*p_holm))
     } else {
-        format!("p = {}", p_value(*p_holm))
+        p_is(*p_holm)
     };
     match comparison.verdict {
         Verdict::Ship => format!(
-            "`{system}` is better than `{baseline}` by {} {measure} over {queries} queries ({interval}, {p})",
+            "{system} is better than {baseline} by {} {measure} over {queries} queries ({interval}, {p})",
             signed(paired.difference)
         ),
         Verdict::DontShip if high < 0.0 => format!(
-            "`{system}` is worse than `{baseline}` by {} {measure} over {queries} queries ({interval})",
+            "{system} is worse than {baseline} by {} {measure} over {queries} queries ({interval})",
             signed(paired.difference)
         ),
         Verdict::DontShip => format!(
-            "`{system}` is not better than `{baseline}` by as much as {gain} {measure}: over {queries} queries the \
+            "{system} is not better than {baseline} by as much as {gain} {measure}: over {queries} queries the \
              difference is {} ({interval})",
             signed(paired.difference)
         ),
         Verdict::NotEnoughQueries { needed } if queries < config.min_queries => format!(
-            "{queries} queries are too few for any verdict: at least {}, here about {needed}. So far `{system}` is at \
-             {} {measure} against `{baseline}` ({interval})",
+            "{queries} queries are too few for any verdict: at least {}, here about {needed}. So far {system} is at \
+             {} {measure} against {baseline} ({interval})",
             config.min_queries,
             signed(paired.difference)
         ),
         Verdict::NotEnoughQueries { needed } => format!(
-            "over {queries} queries `{system}` is at {} {measure} against `{baseline}`, which may be chance \
+            "over {queries} queries {system} is at {} {measure} against {baseline}, which may be chance \
              ({interval}, {p}); about {needed} queries would decide, were this difference the true one",
             signed(paired.difference)
         ),
     }
+}
+
+/// The name of a run in a sentence, between backticks, of which it may have none of its own.
+pub(crate) fn name(run: &str) -> String {
+    format!("`{}`", run.replace('`', "'"))
 }
 
 /// `+0.0312` or `-0.0312`; an infinite end of an interval is written in words.
@@ -106,7 +112,11 @@ pub(crate) fn signed(value: f64) -> String {
 
 /// A p-value as it is read: 0.00002 and below is not worth its digits.
 pub(crate) fn p_value(p: f64) -> String {
-    if p < 0.0001 { "below 0.0001".into() } else { format!("{p:.4}") }
+    if p < 0.0001 { "< 0.0001".into() } else { format!("{p:.4}") }
+}
+
+fn p_is(p: f64) -> String {
+    if p < 0.0001 { "p < 0.0001".into() } else { format!("p = {p:.4}") }
 }
 
 /// `95 %`, with as many decimals as are needed.
@@ -146,7 +156,7 @@ mod tests {
     fn the_reason_says_what_decided() {
         assert_eq!(
             decide(&[0.5; 60], &[]).reason,
-            "`tuned` is better than `bm25` by +0.5000 map over 60 queries (95 % interval +0.5000 to +0.5000, p = below 0.0001)"
+            "`tuned` is better than `bm25` by +0.5000 map over 60 queries (95 % interval +0.5000 to +0.5000, p < 0.0001)"
         );
         assert!(decide(&[-0.5; 60], &[]).reason.starts_with("`tuned` is worse than `bm25` by -0.5000 map"));
         assert!(decide(&[0.0; 60], &[]).reason.starts_with("`tuned` is not better than `bm25` by as much as 0.01 map"));

@@ -24,6 +24,8 @@ pub enum Error {
     UnknownRun { name: String, runs: Vec<String> },
     #[error("`{name}` is the baseline and cannot be the system as well")]
     SystemIsBaseline { name: String },
+    #[error("`{}` and `{}` have no {what} in common", a.display(), b.display())]
+    NothingInCommon { what: &'static str, a: PathBuf, b: PathBuf },
     #[error("`{key}` must be {expected}, got {value}")]
     Config { key: &'static str, expected: &'static str, value: f64 },
 }
@@ -44,6 +46,7 @@ impl Error {
             Error::NotMeasured { measure, .. } => Some(format!("add {measure} to the measures")),
             Error::UnknownRun { runs, .. } => Some(format!("the runs are {}", quoted(runs))),
             Error::SystemIsBaseline { .. } => Some("name two different runs".into()),
+            Error::NothingInCommon { .. } => Some("compare evaluations of the same queries and runs".into()),
             Error::Config { .. } => None,
         }
     }

@@ -33,9 +33,12 @@ pub struct Args {
     /// A ranking in TREC's run format, and the name it gets in the table; may be given again
     #[arg(long = "run", value_name = "NAME=RUN", required_unless_present = "data", value_parser = named_run)]
     runs: Vec<(String, PathBuf)>,
-    /// Data set of the queries: adds its candidates and first stages (runs/*.run) as runs
+    /// Data set of the queries: its texts for the report, its candidates and first stages (runs/*.run) as runs
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
+    /// Model dir of the system: the report says how many pairs it cuts
+    #[arg(long, value_name = "DIR", requires = "data")]
+    model: Option<PathBuf>,
     /// What the systems were given to order [default: candidates.run of --data, where it is there]
     #[arg(long, value_name = "RUN")]
     candidates: Option<PathBuf>,
@@ -63,7 +66,7 @@ pub struct Args {
     /// Seed of the randomisation test and the bootstrap
     #[arg(long, value_name = "SEED", default_value_t = CompareConfig::default().seed)]
     seed: u64,
-    /// Folder for measures.json and per_query.jsonl
+    /// Folder for the report: report.html, report.md, measures.json and per_query.jsonl
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// End with exit code 1 unless the verdict is SHIP
@@ -89,17 +92,19 @@ pub fn run(args: &Args, talk: &Talk) -> Result<()> {
     if args.gate && request.runs.len() < 2 {
         bail!(Problem::new("there is nothing to compare: only one run", "give a baseline and a system with --run"));
     }
-    let assessment = request.assess()?;
+    let evaluated = request.evaluate()?;
+    let assessment = &evaluated.assessment;
     if talk.json() {
-        output::json(&assessment)?;
+        output::json(assessment)?;
     } else {
-        output::data(&tables(&assessment))?;
+        output::data(&tables(assessment))?;
         assessment.warnings.iter().for_each(|warning| output::warning(warning));
     }
     if let Some(out) = &args.out {
-        let manifest = request.write(&assessment, out, args.force)?;
+        let manifest = evaluated.write(out, args.force, &*talk.progress())?;
         if !talk.json() {
             talk.tell(out, &manifest);
+            talk.tell_report(out);
         }
     }
     match &assessment.verdict {
@@ -136,7 +141,8 @@ impl Args {
             ..Default::default()
         };
         let config = AssessConfig { measures, primary: self.primary, baseline, system: self.system.clone(), compare };
-        Ok(Request { qrels: qrels.unwrap_or_default(), runs, candidates, config })
+        let (data, model) = (self.data.clone(), self.model.clone());
+        Ok(Request { qrels: qrels.unwrap_or_default(), runs, candidates, data, model, config })
     }
 
     /// A file of the data set, where it is there.

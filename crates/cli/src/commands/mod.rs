@@ -3,6 +3,7 @@
 pub mod ask;
 pub mod chunk;
 pub mod completions;
+pub mod diff;
 pub mod eval;
 pub mod export;
 pub mod mine;
@@ -10,6 +11,7 @@ pub mod pair;
 pub mod pull;
 pub mod quickstart;
 pub mod rerank;
+pub mod runs;
 pub mod synth;
 pub mod train;
 

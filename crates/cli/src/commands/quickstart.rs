@@ -196,6 +196,8 @@ impl<'a> Quickstart<'a> {
             qrels: self.path("data/qrels/test.tsv"),
             runs: runs.map(|(name, path)| (name.to_owned(), self.path(path))).into(),
             candidates: Some(self.path("data/candidates.run")),
+            data: Some(self.path("data")),
+            model: Some(self.path("model")),
             config: AssessConfig {
                 baseline: Some(FIRST_STAGES.into()),
                 system: Some(FUSED.into()),
@@ -203,10 +205,10 @@ impl<'a> Quickstart<'a> {
             },
         };
         // Cheap, and the tables are wanted even where the files are up to date.
-        let assessment = request.assess()?;
+        let evaluated = request.evaluate()?;
         let (out, force) = (&self.args.out, self.args.force);
-        stages.run("eval", out, |_| request.write(&assessment, out, force))?;
-        Ok(assessment)
+        stages.run("eval", out, |progress| evaluated.write(out, force, progress))?;
+        Ok(evaluated.assessment)
     }
 
     fn where_it_is(&self) -> String {
@@ -220,6 +222,7 @@ untuned model     {}
 training run      {}   (config.toml, log.jsonl, a folder for each kept step)
 data set          {}   (BEIR: corpus.jsonl, queries.jsonl, qrels; train, dev and test.jsonl)
 runs, measures    {}, {}
+report            {}   (open it in a browser; report.md is the short one)
 
 Try it:  whetstone rerank --model {} --query \"…\" FILE",
             place("model"),
@@ -228,6 +231,7 @@ Try it:  whetstone rerank --model {} --query \"…\" FILE",
             place("data"),
             place("runs"),
             place("measures.json"),
+            place("report.html"),
             place("model"),
         )
     }

@@ -1,16 +1,19 @@
-//! Systems side by side, with a verdict: reads qrels and runs, and writes the measures where a folder is named.
+//! Systems side by side, with a verdict and its reasons: reads qrels, runs and the data set, and writes the report.
 
+mod material;
+mod sources;
 mod table;
 
 use crate::commands::forget;
 use anyhow::Result;
 use serde::Serialize;
+use sources::Sources;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use whetstone_eval::{AssessConfig, Assessment, Caveats, Inputs, assess};
-use whetstone_records::{AtomicFile, Manifest, Stage, sha256_file, write_jsonl};
+use whetstone_eval::{AssessConfig, Assessment, Caveats, Inputs, Page, Why, assess, html, markdown, why};
+use whetstone_records::{AtomicFile, Manifest, Progress, Stage, write_jsonl};
 
-pub use table::tables;
+pub use table::{aligned, signed_span, tables};
 
 /// Which files are evaluated, and how.
 pub struct Request {
@@ -18,47 +21,67 @@ pub struct Request {
     /// Runs with their names, in the order of the tables.
     pub runs: Vec<(String, PathBuf)>,
     pub candidates: Option<PathBuf>,
+    /// The data set that the queries and passages are of.
+    pub data: Option<PathBuf>,
+    /// The model of the system that the verdict is about.
+    pub model: Option<PathBuf>,
     pub config: AssessConfig,
 }
 
+/// What was read, and what it amounts to.
+pub struct Evaluated<'a> {
+    request: &'a Request,
+    inputs: Inputs,
+    pub assessment: Assessment,
+}
+
+const OUTPUTS: [&str; 4] = ["measures.json", "per_query.jsonl", "report.md", "report.html"];
+
 impl Request {
-    /// Everything that the result hangs on, by role.
-    fn digests(&self) -> Result<Vec<(String, String)>> {
-        let runs = self.runs.iter().map(|(name, path)| (format!("run:{name}"), path));
-        let candidates = self.candidates.iter().map(|path| ("candidates".to_owned(), path));
-        let files = [("qrels".to_owned(), &self.qrels)].into_iter().chain(runs).chain(candidates);
-        files.map(|(role, path)| Ok((role, sha256_file(path)?))).collect()
-    }
-
-    fn stage(&self, out: &Path) -> Result<Stage> {
-        #[derive(Serialize)]
-        struct Config<'a> {
-            assess: &'a AssessConfig,
-            order: Vec<&'a str>,
-        }
-        let order = self.runs.iter().map(|(name, _)| name.as_str()).collect();
-        Ok(Stage::new("eval", out, &Config { assess: &self.config, order }, self.digests()?))
-    }
-
     /// Measures, compares and judges.
-    pub fn assess(&self) -> Result<Assessment> {
+    pub fn evaluate(&self) -> Result<Evaluated<'_>> {
         let inputs = Inputs::read(&self.qrels, &self.runs, self.candidates.as_deref())?;
-        Ok(assess(&inputs, &Caveats::default(), &self.config)?)
+        let assessment = assess(&inputs, &Caveats::default(), &self.config)?;
+        Ok(Evaluated { request: self, inputs, assessment })
     }
+}
 
-    /// Writes what was found into a folder, the manifest last.
-    pub fn write(&self, assessment: &Assessment, out: &Path, force: bool) -> Result<Manifest> {
+/// What `measures.json` holds.
+#[derive(Serialize)]
+struct Measures<'a> {
+    #[serde(flatten)]
+    assessment: &'a Assessment,
+    why: Option<&'a Why>,
+}
+
+impl Evaluated<'_> {
+    /// Writes measures, per-query values and the report into a folder, the manifest last.
+    pub fn write(&self, out: &Path, force: bool, progress: &dyn Progress) -> Result<Manifest> {
         if force {
             forget(out, "eval")?;
         }
-        let stage = self.stage(out)?;
+        let sources = Sources::gather(self.request)?;
+        let stage = Stage::new("eval", out, &sources.config(self.request), sources.digests());
         if let Some(manifest) = stage.up_to_date() {
             return Ok(manifest);
         }
-        AtomicFile::write_all_to(&out.join("measures.json"), &serde_json::to_vec_pretty(assessment)?)?;
-        write_jsonl(&out.join("per_query.jsonl"), assessment.report.per_query())?;
-        let counts = [("queries", assessment.queries()), ("runs", self.runs.len())];
+        progress.start("report", None, "");
+        let material = material::gather(self.request, &self.inputs, &sources)?;
+        let why = why(&self.inputs, &self.assessment, &material);
+        self.write_files(out, &sources, why.as_ref())?;
+        progress.finish();
+        let counts = [("queries", self.assessment.queries()), ("runs", self.request.runs.len())];
         let counts: BTreeMap<_, _> = counts.map(|(name, count)| (name.to_owned(), count as u64)).into();
-        Ok(stage.finish(&["measures.json", "per_query.jsonl"], counts, assessment.warnings.clone())?)
+        Ok(stage.finish(&OUTPUTS, counts, self.assessment.warnings.clone())?)
+    }
+
+    fn write_files(&self, out: &Path, sources: &Sources, why: Option<&Why>) -> Result<()> {
+        let assessment = &self.assessment;
+        let page = Page { assessment, why, reliability: None, origins: &sources.origins, made_by: &sources.made_by };
+        let measures = serde_json::to_vec_pretty(&Measures { assessment, why })?;
+        AtomicFile::write_all_to(&out.join("measures.json"), &measures)?;
+        write_jsonl(&out.join("per_query.jsonl"), assessment.report.per_query())?;
+        AtomicFile::write_all_to(&out.join("report.md"), markdown(&page).as_bytes())?;
+        Ok(AtomicFile::write_all_to(&out.join("report.html"), html(&page).as_bytes())?)
     }
 }

@@ -23,11 +23,8 @@ fn means(assessment: &Assessment) -> Table {
         header.push(measure.to_string());
         header.extend((*measure == assessment.primary).then(|| confidence(assessment)));
     }
-    let mut table = markdown(header);
-    for run in assessment.report.runs.iter().chain(&assessment.oracle) {
-        table.add_row(mean_row(assessment, run, measures));
-    }
-    right(table)
+    let runs = assessment.report.runs.iter().chain(&assessment.oracle);
+    aligned(header, runs.map(|run| mean_row(assessment, run, measures)))
 }
 
 fn mean_row(assessment: &Assessment, run: &RunReport, measures: &[Measure]) -> Vec<String> {
@@ -56,15 +53,11 @@ fn comparisons(assessment: &Assessment) -> Option<Table> {
         "detectable".into(),
         "verdict".into(),
     ];
-    let mut table = markdown(header.into());
     let primary = assessment.comparisons.iter().filter(|one| one.measure == assessment.primary);
-    primary.for_each(|comparison| {
-        table.add_row(comparison_row(comparison));
-    });
-    Some(right(table))
+    Some(aligned(header.into(), primary.map(comparison_row)))
 }
 
-fn comparison_row(comparison: &Comparison) -> [String; 8] {
+fn comparison_row(comparison: &Comparison) -> Vec<String> {
     let Comparison { system, paired, p_holm, detectable, verdict, .. } = comparison;
     let verdict = match verdict {
         Verdict::NotEnoughQueries { needed } => format!("needs about {needed} queries"),
@@ -80,6 +73,7 @@ fn comparison_row(comparison: &Comparison) -> [String; 8] {
         format!("{detectable:.4}"),
         verdict,
     ]
+    .into()
 }
 
 fn confidence(assessment: &Assessment) -> String {
@@ -90,19 +84,19 @@ fn span(interval: Interval) -> String {
     format!("{:.3} to {:.3}", interval.low, interval.high)
 }
 
-fn signed_span(interval: Interval) -> String {
+/// `-0.0120 to +0.0340`
+pub fn signed_span(interval: Interval) -> String {
     format!("{:+.4} to {:+.4}", interval.low, interval.high)
 }
 
-pub fn markdown(header: Vec<String>) -> Table {
+/// A table of Markdown with every column but the first to the right.
+pub fn aligned(header: Vec<String>, rows: impl IntoIterator<Item = Vec<String>>) -> Table {
     let mut table = Table::new();
     table.load_style(presets::ASCII_MARKDOWN);
     table.set_header(header);
-    table
-}
-
-/// Puts every column but the first to the right.
-pub fn right(mut table: Table) -> Table {
+    rows.into_iter().for_each(|row| {
+        table.add_row(row);
+    });
     for column in table.column_iter_mut().skip(1) {
         column.set_cell_alignment(CellAlignment::Right);
     }

@@ -1,5 +1,6 @@
-use crate::whetstone::{run, text};
+use crate::whetstone::{assert_fails, quickstart_folder, run, text};
 use std::fs;
+use std::path::Path;
 
 #[test]
 fn beir_and_trec_qrels_give_the_same_json_in_the_order_of_the_command_line() {
@@ -22,6 +23,176 @@ fn beir_and_trec_qrels_give_the_same_json_in_the_order_of_the_command_line() {
     assert_eq!(runs["a"]["mrr@10"], 0.25, "half for one query, nothing for the one that is missing");
 
     let table = run(&["eval", "--qrels", &path("test.tsv"), "--run", &good, "--run", &half]);
-    assert!(table.stdout.starts_with("| run | queries | ndcg@10 |"), "{}", table.stdout);
+    assert!(table.stdout.starts_with("| run | queries | ndcg@10"), "{}", table.stdout);
     assert!(table.stderr.contains("run `a` has no ranking for 1 of 2 queries"), "{}", table.stderr);
+}
+
+/// Qrels and runs over 80 queries with ten candidates: `NAME.run` has the relevant one at the rank that is given.
+pub fn collection(folder: &Path, runs: &[(&str, fn(usize) -> usize)]) -> Vec<String> {
+    let qrels: String = (0..80).map(|query| format!("q{query} 0 right 1\n")).collect();
+    fs::write(folder.join("test.qrels"), qrels).unwrap();
+    let line = |query: usize, passage: &str, score: f32| format!("q{query} Q0 {passage} 0 {score} x\n");
+    for (name, rank) in runs {
+        let ranking = |query: usize| {
+            let others: String = (0..9).map(|other| line(query, &format!("p{other}"), -(other as f32))).collect();
+            others + &line(query, "right", 1.5 - rank(query) as f32)
+        };
+        fs::write(folder.join(format!("{name}.run")), (0..80).map(ranking).collect::<String>()).unwrap();
+    }
+    let run = |name: &&str| ["--run".to_owned(), format!("{name}={}", text(&folder.join(format!("{name}.run"))))];
+    let names: Vec<&str> = runs.iter().map(|(name, _)| *name).collect();
+    ["eval".to_owned(), "--qrels".into(), text(&folder.join("test.qrels"))]
+        .into_iter()
+        .chain(names.iter().flat_map(run))
+        .collect()
+}
+
+fn with<'a>(args: &'a [String], more: &[&'a str]) -> Vec<&'a str> {
+    args.iter().map(String::as_str).chain(more.iter().copied()).collect()
+}
+
+#[test]
+fn the_gate_opens_for_ship_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let args = collection(
+        folder.path(),
+        &[
+            ("bm25", |query| query % 4 + 2),
+            ("good", |query| query % 2 + 1),
+            ("bad", |_| 9),
+            ("alike", |query| (query + 1) % 4 + 2),
+        ],
+    );
+    for (system, baseline, decision, code) in [
+        ("good", "bm25", "SHIP", 0),
+        ("bad", "bm25", "DON'T SHIP", 1),
+        ("alike", "bm25", "NOT ENOUGH QUERIES", 1),
+        ("bm25", "good", "DON'T SHIP", 1),
+    ] {
+        let outcome = run(&with(&args, &["--system", system, "--baseline", baseline, "--gate"]));
+        assert_eq!(outcome.code, Some(code), "{system}: {}{}", outcome.stdout, outcome.stderr);
+        let last = outcome.stdout.lines().last().unwrap();
+        assert!(last.starts_with(&format!("{decision}: ")), "{last}");
+        let closed = format!("error: the gate stays closed for `{system}`: {decision}\n");
+        assert_eq!(outcome.stderr, if code == 0 { String::new() } else { closed });
+        assert_eq!(run(&with(&args, &["--system", system, "--baseline", baseline])).code, Some(0), "without --gate");
+    }
+    let json = run(&with(&args, &["--json"])).json();
+    let verdict = &json["verdict"];
+    assert_eq!(
+        (&verdict["decision"], &verdict["system"], &verdict["baseline"]),
+        (&"ship".into(), &"good".into(), &"bm25".into())
+    );
+    assert_eq!(json["oracle"]["ndcg@10"], 1.0);
+    // Three systems by five measures: the share of judged passages is none to compare by.
+    assert_eq!(json["comparisons"].as_array().unwrap().len(), 15);
+}
+
+#[test]
+fn systems_with_other_candidates_get_no_verdict() {
+    let folder = tempfile::tempdir().unwrap();
+    let args = collection(folder.path(), &[("bm25", |query| query % 4 + 2), ("good", |_| 1)]);
+    let path = folder.path().join("good.run");
+    let shorter: String = fs::read_to_string(&path)
+        .unwrap()
+        .lines()
+        .filter(|line| !line.contains(" p8 "))
+        .map(|line| format!("{line}\n"))
+        .collect();
+    fs::write(&path, shorter).unwrap();
+    let outcome = run(&with(&args, &["--gate"]));
+    assert_eq!(outcome.code, Some(1));
+    assert!(
+        outcome.stdout.contains("NO VERDICT: runs `bm25` and `good` rank different candidates for 80 of 80 queries"),
+        "{}",
+        outcome.stdout
+    );
+    assert!(!outcome.stdout.contains("| oracle"), "{}", outcome.stdout);
+}
+
+#[test]
+fn measures_and_rules_are_the_users_to_choose() {
+    let folder = tempfile::tempdir().unwrap();
+    let args = collection(folder.path(), &[("bm25", |query| query % 4 + 2), ("good", |query| query % 2 + 1)]);
+    let more = ["--measures", "hit@3,ndcg-exp@5,map", "--primary", "mrr@5", "--worthwhile-gain", "0.9", "--json"];
+    let json = run(&with(&args, &more)).json();
+    let measures: Vec<_> = json["runs"]["good"].as_object().unwrap().keys().map(String::as_str).collect();
+    assert_eq!(measures, ["queries", "mrr@5", "hit@3", "ndcg-exp@5", "map", "missing_queries"]);
+    assert_eq!(json["runs"]["bm25"]["hit@3"], 0.5);
+    assert_eq!((&json["primary"], &json["verdict"]["decision"]), (&"mrr@5".into(), &"dont-ship".into()));
+    let few = run(&with(&args, &["--min-queries", "81", "--json"])).json();
+    assert_eq!(few["verdict"]["decision"], "not-enough-queries");
+}
+
+#[test]
+fn a_report_is_written_once_and_is_about_the_texts() {
+    let folder = tempfile::tempdir().unwrap();
+    let made = quickstart_folder();
+    let [data, model, tuned] = ["data", "model", "runs/tuned.run"].map(|name| text(&made.join(name)));
+    let (out, tuned) = (text(&folder.path().join("eval")), format!("tuned={tuned}"));
+    let args = ["eval", "--data", &data, "--run", &tuned, "--model", &model, "--out", &out];
+    let first = run(&args);
+    assert_eq!(first.code, Some(0), "{}", first.stderr);
+    assert!(first.stderr.contains("report: ") && first.stderr.contains("report.html"), "{}", first.stderr);
+    for name in ["bm25", "dense", "candidates", "tuned", "oracle"] {
+        assert!(first.stdout.contains(&format!("| {name} ")), "{}", first.stdout);
+    }
+    let read = |name: &str| fs::read_to_string(Path::new(&out).join(name)).unwrap();
+    let html = read("report.html");
+    for part in ["how often should the chain be oiled", "NOT ENOUGH QUERIES", "rerank-tuned", "Truncation", "<mark>"] {
+        assert!(html.contains(part), "{part}");
+    }
+    assert!(!html.contains("http") && !html.contains("<script"), "a report loads nothing");
+    assert!(read("report.md").contains("## NOT ENOUGH QUERIES"));
+    let measures: serde_json::Value = serde_json::from_str(&read("measures.json")).unwrap();
+    assert_eq!(measures["baseline"], "candidates");
+    let slices = measures["why"]["slices"].as_array().unwrap();
+    assert!(slices.iter().any(|group| group["by"] == "query length"), "{slices:?}");
+    let sweep = &measures["why"]["depth"][0];
+    assert!(sweep["system"] == "tuned" || sweep["system"] == "bm25" || sweep["system"] == "dense", "{sweep}");
+    assert_eq!(read("per_query.jsonl").lines().count(), 3);
+
+    let again = run(&args);
+    assert!(again.stderr.contains("eval: up to date"), "{}", again.stderr);
+    assert_eq!(again.stdout, first.stdout);
+    let forced = run(&[&args[..], &["--force"]].concat());
+    assert!(forced.stderr.contains("eval: done in"), "{}", forced.stderr);
+    assert_eq!(read("report.html"), html, "the same inputs give the same bytes");
+    fs::write(Path::new(&out).join("report.html"), "").unwrap();
+    assert!(run(&args).stderr.contains("eval: done in"), "a report that was touched is made again");
+    assert_eq!(read("report.html"), html);
+}
+
+#[test]
+fn evaluations_that_cannot_be_say_what_is_missing() {
+    let folder = tempfile::tempdir().unwrap();
+    let args = collection(folder.path(), &[("bm25", |_| 2), ("good", |_| 1)]);
+    let fails = |more: &[&str], expected: &str| assert_fails(&with(&args, more), folder.path(), expected);
+    fails(&["--baseline", "bm"], "error: there is no run `bm`\nhint: the runs are `bm25`, `good`");
+    fails(
+        &["--baseline", "good", "--system", "good"],
+        "error: `good` is the baseline and cannot be the system as well\nhint: name two different runs",
+    );
+    fails(&["--alpha", "0.7"], "error: `alpha` must be in (0, 0.5), got 0.7");
+    let missing = text(&folder.path().join("no.run"));
+    fails(
+        &["--candidates", &missing],
+        "error: cannot read `DIR/no.run`: No such file or directory (os error 2)\nhint: check the path; nothing was written",
+    );
+    assert_fails(
+        &with(&args[..5], &["--gate"]),
+        folder.path(),
+        "error: there is nothing to compare: only one run\nhint: give a baseline and a system with --run",
+    );
+    let empty = folder.path().join("empty.qrels");
+    fs::write(&empty, "\n").unwrap();
+    let bm25 = &args[4];
+    assert_fails(
+        &["eval", "--qrels", &text(&empty), "--run", bm25],
+        folder.path(),
+        "error: `DIR/empty.qrels` has no records\nhint: check that this is the file you meant",
+    );
+    let unknown = run(&with(&args, &["--measures", "f1@10"]));
+    assert_eq!(unknown.code, Some(2));
+    assert!(unknown.stderr.contains("`f1@10` is not a measure"), "{}", unknown.stderr);
 }

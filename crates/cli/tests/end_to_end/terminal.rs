@@ -2,8 +2,22 @@ use crate::whetstone::{command, quickstart_folder, run, text};
 use std::io::{Read, Write};
 use std::process::Stdio;
 
-const COMMANDS: [&str; 12] =
-    ["pull", "synth", "chunk", "ask", "mine", "pair", "train", "export", "rerank", "eval", "quickstart", "completions"];
+const COMMANDS: [&str; 14] = [
+    "pull",
+    "synth",
+    "chunk",
+    "ask",
+    "mine",
+    "pair",
+    "train",
+    "export",
+    "rerank",
+    "eval",
+    "runs",
+    "diff",
+    "quickstart",
+    "completions",
+];
 
 #[test]
 fn every_command_has_help_with_an_example() {

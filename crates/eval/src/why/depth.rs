@@ -41,10 +41,13 @@ pub struct DepthPoint {
     pub ms_per_query: Option<f64>,
 }
 
-/// Sweeps of every system whose cost is known, and of `named` in any case.
-pub(crate) fn sweeps(inputs: &Inputs, view: &View, named: &str) -> Vec<Sweep> {
-    let wanted = |name: &str| name == named || view.material.costs.contains_key(name);
-    let systems = inputs.runs.iter().filter(|(name, _)| wanted(name));
+/// A sweep of `system`, and where its cost is not known, one of the best run whose cost is.
+pub(crate) fn sweeps(inputs: &Inputs, view: &View, system: &str) -> Vec<Sweep> {
+    let has_cost = |name: &str| view.material.costs.contains_key(name);
+    let mean = |run: &Run| per_query(view.qrels, run, &[view.measure]).means[0];
+    let costed = inputs.runs.iter().filter(|(name, _)| name != system && has_cost(name) && !has_cost(system));
+    let best = costed.max_by(|(_, a), (_, b)| mean(a).total_cmp(&mean(b)));
+    let systems = inputs.runs.iter().filter(|(name, _)| name == system).chain(best);
     systems.filter_map(|(name, run)| sweep(view, name, run)).collect()
 }
 

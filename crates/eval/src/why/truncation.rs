@@ -80,3 +80,32 @@ pub(crate) fn truncation(view: &View) -> Option<Truncation> {
     found.unaffected = part(unaffected);
     (found.pairs > 0).then_some(found)
 }
+
+impl Truncation {
+    /// What the counts say, in words.
+    pub fn in_words(&self) -> String {
+        let share = |count: usize, of: usize| format!("{:.1} %", 100.0 * count as f64 / of.max(1) as f64);
+        let mut text = format!(
+            "The model reads {} tokens: {} of {} pairs ({}) are cut, among them {} of {} relevant ones ({}).",
+            self.max_seq_tokens,
+            self.truncated,
+            self.pairs,
+            share(self.truncated, self.pairs),
+            self.relevant_truncated,
+            self.relevant,
+            share(self.relevant_truncated, self.relevant),
+        );
+        let part = |part: &Part| {
+            let interval = part.interval.map(|interval| format!(" ({:+.4} to {:+.4})", interval.low, interval.high));
+            format!("{:+.4}{} over {} queries", part.difference, interval.unwrap_or_default(), part.queries)
+        };
+        if self.affected.queries > 0 && self.unaffected.queries > 0 {
+            text += &format!(
+                " Where a relevant candidate is cut the difference is {}, elsewhere {}.",
+                part(&self.affected),
+                part(&self.unaffected)
+            );
+        }
+        text
+    }
+}

@@ -1,0 +1,127 @@
+use super::Request;
+use crate::rerank;
+use anyhow::Result;
+use serde::Serialize;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use whetstone_eval::{AssessConfig, Cost, Origin};
+use whetstone_records::{Manifest, read_text, sha256_bytes, sha256_file};
+
+/// Everything that a report hangs on.
+pub struct Sources {
+    /// Every file that is read, by its role.
+    pub origins: Vec<Origin>,
+    /// The manifests of what made them.
+    pub made_by: Vec<(String, Manifest)>,
+    /// What reranking has cost, by the name of the run.
+    pub costs: BTreeMap<String, Cost>,
+}
+
+/// What the stage's result hangs on beside the bytes of its inputs.
+#[derive(Serialize)]
+pub struct Config<'a> {
+    assess: &'a AssessConfig,
+    /// The report names them, and the tables are in this order.
+    files: Vec<(&'a str, &'a str)>,
+}
+
+impl Sources {
+    /// Finds and digests what belongs to a request: its files, and the manifests beside them.
+    pub fn gather(request: &Request) -> Result<Self> {
+        let mut sources = Self { origins: vec![], made_by: vec![], costs: BTreeMap::new() };
+        sources.file("qrels", &request.qrels)?;
+        if let Some(candidates) = &request.candidates {
+            sources.file("candidates", candidates)?;
+        }
+        for (name, path) in &request.runs {
+            sources.file(&format!("run {name}"), path)?;
+        }
+        for (role, path) in
+            request.data.iter().flat_map(|data| texts(data)).chain(request.model.iter().flat_map(|model| parts(model)))
+        {
+            if path.is_file() {
+                sources.file(role, &path)?;
+            }
+        }
+        for (name, path) in &request.runs {
+            let manifest = manifests(rerank::folder(path)).join(format!("{}.json", rerank::stage_name(path)));
+            if let Some(cost) = sources.manifest(&manifest)?.as_ref().and_then(cost) {
+                sources.costs.insert(name.clone(), cost);
+            }
+        }
+        for folder in request.data.iter().chain(&request.model) {
+            for path in json_files(&manifests(folder)) {
+                sources.manifest(&path)?;
+            }
+        }
+        Ok(sources)
+    }
+
+    fn file(&mut self, role: &str, path: &Path) -> Result<()> {
+        let digest = sha256_file(path)?;
+        self.origins.push(Origin { role: role.into(), path: path.display().to_string(), digest });
+        Ok(())
+    }
+
+    /// Takes a manifest up, where there is one; not that of an evaluation, which would be about itself.
+    fn manifest(&mut self, path: &Path) -> Result<Option<Manifest>> {
+        let name = path.display().to_string();
+        if !path.is_file() || self.made_by.iter().any(|(other, _)| *other == name) {
+            return Ok(None);
+        }
+        // A manifest that `--force` has emptied says nothing.
+        let Ok(manifest) = serde_json::from_str::<Manifest>(&read_text(path)?) else { return Ok(None) };
+        if manifest.stage == "eval" {
+            return Ok(None);
+        }
+        self.made_by.push((name, manifest.clone()));
+        Ok(Some(manifest))
+    }
+
+    /// The digests of all inputs by role; a manifest counts by what is shown of it.
+    pub fn digests(&self) -> BTreeMap<String, String> {
+        let files = self.origins.iter().map(|origin| (origin.role.clone(), origin.digest.clone()));
+        let manifests = self.made_by.iter().map(|(path, manifest)| {
+            let text = serde_json::to_vec(manifest).expect("manifests are plain data, which always serialises");
+            (format!("manifest {path}"), sha256_bytes(&text))
+        });
+        files.chain(manifests).collect()
+    }
+
+    pub fn config<'a>(&'a self, request: &'a Request) -> Config<'a> {
+        let files = self.origins.iter().map(|origin| (origin.role.as_str(), origin.path.as_str()));
+        Config { assess: &request.config, files: files.collect() }
+    }
+}
+
+/// The files of a data set that the report shows.
+fn texts(data: &Path) -> [(&'static str, PathBuf); 2] {
+    [("corpus", data.join("corpus.jsonl")), ("queries", data.join("queries.jsonl"))]
+}
+
+/// The files of a model dir that say how it reads a pair.
+fn parts(model: &Path) -> [(&'static str, PathBuf); 5] {
+    [
+        ("weights", "model.safetensors"),
+        ("model config", "config.json"),
+        ("tokenizer", "tokenizer.json"),
+        ("tokenizer config", "tokenizer_config.json"),
+        ("sentence config", "sentence_bert_config.json"),
+    ]
+    .map(|(role, name)| (role, model.join(name)))
+}
+
+fn manifests(folder: &Path) -> PathBuf {
+    folder.join("manifests")
+}
+
+fn json_files(folder: &Path) -> BTreeSet<PathBuf> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let paths = entries.map(|entry| entry.path());
+    paths.filter(|path| path.extension().is_some_and(|extension| extension == "json")).collect()
+}
+
+fn cost(manifest: &Manifest) -> Option<Cost> {
+    let pairs = *manifest.counts.get("pairs")?;
+    (pairs > 0).then_some(Cost { pairs, seconds: manifest.wall_s })
+}

@@ -1,0 +1,36 @@
+use maud::{Markup, html};
+
+/// A sentence whose words between backticks are names.
+pub(crate) fn prose(text: &str) -> Markup {
+    html! {
+        @for (place, part) in text.split('`').enumerate() {
+            @if place % 2 == 1 { code { (part) } } @else { (part) }
+        }
+    }
+}
+
+/// `0.7540`
+pub(crate) fn value(value: f64) -> String {
+    format!("{value:.4}")
+}
+
+/// `+0.0312`, with a real minus.
+pub(crate) fn signed(value: f64) -> String {
+    if value.is_finite() { format!("{value:+.4}").replace('-', "−") } else { "unknown".into() }
+}
+
+/// The class of a difference.
+pub(crate) fn tone(difference: f64) -> &'static str {
+    if difference > 1e-9 {
+        "gain"
+    } else if difference < -1e-9 {
+        "loss"
+    } else {
+        ""
+    }
+}
+
+/// `12 %` of a share.
+pub(crate) fn share(count: usize, of: usize) -> String {
+    format!("{:.0} %", 100.0 * count as f64 / of.max(1) as f64)
+}
