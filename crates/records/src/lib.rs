@@ -19,6 +19,6 @@ pub use io::{AtomicFile, read_text, sha256_bytes, sha256_file};
 pub use jsonl::{JsonlReader, read_jsonl, write_jsonl};
 pub use progress::{Progress, Silent};
 pub use qrels::Qrels;
-pub use records::{Negative, Pair, Passage, PassageMetadata, Provenance, Query, QueryMetadata};
+pub use records::{Negative, Pair, Passage, PassageMetadata, Provenance, Query, QueryMetadata, QueryQuality};
 pub use run::{Hit, Run};
 pub use stage::{Manifest, Stage};

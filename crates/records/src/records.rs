@@ -64,9 +64,34 @@ pub struct QueryMetadata {
     /// `built-in`, or the name of the LLM.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub generator: Option<String>,
-    /// Such as `definition`, `keywords`, `cloze`, `question`.
+    /// Such as `definition`, `keywords`, `natural`, `how-to`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub style: Option<String>,
+    /// Who the LLM was told would ask.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub persona: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quality: Option<QueryQuality>,
+}
+
+/// What the filters found out about a generated query.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct QueryQuality {
+    /// Share of its words with a topic that its passage holds, in 0..=1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overlap_fraction: Option<f32>,
+    /// Rank at which a first-stage search brings its passage back, from 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub round_trip_rank: Option<u32>,
+    /// Score of its passage in that search, as a share of the best passage's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub round_trip_fraction: Option<f32>,
+    /// How good an LLM finds the query, 0..=3.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub question_grade: Option<u8>,
+    /// How well an LLM finds it answered by its passage, 0..=3.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer_grade: Option<u8>,
 }
 
 /// A passage that a miner found for a query and that is taken not to answer it.

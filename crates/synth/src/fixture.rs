@@ -38,6 +38,7 @@ impl Fixture {
                     passage: Some(id.as_str().into()),
                     generator: Some("built-in".into()),
                     style: Some("question".into()),
+                    ..QueryMetadata::default()
                 };
                 let query = format!("q{id}");
                 fixture.queries.push(Query { id: query.as_str().into(), text, metadata });

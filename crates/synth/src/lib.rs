@@ -8,16 +8,20 @@ mod config;
 mod error;
 #[cfg(test)]
 mod fixture;
+mod language;
+mod llm;
 mod mine;
 mod pair;
 mod random;
 mod split;
 
-pub use ask::ask;
+pub use ask::{AskJob, Preview, ask, batch_in, batch_out, estimate, preview};
 pub use chunk::chunk;
 pub use config::{
-    AskConfig, ChunkConfig, GeneratorName, MineConfig, PairConfig, SameDocument, Sampling, SplitConfig, SynthConfig,
+    AskConfig, ChunkConfig, FilterConfig, GeneratorName, LlmConfig, MineConfig, PairConfig, Price, RoundTrip,
+    SameDocument, Sampling, SplitConfig, Style, SynthConfig, TopBy,
 };
 pub use error::{Error, Result};
+pub use llm::{BatchFiles, BatchResults, Estimate};
 pub use mine::mine;
 pub use pair::pair;

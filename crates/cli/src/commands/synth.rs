@@ -5,7 +5,7 @@ use anyhow::Result;
 use std::path::{Path, PathBuf};
 use whetstone_model::DeviceName;
 use whetstone_records::{Manifest, Progress};
-use whetstone_synth::SynthConfig;
+use whetstone_synth::{AskJob, SynthConfig};
 
 /// Make a data set from documents: chunk, ask, mine, pair
 #[derive(clap::Args)]
@@ -61,7 +61,10 @@ impl Job<'_> {
         let Self { config, out, model, .. } = self;
         Ok(match stage {
             "chunk" => whetstone_synth::chunk(self.corpus, out, model, &config.chunk, progress)?,
-            "ask" => whetstone_synth::ask(out, &config.ask, config.seed, progress)?,
+            "ask" => {
+                let job = AskJob { out, config, model: Some(*model), device: self.device };
+                whetstone_synth::ask(&job, progress)?
+            }
             "mine" => {
                 let device = whetstone_model::open_device(self.device)?;
                 whetstone_synth::mine(out, model, &config.mine, &config.split, config.seed, &device, progress)?

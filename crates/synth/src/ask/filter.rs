@@ -1,16 +1,13 @@
 //! What a generator proposes is kept only where it is usable as a query.
 
 use super::built_in::{is_general, stem};
+use super::duplicates::{Words, alike};
 use crate::chunk::sentences;
-use crate::config::AskConfig;
+use crate::config::FilterConfig;
 use std::collections::{BTreeMap, HashSet};
 use unicode_segmentation::UnicodeSegmentation;
 use whetstone_records::Passage;
 
-/// Longest run of words that a query may share with its passage.
-const MAX_SHARED_RUN: usize = 8;
-/// Largest share of a sentence's words that a query may repeat in their order.
-const MAX_SENTENCE_FRACTION: f64 = 0.7;
 /// Sentences shorter than this are not checked: `Wait for rain.` is no sentence that one copies.
 const MIN_SENTENCE_WORDS: usize = 5;
 /// Fewest words of a query.
@@ -26,7 +23,18 @@ pub enum Drop {
     Unrelated,
     Copied,
     Duplicate,
+    NearDuplicate,
     TooMany,
+    /// The same query for passages of several places.
+    Ambiguous,
+    /// Its own passage does not come back.
+    RoundTrip,
+    /// The judge's grade of the query, or of its passage as an answer.
+    PoorQuestion,
+    PoorAnswer,
+    /// The judge gave no grade that can be read.
+    NotGraded,
+    BelowTop,
 }
 
 impl Drop {
@@ -40,7 +48,14 @@ impl Drop {
             Drop::Unrelated => "dropped-unrelated",
             Drop::Copied => "dropped-copied",
             Drop::Duplicate => "dropped-duplicate",
+            Drop::NearDuplicate => "dropped-near-duplicate",
             Drop::TooMany => "dropped-too-many",
+            Drop::Ambiguous => "dropped-ambiguous",
+            Drop::RoundTrip => "dropped-round-trip",
+            Drop::PoorQuestion => "dropped-poor-question",
+            Drop::PoorAnswer => "dropped-poor-answer",
+            Drop::NotGraded => "dropped-not-graded",
+            Drop::BelowTop => "dropped-below-top",
         }
     }
 }
@@ -48,69 +63,105 @@ impl Drop {
 /// Counts of drops by reason.
 pub type Drops = BTreeMap<Drop, u64>;
 
+/// A proposal that passed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Admitted {
+    /// With single spaces.
+    pub text: String,
+    /// Share of its words with a topic that stand in the passage too.
+    pub overlap_fraction: f32,
+}
+
 /// The words of one passage, against which its queries are held.
 pub struct Filter<'a> {
-    config: &'a AskConfig,
+    config: &'a FilterConfig,
+    max_queries: usize,
     passage: Vec<String>,
     /// Stems of title and text.
     topics: HashSet<String>,
     sentences: Vec<Vec<String>>,
     seen: HashSet<Vec<String>>,
+    kept: Vec<Words>,
 }
 
 impl<'a> Filter<'a> {
-    pub fn new(passage: &Passage, config: &'a AskConfig) -> Self {
+    pub fn new(passage: &Passage, config: &'a FilterConfig, max_queries: usize) -> Self {
         let of_sentence = |span| tokens(&passage.text[span]);
         let sentences = sentences(&passage.text).into_iter().map(of_sentence);
         Self {
             config,
+            max_queries,
             passage: tokens(&passage.text),
             topics: tokens(&passage.full_text()).iter().map(|word| stem(word)).collect(),
             sentences: sentences.filter(|sentence| sentence.len() >= MIN_SENTENCE_WORDS).collect(),
             seen: HashSet::new(),
+            kept: Vec::new(),
         }
     }
 
-    /// Returns the proposal as a query, with single spaces, or why it is none. What was returned once is a duplicate the
-    /// second time.
-    pub fn admit(&mut self, proposal: &str) -> Result<String, Drop> {
+    /// Returns the proposal as a query, or why it is none. What was returned once is a duplicate the second time.
+    pub fn admit(&mut self, proposal: &str) -> Result<Admitted, Drop> {
         let text = tidy(proposal);
-        let chars = text.chars().count();
         let tokens = tokens(&text);
+        if tokens.is_empty() {
+            return Err(Drop::TooShort);
+        }
+        if self.config.format {
+            self.check_format(&text, &tokens)?;
+        }
+        let overlap_fraction = self.overlap_fraction(&tokens);
+        if self.config.generic {
+            if is_anaphoric(&text.to_lowercase()) {
+                return Err(Drop::Anaphoric);
+            }
+            // Not one word in common: made up, or so general that it fits everything.
+            if overlap_fraction == 0.0 {
+                return Err(Drop::Unrelated);
+            }
+        }
+        let overlaps = f64::from(overlap_fraction) > self.config.max_overlap_fraction;
+        if self.config.copied && (overlaps || self.is_copied(&tokens)) {
+            return Err(Drop::Copied);
+        }
+        if self.kept.len() >= self.max_queries {
+            return Err(Drop::TooMany);
+        }
+        let words = Words::of(&tokens);
+        if self.config.duplicates {
+            if self.seen.contains(&tokens) {
+                return Err(Drop::Duplicate);
+            }
+            if self.kept.iter().any(|kept| alike(kept, &words) >= self.config.near_duplicate_fraction) {
+                return Err(Drop::NearDuplicate);
+            }
+        }
+        self.seen.insert(tokens);
+        self.kept.push(words);
+        Ok(Admitted { text, overlap_fraction })
+    }
+
+    fn check_format(&self, text: &str, tokens: &[String]) -> Result<(), Drop> {
+        let chars = text.chars().count();
         if chars < self.config.min_query_chars || tokens.len() < MIN_WORDS {
             return Err(Drop::TooShort);
         }
         if chars > self.config.max_query_chars {
             return Err(Drop::TooLong);
         }
-        if repeats(&tokens) {
-            return Err(Drop::Repetitive);
-        }
-        if is_anaphoric(&text.to_lowercase()) {
-            return Err(Drop::Anaphoric);
-        }
-        // Not one word in common: made up, or so general that it fits everything.
-        if !tokens.iter().any(|word| !is_general(word) && self.topics.contains(&stem(word))) {
-            return Err(Drop::Unrelated);
-        }
-        if self.is_copied(&tokens) {
-            return Err(Drop::Copied);
-        }
-        if self.seen.len() >= self.config.max_queries {
-            return Err(Drop::TooMany);
-        }
-        if !self.seen.insert(tokens) {
-            return Err(Drop::Duplicate);
-        }
-        Ok(text)
+        if repeats(tokens) { Err(Drop::Repetitive) } else { Ok(()) }
+    }
+
+    /// Share of the words with a topic that title or text of the passage hold; 0 where the query has none.
+    fn overlap_fraction(&self, tokens: &[String]) -> f32 {
+        let topics = tokens.iter().filter(|word| !is_general(word));
+        let shared = topics.clone().filter(|word| self.topics.contains(&stem(word))).count();
+        shared as f32 / topics.count().max(1) as f32
     }
 
     fn is_copied(&self, query: &[String]) -> bool {
-        longest_run(query, &self.passage) > MAX_SHARED_RUN
-            || self
-                .sentences
-                .iter()
-                .any(|sentence| in_order(query, sentence) as f64 > MAX_SENTENCE_FRACTION * sentence.len() as f64)
+        let most = |sentence: &[String]| self.config.max_sentence_fraction * sentence.len() as f64;
+        longest_run(query, &self.passage) > self.config.max_shared_words
+            || self.sentences.iter().any(|sentence| in_order(query, sentence) as f64 > most(sentence))
     }
 }
 
@@ -126,7 +177,7 @@ fn tidy(proposal: &str) -> String {
 }
 
 /// Lower-case words by Unicode's borders (UAX 29), which also cut text that has no spaces.
-fn tokens(text: &str) -> Vec<String> {
+pub fn tokens(text: &str) -> Vec<String> {
     text.unicode_words().map(str::to_lowercase).collect()
 }
 
@@ -149,6 +200,13 @@ fn is_anaphoric(lower: &str) -> bool {
         "this study",
         "the study say",
         "the above",
+        "this paper",
+        "this paragraph",
+        "the paragraph",
+        "given passage",
+        "provided text",
+        "according to the text",
+        "the following",
     ];
     PHRASES.iter().any(|phrase| lower.contains(phrase))
 }
@@ -196,24 +254,28 @@ mod tests {
         Passage { id: "p".into(), title: String::new(), text: text.into(), metadata: Default::default() }
     }
 
+    fn admit<'a>(filter: &mut Filter<'a>, text: &str) -> Result<String, Drop> {
+        filter.admit(text).map(|admitted| admitted.text)
+    }
+
     #[test]
     fn a_query_that_copies_is_refused() {
-        let config = AskConfig::default();
-        let mut filter = Filter::new(&passage(), &config);
-        assert_eq!(filter.admit("the secret must be renewed every year"), Err(Drop::Copied));
+        let config = FilterConfig::default();
+        let mut filter = Filter::new(&passage(), &config, 5);
+        assert_eq!(admit(&mut filter, "the secret must be renewed every year"), Err(Drop::Copied));
         let run = "is sent to the technical contact of the firm";
-        assert_eq!(filter.admit(run), Err(Drop::Copied), "nine words in a row");
-        assert_eq!(
-            filter.admit("how often must the secret be renewed?").unwrap(),
-            "how often must the secret be renewed?"
-        );
+        assert_eq!(admit(&mut filter, run), Err(Drop::Copied), "nine words in a row");
+        let good = "how often must the secret be renewed?";
+        assert_eq!(filter.admit(good).unwrap(), Admitted { text: good.into(), overlap_fraction: 1.0 });
+        let strict = FilterConfig { max_overlap_fraction: 0.9, ..FilterConfig::default() };
+        assert_eq!(admit(&mut Filter::new(&passage(), &strict, 5), good), Err(Drop::Copied));
     }
 
     #[test]
     fn what_is_no_query_is_refused_by_reason() {
-        let config = AskConfig { max_queries: 2, ..AskConfig::default() };
-        let mut filter = Filter::new(&passage(), &config);
-        let mut admit = |text: &str| filter.admit(text);
+        let config = FilterConfig::default();
+        let mut filter = Filter::new(&passage(), &config, 2);
+        let mut admit = |text: &str| admit(&mut filter, text);
         assert_eq!(admit(" ?? "), Err(Drop::TooShort));
         assert_eq!(admit("incomprehensible"), Err(Drop::TooShort));
         assert_eq!(admit(&"very long ".repeat(40)), Err(Drop::TooLong));
@@ -223,18 +285,36 @@ mod tests {
         assert_eq!(admit("Is there a price cap on Christmas trees?"), Err(Drop::Unrelated));
         assert_eq!(admit("2. \"Who gets  a reminder?\"").unwrap(), "Who gets a reminder?");
         assert_eq!(admit("who gets a REMINDER"), Err(Drop::Duplicate));
+        assert_eq!(admit("Who gets a reminder then?"), Err(Drop::NearDuplicate));
         assert_eq!(admit("secret renewal interval").unwrap(), "secret renewal interval");
         assert_eq!(admit("one more secret"), Err(Drop::TooMany));
+    }
+
+    #[test]
+    fn every_filter_can_be_switched_off() {
+        let queries = [
+            ("incomprehensible", FilterConfig { format: false, generic: false, ..FilterConfig::default() }),
+            ("What does the passage say about mail?", FilterConfig { generic: false, ..FilterConfig::default() }),
+            ("the secret must be renewed every year", FilterConfig { copied: false, ..FilterConfig::default() }),
+        ];
+        for (query, config) in queries {
+            let mut filter = Filter::new(&passage(), &config, 5);
+            assert_eq!(admit(&mut filter, query).as_deref(), Ok(query));
+            assert_eq!(admit(&mut filter, query), Err(Drop::Duplicate));
+            let config = FilterConfig { duplicates: false, ..config };
+            let mut filter = Filter::new(&passage(), &config, 5);
+            assert!(admit(&mut filter, query).is_ok() && admit(&mut filter, query).is_ok());
+        }
     }
 
     #[test]
     fn a_script_without_spaces_has_words_too() {
         let text = "暖房の戻り温度は四十五度までです。それを超えると弁が閉じます。";
         let passage = Passage { id: "p".into(), title: String::new(), text: text.into(), metadata: Default::default() };
-        let config = AskConfig::default();
-        let mut filter = Filter::new(&passage, &config);
+        let config = FilterConfig::default();
+        let mut filter = Filter::new(&passage, &config, 5);
         assert!(filter.admit("戻り温度の上限は何度ですか").is_ok());
-        assert_eq!(filter.admit("暖房の戻り温度は四十五度までです"), Err(Drop::Copied));
+        assert_eq!(admit(&mut filter, "暖房の戻り温度は四十五度までです"), Err(Drop::Copied));
     }
 
     #[test]

@@ -1,11 +1,12 @@
 use crate::error::Result;
+use crate::llm::{Flaw, Open};
 use whetstone_records::{Passage, Progress};
 
 /// A query as a generator proposes it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Proposal {
     pub text: String,
-    /// Such as `definition`, `keywords`, `question`.
+    /// Such as `definition`, `keywords`, `natural`.
     pub style: String,
 }
 
@@ -14,8 +15,13 @@ pub struct Proposal {
 pub struct Answer {
     /// Best first.
     pub proposals: Vec<Proposal>,
-    /// Why there are none, or fewer than there could be: the name of a count in the manifest.
-    pub fault: Option<&'static str>,
+    /// Why there are none, or fewer than there could be: names of counts in the manifest.
+    pub flaws: Vec<Flaw>,
+    /// Why there is no complete answer.
+    pub open: Option<Open>,
+    pub persona: Option<String>,
+    pub tokens_in: u64,
+    pub tokens_out: u64,
 }
 
 /// Who makes queries for passages.
@@ -25,14 +31,4 @@ pub trait Generator {
 
     /// Returns one answer for each passage, in their order.
     fn generate(&self, passages: &[&Passage], progress: &dyn Progress) -> Result<Vec<Answer>>;
-
-    /// What the manifest should tell about the work done.
-    fn account(&self) -> Account;
-}
-
-/// Counts, such as calls and retries, and what the user should know.
-#[derive(Debug, Default)]
-pub struct Account {
-    pub counts: Vec<(&'static str, u64)>,
-    pub notes: Vec<String>,
 }

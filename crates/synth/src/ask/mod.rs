@@ -1,199 +1,206 @@
 //! Queries for passages: from the passage's own words or from an LLM, and from humans who judged.
 
 mod built_in;
+mod duplicates;
+mod examples;
 mod filter;
 mod generator;
-mod journal;
+mod harvest;
+mod judge;
 mod judgements;
-mod openai;
-mod parse;
+mod junk;
+mod plan;
 mod prompt;
-mod transport;
+mod questions;
+mod report;
+mod round_trip;
+mod styles;
+mod template;
+mod try_out;
 
-use crate::config::{AskConfig, GeneratorName};
+pub use plan::AskJob;
+pub use try_out::{Preview, batch_in, batch_out, estimate, preview};
+
+use crate::config::{GeneratorName, RoundTrip, SynthConfig, TopBy};
 use crate::error::{Error, Result};
+use crate::language::main_language;
+use crate::llm::{Estimate, Llm, Spent, TokenCounter};
 use built_in::BuiltIn;
-use filter::{Drops, Filter};
-use generator::{Answer, Generator};
+use filter::Drop;
+use generator::Generator;
+use harvest::{Harvest, Kept};
 use judgements::Judgements;
-use openai::OpenAi;
-use rand::seq::SliceRandom;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use plan::Plan;
+use prompt::Prompt;
+use questions::{Asked, Questions};
+use std::collections::BTreeMap;
 use std::path::Path;
-use whetstone_records::{
-    DocumentId, Manifest, Passage, Progress, Qrels, Query, QueryId, QueryMetadata, Stage, read_jsonl, sha256_file,
-    write_jsonl,
-};
+use whetstone_records::{Manifest, Progress, Qrels, write_jsonl};
 
 /// The file in OUT that holds every answer of an LLM, also of runs that were stopped.
-const JOURNAL: &str = "ask.journal.jsonl";
-/// How many passages without a query are named.
-const NAMED: usize = 5;
+pub const JOURNAL: &str = "ask.journal.jsonl";
+
+const OUTPUTS: [&str; 5] = ["queries.jsonl", "qrels/all.tsv", "skipped.jsonl", "synth.json", "synth.html"];
 
 /// Makes queries for the passages of `OUT/corpus.jsonl` and adds the human ones of `judgements`; writes
-/// `OUT/queries.jsonl` and `OUT/qrels/all.tsv`.
+/// `OUT/queries.jsonl`, `OUT/qrels/all.tsv`, the passages that were not asked about (`skipped.jsonl`) and a report
+/// (`synth.json`, `synth.html`).
 ///
 /// Passages of documents that answer a human question are not asked about: they are the test, where only human
-/// questions count.
-pub fn ask(out: &Path, config: &AskConfig, seed: u64, progress: &dyn Progress) -> Result<Manifest> {
-    config.check()?;
-    let corpus = out.join("corpus.jsonl");
-    let mut inputs = vec![("corpus".to_owned(), sha256_file(&corpus)?)];
-    if let Some(path) = &config.judgements {
-        inputs.push(("judgements".to_owned(), sha256_file(path)?));
-    }
-    let stage = Stage::new("ask", out, &(config, seed), inputs);
-    if let Some(manifest) = stage.up_to_date() {
+/// questions count. Where passages stay without an answer, the stage does not count as up to date: run again, it asks
+/// only them.
+pub fn ask(job: &AskJob, progress: &dyn Progress) -> Result<Manifest> {
+    let stage = job.stage()?;
+    if let Some(manifest) = stage.up_to_date().filter(|manifest| !plan::is_open(manifest)) {
         return Ok(manifest);
     }
-    let passages: Vec<Passage> = read_jsonl(&corpus)?;
-    // Before anything is spent: a wrong quote stops the run.
-    let judgements = match &config.judgements {
-        Some(path) => judgements::read(path, &passages)?,
-        None => Judgements::default(),
+    let plan = Plan::open(job)?;
+    let asked = plan.asked();
+    let config = job.config;
+    let llm = open_llm(job)?;
+    let estimate = estimate_first(&plan, llm.as_ref(), progress)?;
+    let mut harvest = match config.ask.generator {
+        GeneratorName::BuiltIn => {
+            let built_in = BuiltIn::new(&plan.passages, &config.ask, &config.filter, config.seed);
+            Harvest::of(&asked, built_in.generate(&asked, progress)?, built_in.name(), config)
+        }
+        GeneratorName::Openai => {
+            let questions = questions(llm.as_ref(), &plan)?;
+            Harvest::of(&asked, questions.generate(&asked, progress)?, questions.name(), config)
+        }
     };
-    let asked = sample(&passages, &judgements, config, seed);
-    let generator: Box<dyn Generator + '_> = match config.generator {
-        GeneratorName::BuiltIn => Box::new(BuiltIn::new(&passages, config, seed)),
-        GeneratorName::Openai => Box::new(OpenAi::open(config, &out.join(JOURNAL))?),
-    };
-    let answers = generator.generate(&asked, progress)?;
-    let mut harvest = Harvest::of(&asked, answers, generator.name(), config);
-    harvest.drop_ambiguous();
-    if harvest.queries.is_empty() && !asked.is_empty() {
+    filter_all(&mut harvest, &plan, llm.as_ref(), progress)?;
+    if harvest.kept.is_empty() && !asked.is_empty() {
         return Err(Error::NoQueries { passages: asked.len(), reasons: harvest.reasons() });
     }
-    write(out, &harvest.queries, &judgements)?;
-    let mut counts = harvest.counts();
-    let account = generator.account();
-    let mut count = |name: &str, count: usize| counts.insert(name.to_owned(), count as u64);
-    count("passages", passages.len());
-    count("passages-asked", asked.len());
-    count("queries-human", judgements.queries.len());
-    if config.judgements.is_some() {
-        count("quotes-cut-by-a-passage-border", judgements.cut_quotes as usize);
+    write(job.out, &harvest.kept, &plan.judgements)?;
+    write_jsonl(&job.out.join("skipped.jsonl"), plan.skipped())?;
+    let without = harvest.without(&asked);
+    report::write(&plan, &harvest, &without)?;
+    let mut counts = harvest.counts(without.len());
+    plan.count(&mut counts);
+    let mut notes = harvest.notes(&without);
+    notes.extend(plan.notes());
+    if let Some(llm) = &llm {
+        counts.extend(llm.counts().into_iter().map(|(name, count)| (name.to_owned(), count)));
+        notes.extend(llm.notes());
+        notes.extend(estimate.map(|estimate| beside(&estimate, &llm.spent())));
     }
-    counts.extend(account.counts.into_iter().map(|(name, count)| (name.to_owned(), count)));
-    let mut notes: Vec<String> = harvest.notes().into_iter().chain(account.notes).collect();
-    if asked.is_empty() {
-        notes.push("nothing was asked: every document answers a human question, and none is left for training".into());
-    }
-    Ok(stage.finish(&["queries.jsonl", "qrels/all.tsv"], counts, notes)?)
+    Ok(stage.finish(&OUTPUTS, counts, notes)?)
 }
 
-/// The passages to ask about, in the order of the corpus.
-fn sample<'a>(passages: &'a [Passage], judgements: &Judgements, config: &AskConfig, seed: u64) -> Vec<&'a Passage> {
-    let by_id: HashMap<&str, &Passage> = passages.iter().map(|passage| (passage.id.as_str(), passage)).collect();
-    let positive = judgements.qrels.iter().flat_map(|(_, grades)| grades).filter(|(_, grade)| **grade > 0);
-    let test: BTreeSet<DocumentId> = positive.map(|(passage, _)| by_id[passage.as_str()].document()).collect();
-    let mut places: Vec<usize> = (0..passages.len()).filter(|at| !test.contains(&passages[*at].document())).collect();
-    if let Some(most) = config.max_passages {
-        places.shuffle(&mut crate::random::rng(seed, "ask", "passages"));
-        places.truncate(most);
-        places.sort_unstable();
+/// The client, where anything is asked of an LLM.
+fn open_llm<'a>(job: &AskJob<'a>) -> Result<Option<Llm<'a>>> {
+    let config = job.config;
+    if config.ask.generator == GeneratorName::BuiltIn && !config.filter.judge {
+        return Ok(None);
     }
-    places.into_iter().map(|at| &passages[at]).collect()
+    if config.ask.generator == GeneratorName::Openai {
+        config.llm.check_price(&config.llm.name)?;
+    }
+    if config.filter.judge {
+        config.llm.check_price(config.filter.judge_llm.as_ref().unwrap_or(&config.llm.name))?;
+    }
+    Llm::open(&config.llm, &job.out.join(JOURNAL)).map(Some)
 }
 
-fn write(out: &Path, generated: &[(Query, &Passage)], judgements: &Judgements) -> Result<()> {
+fn questions<'a>(llm: Option<&'a Llm<'a>>, plan: &Plan<'a>) -> Result<Questions<'a>> {
+    let config = plan.job.config;
+    let main_language = main_language(plan.passages.iter().map(|passage| passage.text.as_str()));
+    Ok(Questions {
+        llm: llm.expect("opened wherever the generator is an LLM"),
+        prompt: Prompt::open(&config.ask, &config.llm, config.seed)?,
+        name: &config.llm.name,
+        asked: Asked { config: &config.ask, main_language },
+    })
+}
+
+/// What the run will take, for the comparison at its end; only the questions, as queries to judge are not known yet.
+fn estimate_first<'a>(plan: &Plan<'a>, llm: Option<&'a Llm<'a>>, progress: &dyn Progress) -> Result<Option<Estimate>> {
+    let config = plan.job.config;
+    if config.ask.generator != GeneratorName::Openai {
+        return Ok(None);
+    }
+    progress.start("estimate", None, "");
+    let counter = TokenCounter::open(plan.job.model)?;
+    let questions = questions(llm, plan)?;
+    let estimate = questions.with_work(&plan.asked(), |work| questions.llm.estimate(work, &counter))?;
+    progress.finish();
+    Ok(Some(estimate))
+}
+
+/// The filters that look at all queries together, cheapest first.
+fn filter_all(harvest: &mut Harvest, plan: &Plan, llm: Option<&Llm>, progress: &dyn Progress) -> Result<()> {
+    let config = plan.job.config;
+    let filter = &config.filter;
+    if filter.duplicates {
+        harvest.drop_ambiguous();
+        harvest.drop_near_duplicates(filter.near_duplicate_fraction);
+    }
+    if filter.round_trip != RoundTrip::Off {
+        round_trip::search(harvest, &plan.passages, plan.job, progress)?;
+        let lost = |kept: &Kept| kept.query.metadata.quality.as_ref().is_none_or(|of| of.round_trip_rank.is_none());
+        harvest.drop_where(|_, kept| lost(kept).then_some(Drop::RoundTrip));
+    }
+    if let Some(llm) = llm.filter(|_| filter.judge) {
+        judge::grade(harvest, llm, config, progress)?;
+        harvest.drop_where(|_, kept| {
+            let quality = kept.query.metadata.quality.as_ref()?;
+            match (quality.question_grade, quality.answer_grade) {
+                (Some(question), _) if question < filter.min_grade => Some(Drop::PoorQuestion),
+                (_, Some(answer)) if answer < filter.min_grade => Some(Drop::PoorAnswer),
+                (Some(_), Some(_)) => None,
+                _ => Some(Drop::NotGraded),
+            }
+        });
+    }
+    if filter.top > 0 && harvest.kept.len() > filter.top {
+        keep_best(harvest, filter.top, filter.top_by);
+    }
+    Ok(())
+}
+
+/// Keeps the `top` queries of highest score; ties fall to the earlier.
+fn keep_best(harvest: &mut Harvest, top: usize, by: TopBy) {
+    let score = |kept: &Kept| {
+        let quality = kept.query.metadata.quality.clone().unwrap_or_default();
+        let grades = match by {
+            TopBy::Judge => quality.question_grade.unwrap_or(0) + quality.answer_grade.unwrap_or(0),
+            TopBy::RoundTrip => 0,
+        };
+        (grades, quality.round_trip_fraction.unwrap_or(0.0))
+    };
+    let scores: Vec<(u8, f32)> = harvest.kept.iter().map(score).collect();
+    let mut order: Vec<usize> = (0..scores.len()).collect();
+    order.sort_by(|a, b| scores[*b].0.cmp(&scores[*a].0).then(scores[*b].1.total_cmp(&scores[*a].1)).then(a.cmp(b)));
+    let best: std::collections::HashSet<usize> = order.into_iter().take(top).collect();
+    harvest.drop_where(|place, _| (!best.contains(&place)).then_some(Drop::BelowTop));
+}
+
+fn write(out: &Path, generated: &[Kept], judgements: &Judgements) -> Result<()> {
     let mut qrels: Qrels = judgements.qrels.clone();
-    for (query, passage) in generated {
+    for Kept { query, passage } in generated {
         qrels.insert(query.id.clone(), passage.id.clone(), 1);
     }
-    write_jsonl(&out.join("queries.jsonl"), generated.iter().map(|(query, _)| query).chain(&judgements.queries))?;
+    let queries = generated.iter().map(|kept| &kept.query);
+    write_jsonl(&out.join("queries.jsonl"), queries.chain(&judgements.queries))?;
     Ok(qrels.write_beir(&out.join("qrels/all.tsv"))?)
 }
 
-/// The usable queries of a generator, and what became of the others.
-struct Harvest<'a> {
-    queries: Vec<(Query, &'a Passage)>,
-    drops: Drops,
-    faults: BTreeMap<&'static str, u64>,
-    without: Vec<&'a Passage>,
-    ambiguous: u64,
+/// The estimate and the real figures, side by side.
+fn beside(estimate: &Estimate, spent: &Spent) -> String {
+    let money = match estimate.cost {
+        Some(cost) => format!(", {cost:.4} → {:.4} {}", spent.cost, estimate.currency),
+        None => String::new(),
+    };
+    format!(
+        "estimated → real: {} → {} requests, {} → {} tokens in, {} → {} tokens out{money}",
+        estimate.requests, spent.requests, estimate.tokens_in, spent.tokens_in, estimate.tokens_out, spent.tokens_out
+    )
 }
 
-impl<'a> Harvest<'a> {
-    fn of(asked: &[&'a Passage], answers: Vec<Answer>, generator: &str, config: &AskConfig) -> Self {
-        let (queries, without) = (Vec::new(), Vec::new());
-        let mut harvest = Self { queries, drops: Drops::new(), faults: BTreeMap::new(), without, ambiguous: 0 };
-        for (passage, answer) in asked.iter().zip(answers) {
-            if let Some(fault) = answer.fault {
-                *harvest.faults.entry(fault).or_default() += 1;
-            }
-            let mut filter = Filter::new(passage, config);
-            let mut kept = 0;
-            for proposal in answer.proposals {
-                match filter.admit(&proposal.text) {
-                    Ok(text) => {
-                        kept += 1;
-                        let metadata = QueryMetadata {
-                            passage: Some(passage.id.clone()),
-                            generator: Some(generator.to_owned()),
-                            style: Some(proposal.style),
-                        };
-                        let id = QueryId::new(format!("{}-q{kept}", passage.id));
-                        harvest.queries.push((Query { id, text, metadata }, passage));
-                    }
-                    Err(reason) => *harvest.drops.entry(reason).or_default() += 1,
-                }
-            }
-            if kept == 0 {
-                harvest.without.push(passage);
-            }
-        }
-        harvest
-    }
-
-    /// Drops queries that were made for passages of several places: none of these would be the only answer. Passages
-    /// that overlap may share one.
-    fn drop_ambiguous(&mut self) {
-        let mut places: HashMap<String, Vec<&Passage>> = HashMap::new();
-        for (query, passage) in &self.queries {
-            places.entry(query.text.to_lowercase()).or_default().push(passage);
-        }
-        let before = self.queries.len();
-        self.queries.retain(|(query, passage)| {
-            places[&query.text.to_lowercase()].iter().all(|other| other.id == passage.id || other.overlaps(passage))
-        });
-        self.ambiguous = (before - self.queries.len()) as u64;
-    }
-
-    fn reasons(&self) -> Vec<(String, u64)> {
-        let drops = self.drops.iter().map(|(reason, count)| (reason.count_name().to_owned(), *count));
-        let faults = self.faults.iter().map(|(fault, count)| (fault.to_string(), *count));
-        let ambiguous = (self.ambiguous > 0).then(|| ("dropped-ambiguous".to_owned(), self.ambiguous));
-        drops.chain(faults).chain(ambiguous).collect()
-    }
-
-    fn counts(&self) -> BTreeMap<String, u64> {
-        let mut counts: BTreeMap<String, u64> = self.reasons().into_iter().collect();
-        counts.insert("queries".into(), self.queries.len() as u64);
-        counts.insert("passages-without-query".into(), self.without.len() as u64);
-        for (query, _) in &self.queries {
-            if let Some(style) = &query.metadata.style {
-                *counts.entry(format!("style-{style}")).or_default() += 1;
-            }
-        }
-        counts
-    }
-
-    fn notes(&self) -> Vec<String> {
-        if let Some(count) = self.faults.get("passages-not-answered") {
-            return vec![self.without_note(), format!("{count} passages were not answered; run again with --force")];
-        }
-        if self.without.is_empty() {
-            return Vec::new();
-        }
-        vec![self.without_note()]
-    }
-
-    fn without_note(&self) -> String {
-        let named: Vec<String> = self.without.iter().take(NAMED).map(|passage| format!("`{}`", passage.id)).collect();
-        let more = if self.without.len() > NAMED { ", …" } else { "" };
-        format!("{} passages have no query: {}{more}", self.without.len(), named.join(", "))
-    }
-}
+/// Counts by name.
+type Counts = BTreeMap<String, u64>;
 
 #[cfg(test)]
 mod tests;

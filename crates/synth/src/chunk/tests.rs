@@ -111,7 +111,9 @@ fn the_sample_corpus_is_cut_by_the_tokenizer_of_a_model() {
         assert!(tokens <= config.passage_tokens + config.min_tokens, "{}: {tokens} tokens", passage.id);
         assert_eq!(passage.text.matches("**").count() % 2, 0, "{}: emphasis is torn: {}", passage.id, passage.text);
     }
-    let ask = crate::AskConfig { judgements: Some(handbook.join("judgements.jsonl")), ..crate::AskConfig::default() };
-    let manifest = crate::ask(folder.path(), &ask, 1, &Silent).unwrap();
+    let mut config = crate::SynthConfig { seed: 1, ..crate::SynthConfig::default() };
+    config.ask.judgements = Some(handbook.join("judgements.jsonl"));
+    let job = crate::AskJob { out: folder.path(), config: &config, model: None, device: Default::default() };
+    let manifest = crate::ask(&job, &Silent).unwrap();
     assert!(manifest.counts["queries-human"] >= 100 && manifest.counts["queries"] >= 500, "{:?}", manifest.counts);
 }

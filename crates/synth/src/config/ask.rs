@@ -1,6 +1,7 @@
 use super::must;
 use crate::error::Result;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// Who makes the queries.
@@ -11,6 +12,41 @@ pub enum GeneratorName {
     BuiltIn,
     /// An LLM behind any OpenAI-compatible endpoint.
     Openai,
+}
+
+/// What kind of query an LLM is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Style {
+    Natural,
+    Keyword,
+    MultiConstraint,
+    HowTo,
+    Comparison,
+    Troubleshooting,
+}
+
+impl Style {
+    pub const ALL: [Style; 6] = [
+        Style::Natural,
+        Style::Keyword,
+        Style::MultiConstraint,
+        Style::HowTo,
+        Style::Comparison,
+        Style::Troubleshooting,
+    ];
+
+    /// The word in configs and in a query's metadata.
+    pub fn name(self) -> &'static str {
+        match self {
+            Style::Natural => "natural",
+            Style::Keyword => "keyword",
+            Style::MultiConstraint => "multi-constraint",
+            Style::HowTo => "how-to",
+            Style::Comparison => "comparison",
+            Style::Troubleshooting => "troubleshooting",
+        }
+    }
 }
 
 /// `[ask]`: how queries are made for passages.
@@ -26,31 +62,29 @@ pub struct AskConfig {
     pub max_queries: usize,
     /// Queries are made for a seeded sample of this many passages; absent: for all.
     pub max_passages: Option<usize>,
-    /// Shortest and longest query that is kept.
-    pub min_query_chars: usize,
-    pub max_query_chars: usize,
-    /// Base URL of the endpoint, up to and including `/v1`.
-    pub base_url: String,
-    /// Name of the LLM, as the endpoint knows it.
-    pub llm: String,
-    /// Environment variable that holds the key; it may be unset for a local server.
-    pub api_key_env: String,
-    /// Calls in flight at once.
-    pub concurrency: usize,
-    /// How long one call may take, in seconds.
-    pub timeout_s: u64,
-    /// How often a call that met 429, 5xx, a time-out or a broken connection is repeated.
-    pub max_retries: u32,
-    /// Longest wait between two tries of a call, in seconds.
-    pub max_wait_s: u64,
+    /// File with the LLM's instructions; absent: the compiled-in `configs/prompts/ask.md`.
+    pub prompt: Option<PathBuf>,
+    /// JSONL file of good questions on passages, which the LLM is shown first.
+    pub examples: Option<PathBuf>,
+    /// How many of them it is shown.
+    pub max_examples: usize,
+    /// Weight of each style; a passage is asked about in one of them, drawn by the seed.
+    pub styles: BTreeMap<Style, f64>,
+    /// Who would ask; one is drawn for each passage by the seed.
+    pub personas: Vec<String>,
+    /// Fewest and most words that a query should have.
+    pub query_words: Option<(usize, usize)>,
+    /// Language of the queries, in English (`German`) or as ISO 639-3 code; absent: the passage's own.
+    pub language: Option<String>,
+    /// Answers in another language than asked for are faulty.
+    pub check_language: bool,
     /// Sampling temperature, 0..=2.
     pub temperature: f32,
     /// Longest answer, in the LLM's tokens.
     pub max_answer_tokens: u32,
-    /// Regular expression for each question in the JSON schema, as far as the server supports one; empty for none.
+    /// Regular expression for each question in the JSON schema, as far as the server supports one; empty for none. Not
+    /// for keyword queries.
     pub question_pattern: String,
-    /// Passed on as they are in every request's body, such as `repeat_penalty` for llama.cpp.
-    pub extra_body: toml::Table,
 }
 
 impl Default for AskConfig {
@@ -61,25 +95,24 @@ impl Default for AskConfig {
             min_queries: 3,
             max_queries: 5,
             max_passages: None,
-            min_query_chars: 8,
-            max_query_chars: 200,
-            base_url: "http://127.0.0.1:8080/v1".into(),
-            llm: "default".into(),
-            api_key_env: "OPENAI_API_KEY".into(),
-            concurrency: 4,
-            timeout_s: 120,
-            max_retries: 6,
-            max_wait_s: 60,
+            prompt: None,
+            examples: None,
+            max_examples: 3,
+            styles: BTreeMap::from([(Style::Natural, 1.0)]),
+            personas: Vec::new(),
+            query_words: None,
+            language: None,
+            check_language: true,
             temperature: 0.7,
             max_answer_tokens: 400,
             // Not `.`: it would let a quote through, and with it the end of the string, in llama.cpp's grammars.
             question_pattern: r#"^(What|How|Why|When|Which|Where|Who|Can|Do|Does|Is|Are) [^"\\]{10,150}\?$"#.into(),
-            extra_body: toml::Table::new(),
         }
     }
 }
 
 impl AskConfig {
+    /// Refuses impossible values.
     pub fn check(&self) -> Result<()> {
         must(self.min_queries >= 1, "ask.min-queries", "at least 1", self.min_queries)?;
         must(
@@ -89,20 +122,24 @@ impl AskConfig {
             self.max_queries,
         )?;
         must(self.max_passages != Some(0), "ask.max-passages", "at least 1, or absent for all", 0)?;
-        must(self.min_query_chars >= 1, "ask.min-query-chars", "at least 1", self.min_query_chars)?;
+        must((1..=20).contains(&self.max_examples), "ask.max-examples", "in 1..=20", self.max_examples)?;
+        let weights = self.styles.values();
+        let fair = weights.clone().all(|weight| weight.is_finite() && *weight >= 0.0);
+        let total: f64 = weights.sum();
         must(
-            self.max_query_chars > self.min_query_chars,
-            "ask.max-query-chars",
-            "more than `min-query-chars`",
-            self.max_query_chars,
+            fair && total > 0.0,
+            "ask.styles",
+            "weights of at least 0, one of them above",
+            format!("a sum of {total}"),
         )?;
-        let http = self.base_url.starts_with("http://") || self.base_url.starts_with("https://");
-        must(http, "ask.base-url", "a URL that starts with http:// or https://", format!("`{}`", self.base_url))?;
-        must(!self.llm.trim().is_empty(), "ask.llm", "the name of a model", "``")?;
-        must((1..=1024).contains(&self.concurrency), "ask.concurrency", "in 1..=1024", self.concurrency)?;
-        must(self.timeout_s >= 1, "ask.timeout-s", "at least 1", self.timeout_s)?;
-        must(self.max_retries <= 100, "ask.max-retries", "at most 100", self.max_retries)?;
-        must(self.max_wait_s >= 1, "ask.max-wait-s", "at least 1", self.max_wait_s)?;
+        if let Some((least, most)) = self.query_words {
+            let words = format!("[{least}, {most}]");
+            must(least >= 1 && most >= least, "ask.query-words", "[fewest, most], at least 1", words)?;
+        }
+        if let Some(language) = &self.language {
+            let known = crate::language::named(language).is_some();
+            must(known, "ask.language", "a language such as `German` or `deu`", format!("`{language}`"))?;
+        }
         must((0.0..=2.0).contains(&self.temperature), "ask.temperature", "in 0..=2", self.temperature)?;
         must(self.max_answer_tokens >= 16, "ask.max-answer-tokens", "at least 16", self.max_answer_tokens)
     }

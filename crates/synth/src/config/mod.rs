@@ -2,12 +2,16 @@
 
 mod ask;
 mod chunk;
+mod filter;
+mod llm;
 mod mine;
 mod pair;
 mod split;
 
-pub use ask::{AskConfig, GeneratorName};
+pub use ask::{AskConfig, GeneratorName, Style};
 pub use chunk::ChunkConfig;
+pub use filter::{FilterConfig, RoundTrip, TopBy};
+pub use llm::{LlmConfig, Price};
 pub use mine::{MineConfig, SameDocument, Sampling};
 pub use pair::PairConfig;
 pub use split::SplitConfig;
@@ -30,6 +34,8 @@ pub struct SynthConfig {
     pub out: Option<PathBuf>,
     pub chunk: ChunkConfig,
     pub ask: AskConfig,
+    pub llm: LlmConfig,
+    pub filter: FilterConfig,
     pub split: SplitConfig,
     pub mine: MineConfig,
     pub pair: PairConfig,
@@ -44,6 +50,8 @@ impl Default for SynthConfig {
             out: None,
             chunk: ChunkConfig::default(),
             ask: AskConfig::default(),
+            llm: LlmConfig::default(),
+            filter: FilterConfig::default(),
             split: SplitConfig::default(),
             mine: MineConfig::default(),
             pair: PairConfig::default(),
@@ -55,8 +63,16 @@ impl SynthConfig {
     /// Reads and checks a TOML file.
     pub fn load(path: &Path) -> Result<Self> {
         let text = whetstone_records::read_text(path)?;
-        let config: Self =
+        // Before it is parsed: toml's message would show the line.
+        if let Some(line) = line_with_key(&text) {
+            return Err(Error::KeyInConfig { path: path.into(), line });
+        }
+        let mut config: Self =
             toml::from_str(&text).map_err(|source| Error::ConfigSyntax { path: path.into(), source: source.into() })?;
+        let folder = path.parent().unwrap_or(Path::new(""));
+        for file in [&mut config.ask.prompt, &mut config.ask.examples].into_iter().flatten() {
+            *file = folder.join(&file);
+        }
         config.check()?;
         Ok(config)
     }
@@ -65,10 +81,26 @@ impl SynthConfig {
     pub fn check(&self) -> Result<()> {
         self.chunk.check()?;
         self.ask.check()?;
+        self.llm.check()?;
+        self.filter.check()?;
         self.split.check()?;
         self.mine.check()?;
         self.pair.check()
     }
+}
+
+/// The first line that gives a key to the LLM's endpoint in place of saying where the key is.
+fn line_with_key(text: &str) -> Option<usize> {
+    let names_key = |line: &str| {
+        if line.trim_start().starts_with('#') {
+            return false;
+        }
+        let Some((name, _)) = line.split_once(['=', ':']) else { return false };
+        let name: String = name.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_lowercase();
+        let last = name.strip_prefix("llm").unwrap_or(&name);
+        matches!(last, "apikey" | "key" | "token" | "authorization" | "openaiapikey" | "apitoken" | "bearer")
+    };
+    text.lines().position(names_key).map(|line| line + 1)
 }
 
 /// `Ok` where the condition holds, else the error `` `key` must be EXPECTED, got VALUE ``.
@@ -96,6 +128,26 @@ mod tests {
     fn an_unknown_key_is_shown_with_its_line() {
         let message = load("seed = 1\n[chunk]\npassage-token = 3\n").unwrap_err().to_string();
         assert!(message.contains("line 3") && message.contains("passage-token"), "{message}");
+    }
+
+    #[test]
+    fn a_key_in_the_file_is_refused_and_not_shown() {
+        for line in ["api-key = \"sk-secret\"", "api_key=\"sk-secret\"", "key = \"sk-secret\""] {
+            let error = load(&format!("[llm]\n{line}\n")).unwrap_err();
+            let shown = format!("{error} {error:?} {:?}", error.hint());
+            assert!(shown.contains("line 2") && !shown.contains("sk-secret"), "{shown}");
+        }
+        let error = load("[llm]\nbase-url = \"https://user:sk-secret@host/v1\"\n").unwrap_err();
+        assert!(!format!("{error} {error:?}").contains("sk-secret"), "{error}");
+        let error = load("[llm]\napi-key-env = \"sk-secret\"\n").unwrap_err();
+        assert!(!format!("{error} {error:?}").contains("sk-secret"), "{error}");
+        load("[llm]\napi-key-env = \"MY_KEY\"\napi-key-file = \"key.txt\"\n").unwrap();
+    }
+
+    #[test]
+    fn a_prompt_is_found_beside_the_config() {
+        let config = load("[ask]\nprompt = \"prompts/own.md\"\n").unwrap();
+        assert!(config.ask.prompt.unwrap().ends_with("prompts/own.md"));
     }
 
     #[test]

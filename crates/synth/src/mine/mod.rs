@@ -10,15 +10,16 @@ mod miner;
 mod negatives;
 mod top;
 
+pub(crate) use bm25::{Bm25, Bm25Parameters};
+pub(crate) use dense::Dense;
+pub(crate) use embeddings::EmbeddingCache;
 pub use findings::{Finding, read_findings};
+pub(crate) use miner::Miner;
 
 use crate::collection::Collection;
 use crate::config::{MineConfig, SplitConfig};
 use crate::error::{Error, Result};
 use crate::split::Split;
-use bm25::{Bm25, Bm25Parameters};
-use dense::Dense;
-use embeddings::EmbeddingCache;
 use findings::{Findings, FindingsWriter, find};
 use guard::Guard;
 use negatives::{Chooser, Counts};
@@ -35,7 +36,7 @@ const QUERY_BLOCK: usize = 1024;
 const OUTPUTS: [&str; 3] = ["mined/bm25.run", "mined/dense.run", "negatives.jsonl"];
 
 /// The files of a model that decide its embeddings.
-const MODEL_FILES: [&str; 3] = ["config.json", "tokenizer.json", "model.safetensors"];
+pub(crate) const MODEL_FILES: [&str; 3] = ["config.json", "tokenizer.json", "model.safetensors"];
 
 /// Ranks the corpus for every query by both miners (`mined/*.run`) and chooses the negatives of training queries
 /// (`negatives.jsonl`). Embeddings are kept in `mined/embeddings`, so that a stopped run goes on where it was.

@@ -16,8 +16,8 @@ mod verbs;
 mod words;
 
 use super::filter::Filter;
-use super::generator::{Account, Answer, Generator, Proposal};
-use crate::config::AskConfig;
+use super::generator::{Answer, Generator, Proposal};
+use crate::config::{AskConfig, FilterConfig};
 use crate::error::Result;
 use context::{Context, in_context};
 use corpus::CorpusTerms;
@@ -33,6 +33,7 @@ pub(super) use words::{is_general, stem};
 pub struct BuiltIn<'a> {
     terms: CorpusTerms,
     config: &'a AskConfig,
+    filter: &'a FilterConfig,
     seed: u64,
 }
 
@@ -48,15 +49,15 @@ struct Candidate {
 
 impl<'a> BuiltIn<'a> {
     /// Learns from the whole corpus which words tell much.
-    pub fn new(corpus: &[Passage], config: &'a AskConfig, seed: u64) -> Self {
-        Self { terms: CorpusTerms::of(corpus), config, seed }
+    pub fn new(corpus: &[Passage], config: &'a AskConfig, filter: &'a FilterConfig, seed: u64) -> Self {
+        Self { terms: CorpusTerms::of(corpus), config, filter, seed }
     }
 
     fn answer(&self, passage: &Passage) -> Answer {
         let candidates = self.candidates(passage);
         let proposals = self.choose(candidates, passage);
-        let fault = proposals.is_empty().then_some("passages-too-poor");
-        Answer { proposals, fault }
+        let flaws = proposals.is_empty().then_some("passages-too-poor").into_iter().collect();
+        Answer { proposals, flaws, ..Answer::default() }
     }
 
     fn candidates(&self, passage: &Passage) -> Vec<Candidate> {
@@ -235,7 +236,7 @@ impl<'a> BuiltIn<'a> {
     /// The best of every style, spread over the passage, as many as are wanted.
     fn choose(&self, mut candidates: Vec<Candidate>, passage: &Passage) -> Vec<Proposal> {
         candidates.sort_by(|a, b| b.merit.total_cmp(&a.merit).then_with(|| a.text.cmp(&b.text)));
-        let mut filter = Filter::new(passage, self.config);
+        let mut filter = Filter::new(passage, self.filter, self.config.max_queries);
         let mut chosen: Vec<(HashSet<String>, usize, Proposal)> = Vec::new();
         // First one of each style from sentences of their own, then whatever is left.
         for strict in [true, false] {
@@ -254,8 +255,8 @@ impl<'a> BuiltIn<'a> {
                 if alike || torn || candidate.merit < 0.5 {
                     continue;
                 }
-                if let Ok(text) = filter.admit(&candidate.text) {
-                    let proposal = Proposal { text, style: candidate.style.to_owned() };
+                if let Ok(admitted) = filter.admit(&candidate.text) {
+                    let proposal = Proposal { text: admitted.text, style: candidate.style.to_owned() };
                     chosen.push((topics, candidate.source, proposal));
                 }
             }
@@ -302,10 +303,6 @@ impl Generator for BuiltIn<'_> {
             .collect();
         progress.finish();
         Ok(answers)
-    }
-
-    fn account(&self) -> Account {
-        Account::default()
     }
 }
 

@@ -35,7 +35,8 @@ fn corpus() -> Vec<Passage> {
 
 fn queries(passages: &[Passage]) -> Vec<Vec<(String, String)>> {
     let config = AskConfig::default();
-    let built_in = BuiltIn::new(passages, &config, 1);
+    let filter = FilterConfig::default();
+    let built_in = BuiltIn::new(passages, &config, &filter, 1);
     let asked: Vec<&Passage> = passages.iter().collect();
     let answers = built_in.generate(&asked, &Silent).unwrap();
     answers

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 /// What the server does with one request.
 pub enum Reply {
@@ -13,6 +14,12 @@ pub enum Reply {
     Torn(String),
     /// No answer at all.
     Hang,
+    /// The connection is reset before a byte is sent.
+    Reset,
+    /// The body byte by byte, with so many milliseconds between.
+    Slow(String, u64),
+    /// A body without end.
+    Endless,
 }
 
 /// A request as it came.
@@ -22,17 +29,19 @@ pub struct Request {
     pub number: usize,
 }
 
+type Log = Arc<Mutex<Vec<(String, Value)>>>;
+
 /// A server that lives as long as the test process; every request is kept.
 pub struct Server {
     pub url: String,
-    requests: Arc<Mutex<Vec<(String, Value)>>>,
+    requests: Log,
 }
 
 impl Server {
     pub fn start(answer: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/v1", listener.local_addr().unwrap());
-        let requests = Arc::new(Mutex::new(Vec::new()));
+        let requests = Log::default();
         let (log, answer) = (requests.clone(), Arc::new(answer));
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
@@ -56,32 +65,65 @@ impl Server {
     }
 }
 
-fn serve(stream: TcpStream, log: &Mutex<Vec<(String, Value)>>, answer: &dyn Fn(&Request) -> Reply) {
+/// One connection, with as many requests as go well.
+fn serve(stream: TcpStream, log: &Log, answer: &dyn Fn(&Request) -> Reply) {
     let mut reader = BufReader::new(stream.try_clone().unwrap());
+    let _ = stream.set_nodelay(true);
+    while let Some((headers, body)) = read(&mut reader) {
+        let number = {
+            let mut log = log.lock().unwrap();
+            log.push((headers, body.clone()));
+            log.len() - 1
+        };
+        if send(&stream, answer(&Request { body, number })).is_none() {
+            return;
+        }
+    }
+}
+
+fn read(reader: &mut BufReader<TcpStream>) -> Option<(String, Value)> {
     let mut headers = String::new();
     while !headers.ends_with("\r\n\r\n") {
         if reader.read_line(&mut headers).unwrap_or(0) == 0 {
-            return;
+            return None;
         }
     }
     let length = headers.lines().find_map(|line| line.to_lowercase().strip_prefix("content-length: ")?.parse().ok());
     let mut body = vec![0; length.unwrap_or(0)];
-    reader.read_exact(&mut body).unwrap();
-    let body: Value = serde_json::from_slice(&body).unwrap();
-    let number = {
-        let mut log = log.lock().unwrap();
-        log.push((headers, body.clone()));
-        log.len() - 1
+    reader.read_exact(&mut body).ok()?;
+    Some((headers, serde_json::from_slice(&body).unwrap_or_default()))
+}
+
+/// None where the connection cannot go on.
+fn send(mut stream: &TcpStream, reply: Reply) -> Option<()> {
+    let head = |status: u16, more: &str, length: usize| {
+        format!("HTTP/1.1 {status} X\r\ncontent-length: {length}\r\n{more}\r\n")
     };
-    let mut stream = stream;
-    let mut send = |status: u16, more: &str, length: usize, body: &str| {
-        let head = format!("HTTP/1.1 {status} X\r\nconnection: close\r\ncontent-length: {length}\r\n{more}\r\n{body}");
-        let _ = stream.write_all(head.as_bytes());
-    };
-    match answer(&Request { body, number }) {
-        Reply::Status(status, more, body) => send(status, more, body.len(), &body),
-        Reply::Torn(body) => send(200, "", body.len() * 2, &body),
-        Reply::Hang => std::thread::sleep(std::time::Duration::from_secs(30)),
+    match reply {
+        Reply::Status(status, more, body) => stream.write_all((head(status, more, body.len()) + &body).as_bytes()).ok(),
+        Reply::Torn(body) => {
+            let _ = stream.write_all((head(200, "", body.len() * 2) + &body).as_bytes());
+            None
+        }
+        Reply::Hang => {
+            std::thread::sleep(Duration::from_secs(30));
+            None
+        }
+        Reply::Reset => None,
+        Reply::Slow(body, ms) => {
+            stream.write_all(head(200, "", body.len()).as_bytes()).ok()?;
+            for byte in body.bytes() {
+                std::thread::sleep(Duration::from_millis(ms));
+                stream.write_all(&[byte]).ok()?;
+            }
+            Some(())
+        }
+        Reply::Endless => {
+            stream.write_all(b"HTTP/1.1 200 X\r\ntransfer-encoding: chunked\r\n\r\n").ok()?;
+            let piece = format!("10000\r\n{}\r\n", " ".repeat(0x10000));
+            while stream.write_all(piece.as_bytes()).is_ok() {}
+            None
+        }
     }
 }
 
@@ -103,6 +145,11 @@ pub fn completion(content: &str, finish_reason: &str) -> String {
 
 /// Three good questions on the passage that was asked about.
 pub fn good(request: &Request) -> Reply {
+    Reply::Status(200, "", completion(&questions(request), "stop"))
+}
+
+/// Three good questions as the LLM would put them.
+pub fn questions(request: &Request) -> String {
     let text = asked_text(&request.body);
     let topic = text.split(' ').next().unwrap();
     let questions = [
@@ -110,5 +157,5 @@ pub fn good(request: &Request) -> Reply {
         format!("How does {topic} come to be so?"),
         format!("Why would anyone ask for {topic}?"),
     ];
-    Reply::Status(200, "", completion(&json!({"questions": questions}).to_string(), "stop"))
+    json!({"questions": questions}).to_string()
 }

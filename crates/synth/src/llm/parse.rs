@@ -1,6 +1,6 @@
-//! Questions out of whatever an LLM answered.
+//! Questions and grades out of whatever an LLM answered.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 /// Returns the questions in an answer: from JSON of any shape that holds strings, from JSON that was cut off or stands
 /// among other words, or from plain lines.
@@ -19,6 +19,16 @@ pub fn questions(content: &str) -> Vec<String> {
         }
     }
     content.lines().map(str::trim).filter(|line| is_question(line)).map(str::to_owned).collect()
+}
+
+/// Returns the first JSON object in an answer, whatever stands around it.
+pub fn object(content: &str) -> Option<Map<String, Value>> {
+    let content = content.rsplit_once("</think>").map_or(content, |(_, answer)| answer);
+    let json = &content[content.find('{')?..];
+    match serde_json::Deserializer::from_str(json).into_iter::<Value>().next() {
+        Some(Ok(Value::Object(object))) => Some(object),
+        _ => None,
+    }
 }
 
 /// All strings of a value, deep in arrays and objects; keys are not among them.

@@ -1,0 +1,153 @@
+//! What is asked about, before anything is.
+
+use super::Counts;
+use super::judgements::{self, Judgements};
+use super::junk::{Skipped, junk};
+use crate::config::{GeneratorName, RoundTrip, SynthConfig};
+use crate::error::Result;
+use crate::mine::MODEL_FILES;
+use rand::seq::SliceRandom;
+use std::collections::{BTreeSet, HashMap};
+use std::path::Path;
+use whetstone_model::DeviceName;
+use whetstone_records::{DocumentId, Manifest, Passage, Stage, read_jsonl, sha256_file};
+
+/// How much of a skipped passage is shown, in characters.
+const SHOWN_CHARS: usize = 120;
+/// Counts that say that a run again would have something to ask.
+const OPEN: [&str; 3] = ["passages-not-answered", "passages-not-asked", "queries-not-graded"];
+
+/// What `ask` works on.
+#[derive(Clone, Copy)]
+pub struct AskJob<'a> {
+    /// Folder of the data set, which holds `corpus.jsonl`.
+    pub out: &'a Path,
+    pub config: &'a SynthConfig,
+    /// Folder of the local model: its tokenizer estimates tokens, its embeddings are for the round trip.
+    pub model: Option<&'a Path>,
+    pub device: DeviceName,
+}
+
+impl AskJob<'_> {
+    /// The stage with the digests of all that the queries depend on; how fast and by which address an LLM is asked is
+    /// no part of it.
+    pub(super) fn stage(&self) -> Result<Stage> {
+        let config = self.config;
+        config.check()?;
+        let mut inputs = vec![("corpus".to_owned(), sha256_file(&self.out.join("corpus.jsonl"))?)];
+        let files = [
+            ("judgements", &config.ask.judgements),
+            ("prompt", &config.ask.prompt),
+            ("examples", &config.ask.examples),
+        ];
+        for (role, path) in files {
+            if let Some(path) = path {
+                inputs.push((role.to_owned(), sha256_file(path)?));
+            }
+        }
+        if let (RoundTrip::Dense, Some(model)) = (config.filter.round_trip, self.model) {
+            for file in MODEL_FILES {
+                inputs.push((format!("model/{file}"), sha256_file(&model.join(file))?));
+            }
+        }
+        let uses_llm = config.ask.generator == GeneratorName::Openai || config.filter.judge;
+        let llm =
+            uses_llm.then_some((&config.llm.name, &config.llm.extra_body, &config.llm.prices, &config.llm.currency));
+        let bm25 = (config.mine.bm25_k1, config.mine.bm25_b);
+        let bm25 = (config.filter.round_trip == RoundTrip::Bm25).then_some(bm25);
+        Ok(Stage::new("ask", self.out, &(&config.ask, &config.filter, llm, bm25, config.seed), inputs))
+    }
+}
+
+/// Whether a manifest says that passages are still to be asked about.
+pub fn is_open(manifest: &Manifest) -> bool {
+    OPEN.iter().any(|name| manifest.counts.get(*name).is_some_and(|count| *count > 0))
+}
+
+/// The passages, and which of them are asked about.
+pub struct Plan<'a> {
+    pub job: &'a AskJob<'a>,
+    pub passages: Vec<Passage>,
+    pub judgements: Judgements,
+    /// Places of the passages to ask about, in the order of the corpus.
+    places: Vec<usize>,
+    junk: Vec<Skipped>,
+}
+
+impl<'a> Plan<'a> {
+    /// Reads the corpus and the human questions; a wrong quote stops the run before anything is spent.
+    pub fn open(job: &'a AskJob<'a>) -> Result<Self> {
+        let passages: Vec<Passage> = read_jsonl(&job.out.join("corpus.jsonl"))?;
+        let judgements = match &job.config.ask.judgements {
+            Some(path) => judgements::read(path, &passages)?,
+            None => Judgements::default(),
+        };
+        let mut plan = Self { job, passages, judgements, places: Vec::new(), junk: Vec::new() };
+        plan.choose();
+        Ok(plan)
+    }
+
+    fn choose(&mut self) {
+        let Self { passages, judgements, .. } = self;
+        let by_id: HashMap<&str, &Passage> = passages.iter().map(|passage| (passage.id.as_str(), passage)).collect();
+        let positive = judgements.qrels.iter().flat_map(|(_, grades)| grades).filter(|(_, grade)| **grade > 0);
+        let test: BTreeSet<DocumentId> = positive.map(|(passage, _)| by_id[passage.as_str()].document()).collect();
+        let free = (0..passages.len()).filter(|at| !test.contains(&passages[*at].document()));
+        let config = self.job.config;
+        for at in free {
+            match junk(&passages[at]).filter(|_| config.filter.junk_passages) {
+                Some(reason) => {
+                    let text = passages[at].text.split_whitespace().collect::<Vec<_>>().join(" ");
+                    let text = text.chars().take(SHOWN_CHARS).collect();
+                    self.junk.push(Skipped { id: passages[at].id.clone(), reason, text });
+                }
+                None => self.places.push(at),
+            }
+        }
+        if let Some(most) = config.ask.max_passages {
+            self.places.shuffle(&mut crate::random::rng(config.seed, "ask", "passages"));
+            self.places.truncate(most);
+            self.places.sort_unstable();
+        }
+    }
+
+    /// The passages to ask about.
+    pub fn asked(&self) -> Vec<&Passage> {
+        self.places.iter().map(|at| &self.passages[*at]).collect()
+    }
+
+    /// A seeded sample of them.
+    pub fn sample(&self, count: usize) -> Vec<&Passage> {
+        let mut places = self.places.clone();
+        places.shuffle(&mut crate::random::rng(self.job.config.seed, "ask", "preview"));
+        places.truncate(count);
+        places.into_iter().map(|at| &self.passages[at]).collect()
+    }
+
+    /// Passages that are no text.
+    pub fn skipped(&self) -> &[Skipped] {
+        &self.junk
+    }
+
+    pub fn count(&self, counts: &mut Counts) {
+        let mut count = |name: &str, count: usize| counts.insert(name.to_owned(), count as u64);
+        count("passages", self.passages.len());
+        count("passages-asked", self.places.len());
+        count("queries-human", self.judgements.queries.len());
+        if self.job.config.ask.judgements.is_some() {
+            count("quotes-cut-by-a-passage-border", self.judgements.cut_quotes as usize);
+        }
+        for skipped in &self.junk {
+            *counts.entry(format!("skipped-{}", skipped.reason.name())).or_default() += 1;
+        }
+    }
+
+    pub fn notes(&self) -> Option<String> {
+        let nothing = "nothing was asked: every document answers a human question, and none is left for training";
+        if self.places.is_empty() {
+            return Some(nothing.to_owned());
+        }
+        let junk = self.junk.len();
+        (junk > 0).then(|| format!("{junk} passages are no text that answers anything; skipped.jsonl lists them"))
+    }
+}

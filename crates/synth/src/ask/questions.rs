@@ -1,0 +1,143 @@
+//! The generator that asks an LLM.
+
+use super::generator::{Answer, Generator, Proposal};
+use super::prompt::Prompt;
+use crate::config::AskConfig;
+use crate::error::Result;
+use crate::language::{language_of, named};
+use crate::llm::{Assessment, Entry, Flaw, Llm, Work, parse};
+use std::collections::HashSet;
+use whatlang::Lang;
+use whetstone_records::{Passage, Progress};
+
+/// Asks an LLM for the queries of passages.
+pub struct Questions<'a> {
+    pub llm: &'a Llm<'a>,
+    pub prompt: Prompt<'a>,
+    pub name: &'a str,
+    pub asked: Asked<'a>,
+}
+
+/// What an answer is held against.
+pub struct Asked<'a> {
+    pub config: &'a AskConfig,
+    /// The language that most passages are in.
+    pub main_language: Option<Lang>,
+}
+
+impl Questions<'_> {
+    /// Hands the questions about these passages to `use_it`.
+    pub fn with_work<R>(&self, passages: &[&Passage], use_it: impl FnOnce(&Work) -> R) -> R {
+        use_it(&Work {
+            part: "ask",
+            unit: "passages",
+            count: passages.len(),
+            request: &|index, attempt| self.prompt.request(passages[index], attempt),
+            assess: &|index, entry| assess(entry, passages[index], &self.asked),
+        })
+    }
+}
+
+impl Generator for Questions<'_> {
+    fn name(&self) -> &str {
+        self.name
+    }
+
+    fn generate(&self, passages: &[&Passage], progress: &dyn Progress) -> Result<Vec<Answer>> {
+        let outcomes = self.with_work(passages, |work| self.llm.run(work, progress))?;
+        let answer = |(passage, outcome): (&&Passage, crate::llm::Outcome)| {
+            let entry = outcome.key.as_deref().map(|key| self.llm.entry(key)).transpose()?.flatten();
+            let style = self.prompt.style(passage).name();
+            let texts = entry.map(|entry| parse::questions(&entry.content)).unwrap_or_default();
+            let persona = self.prompt.persona(passage);
+            Ok(Answer {
+                proposals: texts.into_iter().map(|text| Proposal { text, style: style.into() }).collect(),
+                flaws: outcome.flaws.into_iter().flatten().collect(),
+                open: outcome.open,
+                persona: (!persona.is_empty()).then(|| persona.to_owned()),
+                tokens_in: outcome.tokens_in,
+                tokens_out: outcome.tokens_out,
+            })
+        };
+        passages.iter().zip(outcomes).map(answer).collect()
+    }
+}
+
+/// What is wrong with an answer that never reached its end as it should, whatever it was asked for.
+pub fn broken(entry: &Entry) -> Option<Flaw> {
+    match entry.finish_reason.as_deref() {
+        Some("length") => Some("answers-cut-off"),
+        Some("content_filter") => Some("answers-refused"),
+        _ if entry.content.trim().is_empty() => Some("answers-empty"),
+        _ => None,
+    }
+}
+
+/// Looks at an answer as a whole; single queries are the filters' business.
+fn assess(entry: &Entry, passage: &Passage, asked: &Asked) -> Assessment {
+    let questions = parse::questions(&entry.content);
+    let different: HashSet<String> = questions.iter().map(|question| question.to_lowercase()).collect();
+    let flaw = broken(entry).or_else(|| {
+        if questions.is_empty() {
+            return Some("answers-unreadable");
+        }
+        if asked.config.check_language && is_foreign(&questions, passage, asked) {
+            return Some("answers-in-another-language");
+        }
+        let count = asked.config.min_queries..=asked.config.max_queries;
+        (!count.contains(&different.len())).then_some("answers-of-wrong-count")
+    });
+    let usable =
+        if flaw == Some("answers-in-another-language") { 0 } else { different.len().min(asked.config.max_queries) };
+    Assessment { flaw, usable }
+}
+
+/// Whether the queries are in another language than asked for; in doubt they are not. Without a language in the config it is
+/// the passage's, or the one of most passages: code is easily taken for Spanish.
+fn is_foreign(questions: &[String], passage: &Passage, asked: &Asked) -> bool {
+    let Some(found) = language_of(&questions.join(" ")) else { return false };
+    match &asked.config.language {
+        Some(language) => named(language).is_some_and(|wanted| wanted != found),
+        None => Some(found) != asked.main_language && language_of(&passage.text).is_some_and(|own| own != found),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn flaw(content: &str, finish_reason: &str, config: &AskConfig) -> Option<Flaw> {
+        let entry = Entry {
+            key: String::new(),
+            subject: String::new(),
+            llm: String::new(),
+            content: content.into(),
+            finish_reason: Some(finish_reason.into()),
+            prompt_tokens: None,
+            completion_tokens: None,
+            wall_ms: None,
+            batch: false,
+        };
+        let text = "The garden pumps run from April to October. Watering by hose is allowed before nine in the \
+                    morning, and who wants to set up a larger tank has to ask the board of the garden first.";
+        let passage = Passage { id: "p".into(), title: String::new(), text: text.into(), metadata: Default::default() };
+        assess(&entry, &passage, &Asked { config, main_language: named("English") }).flaw
+    }
+
+    #[test]
+    fn every_flaw_has_its_name() {
+        let config = AskConfig::default();
+        let of = |content: &str| flaw(content, "stop", &config);
+        assert_eq!(of(r#"{"questions": ["When?", "Where?", "How?"]}"#), None);
+        assert_eq!(flaw(r#"{"questions": ["When?", "Wh"#, "length", &config), Some("answers-cut-off"));
+        assert_eq!(flaw("", "content_filter", &config), Some("answers-refused"));
+        assert_eq!(of("  "), Some("answers-empty"));
+        assert_eq!(of("I am sorry, Dave."), Some("answers-unreadable"));
+        assert_eq!(of(r#"["When?", "when?", "WHEN?"]"#), Some("answers-of-wrong-count"));
+        assert_eq!(of(r#"["a?","b?","c?","d?","e?","f?"]"#), Some("answers-of-wrong-count"));
+        let german = r#"["Wann darf ich meinen Garten gießen?", "Wie lange laufen die Pumpen im Garten?", "Ab wann ist das Gießen mit dem Schlauch verboten?"]"#;
+        assert_eq!(of(german), Some("answers-in-another-language"));
+        assert_eq!(flaw(german, "stop", &AskConfig { language: Some("German".into()), ..config.clone() }), None);
+        assert_eq!(flaw(german, "stop", &AskConfig { check_language: false, ..config }), None);
+    }
+}

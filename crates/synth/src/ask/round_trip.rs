@@ -1,0 +1,65 @@
+//! Whether a query brings its own passage back (Dai et al., Promptagator, 2022).
+
+use super::AskJob;
+use super::harvest::Harvest;
+use crate::config::RoundTrip;
+use crate::error::{Error, Result};
+use crate::mine::{Bm25, Bm25Parameters, Dense, EmbeddingCache, MODEL_FILES, Miner};
+use std::collections::HashMap;
+use whetstone_model::{BiEncoder, open_device};
+use whetstone_records::{Passage, Progress, sha256_file};
+
+/// Queries that are searched for at one time.
+const BLOCK: usize = 1024;
+
+/// Notes the rank and the score of every query's own passage; without a rank it did not come back.
+pub fn search(harvest: &mut Harvest, passages: &[Passage], job: &AskJob, progress: &dyn Progress) -> Result<()> {
+    let texts: Vec<String> = passages.iter().map(Passage::full_text).collect();
+    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    let queries: Vec<String> = harvest.kept.iter().map(|kept| kept.query.text.clone()).collect();
+    let queries: Vec<&str> = queries.iter().map(String::as_str).collect();
+    let places: HashMap<&str, u32> = passages.iter().map(|passage| passage.id.as_str()).zip(0..).collect();
+    let own: Vec<u32> = harvest.kept.iter().map(|kept| places[kept.passage.id.as_str()]).collect();
+    let miner: Box<dyn Miner> = match job.config.filter.round_trip {
+        RoundTrip::Off => return Ok(()),
+        RoundTrip::Bm25 => {
+            let parameters = Bm25Parameters { k1: job.config.mine.bm25_k1, b: job.config.mine.bm25_b };
+            Box::new(Bm25::build(&texts, &queries, parameters))
+        }
+        RoundTrip::Dense => Box::new(dense(&texts, &queries, job, progress)?),
+    };
+    progress.start("round trip", Some(queries.len() as u64), "queries");
+    for start in (0..queries.len()).step_by(BLOCK) {
+        let block = start..(start + BLOCK).min(queries.len());
+        let rankings = miner.search(block.clone(), job.config.filter.round_trip_depth);
+        for (query, ranking) in block.clone().zip(rankings) {
+            let rank = ranking.iter().position(|hit| hit.passage == own[query]);
+            let quality = harvest.kept[query].quality();
+            quality.round_trip_rank = rank.map(|rank| rank as u32 + 1);
+            quality.round_trip_fraction =
+                rank.map(|rank| ranking[rank].score / ranking[0].score.max(f32::MIN_POSITIVE));
+        }
+        progress.advance(block.len() as u64);
+    }
+    progress.finish();
+    Ok(())
+}
+
+/// The bi-encoder over the whole corpus; embeddings of passages are where `mine` looks for them.
+fn dense(passages: &[&str], queries: &[&str], job: &AskJob, progress: &dyn Progress) -> Result<Dense> {
+    let model = job.model.ok_or(Error::NoModel)?;
+    let digests = MODEL_FILES.map(|file| sha256_file(&model.join(file)));
+    let digests = digests.into_iter().collect::<Result<Vec<_>, _>>()?;
+    let encoder = BiEncoder::load(model, &open_device(job.device)?)?;
+    let cache = EmbeddingCache {
+        folder: job.out.join("mined/embeddings"),
+        model: digests.concat(),
+        hidden: encoder.hidden(),
+        encode: &|texts| Ok(encoder.encode(texts, progress)?),
+        progress,
+    };
+    let passages = cache.embed("passages", passages)?;
+    // Not under the name of the final queries, which are fewer.
+    let queries = cache.embed("proposals", queries)?;
+    Ok(Dense::new(cache.hidden, queries, passages))
+}

@@ -1,0 +1,375 @@
+//! Calls to an LLM behind any OpenAI-compatible endpoint, with every answer kept in a journal before it is used.
+
+mod batch;
+mod breaker;
+mod budget;
+mod call;
+mod estimate;
+mod journal;
+mod key;
+mod pace;
+pub mod parse;
+mod request;
+mod transport;
+
+pub use batch::{BatchFiles, BatchResults};
+pub use budget::{Spent, cost};
+pub use estimate::{Estimate, TokenCounter};
+pub use journal::{Entry, Journal};
+pub use request::{Message, Request, extra_body};
+
+use crate::config::LlmConfig;
+use crate::error::{Error, Result};
+use breaker::Breaker;
+use budget::Budget;
+use call::{Call, Gauge};
+use futures_util::stream::{self, StreamExt};
+use key::ApiKey;
+use pace::Pace;
+use request::{Dialect, Format};
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::path::Path;
+use std::time::Duration;
+use transport::Client;
+use whetstone_records::Progress;
+
+/// How often one thing is asked: again, with another seed, where the first answer was of no use.
+pub const ATTEMPTS: u32 = 2;
+/// How many requests may be refused in a row at the start before the endpoint is taken to refuse all.
+const MAX_REFUSED_AT_START: usize = 3;
+/// Failures in a row that open the circuit breaker, beside two for each call in flight.
+const BREAKER_FAILURES: u32 = 6;
+/// Probes that may fail before the endpoint counts as gone, beside the tries of a call.
+const BREAKER_PROBES: u32 = 4;
+/// How long calls in flight are waited for once the run is lost.
+const LAST_WAIT: Duration = Duration::from_secs(20);
+
+/// What is wrong with an answer: the name of a count in the manifest.
+pub type Flaw = &'static str;
+
+/// What an answer is worth.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Assessment {
+    pub flaw: Option<Flaw>,
+    /// Of two answers with flaws, the one with more is used.
+    pub usable: usize,
+}
+
+/// Many questions of one kind.
+pub struct Work<'a> {
+    /// Told to the user, such as `ask` and `passages`.
+    pub part: &'static str,
+    pub unit: &'static str,
+    pub count: usize,
+    /// The request for one of them, at the given attempt.
+    pub request: &'a dyn Fn(usize, u32) -> Request,
+    pub assess: &'a dyn Fn(usize, &Entry) -> Assessment,
+}
+
+/// Why something has no complete answer.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Open {
+    /// The call failed as often as it may, or was refused.
+    NotAnswered { reason: String },
+    /// A cap was met before.
+    NotAsked,
+}
+
+/// What became of one question.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Outcome {
+    /// Key of the answer to use.
+    pub key: Option<String>,
+    /// What is wrong with the answer of each attempt.
+    pub flaws: Vec<Option<Flaw>>,
+    pub tokens_in: u64,
+    pub tokens_out: u64,
+    pub open: Option<Open>,
+}
+
+/// What the journal says about one question.
+enum Look {
+    Settled(Outcome),
+    /// This is to be asked next.
+    Asks {
+        request: Box<Request>,
+        key: String,
+        so_far: Outcome,
+    },
+}
+
+#[derive(Default)]
+struct Tally {
+    calls: u64,
+    retries: u64,
+    from_journal: u64,
+    without_usage: u64,
+    /// Calls given up in a row.
+    given_up: usize,
+}
+
+/// The client, with its journal open.
+pub struct Llm<'a> {
+    config: &'a LlmConfig,
+    key: ApiKey,
+    client: Client,
+    // One thread, and no borrow is held over an await.
+    journal: RefCell<Journal>,
+    /// Answers that the journal held when it was opened.
+    known_before: usize,
+    before: Spent,
+    budget: Budget<'a>,
+    pace: Pace,
+    breaker: Breaker,
+    gauge: Gauge,
+    /// By name of the LLM.
+    dialects: RefCell<HashMap<String, Dialect>>,
+    tally: RefCell<Tally>,
+    /// What ends the run; nothing more is sent.
+    fatal: RefCell<Option<Error>>,
+    in_air: Cell<usize>,
+}
+
+impl<'a> Llm<'a> {
+    /// Opens the journal and prepares the client; nothing is sent yet.
+    pub fn open(config: &'a LlmConfig, journal: &Path) -> Result<Self> {
+        let key = ApiKey::read(config)?;
+        let journal = Journal::open(journal)?;
+        let before = budget::spent_before(config, journal.sums());
+        let threshold = BREAKER_FAILURES + 2 * config.concurrency as u32;
+        let longest = Duration::from_secs(config.max_wait_s);
+        Ok(Self {
+            client: transport::client(config, &key).map_err(Error::Http)?,
+            key,
+            known_before: journal.len(),
+            before,
+            budget: Budget::new(config, before),
+            pace: Pace::new(config.requests_per_minute, config.tokens_per_minute),
+            breaker: Breaker::new(threshold, config.max_retries + BREAKER_PROBES, longest),
+            gauge: Gauge::default(),
+            journal: RefCell::new(journal),
+            config,
+            dialects: RefCell::default(),
+            tally: RefCell::default(),
+            fatal: RefCell::default(),
+            in_air: Cell::new(0),
+        })
+    }
+
+    /// Asks for everything that the journal does not hold; returns one outcome for each question, in their order.
+    pub fn run(&self, work: &Work, progress: &dyn Progress) -> Result<Vec<Outcome>> {
+        progress.start(work.part, Some(work.count as u64), work.unit);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(|source| Error::Runtime { source })?;
+        let outcomes = runtime.block_on(self.answer_all(work, progress));
+        self.journal.borrow_mut().sync()?;
+        progress.finish();
+        outcomes
+    }
+
+    async fn answer_all(&self, work: &Work<'_>, progress: &dyn Progress) -> Result<Vec<Outcome>> {
+        let mut outcomes: Vec<Outcome> = vec![Outcome::default(); work.count];
+        let (mut pending, mut repeated) = (Vec::new(), Vec::new());
+        // Two passages with the same title and text share one answer.
+        let mut keys = HashSet::new();
+        for (index, outcome) in outcomes.iter_mut().enumerate() {
+            match self.look(work, index)? {
+                Look::Settled(settled) => *outcome = settled,
+                Look::Asks { key, .. } if keys.insert(key.clone()) => pending.push(index),
+                Look::Asks { .. } => repeated.push(index),
+            }
+        }
+        drop(keys);
+        let known = work.count - pending.len() - repeated.len();
+        self.tally.borrow_mut().from_journal += known as u64;
+        progress.advance(known as u64);
+        let begun = self.learn_dialect(work, &pending, &mut outcomes, progress).await?;
+        self.answer_some(work, &pending[begun..], &mut outcomes, progress).await?;
+        self.answer_some(work, &repeated, &mut outcomes, progress).await?;
+        Ok(outcomes)
+    }
+
+    async fn answer_some(
+        &self,
+        work: &Work<'_>,
+        indices: &[usize],
+        outcomes: &mut [Outcome],
+        progress: &dyn Progress,
+    ) -> Result<()> {
+        let calls = indices.iter().map(|index| async move { (*index, self.answer(work, *index).await) });
+        let mut answered = stream::iter(calls).buffer_unordered(self.config.concurrency);
+        while let Some((index, outcome)) = answered.next().await {
+            outcomes[index] = outcome?;
+            self.note(&outcomes[index], progress);
+            if self.fatal.borrow().is_some() {
+                // What is in flight may be paid for.
+                let drained = async { while self.in_air.get() > 0 && answered.next().await.is_some() {} };
+                let _ = tokio::time::timeout(LAST_WAIT, drained).await;
+                break;
+            }
+        }
+        self.fatal.take().map_or(Ok(()), Err)
+    }
+
+    /// One question, with as many attempts as it needs and may have.
+    async fn answer(&self, work: &Work<'_>, index: usize) -> Result<Outcome> {
+        loop {
+            let (request, key, so_far) = match self.look(work, index)? {
+                Look::Settled(outcome) => return Ok(outcome),
+                Look::Asks { request, key, so_far } => (request, key, so_far),
+            };
+            let open = match self.call(&request, &key).await? {
+                Call::Answered => continue,
+                Call::Refused { status, message } => {
+                    Open::NotAnswered { reason: format!("refused with status {status}: {message}") }
+                }
+                Call::GivenUp { reason } => Open::NotAnswered { reason },
+                Call::NotMade => Open::NotAsked,
+            };
+            return Ok(Outcome { open: Some(open), ..so_far });
+        }
+    }
+
+    /// Goes through the attempts that the journal holds.
+    fn look(&self, work: &Work, index: usize) -> Result<Look> {
+        let mut outcome = Outcome::default();
+        let mut most = 0;
+        for attempt in 0..ATTEMPTS {
+            let request = (work.request)(index, attempt);
+            let key = request.key();
+            let Some(entry) = self.journal.borrow().get(&key)? else {
+                return Ok(Look::Asks { request: Box::new(request), key, so_far: outcome });
+            };
+            outcome.tokens_in += entry.prompt_tokens.unwrap_or(0);
+            outcome.tokens_out += entry.completion_tokens.unwrap_or(0);
+            let Assessment { flaw, usable } = (work.assess)(index, &entry);
+            outcome.flaws.push(flaw);
+            if flaw.is_none() || usable > most {
+                (outcome.key, most) = (Some(key), usable);
+            }
+            if flaw.is_none() {
+                break;
+            }
+        }
+        Ok(Look::Settled(outcome))
+    }
+
+    /// Asks for the first questions one by one until the endpoint takes the form of the request; returns how many were.
+    async fn learn_dialect(
+        &self,
+        work: &Work<'_>,
+        pending: &[usize],
+        outcomes: &mut [Outcome],
+        progress: &dyn Progress,
+    ) -> Result<usize> {
+        for (begun, index) in pending.iter().enumerate() {
+            let Look::Asks { request, key, .. } = self.look(work, *index)? else { continue };
+            let start = self.dialect(&request.llm);
+            let mut refusal = None;
+            while let Call::Refused { status, message } = self.call(&request, &key).await? {
+                let simpler = self.dialect(&request.llm).simpler(&message);
+                refusal = Some((status, message));
+                let Some(simpler) = simpler else { break };
+                self.set_dialect(&request.llm, simpler);
+                refusal = None;
+            }
+            let Some((status, message)) = refusal else {
+                if self.dialect(&request.llm).format != Format::Schema {
+                    progress.warn(self.dialect(&request.llm).format.told());
+                }
+                // What remains of this question, such as a second attempt, is done with the others.
+                self.fatal.take().map_or(Ok(()), Err)?;
+                return Ok(begun);
+            };
+            if begun + 1 >= MAX_REFUSED_AT_START.min(pending.len()) {
+                return Err(self.refused(status, message, &request.llm));
+            }
+            self.set_dialect(&request.llm, start);
+            let reason = format!("refused with status {status}: {message}");
+            outcomes[*index].open = Some(Open::NotAnswered { reason });
+            self.note(&outcomes[*index], progress);
+        }
+        Ok(pending.len())
+    }
+
+    fn dialect(&self, llm: &str) -> Dialect {
+        self.dialects.borrow().get(llm).copied().unwrap_or_default()
+    }
+
+    fn set_dialect(&self, llm: &str, dialect: Dialect) {
+        self.dialects.borrow_mut().insert(llm.to_owned(), dialect);
+    }
+
+    /// Counts an outcome, and ends the run when the endpoint has gone.
+    fn note(&self, outcome: &Outcome, progress: &dyn Progress) {
+        progress.advance(1);
+        let mut tally = self.tally.borrow_mut();
+        match &outcome.open {
+            Some(Open::NotAnswered { reason }) if !reason.starts_with("refused") => {
+                tally.given_up += 1;
+                if tally.given_up >= self.config.concurrency.max(3) {
+                    self.end(self.gone(reason.clone()));
+                }
+            }
+            None => tally.given_up = 0,
+            Some(_) => {}
+        }
+        if self.config.max_cost > 0.0 {
+            progress.message(&format!("{:.4} {} spent", self.budget.spent().cost, self.config.currency));
+        }
+    }
+
+    /// What the journal holds under a key.
+    pub fn entry(&self, key: &str) -> Result<Option<Entry>> {
+        self.journal.borrow().get(key)
+    }
+
+    /// What this run has spent.
+    pub fn spent(&self) -> Spent {
+        self.budget.spent().since(&self.before)
+    }
+
+    /// What all runs on this data set have spent.
+    pub fn spent_in_all(&self) -> Spent {
+        self.budget.spent()
+    }
+
+    /// Counts for the manifest.
+    pub fn counts(&self) -> Vec<(&'static str, u64)> {
+        let tally = self.tally.borrow();
+        let spent = self.spent();
+        vec![
+            ("calls", tally.calls),
+            ("calls-retried", tally.retries),
+            ("answers-from-journal", tally.from_journal),
+            ("answers-without-usage", tally.without_usage),
+            ("tokens-in", spent.tokens_in),
+            ("tokens-out", spent.tokens_out),
+        ]
+    }
+
+    /// What the user should know.
+    pub fn notes(&self) -> Vec<String> {
+        let mut notes = Vec::new();
+        let dialects: BTreeMap<String, Dialect> = self.dialects.borrow().clone().into_iter().collect();
+        for (llm, dialect) in dialects {
+            notes.push(format!("{} (`{llm}`)", dialect.format.told()));
+        }
+        if let Some(cap) = self.budget.met() {
+            notes.push(format!("stopped at {cap}; raise it and run again: all answers are kept"));
+        }
+        if self.tally.borrow().without_usage > 0 {
+            notes.push("the endpoint did not say how many tokens it used; they are estimated".to_owned());
+        }
+        let journal = self.journal.borrow();
+        if let Some(first) = journal.damaged_lines.first() {
+            notes.push(format!(
+                "{} of the journal's {} answers are damaged (first: line {first}) and are asked for again",
+                journal.damaged_lines.len(),
+                self.known_before + journal.damaged_lines.len()
+            ));
+        }
+        notes
+    }
+}
