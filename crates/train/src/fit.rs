@@ -1,53 +1,25 @@
 use crate::checkpoint::{Best, Blended, Checkpoints, Identity, State};
 use crate::config::TrainConfig;
-use crate::data::{Dev, Pairs};
+use crate::data::Dev;
 use crate::error::{Error, Result};
 use crate::log::{Log, LogLine};
-use crate::loss::{Loss, Targets, loss, soft_bce};
-use crate::optimizer::{AdamW, Rates, StepGradients};
-use crate::order::batches;
+use crate::optimizer::{AdamW, StepGradients};
+use crate::plan::{Fit, inputs};
 use crate::plot;
-use crate::schedule::learning_rate;
+use crate::view::View;
 use crate::watch::{Observed, Watch};
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::Instant;
 use whetstone_model::fused::Precision;
-use whetstone_model::{BertConfig, BiEncoder, CrossEncoderNetwork, Packed, PairTokenizer, StepDropout, has_head};
-use whetstone_records::{Manifest, Progress, Stage, sha256_file};
+use whetstone_model::{CrossEncoderNetwork, Packed};
+use whetstone_records::{Manifest, Progress, Stage};
 
 /// Steps whose batches are made ready ahead of the loop.
 const AHEAD: usize = 4;
-
-/// What stays the same during a run.
-struct Fit<'a> {
-    config: &'a TrainConfig,
-    data: Pairs,
-    dev: Option<Dev>,
-    general: Option<Dev>,
-    tokenizer: PairTokenizer,
-    model_dir: &'a Path,
-    device: Device,
-    /// The epoch and the batches of every step, after those of the warm start, which count as epoch 0.
-    steps: Vec<(usize, Vec<Vec<usize>>)>,
-    is_fresh: bool,
-    warm_start: Option<WarmStart>,
-    /// Of every pair; empty where the loss needs none.
-    teacher: Vec<f32>,
-    positive_weight: f32,
-    dropout: (f32, f32),
-}
-
-/// The first steps of a head that starts from nothing: the scores of the base model's own embeddings are its labels.
-/// Without them, a small data set is spent on what the embeddings know already.
-struct WarmStart {
-    steps: usize,
-    /// Of every pair that these steps see.
-    labels: HashMap<usize, f32>,
-}
 
 /// Fine-tunes the model of `model_dir` on `data/train.jsonl` and leaves a run folder: config.toml, log.jsonl, best.json
 /// and step-NNNNNN folders, each a model folder. A run that was stopped goes on from its last checkpoint, and ends with
@@ -96,84 +68,7 @@ pub fn train(
     Ok(stage.finish(&["best.json", "log.jsonl", "config.toml", &best], counts, notes)?)
 }
 
-fn inputs(data: &Path, model_dir: &Path, config: &TrainConfig) -> Result<BTreeMap<String, String>> {
-    let mut inputs = BTreeMap::new();
-    for (role, path) in [
-        ("train", data.join("train.jsonl")),
-        ("model", model_dir.join("model.safetensors")),
-        ("tokenizer", model_dir.join("tokenizer.json")),
-    ] {
-        inputs.insert(role.to_owned(), sha256_file(&path)?);
-    }
-    let optional = [("dev", data), ("general-dev", config.general_dev.as_deref().unwrap_or(data))];
-    for (role, folder) in &optional[..if config.general_dev.is_some() { 2 } else { 1 }] {
-        for (role, path) in
-            [(role.to_string(), folder.join("dev.jsonl")), (format!("{role}-qrels"), folder.join("qrels/dev.tsv"))]
-        {
-            if path.exists() {
-                inputs.insert(role, sha256_file(&path)?);
-            }
-        }
-    }
-    Ok(inputs)
-}
-
-impl<'a> Fit<'a> {
-    fn prepare(
-        data: &Path,
-        model_dir: &'a Path,
-        config: &'a TrainConfig,
-        device: &Device,
-        progress: &dyn Progress,
-    ) -> Result<Self> {
-        let tokenizer = PairTokenizer::open(model_dir, config.max_seq_tokens)?;
-        let path = data.join("train.jsonl");
-        let pairs = Pairs::read(&path)?;
-        let balance = pairs.balance(&path)?;
-        let teacher = pairs.teacher_scores(&path, config)?;
-        let units = pairs.units(config)?;
-        // Devices that pad want batches of like length; the packed CPU path has no padding to save.
-        let bucket = *device != Device::flex();
-        let of_epoch = |epoch| batches(&units, &pairs.sizes, config.batch_pairs, bucket, (config.seed, epoch));
-        let is_fresh = !has_head(model_dir)?;
-        let warm_steps = if is_fresh { config.warm_start_steps } else { 0 };
-        let of_step = |epoch| {
-            let batches = of_epoch(epoch);
-            batches.chunks(config.accumulation_steps).map(<[_]>::to_vec).collect::<Vec<_>>()
-        };
-        // Orders of their own, far from those of the epochs.
-        let warm = (0..).flat_map(|round| of_step(usize::MAX / 2 + round)).take(warm_steps);
-        let warm: Vec<_> = warm.map(|step| (0, step)).collect();
-        let warm_start = if warm.is_empty() {
-            None
-        } else {
-            let teacher = BiEncoder::load(model_dir, &device.clone().inner())?;
-            let seen = warm.iter().flat_map(|(_, batches)| batches.iter().flatten()).copied().collect();
-            Some(WarmStart { steps: warm_steps, labels: pairs.teacher_labels(&seen, &teacher, progress)? })
-        };
-        let epochs = (0..config.epochs).flat_map(|epoch| of_step(epoch).into_iter().map(move |step| (epoch + 1, step)));
-        let steps = warm.into_iter().chain(epochs).collect();
-        let bert = BertConfig::load(model_dir)?;
-        Ok(Self {
-            config,
-            data: pairs,
-            dev: Dev::read(data, &tokenizer)?,
-            general: general_dev(config, &tokenizer)?,
-            tokenizer,
-            model_dir,
-            device: device.clone(),
-            steps,
-            is_fresh,
-            warm_start,
-            teacher,
-            positive_weight: config.positive_weight.unwrap_or(balance),
-            dropout: (
-                config.dropout.unwrap_or(bert.hidden_dropout_prob),
-                config.dropout.unwrap_or(bert.attention_probs_dropout_prob),
-            ),
-        })
-    }
-
+impl Fit<'_> {
     /// Runs the loop, while a thread reads and tokenizes the batches of the next steps.
     fn run(
         &self,
@@ -266,10 +161,6 @@ impl<'a> Fit<'a> {
         Ok(state)
     }
 
-    fn warm_steps(&self) -> usize {
-        self.warm_start.as_ref().map_or(0, |warm_start| warm_start.steps)
-    }
-
     fn is_over(&self, state: &State) -> bool {
         state.step == self.steps.len() || (self.config.patience > 0 && state.stale >= self.config.patience)
     }
@@ -315,13 +206,6 @@ impl<'a> Fit<'a> {
         Ok(LogLine::Step { step: step + 1, epoch: *epoch, loss: value, lr: rates.base, grad_norm, pairs, tokens })
     }
 
-    /// The dropout of one batch of a step.
-    fn dropout(&self, step: usize, part: usize) -> Option<StepDropout> {
-        let (hidden, attention) = self.dropout;
-        let seed = self.config.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ step as u64 ^ (part as u64) << 40;
-        (hidden > 0.0 || attention > 0.0).then_some(StepDropout { hidden, attention, seed })
-    }
-
     /// The share of a step's computed tokens that is padding: none on the CPU, which packs.
     fn padding_fraction(&self, packed: &[Packed]) -> f64 {
         if self.device == Device::flex() {
@@ -330,34 +214,6 @@ impl<'a> Fit<'a> {
         let real: usize = packed.iter().map(Packed::tokens).sum();
         let computed: usize = packed.iter().map(|batch| batch.longest() * batch.sequences()).sum();
         1.0 - real as f64 / computed.max(1) as f64
-    }
-
-    /// The loss of a batch: towards the embeddings' own scores during the warm start, as configured after it.
-    fn loss(&self, step: usize, indices: &[usize], logits: &[f32]) -> Option<Loss> {
-        if let Some(warm_start) = self.warm_start.as_ref().filter(|warm_start| step < warm_start.steps) {
-            let labels: Vec<f32> = indices.iter().map(|index| warm_start.labels[index]).collect();
-            return soft_bce(logits, &labels);
-        }
-        let of = |values: &[f32]| -> Vec<f32> { indices.iter().filter_map(|&i| values.get(i).copied()).collect() };
-        let groups: Vec<usize> = indices.iter().map(|&i| self.data.groups[i]).collect();
-        let targets = Targets { labels: &of(&self.data.labels), teacher: &of(&self.teacher), groups: &groups };
-        loss(self.config, self.positive_weight, logits, &targets)
-    }
-
-    /// The learning rates of a step.
-    fn rates(&self, step: usize) -> Rates {
-        let warm_steps = self.warm_steps();
-        let is_warm = step < warm_steps;
-        let base = match is_warm {
-            true => learning_rate(self.config, self.config.warm_start_learning_rate, step, warm_steps),
-            false => {
-                learning_rate(self.config, self.config.learning_rate, step - warm_steps, self.steps.len() - warm_steps)
-            }
-        };
-        // After a warm start the head is no longer fresh.
-        let is_fresh = self.is_fresh && (is_warm || warm_steps == 0);
-        let head_multiplier = if is_fresh { self.config.fresh_head_multiplier } else { 1.0 };
-        Rates { base, head_multiplier, layer_decay: self.config.layer_decay }
     }
 
     /// Dev nDCG@10 of the present weights.
@@ -422,47 +278,5 @@ impl State {
         } else {
             self.stale += 1;
         }
-    }
-}
-
-/// Reads the second dev set, where the config names one.
-fn general_dev(config: &TrainConfig, tokenizer: &PairTokenizer) -> Result<Option<Dev>> {
-    let Some(folder) = &config.general_dev else { return Ok(None) };
-    let dev = Dev::read(folder, tokenizer)?;
-    dev.map(Some).ok_or_else(|| Error::NoPairs { path: folder.join("dev.jsonl"), what: "relevant passage" })
-}
-
-/// What the terminal shows of the last steps.
-struct View {
-    since: Instant,
-    pairs: usize,
-    tokens: usize,
-    dev: String,
-}
-
-impl View {
-    fn new() -> Self {
-        Self { since: Instant::now(), pairs: 0, tokens: 0, dev: String::new() }
-    }
-
-    fn evaluated(&mut self, ndcg: f64, general: Option<f64>) {
-        let general = general.map(|general| format!(", general {general:.4}")).unwrap_or_default();
-        // The time of an evaluation is none of the steps'.
-        *self = Self { dev: format!(", dev nDCG@10 {ndcg:.4}{general}"), ..Self::new() };
-    }
-
-    fn text(&mut self, line: &LogLine, padding_fraction: f64) -> String {
-        let LogLine::Step { loss, pairs, tokens, .. } = line else { return String::new() };
-        (self.pairs, self.tokens) = (self.pairs + pairs, self.tokens + tokens);
-        let seconds = self.since.elapsed().as_secs_f64().max(1e-3);
-        let rate = |count: usize| count as f64 / seconds;
-        let padding =
-            if padding_fraction > 0.0 { format!(", {:.0} % padding", 100.0 * padding_fraction) } else { String::new() };
-        format!(
-            "loss {loss:.4}{}, {:.1} pairs/s, {:.0} tokens/s{padding}",
-            self.dev,
-            rate(self.pairs),
-            rate(self.tokens)
-        )
     }
 }

@@ -10,8 +10,10 @@ mod loss;
 mod optimizer;
 mod order;
 mod pair_file;
+mod plan;
 mod plot;
 mod schedule;
+mod view;
 mod watch;
 
 pub use checkpoint::{Best, best_step};

@@ -1,6 +1,7 @@
 //! The fused operations as a burn backend extension: dispatched by the tensor's device, tracked by autodiff.
 
-use super::layer::{LayerGradients, LayerSpec, LayerWeights, Saved, backward, forward};
+use super::backward::backward;
+use super::layer::{LayerGradients, LayerSpec, LayerWeights, Saved, forward};
 use super::rows::{self, AdamWStep};
 use burn::backend::autodiff::{
     Autodiff,

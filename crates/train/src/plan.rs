@@ -1,0 +1,168 @@
+//! What a run is made of before its first step: the data, the order of the steps, and what each of them may ask.
+
+use crate::config::TrainConfig;
+use crate::data::{Dev, Pairs};
+use crate::error::{Error, Result};
+use crate::loss::{Loss, Targets, loss, soft_bce};
+use crate::optimizer::Rates;
+use crate::order::batches;
+use crate::schedule::learning_rate;
+use burn::tensor::Device;
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+use whetstone_model::{BertConfig, BiEncoder, PairTokenizer, StepDropout, has_head};
+use whetstone_records::{Progress, sha256_file};
+
+/// What stays the same during a run.
+pub(crate) struct Fit<'a> {
+    pub config: &'a TrainConfig,
+    pub data: Pairs,
+    pub dev: Option<Dev>,
+    pub general: Option<Dev>,
+    pub tokenizer: PairTokenizer,
+    pub model_dir: &'a Path,
+    pub device: Device,
+    /// The epoch and the batches of every step, after those of the warm start, which count as epoch 0.
+    pub steps: Vec<(usize, Vec<Vec<usize>>)>,
+    pub is_fresh: bool,
+    pub warm_start: Option<WarmStart>,
+    /// Of every pair; empty where the loss needs none.
+    pub teacher: Vec<f32>,
+    pub positive_weight: f32,
+    pub dropout: (f32, f32),
+}
+
+/// The first steps of a head that starts from nothing: the scores of the base model's own embeddings are its labels.
+/// Without them, a small data set is spent on what the embeddings know already.
+pub(crate) struct WarmStart {
+    pub steps: usize,
+    /// Of every pair that these steps see.
+    pub labels: HashMap<usize, f32>,
+}
+
+/// SHA-256 of everything that a run depends on, by role.
+pub(crate) fn inputs(data: &Path, model_dir: &Path, config: &TrainConfig) -> Result<BTreeMap<String, String>> {
+    let mut inputs = BTreeMap::new();
+    for (role, path) in [
+        ("train", data.join("train.jsonl")),
+        ("model", model_dir.join("model.safetensors")),
+        ("tokenizer", model_dir.join("tokenizer.json")),
+    ] {
+        inputs.insert(role.to_owned(), sha256_file(&path)?);
+    }
+    let optional = [("dev", data), ("general-dev", config.general_dev.as_deref().unwrap_or(data))];
+    for (role, folder) in &optional[..if config.general_dev.is_some() { 2 } else { 1 }] {
+        for (role, path) in
+            [(role.to_string(), folder.join("dev.jsonl")), (format!("{role}-qrels"), folder.join("qrels/dev.tsv"))]
+        {
+            if path.exists() {
+                inputs.insert(role, sha256_file(&path)?);
+            }
+        }
+    }
+    Ok(inputs)
+}
+
+impl<'a> Fit<'a> {
+    /// Reads the data and lays out the steps.
+    pub fn prepare(
+        data: &Path,
+        model_dir: &'a Path,
+        config: &'a TrainConfig,
+        device: &Device,
+        progress: &dyn Progress,
+    ) -> Result<Self> {
+        let tokenizer = PairTokenizer::open(model_dir, config.max_seq_tokens)?;
+        let path = data.join("train.jsonl");
+        let pairs = Pairs::read(&path)?;
+        let balance = pairs.balance(&path)?;
+        let teacher = pairs.teacher_scores(&path, config)?;
+        let units = pairs.units(config)?;
+        // Devices that pad want batches of like length; the packed CPU path has no padding to save.
+        let bucket = *device != Device::flex();
+        let of_epoch = |epoch| batches(&units, &pairs.sizes, config.batch_pairs, bucket, (config.seed, epoch));
+        let is_fresh = !has_head(model_dir)?;
+        let warm_steps = if is_fresh { config.warm_start_steps } else { 0 };
+        let of_step = |epoch| {
+            let batches = of_epoch(epoch);
+            batches.chunks(config.accumulation_steps).map(<[_]>::to_vec).collect::<Vec<_>>()
+        };
+        // Orders of their own, far from those of the epochs.
+        let warm = (0..).flat_map(|round| of_step(usize::MAX / 2 + round)).take(warm_steps);
+        let warm: Vec<_> = warm.map(|step| (0, step)).collect();
+        let warm_start = if warm.is_empty() {
+            None
+        } else {
+            let teacher = BiEncoder::load(model_dir, &device.clone().inner())?;
+            let seen = warm.iter().flat_map(|(_, batches)| batches.iter().flatten()).copied().collect();
+            Some(WarmStart { steps: warm_steps, labels: pairs.teacher_labels(&seen, &teacher, progress)? })
+        };
+        let epochs = (0..config.epochs).flat_map(|epoch| of_step(epoch).into_iter().map(move |step| (epoch + 1, step)));
+        let steps = warm.into_iter().chain(epochs).collect();
+        let bert = BertConfig::load(model_dir)?;
+        Ok(Self {
+            config,
+            data: pairs,
+            dev: Dev::read(data, &tokenizer)?,
+            general: general_dev(config, &tokenizer)?,
+            tokenizer,
+            model_dir,
+            device: device.clone(),
+            steps,
+            is_fresh,
+            warm_start,
+            teacher,
+            positive_weight: config.positive_weight.unwrap_or(balance),
+            dropout: (
+                config.dropout.unwrap_or(bert.hidden_dropout_prob),
+                config.dropout.unwrap_or(bert.attention_probs_dropout_prob),
+            ),
+        })
+    }
+
+    pub fn warm_steps(&self) -> usize {
+        self.warm_start.as_ref().map_or(0, |warm_start| warm_start.steps)
+    }
+
+    /// The dropout of one batch of a step.
+    pub fn dropout(&self, step: usize, part: usize) -> Option<StepDropout> {
+        let (hidden, attention) = self.dropout;
+        let seed = self.config.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ step as u64 ^ (part as u64) << 40;
+        (hidden > 0.0 || attention > 0.0).then_some(StepDropout { hidden, attention, seed })
+    }
+
+    /// The loss of a batch: towards the embeddings' own scores during the warm start, as configured after it.
+    pub fn loss(&self, step: usize, indices: &[usize], logits: &[f32]) -> Option<Loss> {
+        if let Some(warm_start) = self.warm_start.as_ref().filter(|warm_start| step < warm_start.steps) {
+            let labels: Vec<f32> = indices.iter().map(|index| warm_start.labels[index]).collect();
+            return soft_bce(logits, &labels);
+        }
+        let of = |values: &[f32]| -> Vec<f32> { indices.iter().filter_map(|&i| values.get(i).copied()).collect() };
+        let groups: Vec<usize> = indices.iter().map(|&i| self.data.groups[i]).collect();
+        let targets = Targets { labels: &of(&self.data.labels), teacher: &of(&self.teacher), groups: &groups };
+        loss(self.config, self.positive_weight, logits, &targets)
+    }
+
+    /// The learning rates of a step.
+    pub fn rates(&self, step: usize) -> Rates {
+        let warm_steps = self.warm_steps();
+        let is_warm = step < warm_steps;
+        let base = match is_warm {
+            true => learning_rate(self.config, self.config.warm_start_learning_rate, step, warm_steps),
+            false => {
+                learning_rate(self.config, self.config.learning_rate, step - warm_steps, self.steps.len() - warm_steps)
+            }
+        };
+        // After a warm start the head is no longer fresh.
+        let is_fresh = self.is_fresh && (is_warm || warm_steps == 0);
+        let head_multiplier = if is_fresh { self.config.fresh_head_multiplier } else { 1.0 };
+        Rates { base, head_multiplier, layer_decay: self.config.layer_decay }
+    }
+}
+
+/// Reads the second dev set, where the config names one.
+fn general_dev(config: &TrainConfig, tokenizer: &PairTokenizer) -> Result<Option<Dev>> {
+    let Some(folder) = &config.general_dev else { return Ok(None) };
+    let dev = Dev::read(folder, tokenizer)?;
+    dev.map(Some).ok_or_else(|| Error::NoPairs { path: folder.join("dev.jsonl"), what: "relevant passage" })
+}
