@@ -1,0 +1,277 @@
+use rayon::prelude::*;
+use serde::Serialize;
+use std::collections::{BTreeSet, HashMap};
+use std::fmt;
+use whetstone_records::{DocumentId, PassageId, QueryId};
+
+/// Two queries are near-duplicates from this share of common words on (Jaccard: words of both / words of either).
+pub const NEAR_DUPLICATE: f64 = 0.8;
+
+/// Examples that a finding names.
+const EXAMPLES: usize = 5;
+
+/// What the evaluation of a data set must not hide.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Finding {
+    pub guard: Guard,
+    /// Whether a verdict may not be given.
+    pub refuses: bool,
+    /// How many were found, of how many that were looked at.
+    pub found: usize,
+    pub of: usize,
+    /// The first few, in words.
+    pub examples: Vec<String>,
+    /// Mean lexical overlap of the queries with their relevant passages, where the finding is about queries' origin.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub overlap: Option<f64>,
+}
+
+/// What a finding is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Guard {
+    /// A document that answers a test query was trained on.
+    SharedDocuments,
+    /// A passage that answers a test query has the text of one that was trained on.
+    SharedPassages,
+    /// A test query is, up to case and punctuation, one that was trained on.
+    SharedQueries,
+    /// A test query has nearly the words of one that was trained on.
+    NearDuplicateQueries,
+    /// All test queries were generated.
+    SyntheticOnly,
+    /// There are real test queries, but few.
+    FewRealQueries,
+    /// Test queries whose text is not in the data set: they could not be checked.
+    UnknownQueries,
+    /// The data set holds no training pairs: nothing could be checked.
+    NoTrainingPairs,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { found, of, .. } = self;
+        match self.guard {
+            Guard::SharedDocuments => {
+                write!(f, "{found} of {of} documents that answer test queries were trained on")
+            }
+            Guard::SharedPassages => {
+                write!(f, "{found} of {of} passages that answer test queries have the text of one that was trained on")
+            }
+            Guard::SharedQueries => write!(f, "{found} of {of} test queries were trained on"),
+            Guard::NearDuplicateQueries => {
+                write!(f, "{found} of {of} test queries have nearly the words of one that was trained on")
+            }
+            Guard::SyntheticOnly => write!(f, "all {of} test queries are synthetic"),
+            Guard::FewRealQueries => write!(f, "only {found} of {of} test queries are real"),
+            Guard::UnknownQueries => write!(f, "{found} of {of} test queries have no text in the data set"),
+            Guard::NoTrainingPairs => f.write_str("the data set has no training pairs to look for leakage in"),
+        }?;
+        if let Some(overlap) = self.overlap {
+            write!(f, "; their passages hold {:.0} % of their words", 100.0 * overlap)?;
+        }
+        let Some((first, others)) = self.examples.split_first() else { return Ok(()) };
+        write!(f, ": {first}")?;
+        others.iter().try_for_each(|example| write!(f, "; {example}"))?;
+        if self.found > self.examples.len() { f.write_str("; …") } else { Ok(()) }
+    }
+}
+
+impl Finding {
+    /// What the user can do about it.
+    pub fn hint(&self) -> &'static str {
+        match self.guard {
+            Guard::SharedDocuments | Guard::SharedPassages => {
+                "take these documents out of training or of the test (`whetstone pair` splits by document)"
+            }
+            Guard::SharedQueries | Guard::NearDuplicateQueries => {
+                "take these queries out of train.jsonl and train again, or out of the test qrels"
+            }
+            Guard::SyntheticOnly | Guard::FewRealQueries => {
+                "judge 50 questions of real users with `whetstone label`; generated ones resemble what was trained on"
+            }
+            Guard::UnknownQueries => "name the data set that the qrels belong to",
+            Guard::NoTrainingPairs => "name the data set that the model was trained on",
+        }
+    }
+}
+
+/// What training or the test uses, by text.
+#[derive(Clone, Debug, Default)]
+pub struct Side {
+    pub queries: Vec<(QueryId, String)>,
+    /// Passages with their document and a digest of their text (see [`text_digest`]).
+    pub passages: Vec<(PassageId, DocumentId, u64)>,
+}
+
+/// Returns a number that is the same for texts that are the same up to white space and case.
+pub fn text_digest(text: &str) -> u64 {
+    // FNV-1a; two different texts of a million agree with a probability of 3e-8.
+    let (mut hash, mut first) = (0xcbf2_9ce4_8422_2325u64, true);
+    let mut push = |byte: u8| hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    for word in text.split_whitespace() {
+        if !std::mem::take(&mut first) {
+            push(b' ');
+        }
+        word.chars().flat_map(char::to_lowercase).for_each(|letter| letter.to_string().bytes().for_each(&mut push));
+    }
+    hash
+}
+
+/// Returns what the test shares with training; each finding refuses a verdict.
+pub fn leakage(train: &Side, test: &Side) -> Vec<Finding> {
+    let documents = shared_documents(train, test);
+    let passages = shared_passages(train, test);
+    let [queries, near] = shared_queries(train, test);
+    [documents, passages, queries, near].into_iter().filter(|finding| finding.found > 0).collect()
+}
+
+fn finding(guard: Guard, of: usize, found: impl ExactSizeIterator<Item = String>) -> Finding {
+    Finding { guard, refuses: true, found: found.len(), of, examples: found.take(EXAMPLES).collect(), overlap: None }
+}
+
+fn shared_documents(train: &Side, test: &Side) -> Finding {
+    let documents =
+        |side: &Side| side.passages.iter().map(|(_, document, _)| document.clone()).collect::<BTreeSet<_>>();
+    let (trained, tested) = (documents(train), documents(test));
+    let shared: Vec<String> = tested.intersection(&trained).map(|document| format!("`{document}`")).collect();
+    finding(Guard::SharedDocuments, tested.len(), shared.into_iter())
+}
+
+/// Passages of other documents with the same text; those of shared documents are counted there.
+fn shared_passages(train: &Side, test: &Side) -> Finding {
+    let trained: HashMap<u64, &(PassageId, DocumentId, u64)> =
+        train.passages.iter().map(|passage| (passage.2, passage)).collect();
+    let of = test.passages.iter().map(|(passage, ..)| passage).collect::<BTreeSet<_>>().len();
+    let mut shared: Vec<String> = test
+        .passages
+        .iter()
+        .filter_map(|passage| Some((passage, trained.get(&passage.2)?)))
+        .filter(|(passage, other)| passage.1 != other.1)
+        .map(|(passage, other)| format!("`{}` (trained on as `{}`)", passage.0, other.0))
+        .collect();
+    shared.sort();
+    shared.dedup();
+    finding(Guard::SharedPassages, of, shared.into_iter())
+}
+
+/// Equal queries, and nearly equal ones.
+fn shared_queries(train: &Side, test: &Side) -> [Finding; 2] {
+    let of = test.queries.len();
+    let texts = |side: &Side| side.queries.iter().map(|(_, text)| text.clone()).collect::<Vec<String>>();
+    let matches = near_duplicates(&texts(train), &texts(test), NEAR_DUPLICATE);
+    let describe = |found: &&Match| {
+        let ((id, text), (_, other)) = (&test.queries[found.test], &train.queries[found.train]);
+        if found.equal {
+            format!("`{id}` “{text}”")
+        } else {
+            format!("`{id}` “{text}” (trained on: “{other}”)")
+        }
+    };
+    [(Guard::SharedQueries, true), (Guard::NearDuplicateQueries, false)].map(|(guard, equal)| {
+        let found: Vec<&Match> = matches.iter().filter(|found| found.equal == equal).collect();
+        finding(guard, of, found.iter().map(|found| describe(found)))
+    })
+}
+
+/// A test query and the training query that is most like it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Match {
+    pub train: usize,
+    pub test: usize,
+    pub jaccard: f64,
+    /// Whether both have the same words in the same order.
+    pub equal: bool,
+}
+
+/// Returns, for every test query that has one, the training query with the highest Jaccard similarity of at least
+/// `least` over words (runs of letters and digits, in lower case). Queries whose words with digits differ are never
+/// alike: "torque of bolt M6" and "torque of bolt M8" ask for two things.
+///
+/// Exact: an inverted index over the rarest words of the test queries, of which two queries that are alike must share
+/// one (prefix filtering; Bayardo, Ma and Srikant 2007).
+pub fn near_duplicates(train: &[String], test: &[String], least: f64) -> Vec<Match> {
+    let (train, test) = rare_first(train, test);
+    let mut index: HashMap<u32, Vec<usize>> = HashMap::new();
+    for (at, query) in test.iter().enumerate() {
+        query.prefix(least).iter().for_each(|word| index.entry(*word).or_default().push(at));
+    }
+    let of_one = |(at, query): (usize, &Words)| {
+        let mut candidates: Vec<usize> =
+            query.prefix(least).iter().filter_map(|word| index.get(word)).flatten().copied().collect();
+        candidates.sort_unstable();
+        candidates.dedup();
+        let alike = candidates.into_iter().filter_map(|candidate| {
+            let (other, equal) = (&test[candidate], query.text == test[candidate].text);
+            let jaccard = if equal { 1.0 } else { query.jaccard(other) };
+            let same_numbers = query.numbers == other.numbers;
+            (jaccard >= least && same_numbers).then_some(Match { train: at, test: candidate, jaccard, equal })
+        });
+        alike.collect::<Vec<_>>()
+    };
+    let mut matches: Vec<Match> = train.par_iter().enumerate().flat_map_iter(of_one).collect();
+    let rank = |found: &Match| (found.test, !found.equal, -found.jaccard, found.train);
+    matches.sort_by(|a, b| rank(a).partial_cmp(&rank(b)).expect("similarities are finite"));
+    matches.dedup_by_key(|found| found.test);
+    matches
+}
+
+/// The words of a query.
+struct Words {
+    /// In the order of the query, parted by a space.
+    text: String,
+    /// Each word once, by its number; rare words have low numbers.
+    words: Vec<u32>,
+    /// The words with digits, each once.
+    numbers: Vec<String>,
+}
+
+impl Words {
+    /// The words of which a query that is alike must have one.
+    fn prefix(&self, least: f64) -> &[u32] {
+        let must_share = (least * self.words.len() as f64 - 1e-9).ceil() as usize;
+        &self.words[..(self.words.len() + 1).saturating_sub(must_share).min(self.words.len())]
+    }
+
+    fn jaccard(&self, other: &Words) -> f64 {
+        let (mut a, mut b, mut common) = (0, 0, 0);
+        while let (Some(one), Some(two)) = (self.words.get(a), other.words.get(b)) {
+            common += usize::from(one == two);
+            (a, b) = (a + usize::from(one <= two), b + usize::from(two <= one));
+        }
+        common as f64 / (self.words.len() + other.words.len() - common).max(1) as f64
+    }
+}
+
+fn rare_first(train: &[String], test: &[String]) -> (Vec<Words>, Vec<Words>) {
+    let split = |text: &String| words(text);
+    let split: [Vec<Vec<String>>; 2] = [train.par_iter().map(split).collect(), test.par_iter().map(split).collect()];
+    let mut counts: HashMap<&str, u32> = HashMap::new();
+    for query in split.iter().flatten() {
+        query.iter().collect::<BTreeSet<_>>().into_iter().for_each(|word| *counts.entry(word).or_default() += 1);
+    }
+    let mut order: Vec<(u32, &str)> = counts.into_iter().map(|(word, count)| (count, word)).collect();
+    order.sort_unstable();
+    let number: HashMap<&str, u32> = order.iter().map(|(_, word)| *word).zip(0..).collect();
+    let words = |query: &Vec<String>| {
+        let mut words: Vec<u32> = query.iter().map(|word| number[word.as_str()]).collect();
+        words.sort_unstable();
+        words.dedup();
+        let mut numbers: Vec<String> =
+            query.iter().filter(|word| word.contains(|letter: char| letter.is_numeric())).cloned().collect();
+        numbers.sort_unstable();
+        numbers.dedup();
+        Words { text: query.join(" "), words, numbers }
+    };
+    let [train, test] = &split;
+    (train.iter().map(words).collect(), test.iter().map(words).collect())
+}
+
+/// Runs of letters and digits, in lower case.
+fn words(text: &str) -> Vec<String> {
+    let lower = text.to_lowercase();
+    lower.split(|letter: char| !letter.is_alphanumeric()).filter(|word| !word.is_empty()).map(str::to_owned).collect()
+}
+
+#[cfg(test)]
+mod tests;

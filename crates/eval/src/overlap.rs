@@ -1,0 +1,60 @@
+use bm25::{DefaultTokenizer, Language, Tokenizer};
+use rayon::prelude::*;
+use serde::Serialize;
+use std::collections::HashSet;
+
+/// How much of the queries' wording stands in the passages that answer them.
+///
+/// Questions that were made from a passage repeat its words, which BM25 finds and a user would not have known. The
+/// terms are BM25's: words without stop words, stemmed.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Overlap {
+    /// Mean over the queries of the share of their different terms that the passage has; 0 without queries.
+    pub mean: f64,
+    /// Share of the queries of which every term stands in the passage.
+    pub complete_fraction: f64,
+    /// Queries with a term and a relevant passage.
+    pub queries: usize,
+}
+
+/// Returns the overlap of queries with their relevant passages; of several passages, that with the most of the query.
+pub fn lexical_overlap(queries: &[(&str, Vec<&str>)]) -> Overlap {
+    let tokenizer = DefaultTokenizer::new(Language::English);
+    let terms = |text: &str| tokenizer.tokenize(text).into_iter().collect::<HashSet<String>>();
+    let share = |(query, passages): &(&str, Vec<&str>)| {
+        let wanted = terms(query);
+        let share = |passage: &&str| {
+            let held = terms(passage);
+            wanted.iter().filter(|term| held.contains(*term)).count() as f64 / wanted.len() as f64
+        };
+        passages.iter().map(share).reduce(f64::max).filter(|_| !wanted.is_empty())
+    };
+    let shares: Vec<f64> = queries.par_iter().filter_map(share).collect();
+    let count = shares.len().max(1) as f64;
+    Overlap {
+        mean: shares.iter().sum::<f64>() / count,
+        complete_fraction: shares.iter().filter(|share| **share == 1.0).count() as f64 / count,
+        queries: shares.len(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stems_count_stop_words_do_not_and_the_best_passage_does() {
+        let overlap = lexical_overlap(&[
+            ("How are the pumps primed?", vec!["Nothing here.", "Prime the pump before the first start."]),
+            ("torque of the bolts", vec!["The bolt is turned by hand."]),
+            ("of the", vec!["of the"]),
+            ("no passage", vec![]),
+        ]);
+        assert_eq!(overlap, Overlap { mean: 0.75, complete_fraction: 0.5, queries: 2 });
+    }
+
+    #[test]
+    fn no_queries_have_no_overlap() {
+        assert_eq!(lexical_overlap(&[]), Overlap { mean: 0.0, complete_fraction: 0.0, queries: 0 });
+    }
+}
