@@ -3,11 +3,14 @@
 //! The program is thin: every command reads its config, calls one stage and prints the stage's manifest.
 
 mod allocator;
+mod calibrate;
 mod cli;
 mod commands;
 mod crash;
 mod evaluation;
 mod failure;
+mod forgetting;
+mod label;
 mod memory;
 mod models;
 mod output;

@@ -4,6 +4,7 @@ use crate::failure::Problem;
 use anyhow::{Context, Result};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
+use whetstone_eval::Fusion;
 use whetstone_model::{CrossEncoder, DeviceName, open_device};
 use whetstone_records::{
     Hit, JsonlReader, Manifest, Passage, PassageId, Progress, Query, QueryId, Run, Stage, sha256_file,
@@ -18,6 +19,8 @@ pub struct Inputs<'a> {
     pub queries: &'a Path,
     /// The run to reorder.
     pub candidates: &'a Path,
+    /// How the model's scores are joined with the candidates'; none for the logits alone.
+    pub fusion: Option<Fusion>,
 }
 
 impl Inputs<'_> {
@@ -35,7 +38,7 @@ impl Inputs<'_> {
         ];
         let inputs: Result<Vec<_>> =
             read.iter().map(|(role, path)| Ok((role.to_string(), sha256_file(path)?))).collect();
-        Ok(Stage::new(stage_name(out).leak(), folder(out), &(), inputs?))
+        Ok(Stage::new(stage_name(out).leak(), folder(out), &self.fusion, inputs?))
     }
 }
 
@@ -73,11 +76,15 @@ pub fn rerank(inputs: &Inputs, out: &Path, device: DeviceName, progress: &dyn Pr
         let hits = hits.iter().zip(scores.by_ref());
         reranked.insert(query.clone(), hits.map(|(hit, score)| Hit { passage: hit.passage.clone(), score }).collect());
     }
-    reranked.write(out, "whetstone")?;
+    match inputs.fusion {
+        Some(fusion) => fusion.fuse(&candidates, &reranked).write(out, "whetstone-fused")?,
+        None => reranked.write(out, "whetstone")?,
+    }
     let counts = [("queries", candidates.len()), ("pairs", pairs.len())];
     let counts: BTreeMap<_, _> = counts.map(|(name, count)| (name.to_owned(), count as u64)).into();
     let name = out.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    Ok(stage.finish(&[&name], counts, vec![])?)
+    let notes = inputs.fusion.map(|fusion| format!("joined with the scores of the candidates: {fusion}"));
+    Ok(stage.finish(&[&name], counts, notes.into_iter().collect())?)
 }
 
 /// The texts of the candidates' queries.
@@ -110,7 +117,8 @@ fn passage_texts(path: &Path, candidates: &Run) -> Result<HashMap<PassageId, Str
     Ok(texts)
 }
 
-fn refuse_missing(what: &str, path: &Path, missing: &[impl std::fmt::Display]) -> Result<()> {
+/// Refuses ids that a file does not have, with the first of them.
+pub fn refuse_missing(what: &str, path: &Path, missing: &[impl std::fmt::Display]) -> Result<()> {
     let Some(first) = missing.first() else { return Ok(()) };
     let message = format!("{} {what} are not in `{}`, the first is `{first}`", missing.len(), path.display());
     Err(Problem::new(message, "corpus, queries and candidates must be of one data set").into())

@@ -52,7 +52,7 @@ impl fmt::Display for Fusion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             Fusion::PURE => f.write_str("the cross-encoder alone"),
-            Fusion::Interpolation { weight } if weight == 0.0 => f.write_str("the first stage alone"),
+            Fusion::Interpolation { weight: 0.0 } => f.write_str("the first stage alone"),
             Fusion::Interpolation { weight } => write!(f, "interpolation, {weight:.2} of it the cross-encoder"),
             Fusion::Rrf { k } => write!(f, "reciprocal rank fusion, k = {k}"),
         }

@@ -170,7 +170,7 @@ fn shared_queries(train: &Side, test: &Side) -> [Finding; 2] {
     };
     [(Guard::SharedQueries, true), (Guard::NearDuplicateQueries, false)].map(|(guard, equal)| {
         let found: Vec<&Match> = matches.iter().filter(|found| found.equal == equal).collect();
-        finding(guard, of, found.iter().map(|found| describe(found)))
+        finding(guard, of, found.iter().map(&describe))
     })
 }
 

@@ -23,5 +23,5 @@ pub use config::{
 };
 pub use error::{Error, Result};
 pub use llm::{BatchFiles, BatchResults, Estimate};
-pub use mine::mine;
+pub use mine::{bm25_run, mine};
 pub use pair::pair;

@@ -77,7 +77,8 @@ pub struct Args {
     force: bool,
 }
 
-fn named_run(text: &str) -> Result<(String, PathBuf), String> {
+/// A run with its name, as in `bm25=bm25.run`.
+pub fn named_run(text: &str) -> Result<(String, PathBuf), String> {
     match text.split_once('=') {
         Some((name, path)) if !name.is_empty() && !path.is_empty() => Ok((name.into(), path.into())),
         _ => Err("expected NAME=RUN, such as bm25=bm25.run".into()),

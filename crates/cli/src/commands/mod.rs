@@ -1,11 +1,14 @@
 //! One file per command: its arguments, and a function that reads the config, calls one stage and prints the manifest.
 
 pub mod ask;
+pub mod calibrate;
 pub mod chunk;
 pub mod completions;
 pub mod diff;
 pub mod eval;
 pub mod export;
+pub mod forgetting;
+pub mod label;
 pub mod mine;
 pub mod pair;
 pub mod pull;

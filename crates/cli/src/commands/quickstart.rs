@@ -1,5 +1,6 @@
 use super::synth::{Job, STAGES};
 use super::{DeviceArgs, forget, forget_run};
+use crate::calibrate;
 use crate::cli::Talk;
 use crate::evaluation::{Request, tables};
 use crate::failure::Problem;
@@ -149,7 +150,16 @@ impl<'a> Quickstart<'a> {
             self.forget(&out, "export")?;
             stages.run(label, &out, |_| Ok(whetstone_export::export(&checkpoint, &out)?))?;
         }
-        Ok(())
+        self.calibration(stages, &data)
+    }
+
+    /// How to fuse the tuned model with the first stage, and what its logits mean: from dev
+    fn calibration(&self, stages: &mut Stages, data: &Path) -> Result<()> {
+        let model = self.path("model");
+        self.forget(&model, calibrate::STAGE)?;
+        let inputs = calibrate::Inputs { model: &model, data, first_stage: None, precisions: &[0.9] };
+        let device = self.args.device.device;
+        stages.run("calibrate", &model, |progress| calibrate::calibrate(&inputs, device, progress))
     }
 
     /// The candidates in the order of both cross-encoders
@@ -160,7 +170,8 @@ impl<'a> Quickstart<'a> {
             ("rerank untuned", self.path("untuned-model"), self.path("runs/untuned.run")),
             ("rerank tuned", self.path("model"), self.path("runs/tuned.run")),
         ] {
-            let inputs = Inputs { model: &model, corpus: &corpus, queries: &queries, candidates: &candidates };
+            let inputs =
+                Inputs { model: &model, corpus: &corpus, queries: &queries, candidates: &candidates, fusion: None };
             self.forget(rerank::folder(&run), &rerank::stage_name(&run))?;
             let device = self.args.device.device;
             stages.run(label, rerank::folder(&run), |progress| rerank::rerank(&inputs, &run, device, progress))?;
@@ -177,7 +188,9 @@ impl<'a> Quickstart<'a> {
             let fused = whetstone_eval::rrf(&runs.iter().take(count).collect::<Vec<_>>(), RRF_K);
             fused.write(&self.path(&format!("runs/{name}.run")), name)?;
         }
-        Ok(())
+        let fusion = calibrate::notes_of(&self.path("model"))?.fusion.fusion;
+        let weighted = fusion.fuse(&Run::read(&self.path("data/candidates.run"))?, &runs[2]);
+        Ok(weighted.write(&self.path("runs/weighted.run"), "whetstone-fused")?)
     }
 
     /// All systems on the same candidates. What training adds to a search that fuses its first stages anyway is what the
@@ -191,6 +204,7 @@ impl<'a> Quickstart<'a> {
             ("untuned cross-encoder", "runs/untuned.run"),
             ("tuned cross-encoder", "runs/tuned.run"),
             (FUSED, "runs/fused.run"),
+            ("fused: weight from dev", "runs/weighted.run"),
         ];
         let request = Request {
             qrels: self.path("data/qrels/test.tsv"),

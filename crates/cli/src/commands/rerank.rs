@@ -1,4 +1,5 @@
 use super::{DeviceArgs, forget};
+use crate::calibrate::{notes_of, run_name};
 use crate::cli::Talk;
 use crate::failure::Problem;
 use crate::rerank::{self, Inputs};
@@ -7,6 +8,7 @@ use anyhow::{Context, Result, bail};
 use serde::Serialize;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use whetstone_eval::{Fusion, ModelNotes, Scaling};
 use whetstone_model::{CrossEncoder, open_device};
 use whetstone_records::read_text;
 
@@ -16,11 +18,12 @@ use whetstone_records::read_text;
   whetstone rerank --model models/mine --query \"how long is the warranty\" passages.txt
   grep -rh warranty docs | whetstone rerank --model models/mine --query \"how long is the warranty\" --json
   whetstone rerank --model models/mine --corpus data/mine/corpus.jsonl --queries data/mine/queries.jsonl \\
-    --candidates data/mine/candidates.run --out out/tuned.run
+    --candidates data/mine/candidates.run --out out/tuned.run --fuse
 
 With --query: each line of each FILE (of stdin where there is none) is a passage; lines are counted from 0 over all
 files, blank ones too, which are passed over. Prints score, index and text, highest score first; with --json
-[{\"index\": 2, \"score\": 1.73, \"text\": \"…\"}, …]. The score is the raw logit.")]
+[{\"index\": 2, \"score\": 1.73, \"text\": \"…\"}, …]. The score is the raw logit; --probability adds
+\"probability\".")]
 pub struct Args {
     /// A cross-encoder: folder, `whetstone export` wrote it, or the id of one on the Hugging Face hub
     #[arg(long, value_name = "DIR")]
@@ -43,6 +46,13 @@ pub struct Args {
     /// Where the reordered run is written
     #[arg(long, value_name = "RUN", requires = "candidates")]
     out: Option<PathBuf>,
+    /// Join the model's scores with the candidates', as `whetstone calibrate` found best
+    #[arg(long, requires = "candidates")]
+    fuse: bool,
+    /// Print the probability of being relevant in place of the logit (beside it with --json), as `whetstone calibrate`
+    /// has learned it
+    #[arg(long, conflicts_with = "candidates")]
+    probability: bool,
     #[command(flatten)]
     device: DeviceArgs,
     /// Do it again even where it is up to date
@@ -61,9 +71,33 @@ pub fn run(args: &Args, talk: &Talk) -> Result<()> {
     if args.force {
         forget(rerank::folder(out), &rerank::stage_name(out))?;
     }
-    let inputs = Inputs { model: &model, corpus, queries, candidates };
+    let fusion = if args.fuse { Some(stored_fusion(&model, candidates)?) } else { None };
+    let inputs = Inputs { model: &model, corpus, queries, candidates, fusion };
     let manifest = rerank::rerank(&inputs, out, args.device.device, &*progress)?;
     talk.report(rerank::folder(out), &manifest)
+}
+
+/// The fusion in the model's notes; warns where the candidates come from another first stage than it was chosen for.
+fn stored_fusion(model: &Path, candidates: &Path) -> Result<Fusion> {
+    let (notes, name) = (notes_of(model)?, run_name(candidates)?);
+    if notes.first_stage != name {
+        output::warning(&format!(
+            "the fusion was chosen for the first stage `{}`, and the candidates are of `{name}`",
+            notes.first_stage
+        ));
+    }
+    Ok(notes.fusion.fusion)
+}
+
+/// The scaling in the model's notes.
+fn stored_scaling(model: &Path) -> Result<Scaling> {
+    let Some(calibration) = notes_of(model)?.calibration else {
+        bail!(Problem::new(
+            format!("`{}` holds no calibration: dev had too little for one", ModelNotes::path(model).display()),
+            "calibrate on a data set with more dev queries",
+        ));
+    };
+    Ok(calibration.scaling)
 }
 
 /// A passage in the answer to one query.
@@ -72,6 +106,8 @@ struct Ranked<'a> {
     index: usize,
     score: f32,
     text: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    probability: Option<f64>,
 }
 
 fn one_query(args: &Args, model: &Path, talk: &Talk) -> Result<()> {
@@ -84,16 +120,21 @@ fn one_query(args: &Args, model: &Path, talk: &Talk) -> Result<()> {
     if lines.is_empty() {
         bail!(Problem::new("there are no passages", "name files with a passage on each line, or pipe them in"));
     }
+    let scaling = if args.probability { Some(stored_scaling(model)?) } else { None };
     let encoder = CrossEncoder::load(model, None, &open_device(args.device.device)?)?;
     let pairs: Vec<_> = lines.iter().map(|(_, line)| (query, *line)).collect();
     let scores = encoder.score(&pairs, &whetstone_records::Silent)?;
-    let ranked = lines.iter().zip(scores).map(|((index, text), score)| Ranked { index: *index, score, text });
+    let ranked = lines.iter().zip(scores).map(|((index, text), score)| {
+        let probability = scaling.map(|scaling| scaling.probability(f64::from(score)));
+        Ranked { index: *index, score, text, probability }
+    });
     let mut ranked: Vec<_> = ranked.collect();
     ranked.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.index.cmp(&b.index)));
     if talk.json() {
         return output::json(&ranked);
     }
-    let lines = ranked.iter().map(|hit| format!("{:.4}\t{}\t{}\n", hit.score, hit.index, hit.text));
+    let shown = |hit: &Ranked| hit.probability.unwrap_or(f64::from(hit.score));
+    let lines = ranked.iter().map(|hit| format!("{:.4}\t{}\t{}\n", shown(hit), hit.index, hit.text));
     output::data(&lines.collect::<String>())
 }
 

@@ -1,9 +1,12 @@
 //! The binary as scripts see it: exit codes, stdout, stderr, and the files that it leaves.
 
 mod bad_input;
+mod calibrating;
 mod comparing;
 mod data_set;
 mod evaluation;
+mod forgetting;
+mod labelling;
 mod pulling;
 mod quickstart;
 mod reranking;

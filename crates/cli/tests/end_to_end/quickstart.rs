@@ -8,8 +8,19 @@ fn quickstart_does_everything_once_and_says_up_to_date_the_second_time() {
     let args = [&QUICKSTART[..], &["--model", &model, "--out", &out]].concat();
     let first = run(&[&args[..], &["--json"]].concat()).json();
     let second = run(&[&args[..], &["--json"]].concat()).json();
-    let stages =
-        ["chunk", "ask", "mine", "pair", "train", "export", "export", "rerank-untuned", "rerank-tuned", "eval"];
+    let stages = [
+        "chunk",
+        "ask",
+        "mine",
+        "pair",
+        "train",
+        "export",
+        "export",
+        "calibrate",
+        "rerank-untuned",
+        "rerank-tuned",
+        "eval",
+    ];
     for (answer, up_to_date) in [(&first, false), (&second, true)] {
         let done: Vec<_> = answer["stages"].as_array().unwrap().iter().collect();
         assert_eq!(done.iter().map(|stage| stage["stage"].as_str().unwrap()).collect::<Vec<_>>(), stages);

@@ -2,7 +2,7 @@ use crate::whetstone::{command, quickstart_folder, run, text};
 use std::io::{Read, Write};
 use std::process::Stdio;
 
-const COMMANDS: [&str; 14] = [
+const COMMANDS: [&str; 17] = [
     "pull",
     "synth",
     "chunk",
@@ -11,10 +11,13 @@ const COMMANDS: [&str; 14] = [
     "pair",
     "train",
     "export",
+    "calibrate",
     "rerank",
     "eval",
     "runs",
     "diff",
+    "label",
+    "forgetting",
     "quickstart",
     "completions",
 ];

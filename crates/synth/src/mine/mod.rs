@@ -8,6 +8,7 @@ mod findings;
 mod guard;
 mod miner;
 mod negatives;
+mod search;
 mod top;
 
 pub(crate) use bm25::{Bm25, Bm25Parameters};
@@ -15,6 +16,7 @@ pub(crate) use dense::Dense;
 pub(crate) use embeddings::EmbeddingCache;
 pub use findings::{Finding, read_findings};
 pub(crate) use miner::Miner;
+pub use search::bm25_run;
 
 use crate::collection::Collection;
 use crate::config::{MineConfig, SplitConfig};

@@ -1,0 +1,68 @@
+use super::eval::table;
+use super::{DeviceArgs, forget};
+use crate::cli::Talk;
+use crate::forgetting::{Job, SYSTEMS, Sample};
+use crate::rerank::stage_name;
+use crate::stages::Stages;
+use crate::{models, output};
+use anyhow::Result;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+
+/// Measure what training cost on questions that it was not about
+#[derive(clap::Args)]
+#[command(after_help = "Example:
+  whetstone forgetting --before cross-encoder/ms-marco-MiniLM-L6-v2 --after models/mine --general data/scifact --out out/general
+The general set is a BEIR folder: corpus.jsonl, queries.jsonl, qrels/test.tsv. BM25 finds the candidates of each query,
+both models order the same ones, and a paired test says what became of nDCG@10: GAINED, KEPT (a loss of more than 0.01
+is ruled out), FORGOT, or NOT ENOUGH QUERIES. A pair takes a few milliseconds on a CPU: see --depth and --max-queries.")]
+pub struct Args {
+    /// The model that training began with: a cross-encoder's folder, or its id on the hub
+    #[arg(long, value_name = "DIR")]
+    before: String,
+    /// The model that came out of it
+    #[arg(long, value_name = "DIR")]
+    after: String,
+    /// BEIR folder of general questions
+    #[arg(long, value_name = "DIR")]
+    general: PathBuf,
+    /// Folder for the candidates, both runs and forgetting.json
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// Candidates of each query
+    #[arg(long, value_name = "N", default_value = "50")]
+    depth: NonZeroUsize,
+    /// Ask a sample of this many queries; 0 for all
+    #[arg(long, value_name = "N", default_value_t = 200)]
+    max_queries: usize,
+    /// Another number, another sample
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+    #[command(flatten)]
+    device: DeviceArgs,
+    /// Do it again even where it is up to date
+    #[arg(long)]
+    force: bool,
+}
+
+pub fn run(args: &Args, talk: &Talk) -> Result<()> {
+    let progress = talk.progress();
+    let job = Job {
+        before: models::resolve(&args.before, &*progress)?,
+        after: models::resolve(&args.after, &*progress)?,
+        general: args.general.clone(),
+        out: args.out.clone(),
+        device: args.device.device,
+        sample: Sample { depth: args.depth.get(), max_queries: args.max_queries, seed: args.seed },
+    };
+    if args.force {
+        let reranked = SYSTEMS.map(|name| stage_name(Path::new(&format!("{name}.run"))));
+        let stages = reranked.iter().map(String::as_str).chain(["candidates", "forgetting"]);
+        stages.into_iter().try_for_each(|stage| forget(&args.out, stage))?;
+    }
+    let result = job.run(&mut Stages::new(talk))?;
+    if talk.json() {
+        return output::json(&result);
+    }
+    output::data(&format!("{}\n{}\n", table(&result.report), result.in_words()))
+}

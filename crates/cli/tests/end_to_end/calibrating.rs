@@ -1,0 +1,180 @@
+use crate::whetstone::{assert_fails, copy_folder, quickstart_folder, run, run_with_stdin, text};
+use serde_json::{Value, json};
+use std::fs;
+use std::path::Path;
+
+const PASSAGES: &str = "oil the chain\nthe light is dark\nspokes of a wheel\npump the tyre\n";
+
+/// A model of its own, for a test to write into.
+fn model(folder: &Path) -> String {
+    let model = folder.join("model");
+    copy_folder(&quickstart_folder().join("model"), &model);
+    text(&model)
+}
+
+fn notes(model: &str) -> Value {
+    serde_json::from_slice(&fs::read(Path::new(model).join("whetstone.json")).unwrap()).unwrap()
+}
+
+/// A data set whose dev labels follow the model's own logits, one in ten the other way.
+fn data_that_agrees(model: &str, folder: &Path, with_scores: bool) -> String {
+    let passages: Vec<String> = (0..30).map(|at| format!("{} {}", PASSAGES.lines().nth(at % 4).unwrap(), at)).collect();
+    let mut lines = String::new();
+    for query in 0..8 {
+        let question = format!("how to oil a chain {query}");
+        let answer =
+            run_with_stdin(&["rerank", "--model", model, "--query", &question, "--json"], &passages.join("\n"));
+        for (rank, hit) in answer.json().as_array().unwrap().iter().enumerate() {
+            let relevant = (rank < 6) != (rank % 10 == query);
+            let mut pair = json!({
+                "query": question, "passage": hit["text"], "label": f32::from(u8::from(relevant)),
+                "query_id": format!("q{query}"), "passage_id": format!("p{}", hit["index"]),
+            });
+            if with_scores {
+                pair["provenance"] = json!({"miner": "bm25", "rank": rank + 1, "score": (rank * 7 % 30) as f32});
+            }
+            lines += &format!("{pair}\n");
+        }
+    }
+    fs::create_dir_all(folder).unwrap();
+    fs::write(folder.join("dev.jsonl"), lines).unwrap();
+    text(folder)
+}
+
+#[test]
+fn a_calibrated_model_fuses_and_gives_probabilities_and_its_weights_are_untouched() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = model(folder.path());
+    let weights = fs::read(Path::new(&model).join("model.safetensors")).unwrap();
+    let data = data_that_agrees(&model, &folder.path().join("data"), true);
+    let args = ["calibrate", "--model", &model, "--data", &data, "--precision", "0.8", "--precision", "1", "--json"];
+    let manifest = run(&args).json();
+    assert_eq!((&manifest["counts"]["dev-queries"], &manifest["counts"]["dev-pairs"]), (&json!(8), &json!(240)));
+    assert_eq!(run(&args).json()["up_to_date"], true);
+    assert_eq!(run(&[&args[..], &["--force"]].concat()).json()["up_to_date"], false);
+
+    let notes = notes(&model);
+    assert!(notes["fusion"]["fused"].as_f64() >= notes["fusion"]["reranked"].as_f64(), "{notes:#}");
+    assert_eq!(notes["first_stage"], "bm25");
+    assert!(notes["calibration"]["ece_after"].as_f64() < notes["calibration"]["ece_before"].as_f64(), "{notes:#}");
+    assert_eq!(notes["calibration"]["bins_after"].as_array().unwrap().len(), 10);
+    let [threshold] = &notes["thresholds"].as_array().unwrap()[..] else { panic!("{notes:#}") };
+    assert!(threshold["precision"].as_f64().unwrap() >= 0.8 && threshold["above"].as_u64().unwrap() >= 20);
+    assert!(manifest["notes"].to_string().contains("no threshold for precision 1: "), "{manifest:#}");
+
+    let query = ["rerank", "--model", &model, "--query", "how to oil a chain", "--json"];
+    let plain = run_with_stdin(&query, PASSAGES).json();
+    let with = run_with_stdin(&[&query[..], &["--probability"]].concat(), PASSAGES).json();
+    for (plain, with) in plain.as_array().unwrap().iter().zip(with.as_array().unwrap()) {
+        assert_eq!((plain["score"].clone(), plain.get("probability")), (with["score"].clone(), None));
+        let (a, b) = (&notes["calibration"]["a"], &notes["calibration"]["b"]);
+        let logit = a.as_f64().unwrap() * with["score"].as_f64().unwrap() + b.as_f64().unwrap();
+        assert!((with["probability"].as_f64().unwrap() - 1.0 / (1.0 + (-logit).exp())).abs() < 1e-6, "{with}");
+    }
+    assert_eq!(fs::read(Path::new(&model).join("model.safetensors")).unwrap(), weights);
+}
+
+#[test]
+fn the_first_stages_scores_may_come_from_a_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = model(folder.path());
+    let data = data_that_agrees(&model, &folder.path().join("data"), false);
+    let args = ["calibrate", "--model", &model, "--data", &data];
+    assert_fails(
+        &args,
+        folder.path(),
+        "error: `DIR/data/dev.jsonl` line 1: the pair has no score of the first stage\n\
+         hint: name the first stage's run over the dev candidates with --first-stage",
+    );
+    let lines: String = (0..8)
+        .flat_map(|query| (0..30).map(move |at| format!("q{query} Q0 p{at} {} {} mine\n", at + 1, 30 - at)))
+        .collect();
+    let path = text(&folder.path().join("dev.run"));
+    fs::write(&path, &lines).unwrap();
+    let with_run = [&args[..], &["--first-stage", &path]].concat();
+    assert_eq!(run(&with_run).code, Some(0));
+    assert_eq!(notes(&model)["first_stage"], "mine");
+    fs::write(&path, lines.replacen("q0 Q0 p0 1 30 mine\n", "", 1)).unwrap();
+    assert_fails(
+        &with_run,
+        folder.path(),
+        "error: `DIR/dev.run` does not rank passage `p0` for query `q0`\n\
+         hint: the run must hold every candidate of dev.jsonl",
+    );
+}
+
+#[test]
+fn a_fused_run_is_quickstarts_and_an_uncalibrated_model_refuses() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = model(folder.path());
+    let [corpus, queries, candidates] = ["corpus.jsonl", "queries.jsonl", "candidates.run"]
+        .map(|name| text(&quickstart_folder().join("data").join(name)));
+    let out = text(&folder.path().join("fused.run"));
+    let mut args = vec!["rerank", "--model", &model, "--corpus", &corpus, "--queries", &queries];
+    args.extend(["--candidates", &candidates, "--out", &out, "--fuse"]);
+    assert_eq!(run(&args).code, Some(0));
+    let ranks = |path: &Path| -> Vec<String> {
+        let text = fs::read_to_string(path).unwrap();
+        text.lines().map(|line| line.rsplit_once(' ').unwrap().0.to_owned()).collect()
+    };
+    assert_eq!(ranks(Path::new(&out)), ranks(&quickstart_folder().join("runs/weighted.run")));
+
+    fs::write(Path::new(&model).join("whetstone.json"), {
+        let mut other = notes(&model);
+        other["provenance"]["weights"] = json!("of another model");
+        other.to_string()
+    })
+    .unwrap();
+    let hint = "hint: run `whetstone calibrate --model DIR/model --data DIR` first";
+    assert_fails(
+        &args,
+        folder.path(),
+        &format!("error: `DIR/model/whetstone.json` was made for other weights\n{hint}"),
+    );
+    fs::remove_file(Path::new(&model).join("whetstone.json")).unwrap();
+    assert_fails(&args, folder.path(), &format!("error: `DIR/model` has not been calibrated\n{hint}"));
+    let outcome = run_with_stdin(&["rerank", "--model", &model, "--query", "x", "--probability"], PASSAGES);
+    assert!(outcome.code == Some(2) && outcome.stderr.contains("has not been calibrated"), "{}", outcome.stderr);
+}
+
+#[test]
+fn what_dev_cannot_support_is_said_and_bad_input_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = model(folder.path());
+    let data = folder.path().join("data");
+    fs::create_dir(&data).unwrap();
+    let pair = |label: u8, passage: &str| {
+        format!(
+            "{{\"query\":\"q\",\"passage\":\"{passage}\",\"label\":{label},\"query_id\":\"q\",\"passage_id\":\"{passage}\",\
+             \"provenance\":{{\"miner\":\"rrf\",\"score\":1}}}}\n"
+        )
+    };
+    fs::write(data.join("dev.jsonl"), pair(1, "a") + &pair(1, "b")).unwrap();
+    let data_text = text(&data);
+    let args = ["calibrate", "--model", &model, "--data", &data_text];
+    let manifest = run(&[&args[..], &["--json"]].concat()).json();
+    let said = manifest["notes"].to_string();
+    for part in [
+        "2 of 2 dev pairs are relevant, and both kinds are needed",
+        "rests on 1 dev queries",
+        "dev has fewer than 20 passages",
+    ] {
+        assert!(said.contains(part), "{said}");
+    }
+    assert_eq!(notes(&model)["calibration"], Value::Null);
+    let outcome = run_with_stdin(&["rerank", "--model", &model, "--query", "x", "--probability"], PASSAGES);
+    assert!(outcome.stderr.contains("holds no calibration: dev had too little for one"), "{}", outcome.stderr);
+
+    fs::write(data.join("dev.jsonl"), "").unwrap();
+    assert_fails(
+        &args,
+        folder.path(),
+        "error: `DIR/data/dev.jsonl` has no pairs\n\
+         hint: the data set needs dev queries: raise `dev-fraction` in [split]",
+    );
+    fs::remove_file(data.join("dev.jsonl")).unwrap();
+    let outcome = run(&args);
+    assert!(outcome.code == Some(2) && outcome.stderr.contains("data/dev.jsonl`"), "{}", outcome.stderr);
+    let outcome = run(&[&args[..], &["--precision", "1.5"]].concat());
+    assert!(outcome.stderr.contains("expected a share above 0 and up to 1"), "{}", outcome.stderr);
+}
