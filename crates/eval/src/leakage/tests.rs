@@ -63,17 +63,17 @@ fn the_index_finds_what_comparing_all_with_all_finds() {
     let test: Vec<String> = (0..200).map(|_| query()).collect();
     let set = |text: &String| words(text).into_iter().collect::<BTreeSet<_>>();
     let found = near_duplicates(&train, &test, 0.8);
-    let best = |at: usize| {
+    let best = |query: &String| {
         let similarity = |other: &String| {
-            let (a, b) = (set(other), set(&test[at]));
+            let (a, b) = (set(other), set(query));
             a.intersection(&b).count() as f64 / a.union(&b).count() as f64
         };
         train.iter().map(similarity).fold(0.0, f64::max)
     };
     let mut alike = 0;
-    for at in 0..test.len() {
-        let (best, found) = (best(at), found.iter().find(|found| found.test == at));
-        assert_eq!(best >= 0.8, found.is_some(), "{}", test[at]);
+    for (at, query) in test.iter().enumerate() {
+        let (best, found) = (best(query), found.iter().find(|found| found.test == at));
+        assert_eq!(best >= 0.8, found.is_some(), "{query}");
         if let Some(found) = found {
             alike += 1;
             assert!((found.jaccard - best).abs() < 1e-12, "{found:?} {best}");
