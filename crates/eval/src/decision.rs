@@ -93,8 +93,8 @@ fn reason(comparison: &Comparison, systems: usize, config: &CompareConfig) -> St
             signed(paired.difference)
         ),
         Verdict::NotEnoughQueries { needed } => format!(
-            "over {queries} queries {system} is at {} {measure} against {baseline}, which may be chance \
-             ({interval}, {p}); about {needed} queries would decide, were this difference the true one",
+            "{system} is at {} {measure} against {baseline} over {queries} queries, which may be chance ({interval}, {p}); \
+             about {needed} queries would decide, were this difference the true one",
             signed(paired.difference)
         ),
     }

@@ -89,7 +89,8 @@ fn is_relevant(grade: &Option<i32>) -> bool {
 fn ndcg(top: &[Option<i32>], ideal: &[i32], k: usize, gain: fn(i32) -> f64) -> f64 {
     let dcg = |grades: &mut dyn Iterator<Item = i32>| -> f64 {
         let discounted = |(index, grade): (usize, i32)| gain(grade) / ((index + 2) as f64).log2();
-        grades.enumerate().filter(|(_, grade)| *grade > 0).map(discounted).sum()
+        // The sum of nothing is -0.0.
+        grades.enumerate().filter(|(_, grade)| *grade > 0).map(discounted).sum::<f64>() + 0.0
     };
     dcg(&mut top.iter().map(|grade| grade.unwrap_or(0))) / dcg(&mut ideal.iter().take(k).copied())
 }
@@ -165,6 +166,15 @@ mod tests {
         let evaluation = per_query(&qrels, &run("q", &["a"]), &Measure::defaults());
         assert_eq!(evaluation.queries, ["q".into()]);
         assert_eq!(evaluation.means, [1.0; 6]);
+    }
+
+    #[test]
+    fn a_ranking_without_a_relevant_passage_is_worth_a_plain_zero() {
+        let qrels = qrels(&[("q", "a", 1)]);
+        for name in ["ndcg@10", "ndcg-exp@10", "mrr@10", "p@1", "recall@10", "hit@10", "map"] {
+            let value = measure(&qrels, &run("q", &["x"]), name);
+            assert!(value == 0.0 && value.is_sign_positive(), "{name}: {value}");
+        }
     }
 
     #[test]

@@ -10,7 +10,7 @@ pub(crate) fn sections(why: &Why, assessment: &Assessment) -> Markup {
     html! {
         section {
             h2 { "Query by query" }
-            p { (why.first_stage.in_words()) }
+            p { (prose(&why.first_stage.in_words())) }
             div.figures {
                 figure {
                     (plot::differences(&why.differences, &measure))
@@ -125,7 +125,7 @@ fn truncation(found: &Truncation) -> Markup {
     html! {
         section {
             h2 { "Truncation" }
-            p { (found.in_words()) }
+            p { (prose(&found.in_words())) }
         }
     }
 }

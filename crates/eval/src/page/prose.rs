@@ -2,6 +2,8 @@ use maud::{Markup, html};
 
 /// A sentence whose words between backticks are names.
 pub(crate) fn prose(text: &str) -> Markup {
+    // A number stays with its sign.
+    let text = text.replace(" %", "\u{a0}%");
     html! {
         @for (place, part) in text.split('`').enumerate() {
             @if place % 2 == 1 { code { (part) } } @else { (part) }

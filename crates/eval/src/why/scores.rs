@@ -9,7 +9,7 @@ const BINS: usize = 40;
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ScoreDistribution {
     pub run: String,
-    /// The scores of the outermost bins: the first and the last 0.5 % lie in them.
+    /// The range of the bins; of either kind, up to 0.5 % at each end lie beyond and count in the outermost bin.
     pub low: f64,
     pub high: f64,
     /// Passages in each of the bins of equal width.
@@ -33,10 +33,16 @@ fn distribution(view: &View, name: &str, run: &Run) -> Option<ScoreDistribution>
     }
     scores.retain(|(score, _)| score.is_finite());
     scores.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
-    let cut = scores.len() / 200;
-    let (low, high) = (scores.get(cut)?.0, scores.get(scores.len() - 1 - cut)?.0);
-    let both = scores.iter().any(|(_, relevant)| *relevant) && scores.iter().any(|(_, relevant)| !relevant);
-    if !both || high <= low {
+    let kind =
+        |relevant: bool| scores.iter().filter(move |one| one.1 == relevant).map(|one| one.0).collect::<Vec<f64>>();
+    // Of either kind, the outermost 0.5 % may lie beyond the figure.
+    let ends = |scores: &[f64]| {
+        let cut = scores.len() / 200;
+        Some((*scores.get(cut)?, scores[scores.len() - 1 - cut]))
+    };
+    let (a, b) = (ends(&kind(true))?, ends(&kind(false))?);
+    let (low, high) = (a.0.min(b.0), a.1.max(b.1));
+    if high <= low {
         return None;
     }
     let (mut relevant, mut others) = (vec![0; BINS], vec![0; BINS]);
