@@ -21,7 +21,7 @@ mod try_out;
 pub use plan::AskJob;
 pub use try_out::{Preview, batch_in, batch_out, estimate, preview};
 
-use crate::config::{GeneratorName, RoundTrip, SynthConfig, TopBy};
+use crate::config::{GeneratorName, RoundTrip, TopBy};
 use crate::error::{Error, Result};
 use crate::language::main_language;
 use crate::llm::{Estimate, Llm, Spent, TokenCounter};

@@ -1,4 +1,4 @@
-use super::{Frame, HEIGHT, RIGHT, WIDTH, line, range};
+use super::{Frame, RIGHT, WIDTH, line, range};
 use crate::why::{DepthPoint, Sweep};
 use maud::{Markup, html};
 
@@ -32,7 +32,6 @@ pub(crate) fn depth(sweep: &Sweep, measure: &str) -> Markup {
         }
     };
     let unit = if by_time { "ms for a query" } else { "pairs scored for a query" };
-    debug_assert!(HEIGHT > 0.0);
     frame.draw(&format!("{measure} by depth of reranking"), unit, measure, content)
 }
 

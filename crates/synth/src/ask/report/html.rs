@@ -95,9 +95,9 @@ fn overlap(page: &mut String, report: &SynthReport) {
 fn bars<'c, N: ToString>(page: &mut String, heading: &str, note: &str, counts: impl Iterator<Item = (N, &'c u64)>) {
     let counts: Vec<(String, u64)> = counts.map(|(name, count)| (name.to_string(), *count)).collect();
     let Some(most) = counts.iter().map(|(_, count)| *count).max().filter(|most| *most > 0) else { return };
-    let _ = write!(page, "<h2>{heading}</h2>\n");
+    let _ = writeln!(page, "<h2>{heading}</h2>");
     if !note.is_empty() {
-        let _ = write!(page, "<p class=\"note\">{}</p>\n", escape(note));
+        let _ = writeln!(page, "<p class=\"note\">{}</p>", escape(note));
     }
     page.push_str("<table>");
     for (name, count) in counts {
@@ -115,7 +115,7 @@ fn examples(page: &mut String, heading: &str, examples: &[Example]) {
     if examples.is_empty() {
         return;
     }
-    let _ = write!(page, "<h2>{heading}</h2>\n");
+    let _ = writeln!(page, "<h2>{heading}</h2>");
     for example in examples {
         let mut tags: Vec<String> = example.reason.map(str::to_owned).into_iter().collect();
         if let Some(metadata) = &example.metadata {
@@ -127,9 +127,9 @@ fn examples(page: &mut String, heading: &str, examples: &[Example]) {
             let grades = quality.question_grade.zip(quality.answer_grade);
             tags.extend(grades.map(|(question, answer)| format!("grades {question} and {answer}")));
         }
-        let _ = write!(
+        let _ = writeln!(
             page,
-            "<div class=\"example\"><q>{}</q> <span class=\"tag\">{}</span><p>{}</p><small>{} · {}</small></div>\n",
+            "<div class=\"example\"><q>{}</q> <span class=\"tag\">{}</span><p>{}</p><small>{} · {}</small></div>",
             escape(&example.query),
             escape(&tags.join(" · ")),
             escape(&example.passage),

@@ -6,6 +6,7 @@ mod stage;
 
 use super::*;
 use crate::config::LlmConfig;
+use crate::config::SynthConfig;
 use server::Server;
 use std::path::Path;
 use whetstone_records::{Passage, PassageMetadata, Query, Silent, read_jsonl};
