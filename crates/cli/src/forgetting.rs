@@ -4,6 +4,7 @@ use crate::failure::Problem;
 use crate::rerank;
 use crate::stages::Stages;
 use anyhow::{Result, bail};
+use comfy_table::{CellAlignment, Table, presets};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -156,6 +157,20 @@ impl Job {
 }
 
 impl Forgetting {
+    /// A row for each system, a column for each measure.
+    pub fn table(&self) -> String {
+        let mut table = Table::new();
+        table.load_style(presets::ASCII_MARKDOWN);
+        let measures = Measure::defaults();
+        table.set_header(["run".to_owned()].into_iter().chain(measures.iter().map(Measure::to_string)));
+        for run in &self.report.runs {
+            let means = run.evaluation.means.iter().map(|mean| format!("{mean:.4}"));
+            table.add_row([run.name.clone()].into_iter().chain(means));
+        }
+        table.column_iter_mut().skip(1).for_each(|column| column.set_cell_alignment(CellAlignment::Right));
+        format!("{table}\n")
+    }
+
     /// The decision with what it rests on.
     pub fn in_words(&self) -> String {
         let Comparison { paired, measure, .. } = &self.comparison;

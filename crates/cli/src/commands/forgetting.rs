@@ -1,4 +1,3 @@
-use super::eval::table;
 use super::{DeviceArgs, forget};
 use crate::cli::Talk;
 use crate::forgetting::{Job, SYSTEMS, Sample};
@@ -64,5 +63,5 @@ pub fn run(args: &Args, talk: &Talk) -> Result<()> {
     if talk.json() {
         return output::json(&result);
     }
-    output::data(&format!("{}\n{}\n", table(&result.report), result.in_words()))
+    output::data(&format!("{}\n{}\n", result.table(), result.in_words()))
 }

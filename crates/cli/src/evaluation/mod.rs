@@ -10,7 +10,10 @@ use serde::Serialize;
 use sources::Sources;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use whetstone_eval::{AssessConfig, Assessment, Caveats, Inputs, Page, Why, assess, html, markdown, why};
+use whetstone_eval::{
+    AssessConfig, Assessment, Bin, Caveats, Finding, Inputs, ModelNotes, Page, Reliability, ReliabilityBin, Why,
+    assess, guards, html, markdown, why,
+};
 use whetstone_records::{AtomicFile, Manifest, Progress, Stage, write_jsonl};
 
 pub use table::{aligned, signed_span, tables};
@@ -41,8 +44,36 @@ impl Request {
     /// Measures, compares and judges.
     pub fn evaluate(&self) -> Result<Evaluated<'_>> {
         let inputs = Inputs::read(&self.qrels, &self.runs, self.candidates.as_deref())?;
-        let assessment = assess(&inputs, &Caveats::default(), &self.config)?;
+        let assessment = assess(&inputs, &self.caveats(&inputs)?, &self.config)?;
         Ok(Evaluated { request: self, inputs, assessment })
+    }
+
+    /// What the guards find in the data set: leakage refuses the verdict, the rest is said before the numbers.
+    fn caveats(&self, inputs: &Inputs) -> Result<Caveats> {
+        let Some(data) = &self.data else { return Ok(Caveats::default()) };
+        let (refusals, labels): (Vec<Finding>, Vec<Finding>) =
+            guards(data, &inputs.qrels)?.into_iter().partition(|finding| finding.refuses);
+        let in_words = |findings: Vec<Finding>| {
+            findings.iter().map(|finding| format!("{finding}; {}", finding.hint())).collect::<Vec<_>>()
+        };
+        Ok(Caveats { refusals: in_words(refusals), labels: in_words(labels) })
+    }
+
+    /// The reliability diagram of the model, where it was calibrated.
+    fn reliability(&self) -> Result<Option<Reliability>> {
+        let notes = self.model.as_deref().map(ModelNotes::read).transpose()?.flatten();
+        let Some(calibration) = notes.and_then(|notes| notes.calibration) else { return Ok(None) };
+        let bin = |bin: &Bin| ReliabilityBin {
+            predicted: bin.mean_probability,
+            observed: bin.relevant_fraction,
+            pairs: bin.pairs,
+        };
+        let caption = format!(
+            "{}; calibration error on dev {:.3}, of the raw logits {:.3}",
+            calibration.scaling, calibration.ece_after, calibration.ece_before
+        );
+        let bins = calibration.bins_after.iter().filter(|bin| bin.pairs > 0).map(bin).collect();
+        Ok(Some(Reliability { caption, bins }))
     }
 }
 
@@ -77,7 +108,14 @@ impl Evaluated<'_> {
 
     fn write_files(&self, out: &Path, sources: &Sources, why: Option<&Why>) -> Result<()> {
         let assessment = &self.assessment;
-        let page = Page { assessment, why, reliability: None, origins: &sources.origins, made_by: &sources.made_by };
+        let reliability = self.request.reliability()?;
+        let page = Page {
+            assessment,
+            why,
+            reliability: reliability.as_ref(),
+            origins: &sources.origins,
+            made_by: &sources.made_by,
+        };
         let measures = serde_json::to_vec_pretty(&Measures { assessment, why })?;
         AtomicFile::write_all_to(&out.join("measures.json"), &measures)?;
         write_jsonl(&out.join("per_query.jsonl"), assessment.report.per_query())?;

@@ -56,7 +56,10 @@ fn a_calibrated_model_fuses_and_gives_probabilities_and_its_weights_are_untouche
     let notes = notes(&model);
     assert!(notes["fusion"]["fused"].as_f64() >= notes["fusion"]["reranked"].as_f64(), "{notes:#}");
     assert_eq!(notes["first_stage"], "bm25");
-    assert!(notes["calibration"]["ece_after"].as_f64() < notes["calibration"]["ece_before"].as_f64(), "{notes:#}");
+    assert!(
+        notes["calibration"]["log_loss_after"].as_f64() < notes["calibration"]["log_loss_before"].as_f64(),
+        "{notes:#}"
+    );
     assert_eq!(notes["calibration"]["bins_after"].as_array().unwrap().len(), 10);
     let [threshold] = &notes["thresholds"].as_array().unwrap()[..] else { panic!("{notes:#}") };
     assert!(threshold["precision"].as_f64().unwrap() >= 0.8 && threshold["above"].as_u64().unwrap() >= 20);

@@ -6,6 +6,7 @@ mod comparing;
 mod data_set;
 mod evaluation;
 mod forgetting;
+mod guarding;
 mod labelling;
 mod pulling;
 mod quickstart;
