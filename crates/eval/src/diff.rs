@@ -170,8 +170,11 @@ fn change(paired: &Paired, p_holm: f64, config: &CompareConfig) -> Change {
 mod tests {
     use super::*;
 
+    /// The value of each query.
+    type ValueOf = fn(usize) -> f64;
+
     /// Queries `first..last` with a value for each run.
-    fn past(folder: &Path, range: std::ops::Range<usize>, runs: &[(&str, fn(usize) -> f64)]) -> PastEvaluation {
+    fn past(folder: &Path, range: std::ops::Range<usize>, runs: &[(&str, ValueOf)]) -> PastEvaluation {
         let path = folder.join(format!("{}-{}.jsonl", range.start, runs.len()));
         let line = |query: usize| {
             let run = |(name, value): &(&str, fn(usize) -> f64)| format!("\"{name}\":{{\"map\":{}}}", value(query));

@@ -27,8 +27,11 @@ fn beir_and_trec_qrels_give_the_same_json_in_the_order_of_the_command_line() {
     assert!(table.stderr.contains("run `a` has no ranking for 1 of 2 queries"), "{}", table.stderr);
 }
 
+/// Where a run has the relevant passage of a query.
+type RankOf = fn(usize) -> usize;
+
 /// Qrels and runs over 80 queries with ten candidates: `NAME.run` has the relevant one at the rank that is given.
-pub fn collection(folder: &Path, runs: &[(&str, fn(usize) -> usize)]) -> Vec<String> {
+pub fn collection(folder: &Path, runs: &[(&str, RankOf)]) -> Vec<String> {
     let qrels: String = (0..80).map(|query| format!("q{query} 0 right 1\n")).collect();
     fs::write(folder.join("test.qrels"), qrels).unwrap();
     let line = |query: usize, passage: &str, score: f32| format!("q{query} Q0 {passage} 0 {score} x\n");
