@@ -20,6 +20,14 @@ train CONFIG DATA="out/data" OUT="checkpoints/run" *FLAGS="":
 export CHECKPOINT="checkpoints/run" OUT="out/model":
     {{whetstone}} export --checkpoint {{CHECKPOINT}} --out {{OUT}}
 
+# What dev says about a model: fusion with the first stage, probabilities, thresholds
+calibrate MODEL="out/model" DATA="out/data" *FLAGS="":
+    {{whetstone}} calibrate --model {{MODEL}} --data {{DATA}} {{FLAGS}}
+
+# Judge by hand what the runs of a data set found
+label DATA="out/data" OUT="judgements.tsv" *FLAGS="":
+    {{whetstone}} label --data {{DATA}} --out {{OUT}} {{FLAGS}}
+
 # The candidates of a data set in the order of a model
 rerank MODEL="out/model" DATA="out/data" OUT="out/runs/tuned.run":
     {{whetstone}} rerank --model {{MODEL}} --corpus {{DATA}}/corpus.jsonl --queries {{DATA}}/queries.jsonl \
