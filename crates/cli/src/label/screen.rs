@@ -109,6 +109,11 @@ fn wrap(text: &str, width: usize) -> Vec<Range<usize>> {
         let (mut start, mut columns, mut space) = (0, 0, None);
         for (at, letter) in paragraph.char_indices() {
             let wide = letter.width().unwrap_or(0);
+            if columns + wide > width && letter == ' ' && at > start {
+                lines.push(offset + start..offset + at);
+                (start, columns, space) = (at + 1, 0, None);
+                continue;
+            }
             if columns + wide > width && at > start {
                 // The space itself is in neither line.
                 let (end, next) = match space.filter(|space| *space > start) {
