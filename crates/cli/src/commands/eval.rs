@@ -23,7 +23,7 @@ The verdict, for the mean difference of the primary measure between a system and
   DON'T SHIP          the bootstrap interval of the difference lies wholly below --worthwhile-gain
   SHIP                p after Holm's correction is at most --alpha, and the interval lies wholly above 0
   NOT ENOUGH QUERIES  otherwise, with about how many would decide
-There is no verdict where the runs don't rank the same candidates.
+There is no verdict where the runs don't rank the same candidates, or --data shows leakage from training into the test.
 
 Measures: ndcg@K, ndcg-exp@K (gain 2^grade - 1), mrr@K, p@K, recall@K, hit@K, judged@K, map.")]
 pub struct Args {

@@ -4,7 +4,7 @@ use anyhow::Result;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use whetstone_eval::{AssessConfig, Cost, Origin};
+use whetstone_eval::{AssessConfig, Cost, ModelNotes, Origin};
 use whetstone_records::{Manifest, read_text, sha256_bytes, sha256_file};
 
 /// Everything that a report hangs on.
@@ -94,19 +94,21 @@ impl Sources {
     }
 }
 
-/// The files of a data set that the report shows.
-fn texts(data: &Path) -> [(&'static str, PathBuf); 2] {
-    [("corpus", data.join("corpus.jsonl")), ("queries", data.join("queries.jsonl"))]
+/// The files of a data set that the report shows or the guards look at.
+fn texts(data: &Path) -> [(&'static str, PathBuf); 3] {
+    let file = |name: &str| data.join(name);
+    [("corpus", file("corpus.jsonl")), ("queries", file("queries.jsonl")), ("training pairs", file("train.jsonl"))]
 }
 
 /// The files of a model dir that say how it reads a pair.
-fn parts(model: &Path) -> [(&'static str, PathBuf); 5] {
+fn parts(model: &Path) -> [(&'static str, PathBuf); 6] {
     [
         ("weights", "model.safetensors"),
         ("model config", "config.json"),
         ("tokenizer", "tokenizer.json"),
         ("tokenizer config", "tokenizer_config.json"),
         ("sentence config", "sentence_bert_config.json"),
+        ("calibration", ModelNotes::FILE),
     ]
     .map(|(role, name)| (role, model.join(name)))
 }
