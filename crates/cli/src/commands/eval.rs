@@ -45,7 +45,7 @@ pub struct Args {
     /// The run that the others are held against [default: the candidates of --data, else the first run]
     #[arg(long, value_name = "NAME")]
     baseline: Option<String>,
-    /// The run that the verdict is about [default: the best of those that are not the baseline]
+    /// The run that the verdict is about [default: with --data the one that is added, else the best but the baseline]
     #[arg(long, value_name = "NAME")]
     system: Option<String>,
     /// What is measured, parted by commas [default: ndcg@10,mrr@10,p@1,recall@10,map,judged@10]
@@ -99,7 +99,9 @@ pub fn run(args: &Args, talk: &Talk) -> Result<()> {
         output::json(assessment)?;
     } else {
         output::data(&tables(assessment))?;
-        assessment.warnings.iter().for_each(|warning| output::warning(warning));
+        // With a folder they are the notes of the stage.
+        let untold = assessment.warnings.iter().filter(|_| args.out.is_none());
+        untold.for_each(|warning| output::warning(warning));
     }
     if let Some(out) = &args.out {
         let manifest = evaluated.write(out, args.force, &*talk.progress())?;
@@ -132,6 +134,7 @@ impl Args {
             }
             runs.splice(0..0, of_data);
         }
+        let system = self.system.clone().or_else(|| self.only_run());
         let qrels = self.qrels.clone().or_else(|| Some(self.data.as_ref()?.join("qrels/test.tsv")));
         let measures = if self.measures.is_empty() { Measure::defaults() } else { self.measures.clone() };
         let compare = CompareConfig {
@@ -141,9 +144,15 @@ impl Args {
             min_queries: self.min_queries,
             ..Default::default()
         };
-        let config = AssessConfig { measures, primary: self.primary, baseline, system: self.system.clone(), compare };
+        let config = AssessConfig { measures, primary: self.primary, baseline, system, compare };
         let (data, model) = (self.data.clone(), self.model.clone());
         Ok(Request { qrels: qrels.unwrap_or_default(), runs, candidates, data, model, config })
+    }
+
+    /// The run that is meant where one is added to those of a data set.
+    fn only_run(&self) -> Option<String> {
+        let [(name, _)] = &self.runs[..] else { return None };
+        (self.data.is_some() && self.baseline.as_ref() != Some(name)).then(|| name.clone())
     }
 
     /// A file of the data set, where it is there.

@@ -151,8 +151,10 @@ fn a_report_is_written_once_and_is_about_the_texts() {
     assert_eq!(measures["baseline"], "candidates");
     let slices = measures["why"]["slices"].as_array().unwrap();
     assert!(slices.iter().any(|group| group["by"] == "first stage"), "{slices:?}");
-    let sweep = &measures["why"]["depth"][0];
-    assert!(sweep["system"] == "tuned" || sweep["system"] == "bm25" || sweep["system"] == "dense", "{sweep}");
+    assert_eq!(
+        (&measures["verdict"]["system"], &measures["why"]["depth"][0]["system"]),
+        (&"tuned".into(), &"tuned".into())
+    );
     assert_eq!(read("per_query.jsonl").lines().count(), 3);
 
     let again = run(&args);
@@ -164,6 +166,57 @@ fn a_report_is_written_once_and_is_about_the_texts() {
     fs::write(Path::new(&out).join("report.html"), "").unwrap();
     assert!(run(&args).stderr.contains("eval: done in"), "a report that was touched is made again");
     assert_eq!(read("report.html"), html);
+}
+
+#[test]
+fn a_calibrated_model_is_shown_with_its_reliability() {
+    let folder = tempfile::tempdir().unwrap();
+    let made = quickstart_folder();
+    let model = folder.path().join("model");
+    fs::create_dir(&model).unwrap();
+    for entry in fs::read_dir(made.join("model")).unwrap().map(Result::unwrap).filter(|entry| entry.path().is_file()) {
+        fs::copy(entry.path(), model.join(entry.file_name())).unwrap();
+    }
+    let [data, tuned] = ["data", "runs/tuned.run"].map(|name| text(&made.join(name)));
+    let (model, out, tuned) = (text(&model), text(&folder.path().join("eval")), format!("tuned={tuned}"));
+    let args = ["eval", "--data", &data, "--run", &tuned, "--model", &model, "--out", &out, "--quiet"];
+    let html = || {
+        assert_eq!(run(&args).code, Some(0));
+        fs::read_to_string(Path::new(&out).join("report.html")).unwrap()
+    };
+    assert!(!html().contains("<h2>Calibration"));
+    let calibrated = run(&["calibrate", "--model", &model, "--data", &data]);
+    assert_eq!(calibrated.code, Some(0), "{}", calibrated.stderr);
+    let html = html();
+    assert!(
+        html.contains("<h2>Calibration") && html.contains("expected calibration error"),
+        "a new input, a new report"
+    );
+}
+
+#[test]
+fn leakage_from_training_withholds_the_verdict() {
+    let folder = tempfile::tempdir().unwrap();
+    let args = collection(folder.path(), &[("bm25", |query| query % 4 + 2), ("good", |_| 1)]);
+    let write = |name: &str, text: String| fs::write(folder.path().join(name), text).unwrap();
+    let passage = |id: &str| format!("{{\"_id\":\"{id}\",\"text\":\"text of {id}\"}}\n");
+    write("corpus.jsonl", (0..9).map(|other| passage(&format!("p{other}"))).chain([passage("right")]).collect());
+    let query = |query: usize| format!("{{\"_id\":\"q{query}\",\"text\":\"question {query} about a thing\"}}\n");
+    write("queries.jsonl", (0..80).map(query).collect());
+    let pair = |passage: &str| {
+        format!(
+            "{{\"query\":\"other\",\"passage\":\"x\",\"label\":1,\"query_id\":\"t\",\"passage_id\":\"{passage}\"}}\n"
+        )
+    };
+    let data = text(folder.path());
+    for (trained, code, said) in
+        [("p3", 0, "SHIP: "), ("right", 1, "NO VERDICT: 1 of 1 documents that answer test queries were trained on")]
+    {
+        write("train.jsonl", pair(trained));
+        let outcome = run(&with(&args, &["--data", &data, "--gate"]));
+        assert_eq!(outcome.code, Some(code), "{}{}", outcome.stdout, outcome.stderr);
+        assert!(outcome.stdout.contains(said), "{}", outcome.stdout);
+    }
 }
 
 #[test]

@@ -20,7 +20,8 @@ const STOP_WORDS: [&str; 64] = [
 /// Returns the words of a query that are worth finding again, each with its stems.
 pub(crate) fn terms(query: &str) -> HashSet<String> {
     let words = query.split(|c: char| !c.is_alphanumeric()).map(str::to_lowercase);
-    words.filter(|word| !word.is_empty() && !STOP_WORDS.contains(&word.as_str())).flat_map(forms).collect()
+    // A single letter or digit is found everywhere.
+    words.filter(|word| word.chars().nth(1).is_some() && !STOP_WORDS.contains(&word.as_str())).flat_map(forms).collect()
 }
 
 /// A word and what is left of it without an ending: words with a form in common are one term. Only what is marked hangs on

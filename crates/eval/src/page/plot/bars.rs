@@ -14,14 +14,16 @@ pub(crate) fn bars(assessment: &Assessment) -> Markup {
                 @let is_oracle = assessment.oracle.as_ref().is_some_and(|oracle| std::ptr::eq(oracle, run));
                 @let interval = assessment.intervals.iter().find(|(name, _)| *name == run.name && !is_oracle);
                 @let class = if is_oracle { "f-oracle" } else if Some(run.name.as_str()) == system { "f-system" } else { "f-baseline" };
-                div.name { (run.name) }
-                svg viewBox="0 0 1000 20" preserveAspectRatio="none" aria-hidden="true" {
-                    rect class=(class) x="0" y="3" width=(format!("{:.1}", 1000.0 * mean)) height="14" rx="2" {}
-                    @if let Some((_, interval)) = interval {
-                        path class="whisker" d=(whisker(interval.low, interval.high)) {}
+                div.bar {
+                    div.name { (run.name) }
+                    svg viewBox="0 0 1000 20" preserveAspectRatio="none" aria-hidden="true" {
+                        rect class=(class) x="0" y="3" width=(format!("{:.1}", 1000.0 * mean)) height="14" rx="2" {}
+                        @if let Some((_, interval)) = interval {
+                            path class="whisker" d=(whisker(interval.low, interval.high)) {}
+                        }
                     }
+                    div.value { (value(mean)) }
                 }
-                div.value { (value(mean)) }
             }
         }
     }
