@@ -1,6 +1,5 @@
 use super::{DeviceArgs, forget};
 use crate::cli::Talk;
-use crate::evaluation::table;
 use crate::forgetting::{Job, SYSTEMS, Sample};
 use crate::rerank::stage_name;
 use crate::stages::Stages;

@@ -1,5 +1,5 @@
 use comfy_table::{CellAlignment, Table, presets};
-use whetstone_eval::{Assessment, Comparison, Interval, Measure, Report, RunReport, Verdict, stars};
+use whetstone_eval::{Assessment, Comparison, Interval, Measure, RunReport, Verdict, stars};
 
 /// The measures of every run, how the systems compare with the baseline, and the verdict; readable as it is and as
 /// Markdown.
@@ -12,19 +12,6 @@ pub fn tables(assessment: &Assessment) -> String {
         text += &format!("\n{}: {}\n", decision.ruling, decision.reason);
     }
     text
-}
-
-/// The means of every run, where nothing is compared.
-pub fn table(report: &Report) -> String {
-    let Some(first) = report.runs.first() else { return String::new() };
-    let measures = first.evaluation.measures.iter().map(Measure::to_string);
-    let header = ["run".to_owned(), "queries".to_owned()].into_iter().chain(measures).collect();
-    let row = |run: &RunReport| {
-        let queries = run.evaluation.queries.len().to_string();
-        let means = run.evaluation.means.iter().map(|mean| format!("{mean:.4}"));
-        [run.name.clone(), queries].into_iter().chain(means).collect()
-    };
-    format!("{}\n", aligned(header, report.runs.iter().map(row)))
 }
 
 /// A row for each run, a column for each measure, with stars where a system differs from the baseline.
