@@ -46,6 +46,7 @@ enum Command {
     Diff(commands::diff::Args),
     Label(commands::label::Args),
     Forgetting(commands::forgetting::Args),
+    Answers(commands::answers::Args),
     Quickstart(commands::quickstart::Args),
     Completions(commands::completions::Args),
 }
@@ -70,6 +71,7 @@ impl Cli {
             Command::Diff(args) => commands::diff::run(&args, talk),
             Command::Label(args) => commands::label::run(&args, talk),
             Command::Forgetting(args) => commands::forgetting::run(&args, talk),
+            Command::Answers(args) => commands::answers::run(&args, talk),
             Command::Quickstart(args) => commands::quickstart::run(&args, talk),
             Command::Completions(args) => commands::completions::run(&args),
         }

@@ -3,6 +3,7 @@
 //! The program is thin: every command reads its config, calls one stage and prints the stage's manifest.
 
 mod allocator;
+mod answers;
 mod calibrate;
 mod cli;
 mod commands;

@@ -88,7 +88,7 @@ pub fn rerank(inputs: &Inputs, out: &Path, device: DeviceName, progress: &dyn Pr
 }
 
 /// The texts of the candidates' queries.
-fn query_texts(path: &Path, candidates: &Run) -> Result<HashMap<QueryId, String>> {
+pub fn query_texts(path: &Path, candidates: &Run) -> Result<HashMap<QueryId, String>> {
     let mut texts = HashMap::new();
     for query in JsonlReader::<Query>::open(path)? {
         let query = query?;
@@ -102,7 +102,7 @@ fn query_texts(path: &Path, candidates: &Run) -> Result<HashMap<QueryId, String>
 }
 
 /// The texts of the candidates' passages; the others of the corpus are passed over.
-fn passage_texts(path: &Path, candidates: &Run) -> Result<HashMap<PassageId, String>> {
+pub fn passage_texts(path: &Path, candidates: &Run) -> Result<HashMap<PassageId, String>> {
     let mut missing: BTreeSet<&PassageId> =
         candidates.iter().flat_map(|(_, hits)| hits.iter().map(|hit| &hit.passage)).collect();
     let mut texts = HashMap::with_capacity(missing.len());

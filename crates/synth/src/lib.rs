@@ -1,6 +1,7 @@
 //! Makes a training set from a folder of documents: `chunk` cuts passages, `ask` makes queries for them, `mine` finds
 //! passages that do not answer, `pair` writes what a trainer reads. Each stage reads and writes one folder.
 
+mod answers;
 mod ask;
 mod chunk;
 mod collection;
@@ -15,6 +16,7 @@ mod pair;
 mod random;
 mod split;
 
+pub use answers::{Case, Compared, Preference, compare_answers};
 pub use ask::{AskJob, Preview, ask, batch_in, batch_out, estimate, preview};
 pub use chunk::chunk;
 pub use config::{

@@ -1,5 +1,6 @@
 //! One file per command: its arguments, and a function that reads the config, calls one stage and prints the manifest.
 
+pub mod answers;
 pub mod ask;
 pub mod calibrate;
 pub mod chunk;

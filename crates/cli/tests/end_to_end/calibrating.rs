@@ -16,28 +16,31 @@ fn notes(model: &str) -> Value {
     serde_json::from_slice(&fs::read(Path::new(model).join("whetstone.json")).unwrap()).unwrap()
 }
 
-/// A data set whose dev labels follow the model's own logits, one in ten the other way.
+/// A data set whose dev labels follow the model's own logits: the 60 highest are relevant, but for one in twelve.
 fn data_that_agrees(model: &str, folder: &Path, with_scores: bool) -> String {
     let passages: Vec<String> = (0..30).map(|at| format!("{} {}", PASSAGES.lines().nth(at % 4).unwrap(), at)).collect();
-    let mut lines = String::new();
+    let mut hits = Vec::new();
     for query in 0..8 {
         let question = format!("how to oil a chain {query}");
-        let answer =
-            run_with_stdin(&["rerank", "--model", model, "--query", &question, "--json"], &passages.join("\n"));
-        for (rank, hit) in answer.json().as_array().unwrap().iter().enumerate() {
-            let relevant = (rank < 6) != (rank % 10 == query);
-            let mut pair = json!({
-                "query": question, "passage": hit["text"], "label": f32::from(u8::from(relevant)),
-                "query_id": format!("q{query}"), "passage_id": format!("p{}", hit["index"]),
-            });
-            if with_scores {
-                pair["provenance"] = json!({"miner": "bm25", "rank": rank + 1, "score": (rank * 7 % 30) as f32});
-            }
-            lines += &format!("{pair}\n");
+        let args = ["rerank", "--model", model, "--query", &question, "--json"];
+        let answer = run_with_stdin(&args, &passages.join("\n")).json();
+        hits.extend(answer.as_array().unwrap().iter().map(|hit| (query, question.clone(), hit.clone())));
+    }
+    hits.sort_by(|a, b| b.2["score"].as_f64().unwrap().total_cmp(&a.2["score"].as_f64().unwrap()));
+    let mut lines = vec![String::new(); 8];
+    for (rank, (query, question, hit)) in hits.into_iter().enumerate() {
+        let relevant = rank < 60 && rank % 12 != 11;
+        let mut pair = json!({
+            "query": question, "passage": hit["text"], "label": f32::from(u8::from(relevant)),
+            "query_id": format!("q{query}"), "passage_id": format!("p{}", hit["index"]),
+        });
+        if with_scores {
+            pair["provenance"] = json!({"miner": "bm25", "rank": 1, "score": (rank * 7 % 30) as f32});
         }
+        lines[query] += &format!("{pair}\n");
     }
     fs::create_dir_all(folder).unwrap();
-    fs::write(folder.join("dev.jsonl"), lines).unwrap();
+    fs::write(folder.join("dev.jsonl"), lines.concat()).unwrap();
     text(folder)
 }
 
@@ -70,8 +73,8 @@ fn a_calibrated_model_fuses_and_gives_probabilities_and_its_weights_are_untouche
     let with = run_with_stdin(&[&query[..], &["--probability"]].concat(), PASSAGES).json();
     for (plain, with) in plain.as_array().unwrap().iter().zip(with.as_array().unwrap()) {
         assert_eq!((plain["score"].clone(), plain.get("probability")), (with["score"].clone(), None));
-        let (a, b) = (&notes["calibration"]["a"], &notes["calibration"]["b"]);
-        let logit = a.as_f64().unwrap() * with["score"].as_f64().unwrap() + b.as_f64().unwrap();
+        let number = |name: &str| notes["calibration"][name].as_f64().unwrap();
+        let logit = number("a") * with["score"].as_f64().unwrap() + number("b");
         assert!((with["probability"].as_f64().unwrap() - 1.0 / (1.0 + (-logit).exp())).abs() < 1e-6, "{with}");
     }
     assert_eq!(fs::read(Path::new(&model).join("model.safetensors")).unwrap(), weights);

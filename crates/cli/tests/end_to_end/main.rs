@@ -1,5 +1,6 @@
 //! The binary as scripts see it: exit codes, stdout, stderr, and the files that it leaves.
 
+mod answering;
 mod bad_input;
 mod calibrating;
 mod comparing;

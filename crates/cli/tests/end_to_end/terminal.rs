@@ -2,7 +2,7 @@ use crate::whetstone::{command, quickstart_folder, run, text};
 use std::io::{Read, Write};
 use std::process::Stdio;
 
-const COMMANDS: [&str; 17] = [
+const COMMANDS: [&str; 18] = [
     "pull",
     "synth",
     "chunk",
@@ -18,6 +18,7 @@ const COMMANDS: [&str; 17] = [
     "diff",
     "label",
     "forgetting",
+    "answers",
     "quickstart",
     "completions",
 ];

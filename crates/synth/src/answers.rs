@@ -1,0 +1,239 @@
+//! Answer quality end to end: an LLM answers each question from the passages of two systems, and a judge says which answer
+//! is better, asked twice with the answers in either place.
+
+use crate::config::SynthConfig;
+use crate::error::Result;
+use crate::llm::{Assessment, Entry, Llm, Message, Outcome, Request, Work, extra_body, parse};
+use serde::Serialize;
+use serde_json::{Value, json};
+use std::path::Path;
+use whetstone_records::{Progress, QueryId};
+
+/// Longest verdict of a judge, in the LLM's tokens.
+const VERDICT_TOKENS: u32 = 60;
+
+const ANSWER: &str = "You answer a question from passages. Use nothing but the passages. Answer in one to three sentences. \
+    Where they do not hold the answer, say that they do not. Answer with JSON only: {\"answer\": \"…\"}.";
+const JUDGE: &str = "You compare two answers to a question. The better one is right, complete and to the point; an answer that \
+    says that it does not know is better than a wrong one. Where neither is better, say tie. Answer with JSON only: \
+    {\"better\": \"A\"}, {\"better\": \"B\"} or {\"better\": \"tie\"}.";
+
+/// A question, with the passages that each of two systems hands to the LLM.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Case {
+    pub query: QueryId,
+    pub text: String,
+    pub before: Vec<String>,
+    pub after: Vec<String>,
+}
+
+impl Case {
+    /// Whether both systems hand over the same passages in the same order.
+    fn is_same(&self) -> bool {
+        self.before == self.after
+    }
+}
+
+/// Whose answer is better.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Preference {
+    Before,
+    After,
+    /// Neither, or the judge changed its mind with the places.
+    Tie,
+    /// An answer or a verdict is missing.
+    Open,
+}
+
+/// What became of a question.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Compared {
+    pub query: QueryId,
+    pub text: String,
+    pub before: Option<String>,
+    pub after: Option<String>,
+    pub preference: Preference,
+    /// Whether the judge said the same with the answers in either place; none where it was not asked.
+    pub consistent: Option<bool>,
+}
+
+/// What the calls came to, for a manifest.
+pub type Account = (Vec<(&'static str, u64)>, Vec<String>);
+
+/// Answers every case from the passages of both systems and has the answers compared. Every answer of the LLM is in the
+/// journal before it is used, so that a stopped run pays for nothing twice; the caps of `[llm]` hold.
+///
+/// Cases with the same passages are ties without a call.
+pub fn compare_answers(
+    cases: &[Case],
+    config: &SynthConfig,
+    journal: &Path,
+    progress: &dyn Progress,
+) -> Result<(Vec<Compared>, Account)> {
+    config.llm.check_price(&config.llm.name)?;
+    config.llm.check_price(judge(config))?;
+    let llm = Llm::open(&config.llm, journal)?;
+    let answers = answer(cases, &llm, config, progress)?;
+    let compared = compare(cases, answers, &llm, config, progress)?;
+    Ok((compared, (llm.counts(), llm.notes())))
+}
+
+fn judge(config: &SynthConfig) -> &str {
+    config.filter.judge_llm.as_ref().unwrap_or(&config.llm.name)
+}
+
+/// The answers from the passages of before and after.
+type Pair = [Option<String>; 2];
+
+fn answer(cases: &[Case], llm: &Llm, config: &SynthConfig, progress: &dyn Progress) -> Result<Vec<Pair>> {
+    let differing: Vec<usize> = (0..cases.len()).filter(|case| !cases[*case].is_same()).collect();
+    let request = |index: usize, attempt: u32| {
+        let case = &cases[differing[index / 2]];
+        let passages = if index.is_multiple_of(2) { &case.before } else { &case.after };
+        let numbered = (1..).zip(passages).map(|(number, text)| format!("Passage {number}: {text}\n"));
+        let asked = format!("{}\nQuestion: {}", numbered.collect::<String>(), case.text);
+        let schema = object("answer", json!({"type": "string"}));
+        let tokens = config.ask.max_answer_tokens;
+        Request {
+            llm: config.llm.name.clone(),
+            ..talk(ANSWER, asked, ("answer", schema), tokens, attempt, &case.query, config)
+        }
+    };
+    let assess = |_: usize, entry: &Entry| flaw(field(entry, "answer").is_some(), entry);
+    let work = Work { part: "answer", unit: "answers", count: differing.len() * 2, request: &request, assess: &assess };
+    let outcomes = llm.run(&work, progress)?;
+    let texts = read(llm, &outcomes, |entry| field(entry, "answer"))?;
+    let mut answers = vec![[None, None]; cases.len()];
+    for (case, pair) in differing.into_iter().zip(texts.chunks(2)) {
+        answers[case] = [pair[0].clone(), pair[1].clone()];
+    }
+    Ok(answers)
+}
+
+fn compare(
+    cases: &[Case],
+    answers: Vec<Pair>,
+    llm: &Llm,
+    config: &SynthConfig,
+    progress: &dyn Progress,
+) -> Result<Vec<Compared>> {
+    let differ = |pair: &Pair| matches!(pair, [Some(before), Some(after)] if before != after);
+    let open: Vec<usize> = (0..cases.len()).filter(|case| differ(&answers[*case])).collect();
+    let request = |index: usize, attempt: u32| {
+        let case = open[index / 2];
+        let [Some(before), Some(after)] = &answers[case] else { unreachable!("only pairs of answers are compared") };
+        let (a, b) = if index.is_multiple_of(2) { (before, after) } else { (after, before) };
+        let asked = format!("Question: {}\n\nAnswer A: {a}\n\nAnswer B: {b}", cases[case].text);
+        let schema = object("better", json!({"type": "string", "enum": ["A", "B", "tie"]}));
+        let form = ("better", schema);
+        let request = talk(JUDGE, asked, form, VERDICT_TOKENS, attempt, &cases[case].query, config);
+        Request { llm: judge(config).to_owned(), temperature: 0.0, ..request }
+    };
+    let assess = |_: usize, entry: &Entry| flaw(verdict(entry).is_some(), entry);
+    let work = Work { part: "judge", unit: "verdicts", count: open.len() * 2, request: &request, assess: &assess };
+    let outcomes = llm.run(&work, progress)?;
+    let verdicts = read(llm, &outcomes, verdict)?;
+    let compared = (0..cases.len()).zip(answers).map(|(case, [before, after])| {
+        let place = open.binary_search(&case).ok();
+        let (preference, consistent) = match (place, &before, &after) {
+            (Some(place), ..) => decide(verdicts[2 * place], verdicts[2 * place + 1]),
+            (None, Some(_), Some(_)) => (Preference::Tie, None),
+            _ if cases[case].is_same() => (Preference::Tie, None),
+            _ => (Preference::Open, None),
+        };
+        let Case { query, text, .. } = cases[case].clone();
+        Compared { query, text, before, after, preference, consistent }
+    });
+    Ok(compared.collect())
+}
+
+/// What a judge said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verdict {
+    A,
+    B,
+    Tie,
+}
+
+/// `first`: before's answer was A; `second`: after's was.
+fn decide(first: Option<Verdict>, second: Option<Verdict>) -> (Preference, Option<bool>) {
+    match (first, second) {
+        (Some(Verdict::A), Some(Verdict::B)) => (Preference::Before, Some(true)),
+        (Some(Verdict::B), Some(Verdict::A)) => (Preference::After, Some(true)),
+        (Some(Verdict::Tie), Some(Verdict::Tie)) => (Preference::Tie, Some(true)),
+        (Some(_), Some(_)) => (Preference::Tie, Some(false)),
+        _ => (Preference::Open, None),
+    }
+}
+
+fn talk(
+    system: &str,
+    user: String,
+    form: (&'static str, Value),
+    max_answer_tokens: u32,
+    attempt: u32,
+    query: &QueryId,
+    config: &SynthConfig,
+) -> Request {
+    Request {
+        subject: query.to_string(),
+        llm: String::new(),
+        messages: vec![Message::system(system.to_owned()), Message::user(user)],
+        form,
+        temperature: config.ask.temperature,
+        max_answer_tokens,
+        attempt,
+        extra_body: extra_body(&config.llm),
+    }
+}
+
+/// The schema of an object with one field.
+fn object(field: &str, of: Value) -> Value {
+    json!({"type": "object", "properties": {field: of}, "required": [field], "additionalProperties": false})
+}
+
+fn flaw(is_readable: bool, entry: &Entry) -> Assessment {
+    let why = if entry.finish_reason.as_deref() == Some("length") { "answers-cut-off" } else { "answers-unreadable" };
+    Assessment { flaw: (!is_readable).then_some(why), usable: 0 }
+}
+
+/// The text of a field that is not blank.
+fn field(entry: &Entry, name: &str) -> Option<String> {
+    let object = parse::object(&entry.content)?;
+    let text = object.get(name)?.as_str()?.trim().to_owned();
+    (!text.is_empty()).then_some(text)
+}
+
+fn verdict(entry: &Entry) -> Option<Verdict> {
+    match field(entry, "better")?.to_lowercase().as_str() {
+        "a" => Some(Verdict::A),
+        "b" => Some(Verdict::B),
+        "tie" => Some(Verdict::Tie),
+        _ => None,
+    }
+}
+
+/// What each outcome's answer says; none where there is none to use.
+fn read<T: Clone>(llm: &Llm, outcomes: &[Outcome], say: impl Fn(&Entry) -> Option<T>) -> Result<Vec<Option<T>>> {
+    let one = |outcome: &Outcome| {
+        let entry = outcome.key.as_ref().map(|key| llm.entry(key)).transpose()?.flatten();
+        Ok(entry.and_then(|entry| say(&entry)))
+    };
+    outcomes.iter().map(one).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_judge_that_keeps_its_mind_prefers() {
+        use Verdict::*;
+        assert_eq!(decide(Some(A), Some(B)), (Preference::Before, Some(true)));
+        assert_eq!(decide(Some(B), Some(A)), (Preference::After, Some(true)));
+        assert_eq!(decide(Some(A), Some(A)), (Preference::Tie, Some(false)), "it likes the first place");
+        assert_eq!(decide(Some(Tie), Some(B)), (Preference::Tie, Some(false)));
+        assert_eq!(decide(Some(A), None), (Preference::Open, None));
+    }
+}
