@@ -64,6 +64,14 @@ check-stats:
 check-report REPORT="out/quickstart/report.html" PYTHON="python3" OUT="out/check-report":
     {{PYTHON}} tests/oracles/check_report.py {{REPORT}} {{OUT}}
 
+# Calls a second of `ask` against a loopback server that answers at once, and its memory along the way
+bench-ask PASSAGES="20000":
+    cargo bench -p whetstone-synth --bench ask -- {{PASSAGES}}
+
+# 10,000 passages against a server with every fault (resets, 429, 500, half JSON, endless bodies): none may be lost
+faults:
+    cargo test --release -p whetstone-synth --lib -- --ignored --nocapture ten_thousand
+
 # Logits on the real weights beside transformers' (`pip install torch transformers sentence-transformers`)
 golden ENCODER="models/minilm-l6" PYTHON="python3":
     mkdir -p out/golden

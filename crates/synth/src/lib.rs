@@ -9,6 +9,7 @@ mod config;
 mod error;
 #[cfg(test)]
 mod fixture;
+mod grade;
 mod language;
 mod llm;
 mod mine;
@@ -24,6 +25,7 @@ pub use config::{
     SameDocument, Sampling, SplitConfig, Style, SynthConfig, TopBy,
 };
 pub use error::{Error, Result};
+pub use grade::grade;
 pub use llm::{BatchFiles, BatchResults, Estimate};
 pub use mine::{bm25_run, mine};
 pub use pair::pair;

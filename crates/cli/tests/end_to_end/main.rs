@@ -1,6 +1,7 @@
 //! The binary as scripts see it: exit codes, stdout, stderr, and the files that it leaves.
 
 mod answering;
+mod asking;
 mod bad_input;
 mod calibrating;
 mod comparing;

@@ -19,6 +19,8 @@ mod template;
 mod try_out;
 
 pub use plan::AskJob;
+pub(crate) use questions::broken;
+pub(crate) use template::Template;
 pub use try_out::{Preview, batch_in, batch_out, estimate, preview};
 
 use crate::config::{GeneratorName, RoundTrip, TopBy};

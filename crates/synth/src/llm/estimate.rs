@@ -12,7 +12,9 @@ use whetstone_model::PairTokenizer;
 const CALIBRATION: usize = 200;
 /// Fewer tell nothing.
 const MIN_CALIBRATION: usize = 20;
-/// Share by which the count may be off where no answer tells.
+/// Share by which the count may be off where no answer tells. Over 200 passages each of SciFact, CosQA, Cranfield and XQuAD,
+/// SmolLM2's tokenizer counts 0.90 to 1.05 times what MiniLM's does; the marks around messages come on top. Languages that
+/// MiniLM does not know may be further off.
 const UNCALIBRATED_ERROR: f64 = 0.25;
 /// Tokens a byte where there is no tokenizer.
 const TOKENS_PER_BYTE: f64 = 0.25;

@@ -9,12 +9,13 @@ mod verify;
 use crate::collection::Collection;
 use crate::config::{PairConfig, SplitConfig};
 use crate::error::{Error, Result};
+use crate::grade::{self, GRADES};
 use crate::mine::read_findings;
 use crate::split::Split;
 use measured::{Measured, Mined, measure, qrels_of, sample_queries};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use train::{Group, sample_groups, training_groups};
+use train::{Group, is_positive, sample_groups, training_groups};
 use whetstone_records::{Manifest, Negative, Progress, Qrels, QueryId, Stage, read_jsonl, sha256_file, write_jsonl};
 
 const INPUTS: [&str; 6] =
@@ -43,7 +44,10 @@ pub fn pair(
     config.check()?;
     split.check()?;
     let digest = |file: &str| Ok((file.to_owned(), sha256_file(&out.join(file))?));
-    let inputs = INPUTS.into_iter().map(digest).collect::<Result<Vec<_>>>()?;
+    let mut inputs = INPUTS.into_iter().map(digest).collect::<Result<Vec<_>>>()?;
+    if out.join(GRADES).exists() {
+        inputs.push(digest(GRADES)?);
+    }
     let stage = Stage::new("pair", out, &(config, split, seed), inputs);
     if let Some(manifest) = stage.up_to_date() {
         return Ok(manifest);
@@ -71,7 +75,7 @@ struct DataSet {
 impl DataSet {
     fn build(collection: &Collection, out: &Path, config: &PairConfig, seed: u64) -> Result<Self> {
         let negatives: Vec<Negative> = read_jsonl(&out.join("negatives.jsonl"))?;
-        let train = sample_groups(training_groups(collection, negatives)?, config.max_pairs, seed);
+        let train = sample_groups(training_groups(collection, negatives, &grade::read(out)?)?, config.max_pairs, seed);
         let dev = sample_queries(collection, Split::Dev, config.max_dev_queries, seed);
         let test = sample_queries(collection, Split::Test, config.max_test_queries, seed);
         let ids = |queries: &[usize]| queries.iter().map(|query| collection.queries[*query].id.clone()).collect();
@@ -111,7 +115,7 @@ impl DataSet {
     fn counts(&self, collection: &Collection) -> BTreeMap<String, u64> {
         let mut counts = collection.counts.clone();
         let train = self.train.iter().flatten();
-        let positives = train.clone().filter(|pair| pair.label > 0.0).count();
+        let positives = train.clone().filter(|pair| is_positive(pair)).count();
         counts.insert("train-pairs".into(), train.count() as u64);
         counts.insert("train-positives".into(), positives as u64);
         counts.insert("train-queries-used".into(), self.train.len() as u64);

@@ -1,5 +1,6 @@
 use crate::collection::Collection;
 use crate::error::{Error, Result};
+use crate::grade::{self, Grades};
 use crate::split::Split;
 use rand::seq::SliceRandom;
 use std::collections::BTreeMap;
@@ -10,7 +11,10 @@ pub type Group = Vec<Pair>;
 
 /// Returns the groups of all training queries, in the order of their ids. Positives whose text stands in a held-out
 /// document too are left out, and with its last positive the query.
-pub fn training_groups(collection: &Collection, negatives: Vec<Negative>) -> Result<Vec<Group>> {
+///
+/// Grades of an LLM, where there are any, are labels (as shares of the best grade) and teacher scores; a negative that
+/// answers its query, and a positive that is about something else, are left out.
+pub fn training_groups(collection: &Collection, negatives: Vec<Negative>, grades: &Grades) -> Result<Vec<Group>> {
     let mut of_query: BTreeMap<QueryId, Vec<Negative>> = BTreeMap::new();
     for negative in negatives {
         of_query.entry(negative.query_id.clone()).or_default().push(negative);
@@ -39,7 +43,8 @@ pub fn training_groups(collection: &Collection, negatives: Vec<Negative>) -> Res
                 group.push(collection.pair(query, passage, 0.0, negative.provenance));
             }
         }
-        if !group.is_empty() {
+        take_up(&mut group, grades);
+        if group.iter().any(is_positive) {
             groups.push(group);
         }
     }
@@ -48,6 +53,24 @@ pub fn training_groups(collection: &Collection, negatives: Vec<Negative>) -> Res
         Some(Negative { query_id: query, passage_id: passage, .. }) => Err(Error::StaleNegative { query, passage }),
         None => Ok(groups),
     }
+}
+
+/// Whether a pair is one of a query's positives.
+pub fn is_positive(pair: &Pair) -> bool {
+    pair.provenance.as_ref().is_some_and(|provenance| provenance.miner == "positive")
+}
+
+/// Replaces labels by grades.
+fn take_up(group: &mut Group, grades: &Grades) {
+    if grades.is_empty() {
+        return;
+    }
+    group.retain_mut(|pair| {
+        let Some(grade) = grades.get(&(pair.query_id.clone(), pair.passage_id.clone())) else { return true };
+        pair.teacher = Some(f32::from(*grade));
+        pair.label = f32::from(*grade) / f32::from(grade::BEST);
+        if is_positive(pair) { *grade > 0 } else { *grade < grade::ANSWERS }
+    });
 }
 
 /// Returns a seeded sample of whole groups with at most `max_pairs` pairs, in their old order; all where it is 0.
@@ -85,6 +108,23 @@ mod tests {
             provenance: None,
         };
         (0..pairs).map(pair).collect()
+    }
+
+    #[test]
+    fn grades_are_labels_and_teachers_and_take_out_what_is_the_other_kind() {
+        let pair = |passage: &str, miner: &str, label: f32| Pair {
+            passage_id: passage.into(),
+            provenance: Some(Provenance { miner: miner.into(), rank: None, score: None }),
+            label,
+            ..group(1, 1).remove(0)
+        };
+        let mut group =
+            vec![pair("p", "positive", 1.0), pair("n", "bm25", 0.0), pair("f", "dense", 0.0), pair("u", "bm25", 0.0)];
+        let grades = [("p", 3), ("n", 1), ("f", 2)];
+        let grades = grades.map(|(passage, grade)| (("1".into(), passage.into()), grade)).into();
+        take_up(&mut group, &grades);
+        let found: Vec<_> = group.iter().map(|pair| (pair.passage_id.as_str(), pair.label, pair.teacher)).collect();
+        assert_eq!(found, [("p", 1.0, Some(3.0)), ("n", 1.0 / 3.0, Some(1.0)), ("u", 0.0, None)]);
     }
 
     #[test]

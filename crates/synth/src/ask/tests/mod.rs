@@ -5,8 +5,7 @@ mod server;
 mod stage;
 
 use super::*;
-use crate::config::LlmConfig;
-use crate::config::SynthConfig;
+use crate::config::{LlmConfig, SynthConfig};
 use server::Server;
 use std::path::Path;
 use whetstone_records::{Passage, PassageMetadata, Query, Silent, read_jsonl};

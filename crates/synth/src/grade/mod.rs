@@ -1,0 +1,188 @@
+//! Relevance grades by an LLM for pairs of training: soft labels, teacher scores, and negatives that are none.
+
+use crate::ask::{JOURNAL, Template, broken};
+use crate::collection::Collection;
+use crate::config::SynthConfig;
+use crate::error::Result;
+use crate::llm::{Assessment, Entry, Llm, Message, Request, Work, extra_body, parse};
+use crate::split::Split;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+use whetstone_records::{
+    Manifest, Negative, Passage, PassageId, Progress, Query, QueryId, Stage, read_jsonl, sha256_file, write_jsonl,
+};
+
+/// The file that `pair` takes up where it is.
+pub const GRADES: &str = "grades.jsonl";
+/// The highest grade.
+pub const BEST: u8 = 3;
+/// A negative with this grade or a higher one answers the query.
+pub const ANSWERS: u8 = 2;
+
+const COMPILED_IN: &str = include_str!("../../../../configs/prompts/grade.md");
+const MAX_ANSWER_TOKENS: u32 = 40;
+const INPUTS: [&str; 4] = ["corpus.jsonl", "queries.jsonl", "qrels/all.tsv", "negatives.jsonl"];
+
+/// A line of `grades.jsonl`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Grade {
+    pub query_id: QueryId,
+    pub passage_id: PassageId,
+    /// 0..=3.
+    pub grade: u8,
+    /// Name of the LLM.
+    pub llm: String,
+}
+
+/// Grades by query and passage.
+pub type Grades = HashMap<(QueryId, PassageId), u8>;
+
+/// Reads the grades of a data set; none where it has none.
+pub fn read(out: &Path) -> Result<Grades> {
+    let path = out.join(GRADES);
+    let grades: Vec<Grade> = if path.exists() { read_jsonl(&path)? } else { Vec::new() };
+    Ok(grades.into_iter().map(|grade| ((grade.query_id, grade.passage_id), grade.grade)).collect())
+}
+
+/// Asks an LLM for the grade of every positive and every negative of the training queries of `OUT`; writes
+/// `OUT/grades.jsonl`, which `pair` takes up. The journal and the caps are those of `ask`; a run again asks only what is open.
+pub fn grade(out: &Path, config: &SynthConfig, progress: &dyn Progress) -> Result<Manifest> {
+    config.check()?;
+    let llm_name = config.filter.judge_llm.as_ref().unwrap_or(&config.llm.name);
+    config.llm.check_price(llm_name)?;
+    let digest = |file: &str| Ok((file.to_owned(), sha256_file(&out.join(file))?));
+    let inputs = INPUTS.into_iter().map(digest).collect::<Result<Vec<_>>>()?;
+    let prompt = (COMPILED_IN, llm_name, &config.llm.extra_body);
+    let stage = Stage::new("grade", out, &(prompt, &config.split, config.seed), inputs);
+    let is_open = |manifest: &Manifest| manifest.counts.get("pairs-not-graded").is_some_and(|count| *count > 0);
+    if let Some(manifest) = stage.up_to_date().filter(|manifest| !is_open(manifest)) {
+        return Ok(manifest);
+    }
+    let collection = Collection::read(out, &config.split, config.seed)?;
+    let pairs = pairs(&collection, read_jsonl(&out.join("negatives.jsonl"))?);
+    let path = Path::new("configs/prompts/grade.md");
+    let template = Template::parse(COMPILED_IN, path, &["query", "title", "text"], &["query", "text"])?;
+    let llm = Llm::open(&config.llm, &out.join(JOURNAL))?;
+    let request = |index: usize, attempt: u32| {
+        let Pair { query, passage, .. } = pairs[index];
+        request(query, passage, attempt, &template, config)
+    };
+    let work = Work {
+        part: "grade",
+        unit: "pairs",
+        count: pairs.len(),
+        request: &request,
+        assess: &|_, entry| Assessment { flaw: flaw(entry), usable: 0 },
+    };
+    let outcomes = llm.run(&work, progress)?;
+    let mut found = Found::default();
+    for (pair, outcome) in pairs.iter().zip(outcomes) {
+        let entry = outcome.key.map(|key| llm.entry(&key)).transpose()?.flatten();
+        found.add(pair, entry.and_then(|entry| grade_in(&entry.content)), outcome.open.is_some(), llm_name);
+    }
+    write_jsonl(&out.join(GRADES), &found.grades)?;
+    found.counts.insert("pairs".into(), pairs.len() as u64);
+    found.counts.extend(llm.counts().into_iter().map(|(name, count)| (name.to_owned(), count)));
+    Ok(stage.finish(&[GRADES], found.counts, llm.notes())?)
+}
+
+/// A query with a passage that training would see.
+#[derive(Clone, Copy)]
+struct Pair<'a> {
+    query: &'a Query,
+    passage: &'a Passage,
+    is_positive: bool,
+}
+
+/// The positives of training queries and the mined negatives, in the order of their queries.
+fn pairs(collection: &Collection, negatives: Vec<Negative>) -> Vec<Pair<'_>> {
+    let mut pairs = Vec::new();
+    let mut of_query: HashMap<QueryId, Vec<PassageId>> = HashMap::new();
+    for negative in negatives {
+        of_query.entry(negative.query_id).or_default().push(negative.passage_id);
+    }
+    for place in collection.queries_of(Split::Train) {
+        let query = &collection.queries[place];
+        let positives = collection.positives[place].iter().map(|(passage, _)| (*passage, true));
+        let negatives = of_query.remove(&query.id).unwrap_or_default();
+        let negatives = negatives.iter().filter_map(|id| collection.passage(id)).map(|passage| (passage, false));
+        pairs.extend(positives.chain(negatives).map(|(passage, is_positive)| Pair {
+            query,
+            passage: &collection.passages[passage as usize],
+            is_positive,
+        }));
+    }
+    pairs
+}
+
+#[derive(Default)]
+struct Found {
+    grades: Vec<Grade>,
+    counts: BTreeMap<String, u64>,
+}
+
+impl Found {
+    fn add(&mut self, pair: &Pair, grade: Option<u8>, is_open: bool, llm: &str) {
+        let kind = if pair.is_positive { "positives" } else { "negatives" };
+        let name = match grade {
+            Some(grade) => format!("{kind}-of-grade-{grade}"),
+            None if is_open => "pairs-not-graded".to_owned(),
+            None => "grades-unreadable".to_owned(),
+        };
+        *self.counts.entry(name).or_default() += 1;
+        self.grades.extend(grade.map(|grade| Grade {
+            query_id: pair.query.id.clone(),
+            passage_id: pair.passage.id.clone(),
+            grade,
+            llm: llm.to_owned(),
+        }));
+    }
+}
+
+fn request(query: &Query, passage: &Passage, attempt: u32, template: &Template, config: &SynthConfig) -> Request {
+    let values = [("query", query.text.as_str()), ("title", passage.title.as_str()), ("text", passage.text.as_str())];
+    let [system, user] = template.render(&values);
+    let schema = json!({
+        "type": "object",
+        "properties": {"grade": {"type": "integer", "minimum": 0, "maximum": BEST}},
+        "required": ["grade"],
+        "additionalProperties": false,
+    });
+    Request {
+        subject: format!("{} {}", query.id, passage.id),
+        llm: config.filter.judge_llm.clone().unwrap_or_else(|| config.llm.name.clone()),
+        messages: vec![Message::system(system), Message::user(user)],
+        form: ("grade", schema),
+        temperature: 0.0,
+        max_answer_tokens: MAX_ANSWER_TOKENS,
+        attempt,
+        extra_body: extra_body(&config.llm),
+    }
+}
+
+fn flaw(entry: &Entry) -> Option<&'static str> {
+    match grade_in(&entry.content) {
+        Some(_) => None,
+        None => Some(broken(entry).unwrap_or("answers-unreadable")),
+    }
+}
+
+fn grade_in(content: &str) -> Option<u8> {
+    let grade = parse::object(content)?.get("grade")?.as_u64()?;
+    u8::try_from(grade).ok().filter(|grade| *grade <= BEST)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_grade_is_a_whole_number_from_0_to_3_among_whatever_words() {
+        assert_eq!(grade_in("Sure: {\"grade\": 2} as asked"), Some(2));
+        for poor in ["2", "{\"grade\": 4}", "{\"grade\": \"2\"}", "{\"grade\": -1}", "{\"grade\": 2", ""] {
+            assert_eq!(grade_in(poor), None, "{poor}");
+        }
+    }
+}
