@@ -60,7 +60,7 @@ fn write_files(folder: &Path) -> (PathBuf, PathBuf) {
             writeln!(run, "query-{query} Q0 passage-{passage} {} {score} run", rank + 1).expect("memory");
             // One in any case: other tools count a query without a relevant passage as 0, here it is left out.
             if random.random_bool(0.1) || rank == PASSAGES_PER_QUERY / 2 {
-                let grade = random.random_range(0..3).max(i32::from(rank == PASSAGES_PER_QUERY / 2));
+                let grade = random.random_range(0..3i32).max(i32::from(rank == PASSAGES_PER_QUERY / 2));
                 writeln!(qrels, "query-{query} 0 passage-{passage} {grade}").expect("memory");
             }
         }
