@@ -94,11 +94,7 @@ fn answer(cases: &[Case], llm: &Llm, config: &SynthConfig, progress: &dyn Progre
         let numbered = (1..).zip(passages).map(|(number, text)| format!("Passage {number}: {text}\n"));
         let asked = format!("{}\nQuestion: {}", numbered.collect::<String>(), case.text);
         let schema = object("answer", json!({"type": "string"}));
-        let tokens = config.ask.max_answer_tokens;
-        Request {
-            llm: config.llm.name.clone(),
-            ..talk(ANSWER, asked, ("answer", schema), tokens, attempt, &case.query, config)
-        }
+        talk(case, [ANSWER.to_owned(), asked], ("answer", schema), attempt, config)
     };
     let assess = |_: usize, entry: &Entry| flaw(field(entry, "answer").is_some(), entry);
     let work = Work { part: "answer", unit: "answers", count: differing.len() * 2, request: &request, assess: &assess };
@@ -126,9 +122,8 @@ fn compare(
         let (a, b) = if index.is_multiple_of(2) { (before, after) } else { (after, before) };
         let asked = format!("Question: {}\n\nAnswer A: {a}\n\nAnswer B: {b}", cases[case].text);
         let schema = object("better", json!({"type": "string", "enum": ["A", "B", "tie"]}));
-        let form = ("better", schema);
-        let request = talk(JUDGE, asked, form, VERDICT_TOKENS, attempt, &cases[case].query, config);
-        Request { llm: judge(config).to_owned(), temperature: 0.0, ..request }
+        let request = talk(&cases[case], [JUDGE.to_owned(), asked], ("better", schema), attempt, config);
+        Request { llm: judge(config).to_owned(), temperature: 0.0, max_answer_tokens: VERDICT_TOKENS, ..request }
     };
     let assess = |_: usize, entry: &Entry| flaw(verdict(entry).is_some(), entry);
     let work = Work { part: "judge", unit: "verdicts", count: open.len() * 2, request: &request, assess: &assess };
@@ -167,22 +162,21 @@ fn decide(first: Option<Verdict>, second: Option<Verdict>) -> (Preference, Optio
     }
 }
 
+/// A request to the LLM of the config, at its temperature and with its longest answer.
 fn talk(
-    system: &str,
-    user: String,
+    case: &Case,
+    [system, user]: [String; 2],
     form: (&'static str, Value),
-    max_answer_tokens: u32,
     attempt: u32,
-    query: &QueryId,
     config: &SynthConfig,
 ) -> Request {
     Request {
-        subject: query.to_string(),
-        llm: String::new(),
-        messages: vec![Message::system(system.to_owned()), Message::user(user)],
+        subject: case.query.to_string(),
+        llm: config.llm.name.clone(),
+        messages: vec![Message::system(system), Message::user(user)],
         form,
         temperature: config.ask.temperature,
-        max_answer_tokens,
+        max_answer_tokens: config.ask.max_answer_tokens,
         attempt,
         extra_body: extra_body(&config.llm),
     }
