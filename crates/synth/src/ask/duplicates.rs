@@ -40,28 +40,46 @@ pub fn alike(a: &Words, b: &Words) -> f64 {
     if all == 0 { 0.0 } else { shared as f64 / all as f64 }
 }
 
+/// A query in the index: where a stem stands among its stems, the rarest first, and how many it has.
+struct Posting {
+    place: usize,
+    position: usize,
+    size: usize,
+}
+
+/// Products of fractions may be this far from the whole number that they mean.
+const ROUNDING: f64 = 1e-9;
+
 /// Returns, for every query, the earlier ones that it is alike by at least `fraction`; only where `compares` holds.
 ///
 /// By prefix filtering (Chaudhuri, Ganti and Kaushik, 2006): two sets that share so many stems share one among the
-/// rarest few of each, so only those are indexed.
+/// rarest few of each, so only those are indexed; and by position (Xiao et al., PPJoin, 2008): behind the first stem that both
+/// have there must be enough left on both sides.
 pub fn pairs_alike(queries: &[Words], fraction: f64, compares: impl Fn(usize, usize) -> bool) -> Vec<Vec<usize>> {
     let mut frequency: HashMap<&str, u32> = HashMap::new();
     for stem in queries.iter().flat_map(|query| &query.stems) {
         *frequency.entry(stem).or_default() += 1;
     }
-    let mut index: HashMap<&str, Vec<usize>> = HashMap::new();
+    // Queries are alike only where their numbers are the same, which also keeps `pump 1`, `pump 2`, … apart.
+    let mut index: HashMap<(&BTreeSet<String>, &str), Vec<Posting>> = HashMap::new();
     let mut found = Vec::with_capacity(queries.len());
     for (place, query) in queries.iter().enumerate() {
         let mut stems: Vec<&str> = query.stems.iter().map(String::as_str).collect();
         stems.sort_by_key(|stem| (frequency[stem], *stem));
+        let size = stems.len();
         // At least this many stems are shared by whatever is alike.
-        let shared = (fraction * stems.len() as f64 - 1e-9).ceil() as usize;
-        let prefix = &stems[..(stems.len() + 1 - shared.max(1)).min(stems.len())];
+        let shared = (fraction * size as f64 - ROUNDING).ceil() as usize;
+        let prefix = &stems[..(size + 1 - shared.max(1)).min(size)];
         let mut candidates: BTreeSet<usize> = BTreeSet::new();
-        for stem in prefix {
-            let posted = index.entry(stem).or_default();
-            candidates.extend(posted.iter());
-            posted.push(place);
+        for (position, stem) in prefix.iter().enumerate() {
+            let postings = index.entry((&query.numbers, stem)).or_default();
+            let enough = |earlier: &&Posting| {
+                let most = (size - position).min(earlier.size - earlier.position);
+                let union = size + earlier.size - most;
+                most as f64 + ROUNDING >= fraction * union as f64
+            };
+            candidates.extend(postings.iter().filter(enough).map(|earlier| earlier.place));
+            postings.push(Posting { place, position, size });
         }
         let same = |earlier: &usize| compares(*earlier, place) && alike(&queries[*earlier], query) >= fraction;
         found.push(candidates.into_iter().filter(same).collect());
@@ -95,7 +113,11 @@ mod tests {
         let queries: Vec<Words> = (0..300)
             .map(|_| {
                 let length = rng.random_range(1..8);
-                Words::of(&(0..length).map(|_| vocabulary[rng.random_range(0..40)].clone()).collect::<Vec<_>>())
+                let mut words: Vec<String> = (0..length).map(|_| vocabulary[rng.random_range(0..40)].clone()).collect();
+                if rng.random_range(0..3) == 0 {
+                    words.push(rng.random_range(1..3).to_string());
+                }
+                Words::of(&words)
             })
             .collect();
         for fraction in [0.5, 0.8, 1.0] {
