@@ -84,7 +84,8 @@ pub fn rerank(inputs: &Inputs, out: &Path, device: DeviceName, progress: &dyn Pr
     let counts: BTreeMap<_, _> = counts.map(|(name, count)| (name.to_owned(), count as u64)).into();
     let name = out.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let notes = inputs.fusion.map(|fusion| format!("joined with the scores of the candidates: {fusion}"));
-    Ok(stage.finish(&[&name], counts, notes.into_iter().collect())?)
+    let notes = notes.into_iter().chain([format!("scored on device {device}")]).collect();
+    Ok(stage.finish(&[&name], counts, notes)?)
 }
 
 /// The texts of the candidates' queries.

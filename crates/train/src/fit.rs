@@ -257,6 +257,7 @@ impl Fit<'_> {
             Some(ndcg) => format!("best dev nDCG@10 {ndcg:.4} at step {}", state.best.step),
             None => "no dev queries: the last step is taken as the best".into(),
         }];
+        notes.push(format!("seed {}", self.config.seed));
         if let Some(blended) = &state.best.blended {
             let share = self.config.interpolate;
             let ndcg = |value: Option<f64>| value.map_or("not measured".into(), |value| format!("{value:.4}"));

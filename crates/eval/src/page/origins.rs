@@ -16,7 +16,7 @@ pub(crate) fn section(page: &Page) -> Markup {
             @if !page.made_by.is_empty() {
                 h3 { "Made by" }
                 div.scroll { table {
-                    thead { tr { th { "stage" } th { "version" } th.left { "config" } th { "wall s" } th.left { "counts" } th.left { "manifest" } } }
+                    thead { tr { th { "stage" } th { "version" } th.left { "config" } th { "wall s" } th.left { "counts and notes" } th.left { "manifest" } } }
                     tbody { @for (path, manifest) in page.made_by { (made_by(path, manifest)) } }
                 } }
             }
@@ -26,12 +26,13 @@ pub(crate) fn section(page: &Page) -> Markup {
 
 fn made_by(path: &str, manifest: &Manifest) -> Markup {
     let counts = manifest.counts.iter().filter(|(_, count)| **count > 0);
-    let counts: Vec<String> = counts.map(|(name, count)| format!("{name} {count}")).collect();
+    let counts = counts.map(|(name, count)| format!("{name} {count}"));
+    let told: Vec<String> = counts.chain(manifest.notes.iter().cloned()).collect();
     html! {
         tr {
             td { (manifest.stage) } td { (manifest.version) } td.left { code { (short(&manifest.config)) } }
             td { (format!("{:.1}", manifest.wall_s)) }
-            td.left.wrap { (counts.join(", ")) } td.left.wrap { code { (path) } }
+            td.left.wrap { (told.join(", ")) } td.left.wrap { code { (path) } }
         }
     }
 }
