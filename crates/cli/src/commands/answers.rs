@@ -17,7 +17,7 @@ the same LLM) says which answer is better, asked twice with the answers in eithe
 makes a tie. Every answer is journalled before it is used, and the caps of [llm] hold; given again, only what is missing
 is asked. Queries whose first passages are the same in both runs cost nothing.")]
 pub struct Args {
-    /// Config with [llm]; configs/synth.toml lists every key with its default
+    /// Config with `[llm]`; configs/synth.toml lists every key with its default
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
     /// A data set: its corpus.jsonl and queries.jsonl

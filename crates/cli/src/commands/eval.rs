@@ -48,7 +48,7 @@ pub struct Args {
     /// The run that the verdict is about [default: with --data the one that is added, else the best but the baseline]
     #[arg(long, value_name = "NAME")]
     system: Option<String>,
-    /// What is measured, parted by commas [default: ndcg@10,mrr@10,p@1,recall@10,map,judged@10]
+    /// What is measured, parted by commas (default: ndcg@10,mrr@10,p@1,recall@10,map,judged@10)
     #[arg(long, value_name = "MEASURES", value_delimiter = ',')]
     measures: Vec<Measure>,
     /// The measure that the verdict hangs on: choose it before you look
