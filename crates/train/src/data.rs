@@ -105,7 +105,7 @@ impl Pairs {
             return Ok(Vec::new());
         }
         let score = |(index, score): (usize, &Option<f32>)| {
-            score.ok_or_else(|| Error::NoTeacher { path: path.into(), line: index + 1 })
+            score.ok_or_else(|| Error::NoTeacher { path: path.into(), line: self.file.line(index) })
         };
         self.teacher.iter().enumerate().map(score).collect()
     }

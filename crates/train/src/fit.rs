@@ -125,19 +125,7 @@ impl Fit<'_> {
         loop {
             let is_due = state.step.is_multiple_of(self.config.eval_every_steps) || state.step == total;
             if is_due && saved != Some(state.step) {
-                // A checkpoint of the warm start is there to go on from, not to be chosen: it has seen no label yet.
-                let is_chosen_from = state.step == 0 || state.step > self.warm_steps();
-                if let Some(dev) = self.dev.as_ref().filter(|_| is_chosen_from) {
-                    let ndcg = self.evaluate(dev, &network);
-                    let general = self.general.as_ref().map(|general| self.evaluate(general, &network));
-                    let line = LogLine::Dev { step: state.step, dev_ndcg_at_10: ndcg, general_ndcg_at_10: general };
-                    log.write(line)?;
-                    state.note(ndcg);
-                    view.evaluated(ndcg, general);
-                } else if self.dev.is_none() {
-                    state.best.step = state.step;
-                }
-                state.log_bytes = log.bytes;
+                self.note_dev(&network, &mut state, log, &mut view)?;
                 let is_over = self.is_over(&state);
                 plot::write(checkpoints.run(), &log.lines)?;
                 checkpoints.save(&state, &network, (!is_over).then_some(&optimizer), self.model_dir)?;
@@ -159,6 +147,23 @@ impl Fit<'_> {
         }
         progress.finish();
         Ok(state)
+    }
+
+    /// Measures the present weights on dev and notes whether they are the best so far.
+    fn note_dev(&self, network: &CrossEncoderNetwork, state: &mut State, log: &mut Log, view: &mut View) -> Result<()> {
+        // A checkpoint of the warm start is there to go on from, not to be chosen: it has seen no label yet.
+        let is_chosen_from = state.step == 0 || state.step > self.warm_steps();
+        if let Some(dev) = self.dev.as_ref().filter(|_| is_chosen_from) {
+            let ndcg = self.evaluate(dev, network);
+            let general = self.general.as_ref().map(|general| self.evaluate(general, network));
+            log.write(LogLine::Dev { step: state.step, dev_ndcg_at_10: ndcg, general_ndcg_at_10: general })?;
+            state.note(ndcg);
+            view.evaluated(ndcg, general);
+        } else if self.dev.is_none() {
+            state.best.step = state.step;
+        }
+        state.log_bytes = log.bytes;
+        Ok(())
     }
 
     fn is_over(&self, state: &State) -> bool {
@@ -218,7 +223,7 @@ impl Fit<'_> {
 
     /// Dev nDCG@10 of the present weights.
     fn evaluate(&self, dev: &Dev, network: &CrossEncoderNetwork) -> f64 {
-        let network = network.clone().valid().with_precision(Precision::F32);
+        let network = network.valid().with_precision(Precision::F32);
         let device = self.device.clone().inner();
         let mut logits: Vec<f32> = Vec::new();
         for batch in dev.batches(&self.tokenizer) {

@@ -14,8 +14,8 @@ const BLOCK: u64 = 1 << 24;
 pub(crate) struct PairFile {
     file: Mutex<File>,
     path: PathBuf,
-    /// First byte and length of each pair's line.
-    spans: Vec<(u64, u32)>,
+    /// First byte, length and number of each pair's line.
+    spans: Vec<(u64, u32, u32)>,
 }
 
 impl PairFile {
@@ -37,7 +37,7 @@ impl PairFile {
                 line += 1;
                 if !text.trim_ascii().is_empty() {
                     lines.push((line, text));
-                    spans.push((offset + start as u64, text.len() as u32));
+                    spans.push((offset + start as u64, text.len() as u32, line as u32));
                 }
                 start += text.len();
             }
@@ -54,16 +54,21 @@ impl PairFile {
         Ok(Self { file: Mutex::new(file), path: path.into(), spans })
     }
 
+    /// The line of a pair, from 1.
+    pub fn line(&self, index: usize) -> usize {
+        self.spans[index].2 as usize
+    }
+
     /// Reads a pair again.
     pub fn get(&self, index: usize) -> Result<Pair> {
-        let (first, len) = self.spans[index];
+        let (first, len, line) = self.spans[index];
         let mut text = vec![0; len as usize];
         {
             let mut file = self.file.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
             file.seek(SeekFrom::Start(first)).map_err(Error::io("read", &self.path))?;
             file.read_exact(&mut text).map_err(Error::io("read", &self.path))?;
         }
-        serde_json::from_slice(&text).map_err(|source| json_error(&self.path, index + 1, source))
+        serde_json::from_slice(&text).map_err(|source| json_error(&self.path, line as usize, source))
     }
 }
 
@@ -101,6 +106,7 @@ mod tests {
         for number in [8, 0, 5] {
             let pair = file.get(number).unwrap();
             assert_eq!((pair.passage_id.to_string(), pair.passage.len()), (format!("p{number}"), passage.len()));
+            assert_eq!(file.line(number), expected[number].0);
         }
     }
 

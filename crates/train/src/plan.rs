@@ -50,10 +50,10 @@ pub(crate) fn inputs(data: &Path, model_dir: &Path, config: &TrainConfig) -> Res
     ] {
         inputs.insert(role.to_owned(), sha256_file(&path)?);
     }
-    let optional = [("dev", data), ("general-dev", config.general_dev.as_deref().unwrap_or(data))];
-    for (role, folder) in &optional[..if config.general_dev.is_some() { 2 } else { 1 }] {
+    let general = config.general_dev.as_deref().map(|folder| ("general-dev", folder));
+    for (role, folder) in [("dev", data)].into_iter().chain(general) {
         for (role, path) in
-            [(role.to_string(), folder.join("dev.jsonl")), (format!("{role}-qrels"), folder.join("qrels/dev.tsv"))]
+            [(role.to_owned(), folder.join("dev.jsonl")), (format!("{role}-qrels"), folder.join("qrels/dev.tsv"))]
         {
             if path.exists() {
                 inputs.insert(role, sha256_file(&path)?);
