@@ -18,26 +18,29 @@ impl Highlighter {
 
     /// Returns the spans, in bytes, of the words of a text that the query has.
     pub fn spans(&self, text: &str) -> Vec<Range<usize>> {
-        let mut spans = Vec::new();
-        let mut start = None;
-        for (at, letter) in text.char_indices().chain([(text.len(), ' ')]) {
-            match (start, letter.is_alphanumeric() || letter == '\'') {
-                (None, true) => start = Some(at),
-                (Some(from), false) => {
-                    start = None;
-                    if self.has(&text[from..at]) {
-                        spans.push(from..at);
-                    }
-                }
-                _ => {}
-            }
-        }
-        spans
+        words(text).into_iter().filter(|word| self.has(&text[word.clone()])).collect()
     }
 
     fn has(&self, word: &str) -> bool {
         self.tokenizer.tokenize(word).iter().any(|term| self.terms.contains(term))
     }
+}
+
+/// The spans of words in bytes.
+pub(crate) fn words(text: &str) -> Vec<Range<usize>> {
+    let mut words = Vec::new();
+    let mut start = None;
+    for (at, letter) in text.char_indices().chain([(text.len(), ' ')]) {
+        match (start, letter.is_alphanumeric() || letter == '\'') {
+            (None, true) => start = Some(at),
+            (Some(from), false) => {
+                start = None;
+                words.push(from..at);
+            }
+            _ => {}
+        }
+    }
+    words
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
-use super::highlight::{Piece, snippet, terms};
+use super::highlight::{Piece, snippet};
 use super::{View, rank};
 use crate::compare::TIE;
+use crate::highlight::Highlighter;
 use serde::Serialize;
 use std::collections::HashSet;
 use whetstone_records::{PassageId, QueryId};
@@ -63,7 +64,7 @@ fn change(view: &View, place: usize) -> Change {
     let query_id = &view.queries[place];
     let query = view.material.queries.get(query_id);
     let text = query.map(|query| query.text.clone()).unwrap_or_default();
-    let terms = terms(&text);
+    let highlighter = Highlighter::new(&text);
     let (before, after) = (view.baseline.get(query_id.as_str()), view.system.get(query_id.as_str()));
     let (before, after) = (before.unwrap_or_default(), after.unwrap_or_default());
     let mut relevant: Vec<&PassageId> = view.relevant(query_id).into_iter().map(|(passage, _)| passage).collect();
@@ -74,7 +75,7 @@ fn change(view: &View, place: usize) -> Change {
     let firsts = [after, before].into_iter().filter_map(|hits| hits.first()).map(|hit| &hit.passage);
     let mut seen = HashSet::new();
     let shown = relevant.into_iter().take(RELEVANT_SHOWN).chain(firsts).filter(|passage| seen.insert(*passage));
-    let moved = |id: &PassageId| moved(view, query_id, id, &terms, (rank(before, id), rank(after, id)));
+    let moved = |id: &PassageId| moved(view, query_id, id, &highlighter, (rank(before, id), rank(after, id)));
     Change {
         query_id: query_id.clone(),
         style: query.and_then(|query| query.metadata.style.clone()),
@@ -89,11 +90,11 @@ fn moved(
     view: &View,
     query: &QueryId,
     id: &PassageId,
-    terms: &HashSet<String>,
+    highlighter: &Highlighter,
     (before, after): (Option<usize>, Option<usize>),
 ) -> MovedPassage {
     let passage = view.material.passages.get(id);
-    let pieces = |text: Option<&String>| text.map(|text| snippet(text, terms, SNIPPET_CHARS)).unwrap_or_default();
+    let pieces = |text: Option<&String>| text.map(|text| snippet(text, highlighter, SNIPPET_CHARS)).unwrap_or_default();
     MovedPassage {
         passage_id: id.clone(),
         grade: view.grade(query, id),
