@@ -49,7 +49,7 @@ pub use measure::Measure;
 pub use model_notes::{Dev, ModelNotes, Provenance};
 pub use oracle::oracle;
 pub use overlap::{Overlap, lexical_overlap};
-pub use page::{Origin, Page, Reliability, ReliabilityBin, html, markdown};
+pub use page::{Origin, Page, html, markdown};
 pub use per_query::{Evaluation, per_query};
 pub use pool::{Pool, pool};
 pub use randomisation::randomisation_test;

@@ -4,6 +4,7 @@ mod material;
 mod sources;
 mod table;
 
+use crate::calibrate::notes_of;
 use crate::commands::forget;
 use anyhow::Result;
 use serde::Serialize;
@@ -11,8 +12,8 @@ use sources::Sources;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use whetstone_eval::{
-    AssessConfig, Assessment, Bin, Caveats, Finding, Inputs, ModelNotes, Page, Reliability, ReliabilityBin, Why,
-    assess, guards, html, markdown, why,
+    AssessConfig, Assessment, Calibration, Caveats, Finding, Inputs, ModelNotes, Page, Why, assess, guards, html,
+    markdown, why,
 };
 use whetstone_records::{AtomicFile, Manifest, Progress, Stage, write_jsonl};
 
@@ -59,21 +60,10 @@ impl Request {
         Ok(Caveats { refusals: in_words(refusals), labels: in_words(labels) })
     }
 
-    /// The reliability diagram of the model, where it was calibrated.
-    fn reliability(&self) -> Result<Option<Reliability>> {
-        let notes = self.model.as_deref().map(ModelNotes::read).transpose()?.flatten();
-        let Some(calibration) = notes.and_then(|notes| notes.calibration) else { return Ok(None) };
-        let bin = |bin: &Bin| ReliabilityBin {
-            predicted: bin.mean_probability,
-            observed: bin.relevant_fraction,
-            pairs: bin.pairs,
-        };
-        let caption = format!(
-            "{}; calibration error on dev {:.3}, of the raw logits {:.3}",
-            calibration.scaling, calibration.ece_after, calibration.ece_before
-        );
-        let bins = calibration.bins_after.iter().filter(|bin| bin.pairs > 0).map(bin).collect();
-        Ok(Some(Reliability { caption, bins }))
+    /// What the model's logits mean, where it was calibrated.
+    fn calibration(&self) -> Result<Option<Calibration>> {
+        let calibrated = self.model.as_deref().filter(|model| ModelNotes::path(model).exists());
+        Ok(calibrated.map(notes_of).transpose()?.and_then(|notes| notes.calibration))
     }
 }
 
@@ -108,11 +98,11 @@ impl Evaluated<'_> {
 
     fn write_files(&self, out: &Path, sources: &Sources, why: Option<&Why>) -> Result<()> {
         let assessment = &self.assessment;
-        let reliability = self.request.reliability()?;
+        let calibration = self.request.calibration()?;
         let page = Page {
             assessment,
             why,
-            reliability: reliability.as_ref(),
+            calibration: calibration.as_ref(),
             origins: &sources.origins,
             made_by: &sources.made_by,
         };

@@ -1,6 +1,7 @@
+use super::plot;
 use super::prose::{prose, share, signed, tone, value};
-use super::{Reliability, plot};
 use crate::assess::Assessment;
+use crate::calibration::Calibration;
 use crate::why::{DepthPoint, ScoreDistribution, Slice, SliceGroup, Sweep, Truncation, Unjudged, Why};
 use maud::{Markup, html};
 
@@ -153,11 +154,15 @@ fn unjudged(runs: &[Unjudged]) -> Markup {
 }
 
 /// Whether probabilities can be believed.
-pub(crate) fn reliability(reliability: &Reliability) -> Markup {
+pub(crate) fn calibration(calibration: &Calibration) -> Markup {
+    let caption = format!(
+        "{}; calibration error on dev {:.3}, of the raw logits {:.3}",
+        calibration.scaling, calibration.ece_after, calibration.ece_before
+    );
     html! {
         section {
             h2 { "Calibration" }
-            div.figures { figure { (plot::reliability(&reliability.bins)) figcaption { (prose(&reliability.caption)) } } }
+            div.figures { figure { (plot::reliability(&calibration.bins_after)) figcaption { (prose(&caption)) } } }
         }
     }
 }

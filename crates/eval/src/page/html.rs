@@ -34,7 +34,7 @@ pub fn html(page: &Page) -> String {
                     (warnings(&assessment.warnings))
                     (systems::section(assessment))
                     @if let Some(why) = page.why { (account::sections(why, assessment)) }
-                    @if let Some(reliability) = page.reliability { (account::reliability(reliability)) }
+                    @if let Some(calibration) = page.calibration { (account::calibration(calibration)) }
                     @if let Some(why) = page.why { (examples::section(why, assessment)) }
                     (origins::section(page))
                 }

@@ -10,6 +10,7 @@ mod prose;
 mod systems;
 
 use crate::assess::Assessment;
+use crate::calibration::Calibration;
 use crate::why::Why;
 use whetstone_records::Manifest;
 
@@ -20,7 +21,8 @@ pub use markdown::markdown;
 pub struct Page<'a> {
     pub assessment: &'a Assessment,
     pub why: Option<&'a Why>,
-    pub reliability: Option<&'a Reliability>,
+    /// What the system's logits mean, where dev has said it.
+    pub calibration: Option<&'a Calibration>,
     /// Every file that was read, with its digest.
     pub origins: &'a [Origin],
     /// The manifests of the stages that made those files, each with its path.
@@ -34,24 +36,6 @@ pub struct Origin {
     pub path: String,
     /// SHA-256 in hexadecimal.
     pub digest: String,
-}
-
-/// How often the passages of a given probability are relevant.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Reliability {
-    /// Such as the method of calibration and its error.
-    pub caption: String,
-    pub bins: Vec<ReliabilityBin>,
-}
-
-/// Pairs of about the same probability.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct ReliabilityBin {
-    /// Mean probability of the pairs.
-    pub predicted: f64,
-    /// Share of them that is relevant.
-    pub observed: f64,
-    pub pairs: usize,
 }
 
 #[cfg(test)]

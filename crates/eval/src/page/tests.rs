@@ -1,7 +1,7 @@
 use super::*;
 use crate::report::Inputs;
 use crate::why::{Cost, Lengths, Material, why};
-use crate::{AssessConfig, Caveats, assess};
+use crate::{AssessConfig, Caveats, Judged, assess, calibrate};
 use whetstone_records::{Hit, Passage, PassageId, Qrels, Query, QueryId, Run};
 
 const HOSTILE: &str = "</style><script>alert(1)</script> & \"quotes\" 'all' `ticks` | pipes";
@@ -55,16 +55,13 @@ fn world(tuned: impl Fn(usize) -> usize) -> World {
 
 fn render(world: &World) -> (String, String) {
     let why = why(&world.inputs, &world.assessment, &world.material).unwrap();
-    let bin = |at: u32| {
-        let predicted = f64::from(at) / 10.0 + 0.05;
-        ReliabilityBin { predicted, observed: predicted * predicted, pairs: at as usize * 7 }
-    };
-    let reliability = Reliability { caption: HOSTILE.into(), bins: (0..10).map(bin).collect() };
+    let pair = |at: usize| Judged { query: at / 10, logit: (at % 10) as f64 - 5.0, relevant: at % 10 > 7 };
+    let calibration = calibrate(&(0..100).map(pair).collect::<Vec<_>>()).unwrap();
     let origins = [Origin { role: HOSTILE.into(), path: HOSTILE.into(), digest: "0123456789abcdef".into() }];
     let page = Page {
         assessment: &world.assessment,
         why: Some(&why),
-        reliability: Some(&reliability),
+        calibration: Some(&calibration),
         origins: &origins,
         made_by: &[],
     };
@@ -142,6 +139,6 @@ fn a_single_run_has_a_page_too() {
     let world = world(|_| 1);
     let inputs = Inputs { runs: world.inputs.runs[..1].to_vec(), ..world.inputs };
     let assessment = assess(&inputs, &Caveats::default(), &AssessConfig::default()).unwrap();
-    let page = Page { assessment: &assessment, why: None, reliability: None, origins: &[], made_by: &[] };
+    let page = Page { assessment: &assessment, why: None, calibration: None, origins: &[], made_by: &[] };
     assert!(html(&page).contains("<h2>Systems</h2>") && markdown(&page).starts_with("| run |"));
 }

@@ -1,19 +1,19 @@
 use super::{Frame, line};
-use crate::page::ReliabilityBin;
+use crate::reliability::Bin;
 use maud::{Markup, html};
 
 /// The share of relevant passages by predicted probability; on the diagonal the two agree. The area of a point is the
 /// share of the pairs in its bin.
-pub(crate) fn reliability(bins: &[ReliabilityBin]) -> Markup {
+pub(crate) fn reliability(bins: &[Bin]) -> Markup {
     let frame = Frame { x: (0.0, 1.0), y: (0.0, 1.0) };
     let place = |predicted: f64, observed: f64| (frame.x(predicted), frame.y(observed));
-    let filled: Vec<&ReliabilityBin> = bins.iter().filter(|bin| bin.pairs > 0).collect();
+    let filled: Vec<&Bin> = bins.iter().filter(|bin| bin.pairs > 0).collect();
     let most = filled.iter().map(|bin| bin.pairs).max().unwrap_or(1) as f64;
     let content = html! {
         path class="zero" stroke-dasharray="3 4" d=(line([place(0.0, 0.0), place(1.0, 1.0)].into_iter())) {}
-        path class="curve l-system" d=(line(filled.iter().map(|bin| place(bin.predicted, bin.observed)))) {}
+        path class="curve l-system" d=(line(filled.iter().map(|bin| place(bin.mean_probability, bin.relevant_fraction)))) {}
         @for bin in filled {
-            @let (x, y) = place(bin.predicted, bin.observed);
+            @let (x, y) = place(bin.mean_probability, bin.relevant_fraction);
             circle class="f-system" cx=(format!("{x:.1}")) cy=(format!("{y:.1}")) r=(format!("{:.1}", 2.5 + 5.5 * (bin.pairs as f64 / most).sqrt())) {
                 title { (bin.pairs) " pairs" }
             }
