@@ -9,7 +9,7 @@ use std::fmt;
 use std::path::Path;
 use whetstone_eval::{CompareConfig, paired};
 use whetstone_records::{
-    AtomicFile, Manifest, Progress, QueryId, Run, Stage, read_text, sha256_bytes, sha256_file, write_jsonl,
+    AtomicFile, Manifest, Progress, QueryId, Run, Stage, digests, read_text, sample_by_id, write_jsonl,
 };
 use whetstone_synth::{Case, Compared, Preference, SynthConfig, compare_answers};
 
@@ -90,10 +90,8 @@ impl Job<'_> {
     fn stage(&self) -> Result<Stage> {
         let [corpus, queries] = ["corpus.jsonl", "queries.jsonl"].map(|name| self.data.join(name));
         let read = [("corpus", &*corpus), ("queries", &queries), ("before", self.before), ("after", self.after)];
-        let inputs: Result<Vec<_>> =
-            read.iter().map(|(role, path)| Ok((role.to_string(), sha256_file(path)?))).collect();
         let config = (self.config, self.top, self.max_queries);
-        Ok(Stage::new(STAGE, self.out, &config, inputs?))
+        Ok(Stage::new(STAGE, self.out, &config, digests(read)?))
     }
 
     /// The queries of both runs, or a sample of them, with the first passages of each run.
@@ -106,12 +104,7 @@ impl Job<'_> {
             let message = format!("`{before}` and `{after}` have no query in common");
             bail!(Problem::new(message, "both must rank the queries of one data set"));
         }
-        if self.max_queries > 0 {
-            let seed = self.config.seed;
-            queries.sort_by_cached_key(|query| sha256_bytes(format!("{seed} {query}").as_bytes()));
-            queries.truncate(self.max_queries);
-            queries.sort();
-        }
+        sample_by_id(&mut queries, self.max_queries, self.config.seed, |query| *query);
         let top = |run: &Run| {
             let mut first = Run::default();
             for query in &queries {
@@ -163,7 +156,7 @@ impl Job<'_> {
             high: statistics.interval.high.min(1.0),
             p: statistics.p,
             answered_by: self.config.llm.name.clone(),
-            judged_by: self.config.filter.judge_llm.clone().unwrap_or_else(|| self.config.llm.name.clone()),
+            judged_by: self.config.judge().to_owned(),
         }
     }
 }

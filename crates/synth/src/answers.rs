@@ -3,14 +3,12 @@
 
 use crate::config::SynthConfig;
 use crate::error::Result;
-use crate::llm::{Assessment, Entry, Llm, Message, Outcome, Request, Work, extra_body, parse};
+use crate::judging;
+use crate::llm::{Entry, Llm, Outcome, Request, Work, parse};
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::json;
 use std::path::Path;
 use whetstone_records::{Progress, QueryId};
-
-/// Longest verdict of a judge, in the LLM's tokens.
-const VERDICT_TOKENS: u32 = 60;
 
 const ANSWER: &str = "You answer a question from passages. Use nothing but the passages. Answer in one to three sentences. \
     Where they do not hold the answer, say that they do not. Answer with JSON only: {\"answer\": \"…\"}.";
@@ -72,15 +70,11 @@ pub fn compare_answers(
     progress: &dyn Progress,
 ) -> Result<(Vec<Compared>, Account)> {
     config.llm.check_price(&config.llm.name)?;
-    config.llm.check_price(judge(config))?;
+    config.llm.check_price(config.judge())?;
     let llm = Llm::open(&config.llm, journal)?;
     let answers = answer(cases, &llm, config, progress)?;
     let compared = compare(cases, answers, &llm, config, progress)?;
     Ok((compared, (llm.counts(), llm.notes())))
-}
-
-fn judge(config: &SynthConfig) -> &str {
-    config.filter.judge_llm.as_ref().unwrap_or(&config.llm.name)
 }
 
 /// The answers from the passages of before and after.
@@ -93,10 +87,16 @@ fn answer(cases: &[Case], llm: &Llm, config: &SynthConfig, progress: &dyn Progre
         let passages = if index.is_multiple_of(2) { &case.before } else { &case.after };
         let numbered = (1..).zip(passages).map(|(number, text)| format!("Passage {number}: {text}\n"));
         let asked = format!("{}\nQuestion: {}", numbered.collect::<String>(), case.text);
-        let schema = object("answer", json!({"type": "string"}));
-        talk(case, [ANSWER.to_owned(), asked], ("answer", schema), attempt, config)
+        let form = ("answer", judging::object([("answer", json!({"type": "string"}))]));
+        // By the LLM of the config, at its temperature and with its longest answer.
+        Request {
+            llm: config.llm.name.clone(),
+            temperature: config.ask.temperature,
+            max_answer_tokens: config.ask.max_answer_tokens,
+            ..judging::request(config, case.query.to_string(), [ANSWER.to_owned(), asked], form, attempt)
+        }
     };
-    let assess = |_: usize, entry: &Entry| flaw(field(entry, "answer").is_some(), entry);
+    let assess = |_: usize, entry: &Entry| judging::assess(field(entry, "answer").is_some(), entry);
     let work = Work { part: "answer", unit: "answers", count: differing.len() * 2, request: &request, assess: &assess };
     let outcomes = llm.run(&work, progress)?;
     let texts = read(llm, &outcomes, |entry| field(entry, "answer"))?;
@@ -121,11 +121,10 @@ fn compare(
         let [Some(before), Some(after)] = &answers[case] else { unreachable!("only pairs of answers are compared") };
         let (a, b) = if index.is_multiple_of(2) { (before, after) } else { (after, before) };
         let asked = format!("Question: {}\n\nAnswer A: {a}\n\nAnswer B: {b}", cases[case].text);
-        let schema = object("better", json!({"type": "string", "enum": ["A", "B", "tie"]}));
-        let request = talk(&cases[case], [JUDGE.to_owned(), asked], ("better", schema), attempt, config);
-        Request { llm: judge(config).to_owned(), temperature: 0.0, max_answer_tokens: VERDICT_TOKENS, ..request }
+        let form = ("better", judging::object([("better", json!({"type": "string", "enum": ["A", "B", "tie"]}))]));
+        judging::request(config, cases[case].query.to_string(), [JUDGE.to_owned(), asked], form, attempt)
     };
-    let assess = |_: usize, entry: &Entry| flaw(verdict(entry).is_some(), entry);
+    let assess = |_: usize, entry: &Entry| judging::assess(verdict(entry).is_some(), entry);
     let work = Work { part: "judge", unit: "verdicts", count: open.len() * 2, request: &request, assess: &assess };
     let outcomes = llm.run(&work, progress)?;
     let verdicts = read(llm, &outcomes, verdict)?;
@@ -162,36 +161,6 @@ fn decide(first: Option<Verdict>, second: Option<Verdict>) -> (Preference, Optio
     }
 }
 
-/// A request to the LLM of the config, at its temperature and with its longest answer.
-fn talk(
-    case: &Case,
-    [system, user]: [String; 2],
-    form: (&'static str, Value),
-    attempt: u32,
-    config: &SynthConfig,
-) -> Request {
-    Request {
-        subject: case.query.to_string(),
-        llm: config.llm.name.clone(),
-        messages: vec![Message::system(system), Message::user(user)],
-        form,
-        temperature: config.ask.temperature,
-        max_answer_tokens: config.ask.max_answer_tokens,
-        attempt,
-        extra_body: extra_body(&config.llm),
-    }
-}
-
-/// The schema of an object with one field.
-fn object(field: &str, of: Value) -> Value {
-    json!({"type": "object", "properties": {field: of}, "required": [field], "additionalProperties": false})
-}
-
-fn flaw(is_readable: bool, entry: &Entry) -> Assessment {
-    let why = if entry.finish_reason.as_deref() == Some("length") { "answers-cut-off" } else { "answers-unreadable" };
-    Assessment { flaw: (!is_readable).then_some(why), usable: 0 }
-}
-
 /// The text of a field that is not blank.
 fn field(entry: &Entry, name: &str) -> Option<String> {
     let object = parse::object(&entry.content)?;
@@ -209,12 +178,8 @@ fn verdict(entry: &Entry) -> Option<Verdict> {
 }
 
 /// What each outcome's answer says; none where there is none to use.
-fn read<T: Clone>(llm: &Llm, outcomes: &[Outcome], say: impl Fn(&Entry) -> Option<T>) -> Result<Vec<Option<T>>> {
-    let one = |outcome: &Outcome| {
-        let entry = outcome.key.as_ref().map(|key| llm.entry(key)).transpose()?.flatten();
-        Ok(entry.and_then(|entry| say(&entry)))
-    };
-    outcomes.iter().map(one).collect()
+fn read<T>(llm: &Llm, outcomes: &[Outcome], say: impl Fn(&Entry) -> Option<T>) -> Result<Vec<Option<T>>> {
+    outcomes.iter().map(|outcome| Ok(llm.answer_of(outcome)?.and_then(|entry| say(&entry)))).collect()
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ mod error;
 #[cfg(test)]
 mod fixture;
 mod grade;
+mod judging;
 mod language;
 mod llm;
 mod mine;

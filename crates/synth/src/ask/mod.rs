@@ -101,7 +101,7 @@ fn open_llm<'a>(job: &AskJob<'a>) -> Result<Option<Llm<'a>>> {
         config.llm.check_price(&config.llm.name)?;
     }
     if config.filter.judge {
-        config.llm.check_price(config.filter.judge_llm.as_ref().unwrap_or(&config.llm.name))?;
+        config.llm.check_price(config.judge())?;
     }
     Llm::open(&config.llm, &job.out.join(JOURNAL)).map(Some)
 }

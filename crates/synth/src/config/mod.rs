@@ -60,6 +60,11 @@ impl Default for SynthConfig {
 }
 
 impl SynthConfig {
+    /// Name of the LLM that judges and grades.
+    pub fn judge(&self) -> &str {
+        self.filter.judge_llm.as_ref().unwrap_or(&self.llm.name)
+    }
+
     /// Reads and checks a TOML file.
     pub fn load(path: &Path) -> Result<Self> {
         let text = whetstone_records::read_text(path)?;

@@ -1,28 +1,25 @@
 //! Relevance grades by an LLM for pairs of training: soft labels, teacher scores, and negatives that are none.
 
-use crate::ask::{JOURNAL, Template, broken};
+use crate::ask::{JOURNAL, Template};
 use crate::collection::Collection;
 use crate::config::SynthConfig;
 use crate::error::Result;
-use crate::llm::{Assessment, Entry, Llm, Message, Request, Work, extra_body, parse};
+use crate::judging;
+use crate::llm::{Llm, Request, Work, parse};
 use crate::split::Split;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use whetstone_records::{
-    Manifest, Negative, Passage, PassageId, Progress, Query, QueryId, Stage, read_jsonl, sha256_file, write_jsonl,
+    Manifest, Negative, Passage, PassageId, Progress, Query, QueryId, Stage, digests, read_jsonl, write_jsonl,
 };
 
 /// The file that `pair` takes up where it is.
 pub const GRADES: &str = "grades.jsonl";
-/// The highest grade.
-pub const BEST: u8 = 3;
 /// A negative with this grade or a higher one answers the query.
 pub const ANSWERS: u8 = 2;
 
 const COMPILED_IN: &str = include_str!("../../../../configs/prompts/grade.md");
-const MAX_ANSWER_TOKENS: u32 = 40;
 const INPUTS: [&str; 4] = ["corpus.jsonl", "queries.jsonl", "qrels/all.tsv", "negatives.jsonl"];
 
 /// A line of `grades.jsonl`.
@@ -50,10 +47,9 @@ pub fn read(out: &Path) -> Result<Grades> {
 /// `OUT/grades.jsonl`, which `pair` takes up. The journal and the caps are those of `ask`; a run again asks only what is open.
 pub fn grade(out: &Path, config: &SynthConfig, progress: &dyn Progress) -> Result<Manifest> {
     config.check()?;
-    let llm_name = config.filter.judge_llm.as_ref().unwrap_or(&config.llm.name);
+    let llm_name = config.judge();
     config.llm.check_price(llm_name)?;
-    let digest = |file: &str| Ok((file.to_owned(), sha256_file(&out.join(file))?));
-    let inputs = INPUTS.into_iter().map(digest).collect::<Result<Vec<_>>>()?;
+    let inputs = digests(INPUTS.map(|file| (file, out.join(file))).iter().map(|(file, path)| (*file, &**path)))?;
     let prompt = (COMPILED_IN, llm_name, &config.llm.extra_body);
     let stage = Stage::new("grade", out, &(prompt, &config.split, config.seed), inputs);
     let is_open = |manifest: &Manifest| manifest.counts.get("pairs-not-graded").is_some_and(|count| *count > 0);
@@ -74,12 +70,12 @@ pub fn grade(out: &Path, config: &SynthConfig, progress: &dyn Progress) -> Resul
         unit: "pairs",
         count: pairs.len(),
         request: &request,
-        assess: &|_, entry| Assessment { flaw: flaw(entry), usable: 0 },
+        assess: &|_, entry| judging::assess(grade_in(&entry.content).is_some(), entry),
     };
     let outcomes = llm.run(&work, progress)?;
     let mut found = Found::default();
     for (pair, outcome) in pairs.iter().zip(outcomes) {
-        let entry = outcome.key.map(|key| llm.entry(&key)).transpose()?.flatten();
+        let entry = llm.answer_of(&outcome)?;
         found.add(pair, entry.and_then(|entry| grade_in(&entry.content)), outcome.open.is_some(), llm_name);
     }
     write_jsonl(&out.join(GRADES), &found.grades)?;
@@ -143,35 +139,12 @@ impl Found {
 
 fn request(query: &Query, passage: &Passage, attempt: u32, template: &Template, config: &SynthConfig) -> Request {
     let values = [("query", query.text.as_str()), ("title", passage.title.as_str()), ("text", passage.text.as_str())];
-    let [system, user] = template.render(&values);
-    let schema = json!({
-        "type": "object",
-        "properties": {"grade": {"type": "integer", "minimum": 0, "maximum": BEST}},
-        "required": ["grade"],
-        "additionalProperties": false,
-    });
-    Request {
-        subject: format!("{} {}", query.id, passage.id),
-        llm: config.filter.judge_llm.clone().unwrap_or_else(|| config.llm.name.clone()),
-        messages: vec![Message::system(system), Message::user(user)],
-        form: ("grade", schema),
-        temperature: 0.0,
-        max_answer_tokens: MAX_ANSWER_TOKENS,
-        attempt,
-        extra_body: extra_body(&config.llm),
-    }
-}
-
-fn flaw(entry: &Entry) -> Option<&'static str> {
-    match grade_in(&entry.content) {
-        Some(_) => None,
-        None => Some(broken(entry).unwrap_or("answers-unreadable")),
-    }
+    let form = ("grade", judging::object([("grade", judging::grade())]));
+    judging::request(config, format!("{} {}", query.id, passage.id), template.render(&values), form, attempt)
 }
 
 fn grade_in(content: &str) -> Option<u8> {
-    let grade = parse::object(content)?.get("grade")?.as_u64()?;
-    u8::try_from(grade).ok().filter(|grade| *grade <= BEST)
+    judging::grade_in(&parse::object(content)?, "grade")
 }
 
 #[cfg(test)]

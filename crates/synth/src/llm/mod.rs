@@ -321,6 +321,11 @@ impl<'a> Llm<'a> {
         }
     }
 
+    /// The answer that an outcome rests on.
+    pub fn answer_of(&self, outcome: &Outcome) -> Result<Option<Entry>> {
+        Ok(outcome.key.as_ref().map(|key| self.entry(key)).transpose()?.flatten())
+    }
+
     /// What the journal holds under a key.
     pub fn entry(&self, key: &str) -> Result<Option<Entry>> {
         self.journal.borrow().get(key)

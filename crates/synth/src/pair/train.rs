@@ -1,6 +1,7 @@
 use crate::collection::Collection;
 use crate::error::{Error, Result};
 use crate::grade::{self, Grades};
+use crate::judging::BEST;
 use crate::split::Split;
 use rand::seq::SliceRandom;
 use std::collections::BTreeMap;
@@ -68,7 +69,7 @@ fn take_up(group: &mut Group, grades: &Grades) {
     group.retain_mut(|pair| {
         let Some(grade) = grades.get(&(pair.query_id.clone(), pair.passage_id.clone())) else { return true };
         pair.teacher = Some(f32::from(*grade));
-        pair.label = f32::from(*grade) / f32::from(grade::BEST);
+        pair.label = f32::from(*grade) / f32::from(BEST);
         if is_positive(pair) { *grade > 0 } else { *grade < grade::ANSWERS }
     });
 }

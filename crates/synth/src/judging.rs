@@ -1,0 +1,55 @@
+//! What all judges have in common: who is asked, how, and what is wrong with an answer that says nothing.
+
+use crate::ask::broken;
+use crate::config::SynthConfig;
+use crate::llm::{Assessment, Entry, Message, Request, extra_body};
+use serde_json::{Map, Value, json};
+
+/// The highest grade.
+pub const BEST: u8 = 3;
+/// Enough for grades or a verdict, and some talk around them.
+const MAX_ANSWER_TOKENS: u32 = 60;
+
+/// A request to the judge of a config, at temperature 0: `messages` are what it is told and what it is asked.
+pub fn request(
+    config: &SynthConfig,
+    subject: String,
+    messages: [String; 2],
+    form: (&'static str, Value),
+    attempt: u32,
+) -> Request {
+    let [system, user] = messages;
+    Request {
+        subject,
+        llm: config.judge().to_owned(),
+        messages: vec![Message::system(system), Message::user(user)],
+        form,
+        temperature: 0.0,
+        max_answer_tokens: MAX_ANSWER_TOKENS,
+        attempt,
+        extra_body: extra_body(&config.llm),
+    }
+}
+
+/// The schema of an object with these fields and no other.
+pub fn object<const N: usize>(fields: [(&str, Value); N]) -> Value {
+    let required: Vec<&str> = fields.iter().map(|(name, _)| *name).collect();
+    let properties: Map<String, Value> = fields.iter().map(|(name, of)| (name.to_string(), of.clone())).collect();
+    json!({"type": "object", "properties": properties, "required": required, "additionalProperties": false})
+}
+
+/// The schema of a grade.
+pub fn grade() -> Value {
+    json!({"type": "integer", "minimum": 0, "maximum": BEST})
+}
+
+/// The grade in a field of an answer.
+pub fn grade_in(object: &Map<String, Value>, field: &str) -> Option<u8> {
+    let grade = object.get(field)?.as_u64()?;
+    u8::try_from(grade).ok().filter(|grade| *grade <= BEST)
+}
+
+/// What an answer is worth: what stands complete in it is good even where it was cut off after that.
+pub fn assess(is_readable: bool, entry: &Entry) -> Assessment {
+    Assessment { flaw: (!is_readable).then(|| broken(entry).unwrap_or("answers-unreadable")), usable: 0 }
+}
