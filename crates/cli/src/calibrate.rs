@@ -3,14 +3,14 @@
 use crate::failure::Problem;
 use anyhow::{Result, bail};
 use serde::Serialize;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use whetstone_eval::{
     Dev, Judged, Measure, ModelNotes, Provenance, REAL_QUERIES, Threshold, best_fusion, calibrate as fit, threshold,
 };
 use whetstone_model::{CrossEncoder, DeviceName, open_device};
 use whetstone_records::{
-    Hit, Manifest, Pair, Progress, Qrels, QueryId, Run, Stage, read_jsonl, read_text, sha256_file,
+    Hit, Manifest, Pair, Progress, Qrels, QueryId, Run, Stage, digests, read_jsonl, read_text, sha256_file,
 };
 
 /// The name of the stage.
@@ -57,9 +57,8 @@ impl Inputs<'_> {
         ];
         read.extend(self.qrels().map(|path| ("qrels", path)));
         read.extend(self.first_stage.map(|path| ("first-stage", path.to_path_buf())));
-        let inputs: Result<Vec<_>> =
-            read.iter().map(|(role, path)| Ok((role.to_string(), sha256_file(path)?))).collect();
-        Ok(Stage::new(STAGE, self.model, &Config { precisions: self.precisions, measure: measure() }, inputs?))
+        let inputs = digests(read.iter().map(|(role, path)| (*role, &**path)))?;
+        Ok(Stage::new(STAGE, self.model, &Config { precisions: self.precisions, measure: measure() }, inputs))
     }
 }
 
@@ -160,13 +159,7 @@ impl DevSet {
 
     /// The candidates in the model's order.
     fn reranked(&self, logits: &[f32]) -> Run {
-        let mut hits: BTreeMap<&QueryId, Vec<Hit>> = BTreeMap::new();
-        for (pair, score) in self.pairs.iter().zip(logits) {
-            hits.entry(&pair.query_id).or_default().push(Hit { passage: pair.passage_id.clone(), score: *score });
-        }
-        let mut run = Run::default();
-        hits.into_iter().for_each(|(query, hits)| run.insert(query.clone(), hits));
-        run
+        self.pairs.iter().zip(logits).map(|(pair, score)| hit(pair, *score)).collect()
     }
 
     fn judged(&self, logits: &[f32]) -> Vec<Judged> {
@@ -179,6 +172,11 @@ impl DevSet {
         };
         self.pairs.iter().zip(logits).map(judged).collect()
     }
+}
+
+/// A pair as a line of a run.
+fn hit(pair: &Pair, score: f32) -> (QueryId, Hit) {
+    (pair.query_id.clone(), Hit { passage: pair.passage_id.clone(), score })
 }
 
 fn describe(threshold: &Threshold) -> String {
@@ -212,7 +210,7 @@ fn provenance_scores(pairs: &[Pair], path: &Path) -> Result<(Run, String)> {
         name.clone_from(&provenance.miner);
         provenance.score
     };
-    let mut hits: BTreeMap<QueryId, Vec<Hit>> = BTreeMap::new();
+    let mut hits = Vec::with_capacity(pairs.len());
     for (index, pair) in pairs.iter().enumerate() {
         let Some(score) = score(pair) else {
             bail!(Problem::new(
@@ -220,11 +218,9 @@ fn provenance_scores(pairs: &[Pair], path: &Path) -> Result<(Run, String)> {
                 "name the first stage's run over the dev candidates with --first-stage",
             ));
         };
-        hits.entry(pair.query_id.clone()).or_default().push(Hit { passage: pair.passage_id.clone(), score });
+        hits.push(hit(pair, score));
     }
-    let mut run = Run::default();
-    hits.into_iter().for_each(|(query, hits)| run.insert(query, hits));
-    Ok((run, name))
+    Ok((hits.into_iter().collect(), name))
 }
 
 /// The scores of the dev pairs in a run, which must have them all.
@@ -234,18 +230,16 @@ fn scores_of(pairs: &[Pair], path: &Path) -> Result<Run> {
         .iter()
         .flat_map(|(query, hits)| hits.iter().map(move |hit| ((query.as_str(), hit.passage.as_str()), hit.score)))
         .collect();
-    let mut hits: BTreeMap<&QueryId, Vec<Hit>> = BTreeMap::new();
+    let mut hits = Vec::with_capacity(pairs.len());
     for pair in pairs {
         let Some(score) = scores.get(&(pair.query_id.as_str(), pair.passage_id.as_str())) else {
             let (query, passage) = (&pair.query_id, &pair.passage_id);
             let message = format!("`{}` does not rank passage `{passage}` for query `{query}`", path.display());
             bail!(Problem::new(message, "the run must hold every candidate of dev.jsonl"));
         };
-        hits.entry(&pair.query_id).or_default().push(Hit { passage: pair.passage_id.clone(), score: *score });
+        hits.push(hit(pair, *score));
     }
-    let mut run = Run::default();
-    hits.into_iter().for_each(|(query, hits)| run.insert(query.clone(), hits));
-    Ok(run)
+    Ok(hits.into_iter().collect())
 }
 
 /// Returns the name in the last column of a run's first line.

@@ -1,17 +1,17 @@
 //! What training has done to questions that it was not about: the same general set in the order of two models.
 
+use crate::evaluation::aligned;
 use crate::failure::Problem;
 use crate::rerank;
 use crate::stages::Stages;
 use anyhow::{Result, bail};
-use comfy_table::{CellAlignment, Table, presets};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use whetstone_eval::{CompareConfig, Comparison, Measure, Report, Retention, compare, evaluate, retention};
 use whetstone_model::DeviceName;
 use whetstone_records::{
-    AtomicFile, JsonlReader, Manifest, Progress, Qrels, Query, QueryId, Stage, read_jsonl, sha256_bytes, sha256_file,
+    AtomicFile, Manifest, Progress, Qrels, Query, QueryId, Stage, digests, read_jsonl, sample_by_id, select_jsonl,
 };
 
 /// What is measured, and how.
@@ -82,9 +82,7 @@ impl Job {
     fn candidates(&self, progress: &dyn Progress) -> Result<Manifest> {
         let [corpus, queries, qrels] =
             ["corpus.jsonl", "queries.jsonl", "qrels/test.tsv"].map(|file| self.general.join(file));
-        let inputs = [("corpus", &corpus), ("queries", &queries), ("qrels", &qrels)];
-        let inputs: Vec<_> =
-            inputs.iter().map(|(role, path)| Ok((role.to_string(), sha256_file(path)?))).collect::<Result<_>>()?;
+        let inputs = digests([("corpus", &*corpus), ("queries", &queries), ("qrels", &qrels)])?;
         let stage = Stage::new("candidates", &self.out, &self.sample, inputs);
         if let Some(manifest) = stage.up_to_date() {
             return Ok(manifest);
@@ -112,23 +110,13 @@ impl Job {
     fn sampled(&self, path: &Path, judged: &Qrels) -> Result<Vec<Query>> {
         let has_answer =
             |query: &QueryId| judged.get(query.as_str()).is_some_and(|grades| grades.values().any(|grade| *grade > 0));
-        let mut queries = Vec::new();
-        for query in JsonlReader::<Query>::open(path)? {
-            let query = query?;
-            if has_answer(&query.id) {
-                queries.push(query);
-            }
-        }
+        let mut queries = select_jsonl(path, |query: &Query| has_answer(&query.id))?;
         if queries.is_empty() {
             let message = format!("no query of `{}` has a relevant passage in qrels/test.tsv", path.display());
             bail!(Problem::new(message, "a general set is a BEIR folder: corpus.jsonl, queries.jsonl, qrels/test.tsv"));
         }
         let Sample { max_queries, seed, .. } = self.sample;
-        if max_queries > 0 {
-            queries.sort_by_cached_key(|query| sha256_bytes(format!("{seed} {}", query.id).as_bytes()));
-            queries.truncate(max_queries);
-        }
-        queries.sort_by(|a, b| a.id.cmp(&b.id));
+        sample_by_id(&mut queries, max_queries, seed, |query| &query.id);
         Ok(queries)
     }
 
@@ -144,9 +132,8 @@ impl Job {
     }
 
     fn keep(&self, result: &Forgetting) -> Result<Manifest> {
-        let inputs = SYSTEMS.map(|name| (name.to_owned(), self.run_of(name)));
-        let inputs: Vec<_> =
-            inputs.into_iter().map(|(role, path)| Ok((role, sha256_file(&path)?))).collect::<Result<_>>()?;
+        let runs = SYSTEMS.map(|name| (name, self.run_of(name)));
+        let inputs = digests(runs.iter().map(|(name, path)| (*name, &**path)))?;
         let stage = Stage::new("forgetting", &self.out, &CompareConfig::default(), inputs);
         if let Some(manifest) = stage.up_to_date() {
             return Ok(manifest);
@@ -159,16 +146,13 @@ impl Job {
 impl Forgetting {
     /// A row for each system, a column for each measure.
     pub fn table(&self) -> String {
-        let mut table = Table::new();
-        table.load_style(presets::ASCII_MARKDOWN);
         let measures = Measure::defaults();
-        table.set_header(["run".to_owned()].into_iter().chain(measures.iter().map(Measure::to_string)));
-        for run in &self.report.runs {
+        let header = ["run".to_owned()].into_iter().chain(measures.iter().map(Measure::to_string));
+        let rows = self.report.runs.iter().map(|run| {
             let means = run.evaluation.means.iter().map(|mean| format!("{mean:.4}"));
-            table.add_row([run.name.clone()].into_iter().chain(means));
-        }
-        table.column_iter_mut().skip(1).for_each(|column| column.set_cell_alignment(CellAlignment::Right));
-        format!("{table}\n")
+            [run.name.clone()].into_iter().chain(means).collect()
+        });
+        format!("{}\n", aligned(header.collect(), rows))
     }
 
     /// The decision with what it rests on.

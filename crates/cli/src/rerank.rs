@@ -7,7 +7,7 @@ use std::path::Path;
 use whetstone_eval::Fusion;
 use whetstone_model::{CrossEncoder, DeviceName, open_device};
 use whetstone_records::{
-    Hit, JsonlReader, Manifest, Passage, PassageId, Progress, Query, QueryId, Run, Stage, sha256_file,
+    Hit, Manifest, Passage, PassageId, Progress, Query, QueryId, Run, Stage, digests, select_jsonl,
 };
 
 /// What a run of reranking reads.
@@ -36,9 +36,7 @@ impl Inputs<'_> {
             ("queries", self.queries),
             ("candidates", self.candidates),
         ];
-        let inputs: Result<Vec<_>> =
-            read.iter().map(|(role, path)| Ok((role.to_string(), sha256_file(path)?))).collect();
-        Ok(Stage::new(stage_name(out).leak(), folder(out), &self.fusion, inputs?))
+        Ok(Stage::new(stage_name(out).leak(), folder(out), &self.fusion, digests(read)?))
     }
 }
 
@@ -70,12 +68,10 @@ pub fn rerank(inputs: &Inputs, out: &Path, device: DeviceName, progress: &dyn Pr
     let scores = encoder.score(&pairs, progress)?;
     progress.finish();
 
-    let mut scores = scores.into_iter();
-    let mut reranked = Run::default();
-    for (query, hits) in candidates.iter() {
-        let hits = hits.iter().zip(scores.by_ref());
-        reranked.insert(query.clone(), hits.map(|(hit, score)| Hit { passage: hit.passage.clone(), score }).collect());
-    }
+    let hits = candidates.iter().flat_map(|(query, hits)| hits.iter().map(move |hit| (query, &hit.passage)));
+    let scored =
+        hits.zip(scores).map(|((query, passage), score)| (query.clone(), Hit { passage: passage.clone(), score }));
+    let reranked: Run = scored.collect();
     match inputs.fusion {
         Some(fusion) => fusion.fuse(&candidates, &reranked).write(out, "whetstone-fused")?,
         None => reranked.write(out, "whetstone")?,
@@ -90,13 +86,8 @@ pub fn rerank(inputs: &Inputs, out: &Path, device: DeviceName, progress: &dyn Pr
 
 /// The texts of the candidates' queries.
 pub fn query_texts(path: &Path, candidates: &Run) -> Result<HashMap<QueryId, String>> {
-    let mut texts = HashMap::new();
-    for query in JsonlReader::<Query>::open(path)? {
-        let query = query?;
-        if candidates.get(query.id.as_str()).is_some() {
-            texts.insert(query.id, query.text);
-        }
-    }
+    let queries = select_jsonl(path, |query: &Query| candidates.get(query.id.as_str()).is_some())?;
+    let texts: HashMap<_, _> = queries.into_iter().map(|query| (query.id, query.text)).collect();
     let missing: Vec<_> = candidates.iter().map(|(query, _)| query).filter(|id| !texts.contains_key(*id)).collect();
     refuse_missing("queries", path, &missing).context("the candidates do not belong to these queries")?;
     Ok(texts)
@@ -106,13 +97,8 @@ pub fn query_texts(path: &Path, candidates: &Run) -> Result<HashMap<QueryId, Str
 pub fn passage_texts(path: &Path, candidates: &Run) -> Result<HashMap<PassageId, String>> {
     let mut missing: BTreeSet<&PassageId> =
         candidates.iter().flat_map(|(_, hits)| hits.iter().map(|hit| &hit.passage)).collect();
-    let mut texts = HashMap::with_capacity(missing.len());
-    for passage in JsonlReader::<Passage>::open(path)? {
-        let passage = passage?;
-        if missing.remove(&passage.id) {
-            texts.insert(passage.id.clone(), passage.full_text());
-        }
-    }
+    let passages = select_jsonl(path, |passage: &Passage| missing.remove(&passage.id))?;
+    let texts = passages.into_iter().map(|passage| (passage.id.clone(), passage.full_text())).collect();
     let missing: Vec<_> = missing.into_iter().collect();
     refuse_missing("passages", path, &missing).context("the candidates do not belong to this corpus")?;
     Ok(texts)

@@ -1,9 +1,9 @@
 //! The stages of a longer job, with what each has cost.
 
 use crate::cli::Talk;
+use crate::evaluation::aligned;
 use crate::{memory, output};
 use anyhow::Result;
-use comfy_table::{CellAlignment, Table, presets};
 use std::path::{Path, PathBuf};
 use whetstone_records::{Manifest, Progress};
 
@@ -56,21 +56,14 @@ impl<'a> Stages<'a> {
         if self.talk.quiet() {
             return;
         }
-        let mut table = Table::new();
-        table.load_style(presets::ASCII_MARKDOWN);
-        table.set_header(["stage", "wall s", "peak MiB"]);
-        for done in &self.done {
-            let (wall, peak) = match (done.manifest.up_to_date, done.peak_mib) {
-                (true, _) => ("up to date".to_owned(), String::new()),
-                (false, peak) => {
-                    (format!("{:.1}", done.manifest.wall_s), peak.map_or(String::new(), |mib| mib.to_string()))
-                }
+        let rows = self.done.iter().map(|done| {
+            let wall = match done.manifest.up_to_date {
+                true => "up to date".to_owned(),
+                false => format!("{:.1}", done.manifest.wall_s),
             };
-            table.add_row([done.label.clone(), wall, peak]);
-        }
-        for column in table.column_iter_mut().skip(1) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-        output::talk(&format!("\n{table}"));
+            vec![done.label.clone(), wall, done.peak_mib.map_or(String::new(), |mib| mib.to_string())]
+        });
+        let header = ["stage", "wall s", "peak MiB"].map(str::to_owned).into();
+        output::talk(&format!("\n{}", aligned(header, rows)));
     }
 }

@@ -3,7 +3,7 @@ use crate::leakage::{Finding, Guard, Side, leakage, text_digest};
 use crate::overlap::lexical_overlap;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use whetstone_records::{JsonlReader, Pair, Passage, PassageId, Qrels, Query, QueryId};
+use whetstone_records::{JsonlReader, Pair, Passage, PassageId, Qrels, Query, QueryId, select_jsonl};
 
 /// With fewer questions of real users an evaluation asks for more: below this a verdict rarely falls.
 pub const REAL_QUERIES: usize = 50;
@@ -49,14 +49,7 @@ fn relevant_passages(qrels: &Qrels) -> Relevant<'_> {
 }
 
 fn judged_queries(path: &Path, relevant: &Relevant) -> Result<Vec<Query>> {
-    let mut queries = Vec::new();
-    for query in JsonlReader::<Query>::open(path)? {
-        let query = query?;
-        if relevant.contains_key(&query.id) {
-            queries.push(query);
-        }
-    }
-    Ok(queries)
+    Ok(select_jsonl(path, |query: &Query| relevant.contains_key(&query.id))?)
 }
 
 /// What `train.jsonl` holds, its texts left out.

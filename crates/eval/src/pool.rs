@@ -1,5 +1,5 @@
 use std::collections::BTreeSet;
-use whetstone_records::{PassageId, QueryId, Run, sha256_bytes};
+use whetstone_records::{PassageId, QueryId, Run, seeded_key};
 
 /// What a human is asked to judge for one query.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,12 +15,12 @@ pub struct Pool {
 pub fn pool(runs: &[&Run], depth: usize, seed: u64) -> Vec<Pool> {
     let queries: BTreeSet<&QueryId> = runs.iter().flat_map(|run| run.iter().map(|(query, _)| query)).collect();
     let mut queries: Vec<&QueryId> = queries.into_iter().collect();
-    queries.sort_by_cached_key(|query| sha256_bytes(format!("{seed} {query}").as_bytes()));
+    queries.sort_by_cached_key(|query| seeded_key(seed, query));
     let of_query = |query: &QueryId| {
         let hits = runs.iter().filter_map(|run| run.get(query.as_str())).flat_map(|hits| hits.iter().take(depth));
         let passages: BTreeSet<&PassageId> = hits.map(|hit| &hit.passage).collect();
         let mut passages: Vec<PassageId> = passages.into_iter().cloned().collect();
-        passages.sort_by_cached_key(|passage| sha256_bytes(format!("{seed} {query} {passage}").as_bytes()));
+        passages.sort_by_cached_key(|passage| seeded_key(seed, format_args!("{query} {passage}")));
         Pool { query: query.clone(), passages }
     };
     queries.into_iter().map(of_query).collect()

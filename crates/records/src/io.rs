@@ -4,6 +4,20 @@ use std::fs::{self, File};
 use std::io::{self, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
+/// Keeps at most `most` items (all where it is 0): a sample that follows from the seed and the ids alone, in order of the ids.
+pub fn sample_by_id<T, I: Ord + std::fmt::Display>(items: &mut Vec<T>, most: usize, seed: u64, id: impl Fn(&T) -> &I) {
+    if most > 0 {
+        items.sort_by_cached_key(|item| seeded_key(seed, id(item)));
+        items.truncate(most);
+    }
+    items.sort_by(|a, b| id(a).cmp(id(b)));
+}
+
+/// Returns what ids are sorted by for an order at random that follows from the seed and each id alone.
+pub fn seeded_key(seed: u64, id: impl std::fmt::Display) -> String {
+    sha256_bytes(format!("{seed} {id}").as_bytes())
+}
+
 /// A file that appears under its real name only when it is whole.
 ///
 /// Bytes go to a sibling `NAME.tmp`; [`AtomicFile::commit`] flushes, syncs and renames. Dropped without a commit, it

@@ -56,6 +56,11 @@ pub fn read_jsonl<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>> {
     JsonlReader::open(path)?.collect()
 }
 
+/// Returns the records of a file that are wanted; the others are passed over.
+pub fn select_jsonl<T: DeserializeOwned>(path: &Path, mut is_wanted: impl FnMut(&T) -> bool) -> Result<Vec<T>> {
+    JsonlReader::open(path)?.filter(|record| record.as_ref().map_or(true, &mut is_wanted)).collect()
+}
+
 /// Writes one record a line, whole or not at all; returns how many.
 pub fn write_jsonl<T: Serialize>(path: &Path, records: impl IntoIterator<Item = T>) -> Result<u64> {
     let mut file = AtomicFile::create(path)?;
@@ -73,6 +78,17 @@ pub fn write_jsonl<T: Serialize>(path: &Path, records: impl IntoIterator<Item = 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_wanted_records_are_kept_and_errors_are_not_passed_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("q.jsonl");
+        std::fs::write(&path, "{\"_id\":\"1\",\"text\":\"a\"}\n{\"_id\":\"2\",\"text\":\"b\"}\n").unwrap();
+        let found = select_jsonl(&path, |query: &crate::Query| query.id.as_str() == "2").unwrap();
+        assert_eq!(found.iter().map(|query| query.text.as_str()).collect::<Vec<_>>(), ["b"]);
+        std::fs::write(&path, "{\"_id\":\"1\",\"te").unwrap();
+        assert!(select_jsonl(&path, |_: &crate::Query| false).is_err());
+    }
 
     #[test]
     fn an_error_names_the_file_and_the_line() {

@@ -50,6 +50,18 @@ fn duplicate(path: &Path, text: &str, query: &str, passage: &str) -> Error {
     Error::DuplicateId { path: path.into(), line, id: format!("{query} {passage}") }
 }
 
+impl FromIterator<(QueryId, Hit)> for Run {
+    fn from_iter<I: IntoIterator<Item = (QueryId, Hit)>>(hits: I) -> Self {
+        let mut rankings: BTreeMap<QueryId, Vec<Hit>> = BTreeMap::new();
+        for (query, hit) in hits {
+            rankings.entry(query).or_default().push(hit);
+        }
+        let mut run = Self::default();
+        rankings.into_iter().for_each(|(query, hits)| run.insert(query, hits));
+        run
+    }
+}
+
 impl Run {
     /// Puts the ranking of a query, sorted into trec_eval's order.
     pub fn insert(&mut self, query: QueryId, mut hits: Vec<Hit>) {

@@ -27,6 +27,11 @@ pub struct Manifest {
     pub up_to_date: bool,
 }
 
+/// Returns the SHA-256 of files by their roles: the inputs of a stage.
+pub fn digests<'a>(files: impl IntoIterator<Item = (&'a str, &'a Path)>) -> Result<Vec<(String, String)>> {
+    files.into_iter().map(|(role, path)| Ok((role.to_owned(), sha256_file(path)?))).collect()
+}
+
 /// One run of a stage over its output folder: decides whether there is work, and writes the manifest at its end.
 pub struct Stage {
     name: &'static str,

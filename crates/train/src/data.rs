@@ -162,14 +162,12 @@ impl Dev {
 
     /// Returns the mean nDCG@10 of the candidates ranked by `logits`.
     pub fn ndcg_at_10(&self, logits: &[f32]) -> f64 {
-        let mut rankings: HashMap<&QueryId, Vec<Hit>> = HashMap::new();
-        for ((query, passage), &score) in self.ids.iter().zip(logits) {
-            rankings.entry(query).or_default().push(Hit { passage: passage.clone(), score });
-        }
-        let mut run = Run::default();
+        let hit = |((query, passage), score): (&(QueryId, PassageId), &f32)| {
+            (query.clone(), Hit { passage: passage.clone(), score: *score })
+        };
+        let run: Run = self.ids.iter().zip(logits).map(hit).collect();
         let mut judged = Qrels::default();
-        for (query, hits) in rankings {
-            run.insert(query.clone(), hits);
+        for (query, _) in run.iter() {
             for (passage, &grade) in self.qrels.get(query.as_str()).into_iter().flatten() {
                 judged.insert(query.clone(), passage.clone(), grade);
             }

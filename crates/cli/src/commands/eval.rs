@@ -162,7 +162,7 @@ impl Args {
 }
 
 /// The runs of a data set's first stages, by their names.
-fn first_stages(data: &Path) -> Result<Vec<(String, PathBuf)>> {
+pub fn first_stages(data: &Path) -> Result<Vec<(String, PathBuf)>> {
     let Ok(entries) = std::fs::read_dir(data.join("runs")) else { return Ok(vec![]) };
     let mut runs = vec![];
     for entry in entries {

@@ -1,16 +1,16 @@
-use super::eval::named_run;
+use super::eval::{first_stages, named_run};
 use crate::cli::Talk;
 use crate::failure::Problem;
 use crate::label::{self, Item, Judgements, Session};
 use crate::output;
 use crate::rerank::refuse_missing;
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use serde::Serialize;
 use std::collections::{HashMap, HashSet};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use whetstone_eval::{Pool, REAL_QUERIES, pool};
-use whetstone_records::{JsonlReader, Passage, PassageId, Query, QueryId, Run};
+use whetstone_records::{Passage, PassageId, Query, QueryId, Run, select_jsonl};
 
 /// Judge by hand what several runs found, in the terminal
 #[derive(clap::Args)]
@@ -120,29 +120,20 @@ impl Args {
         if !self.runs.is_empty() {
             return Ok(self.runs.iter().map(|(_, path)| path.clone()).collect());
         }
-        let folder = self.data.clone().unwrap_or_default().join("runs");
-        let entries = std::fs::read_dir(&folder).with_context(|| format!("cannot read `{}`", folder.display()))?;
-        let paths = entries.map(|entry| entry.map(|entry| entry.path())).collect::<Result<Vec<_>, _>>()?;
-        let mut runs: Vec<PathBuf> =
-            paths.into_iter().filter(|path| path.extension().is_some_and(|ending| ending == "run")).collect();
-        runs.sort();
+        let data = self.data.clone().unwrap_or_default();
+        let runs = first_stages(&data)?;
         if runs.is_empty() {
-            let message = format!("`{}` holds no runs", folder.display());
+            let message = format!("`{}` holds no runs", data.join("runs").display());
             bail!(Problem::new(message, "name the runs to judge with --run NAME=RUN"));
         }
-        Ok(runs)
+        Ok(runs.into_iter().map(|(_, path)| path).collect())
     }
 }
 
 fn texts_of_queries(path: &Path, pools: &[Pool]) -> Result<HashMap<QueryId, String>> {
     let wanted: HashSet<&QueryId> = pools.iter().map(|pool| &pool.query).collect();
-    let mut texts = HashMap::new();
-    for query in JsonlReader::<Query>::open(path)? {
-        let query = query?;
-        if wanted.contains(&query.id) {
-            texts.insert(query.id, query.text);
-        }
-    }
+    let queries = select_jsonl(path, |query: &Query| wanted.contains(&query.id))?;
+    let texts: HashMap<_, _> = queries.into_iter().map(|query| (query.id, query.text)).collect();
     let missing: Vec<_> = pools.iter().map(|pool| &pool.query).filter(|query| !texts.contains_key(*query)).collect();
     refuse_missing("queries", path, &missing)?;
     Ok(texts)
@@ -151,13 +142,9 @@ fn texts_of_queries(path: &Path, pools: &[Pool]) -> Result<HashMap<QueryId, Stri
 /// Titles and texts.
 fn texts_of_passages(path: &Path, pools: &[Pool]) -> Result<HashMap<PassageId, (String, String)>> {
     let wanted: HashSet<&PassageId> = pools.iter().flat_map(|pool| &pool.passages).collect();
-    let mut texts = HashMap::with_capacity(wanted.len());
-    for passage in JsonlReader::<Passage>::open(path)? {
-        let passage = passage?;
-        if wanted.contains(&passage.id) {
-            texts.insert(passage.id, (passage.title, passage.text));
-        }
-    }
+    let passages = select_jsonl(path, |passage: &Passage| wanted.contains(&passage.id))?;
+    let texts: HashMap<_, _> =
+        passages.into_iter().map(|passage| (passage.id, (passage.title, passage.text))).collect();
     let missing = pools.iter().flat_map(|pool| &pool.passages).filter(|passage| !texts.contains_key(*passage));
     refuse_missing("passages", path, &missing.collect::<Vec<_>>())?;
     Ok(texts)

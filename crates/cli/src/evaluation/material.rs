@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use whetstone_eval::{Inputs, Lengths, Material};
 use whetstone_model::PairTokenizer;
-use whetstone_records::{JsonlReader, Passage, PassageId, Query, QueryId};
+use whetstone_records::{Passage, PassageId, Query, QueryId, select_jsonl};
 
 /// Reads the texts of the judged queries and of all passages that are ranked for them, and their lengths in the model's
 /// tokens.
@@ -22,14 +22,8 @@ pub fn gather(request: &Request, inputs: &Inputs, sources: &Sources) -> Result<M
 }
 
 fn queries(path: &Path, inputs: &Inputs) -> Result<HashMap<QueryId, Query>> {
-    let mut queries = HashMap::new();
-    for query in JsonlReader::<Query>::open(path)? {
-        let query = query?;
-        if inputs.qrels.get(query.id.as_str()).is_some() {
-            queries.insert(query.id.clone(), query);
-        }
-    }
-    Ok(queries)
+    let queries = select_jsonl(path, |query: &Query| inputs.qrels.get(query.id.as_str()).is_some())?;
+    Ok(queries.into_iter().map(|query| (query.id.clone(), query)).collect())
 }
 
 fn passages(path: &Path, inputs: &Inputs) -> Result<HashMap<PassageId, Passage>> {
@@ -39,14 +33,8 @@ fn passages(path: &Path, inputs: &Inputs) -> Result<HashMap<PassageId, Passage>>
         let runs = inputs.candidates.iter().chain(inputs.runs.iter().map(|(_, run)| run));
         wanted.extend(runs.flat_map(|run| run.get(query.as_str()).unwrap_or_default()).map(|hit| &hit.passage));
     }
-    let mut passages = HashMap::with_capacity(wanted.len());
-    for passage in JsonlReader::<Passage>::open(path)? {
-        let passage = passage?;
-        if wanted.contains(&passage.id) {
-            passages.insert(passage.id.clone(), passage);
-        }
-    }
-    Ok(passages)
+    let passages = select_jsonl(path, |passage: &Passage| wanted.contains(&passage.id))?;
+    Ok(passages.into_iter().map(|passage| (passage.id.clone(), passage)).collect())
 }
 
 fn lengths(model: &Path, material: &Material) -> Result<Lengths> {
