@@ -1,8 +1,11 @@
 use std::collections::{BTreeSet, HashMap};
 use whetstone_records::{Hit, QueryId, Run};
 
+/// The published constant of reciprocal rank fusion (Cormack, Clarke and Büttcher 2009).
+pub const RRF_K: f64 = 60.0;
+
 /// Returns the reciprocal rank fusion of rankings (Cormack, Clarke and Büttcher 2009): a passage scores the sum of
-/// 1 / (k + rank) over the runs that rank it, ranks counted from 1 in trec_eval's order. `k` is mostly 60.
+/// 1 / (k + rank) over the runs that rank it, ranks counted from 1 in trec_eval's order. `k` is mostly [`RRF_K`].
 ///
 /// A query or passage that only some runs have is kept.
 pub fn rrf(runs: &[&Run], k: f64) -> Run {

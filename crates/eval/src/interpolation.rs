@@ -1,4 +1,4 @@
-use crate::fusion::rrf;
+use crate::fusion::{RRF_K, rrf};
 use crate::measure::Measure;
 use crate::per_query::per_query;
 use serde::{Deserialize, Serialize};
@@ -17,9 +17,6 @@ pub enum Fusion {
     /// [`rrf`] of the two orders.
     Rrf { k: f64 },
 }
-
-/// The published constant of reciprocal rank fusion (Cormack et al. 2009).
-const RRF_K: f64 = 60.0;
 
 /// Weights are tried in steps of one over this.
 const STEPS: u32 = 20;

@@ -1,3 +1,4 @@
+use crate::alike::{WordSet, pairs_alike};
 use rayon::prelude::*;
 use serde::Serialize;
 use std::collections::{BTreeSet, HashMap};
@@ -187,84 +188,27 @@ pub struct Match {
 /// Returns, for every test query that has one, the training query with the highest Jaccard similarity of at least
 /// `least` over words (runs of letters and digits, in lower case). Queries whose words with digits differ are never
 /// alike: "torque of bolt M6" and "torque of bolt M8" ask for two things.
-///
-/// Exact: an inverted index over the rarest words of the test queries, of which two queries that are alike must share
-/// one (prefix filtering; Bayardo, Ma and Srikant 2007).
 pub fn near_duplicates(train: &[String], test: &[String], least: f64) -> Vec<Match> {
-    let (train, test) = rare_first(train, test);
-    let mut index: HashMap<u32, Vec<usize>> = HashMap::new();
-    for (at, query) in test.iter().enumerate() {
-        query.prefix(least).iter().for_each(|word| index.entry(*word).or_default().push(at));
-    }
-    let of_one = |(at, query): (usize, &Words)| {
-        let mut candidates: Vec<usize> =
-            query.prefix(least).iter().filter_map(|word| index.get(word)).flatten().copied().collect();
-        candidates.sort_unstable();
-        candidates.dedup();
-        let alike = candidates.into_iter().filter_map(|candidate| {
-            let (other, equal) = (&test[candidate], query.text == test[candidate].text);
-            let jaccard = if equal { 1.0 } else { query.jaccard(other) };
-            let same_numbers = query.numbers == other.numbers;
-            (jaccard >= least && same_numbers).then_some(Match { train: at, test: candidate, jaccard, equal })
-        });
-        alike.collect::<Vec<_>>()
+    let texts: Vec<Vec<String>> = test.par_iter().chain(train).map(|text| words(text)).collect();
+    let sets: Vec<WordSet> = texts.par_iter().map(|words| word_set(words)).collect();
+    let tests = test.len();
+    let found = pairs_alike(&sets, tests, least, |_, place| place >= tests);
+    let one = |(place, test): (usize, usize)| {
+        let equal = texts[place] == texts[test];
+        Match { train: place - tests, test, jaccard: sets[place].alike(&sets[test]), equal }
     };
-    let mut matches: Vec<Match> = train.par_iter().enumerate().flat_map_iter(of_one).collect();
+    let pairs =
+        found.into_iter().enumerate().flat_map(|(place, alike)| alike.into_iter().map(move |test| (place, test)));
+    let mut matches: Vec<Match> = pairs.map(one).collect();
     let rank = |found: &Match| (found.test, !found.equal, -found.jaccard, found.train);
     matches.sort_by(|a, b| rank(a).partial_cmp(&rank(b)).expect("similarities are finite"));
     matches.dedup_by_key(|found| found.test);
     matches
 }
 
-/// The words of a query.
-struct Words {
-    /// In the order of the query, parted by a space.
-    text: String,
-    /// Each word once, by its number; rare words have low numbers.
-    words: Vec<u32>,
-    /// The words with digits, each once.
-    numbers: Vec<String>,
-}
-
-impl Words {
-    /// The words of which a query that is alike must have one.
-    fn prefix(&self, least: f64) -> &[u32] {
-        let must_share = (least * self.words.len() as f64 - 1e-9).ceil() as usize;
-        &self.words[..(self.words.len() + 1).saturating_sub(must_share).min(self.words.len())]
-    }
-
-    fn jaccard(&self, other: &Words) -> f64 {
-        let (mut a, mut b, mut common) = (0, 0, 0);
-        while let (Some(one), Some(two)) = (self.words.get(a), other.words.get(b)) {
-            common += usize::from(one == two);
-            (a, b) = (a + usize::from(one <= two), b + usize::from(two <= one));
-        }
-        common as f64 / (self.words.len() + other.words.len() - common).max(1) as f64
-    }
-}
-
-fn rare_first(train: &[String], test: &[String]) -> (Vec<Words>, Vec<Words>) {
-    let split = |text: &String| words(text);
-    let split: [Vec<Vec<String>>; 2] = [train.par_iter().map(split).collect(), test.par_iter().map(split).collect()];
-    let mut counts: HashMap<&str, u32> = HashMap::new();
-    for query in split.iter().flatten() {
-        query.iter().collect::<BTreeSet<_>>().into_iter().for_each(|word| *counts.entry(word).or_default() += 1);
-    }
-    let mut order: Vec<(u32, &str)> = counts.into_iter().map(|(word, count)| (count, word)).collect();
-    order.sort_unstable();
-    let number: HashMap<&str, u32> = order.iter().map(|(_, word)| *word).zip(0..).collect();
-    let words = |query: &Vec<String>| {
-        let mut words: Vec<u32> = query.iter().map(|word| number[word.as_str()]).collect();
-        words.sort_unstable();
-        words.dedup();
-        let mut numbers: Vec<String> =
-            query.iter().filter(|word| word.contains(|letter: char| letter.is_numeric())).cloned().collect();
-        numbers.sort_unstable();
-        numbers.dedup();
-        Words { text: query.join(" "), words, numbers }
-    };
-    let [train, test] = &split;
-    (train.iter().map(words).collect(), test.iter().map(words).collect())
+fn word_set(words: &[String]) -> WordSet {
+    let numbers = words.iter().filter(|word| word.contains(char::is_numeric)).cloned().collect();
+    WordSet { words: words.iter().cloned().collect(), numbers }
 }
 
 /// Runs of letters and digits, in lower case.

@@ -3,6 +3,7 @@
 //! Every mean is over all queries of the qrels that have a relevant passage, and the ideal ranking is made of all
 //! judged passages, so a run can't gain by leaving out what it finds hard.
 
+mod alike;
 mod assess;
 mod bootstrap;
 mod calibration;
@@ -32,6 +33,7 @@ mod threshold;
 mod verdict;
 mod why;
 
+pub use alike::{WordSet, pairs_alike};
 pub use assess::{AssessConfig, Assessment, Caveats, assess};
 pub use bootstrap::{Interval, bootstrap_interval};
 pub use calibration::{Calibration, Judged, Scaling, Uncalibrated, calibrate, platt, temperature};
@@ -40,7 +42,7 @@ pub use compare::{CompareConfig, Comparison, Paired, compare, holm, paired};
 pub use decision::{Decision, Ruling, Withheld, stars};
 pub use diff::{Change, Diff, PastEvaluation, RunDiff, diff};
 pub use error::{Error, Result};
-pub use fusion::rrf;
+pub use fusion::{RRF_K, rrf};
 pub use guards::{REAL_QUERIES, guards};
 pub use highlight::Highlighter;
 pub use interpolation::{Fusion, FusionChoice, best_fusion};

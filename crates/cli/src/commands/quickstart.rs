@@ -10,7 +10,7 @@ use crate::{models, output};
 use anyhow::{Result, bail};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
-use whetstone_eval::{AssessConfig, Assessment};
+use whetstone_eval::{AssessConfig, Assessment, RRF_K};
 use whetstone_model::open_device;
 use whetstone_records::{Manifest, Run};
 use whetstone_synth::SynthConfig;
@@ -70,9 +70,6 @@ pub fn run(args: &Args, talk: &Talk) -> Result<()> {
     }
     Ok(())
 }
-
-/// The published constant of reciprocal rank fusion (Cormack et al. 2009).
-const RRF_K: f64 = 60.0;
 
 /// The search without a cross-encoder, and with the tuned one.
 const FIRST_STAGES: &str = "fused: bm25 + bi-encoder";

@@ -3,10 +3,10 @@ use crate::evaluation::aligned;
 use crate::failure::Problem;
 use crate::output;
 use anyhow::{Context, Result, bail};
+use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
-use std::time::UNIX_EPOCH;
 use whetstone_records::read_text;
 
 /// List the evaluations below a folder, the newest last
@@ -27,7 +27,7 @@ struct Past {
     /// When it was made, in UTC.
     made: String,
     #[serde(skip)]
-    seconds: u64,
+    modified: Timestamp,
     folder: PathBuf,
     primary: String,
     baseline: Option<String>,
@@ -47,7 +47,7 @@ pub fn run(args: &Args, talk: &Talk) -> Result<()> {
     }
     let mut found = vec![];
     find(&args.folder, &mut found)?;
-    found.sort_by(|a, b| (a.seconds, &a.folder).cmp(&(b.seconds, &b.folder)));
+    found.sort_by(|a, b| (a.modified, &a.folder).cmp(&(b.modified, &b.folder)));
     if talk.json() {
         return output::json(&found);
     }
@@ -95,12 +95,12 @@ fn find(folder: &Path, found: &mut Vec<Past>) -> Result<()> {
 fn past(folder: &Path, path: &Path) -> Result<Option<Past>> {
     let Ok(json) = serde_json::from_str::<Value>(&read_text(path)?) else { return Ok(None) };
     let (Some(runs), Some(primary)) = (json["runs"].as_object(), json["primary"].as_str()) else { return Ok(None) };
-    let made = path.metadata()?.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    let made = Timestamp::try_from(path.metadata()?.modified()?)?;
     let verdict = &json["verdict"];
     let text = |value: &Value| value.as_str().map(str::to_owned);
     Ok(Some(Past {
-        made: utc(made),
-        seconds: made,
+        made: made.strftime("%Y-%m-%d %H:%M").to_string(),
+        modified: made,
         folder: folder.into(),
         baseline: text(&json["baseline"]),
         system: text(&verdict["system"]),
@@ -109,39 +109,4 @@ fn past(folder: &Path, path: &Path) -> Result<Option<Past>> {
         runs: runs.iter().map(|(name, run)| (name.clone(), run[primary].as_f64().unwrap_or_default())).collect(),
         primary: primary.into(),
     }))
-}
-
-/// A time as `2026-03-01 09:30`.
-fn utc(seconds: u64) -> String {
-    let (days, minutes) = ((seconds / 86_400) as i64, seconds % 86_400 / 60);
-    // Days to a date of the Gregorian calendar, by eras of 400 years that begin in March.
-    let day = days + 719_468;
-    let (era, of_era) = (day / 146_097, day % 146_097);
-    let year = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year + year / 4 - year / 100);
-    let month = (5 * of_year + 2) / 153;
-    let (day, month) = (of_year - (153 * month + 2) / 5 + 1, if month < 10 { month + 3 } else { month - 9 });
-    let year = year + era * 400 + i64::from(month <= 2);
-    format!("{year:04}-{month:02}-{day:02} {:02}:{:02}", minutes / 60, minutes % 60)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn times_are_those_of_date() {
-        // date -u -d @N '+%F %R'
-        let table = [
-            (0, "1970-01-01 00:00"),
-            (951_782_399, "2000-02-28 23:59"),
-            (951_782_400, "2000-02-29 00:00"),
-            (1_709_251_140, "2024-02-29 23:59"),
-            (1_709_251_200, "2024-03-01 00:00"),
-            (4_102_444_799, "2099-12-31 23:59"),
-        ];
-        for (seconds, expected) in table {
-            assert_eq!(utc(seconds), expected);
-        }
-    }
 }

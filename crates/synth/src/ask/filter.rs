@@ -1,11 +1,12 @@
 //! What a generator proposes is kept only where it is usable as a query.
 
 use super::built_in::{is_general, stem};
-use super::duplicates::{Words, alike};
+use super::duplicates::word_set;
 use crate::chunk::sentences;
 use crate::config::FilterConfig;
 use std::collections::{BTreeMap, HashSet};
 use unicode_segmentation::UnicodeSegmentation;
+use whetstone_eval::WordSet;
 use whetstone_records::Passage;
 
 /// Sentences shorter than this are not checked: `Wait for rain.` is no sentence that one copies.
@@ -81,7 +82,7 @@ pub struct Filter<'a> {
     topics: HashSet<String>,
     sentences: Vec<Vec<String>>,
     seen: HashSet<Vec<String>>,
-    kept: Vec<Words>,
+    kept: Vec<WordSet>,
 }
 
 impl<'a> Filter<'a> {
@@ -126,12 +127,12 @@ impl<'a> Filter<'a> {
         if self.kept.len() >= self.max_queries {
             return Err(Drop::TooMany);
         }
-        let words = Words::of(&tokens);
+        let words = word_set(&tokens);
         if self.config.duplicates {
             if self.seen.contains(&tokens) {
                 return Err(Drop::Duplicate);
             }
-            if self.kept.iter().any(|kept| alike(kept, &words) >= self.config.near_duplicate_fraction) {
+            if self.kept.iter().any(|kept| kept.alike(&words) >= self.config.near_duplicate_fraction) {
                 return Err(Drop::NearDuplicate);
             }
         }

@@ -1,11 +1,12 @@
 //! The usable queries of a generator, and what became of the others.
 
-use super::duplicates::{Words, pairs_alike};
+use super::duplicates::word_set;
 use super::filter::{Drop, Drops, Filter, tokens};
 use super::generator::Answer;
 use crate::config::SynthConfig;
 use crate::llm::Open;
 use std::collections::{BTreeMap, HashMap};
+use whetstone_eval::{WordSet, pairs_alike};
 use whetstone_records::{Passage, Query, QueryId, QueryMetadata, QueryQuality};
 
 /// How many passages without a query are named.
@@ -126,11 +127,11 @@ impl<'a> Harvest<'a> {
 
     /// Drops the later of two queries that say almost the same of passages of different places.
     pub fn drop_near_duplicates(&mut self, fraction: f64) {
-        let words: Vec<Words> = self.kept.iter().map(|kept| Words::of(&tokens(&kept.query.text))).collect();
+        let words: Vec<WordSet> = self.kept.iter().map(|kept| word_set(&tokens(&kept.query.text))).collect();
         let kept = &self.kept;
         let apart =
             |a: usize, b: usize| kept[a].passage.id != kept[b].passage.id && !kept[a].passage.overlaps(kept[b].passage);
-        let alike = pairs_alike(&words, fraction, apart);
+        let alike = pairs_alike(&words, words.len(), fraction, apart);
         // A query that is out itself keeps nobody out.
         let mut out = vec![false; alike.len()];
         for place in 0..alike.len() {

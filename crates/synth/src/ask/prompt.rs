@@ -5,6 +5,7 @@ use super::styles;
 use super::template::Template;
 use crate::config::{AskConfig, LlmConfig, Style};
 use crate::error::Result;
+use crate::judging::object;
 use crate::llm::{Message, Request, extra_body};
 use rand::Rng;
 use serde_json::{Value, json};
@@ -151,15 +152,8 @@ impl<'a> Prompt<'a> {
         if whole && !self.config.question_pattern.is_empty() {
             item["pattern"] = json!(self.config.question_pattern);
         }
-        json!({
-            "type": "object",
-            "properties": {"questions": {
-                "type": "array", "items": item,
-                "minItems": self.config.min_queries, "maxItems": self.config.max_queries,
-            }},
-            "required": ["questions"],
-            "additionalProperties": false,
-        })
+        let (fewest, most) = (self.config.min_queries, self.config.max_queries);
+        object([("questions", json!({"type": "array", "items": item, "minItems": fewest, "maxItems": most}))])
     }
 }
 

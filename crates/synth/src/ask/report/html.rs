@@ -1,7 +1,7 @@
 //! The report as one page that needs nothing else. Every text of the data set is escaped.
 
 use super::{DocumentCoverage, Example, SynthReport};
-use std::fmt::Write;
+use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 /// Documents that the page lists, those with the smallest share of answered passages first; synth.json has all.
 const MAX_DOCUMENTS: usize = 200;
@@ -20,44 +20,45 @@ td.n,th.n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
 
 /// Returns the page.
 pub fn page(report: &SynthReport) -> String {
-    let mut page = format!(
-        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">\
-         <title>Queries by {0}</title><style>{STYLE}</style></head><body>\n<h1>Queries by {0}</h1>\n",
-        escape(&report.generator)
-    );
-    cards(&mut page, report);
-    overlap(&mut page, report);
-    bars(&mut page, "Queries per passage", "", report.queries_per_passage.iter());
-    bars(&mut page, "Length in words", "", report.query_words.iter());
-    bars(&mut page, "Styles", "", report.styles.iter());
-    let dropped = "Proposals that were not kept, by the first filter that refused them.";
-    bars(&mut page, "Dropped queries", dropped, report.drops.iter());
+    let title = format!("Queries by {}", report.generator);
     let flaws = "Answers that were of no use as a whole; such a passage is asked about once more, with another seed.";
-    bars(&mut page, "Faulty answers", flaws, report.flaws.iter());
-    bars(
-        &mut page,
-        "Skipped passages",
-        "They are no text that answers anything; skipped.jsonl lists them.",
-        report.skipped.iter(),
-    );
-    if let Some(ranks) = &report.round_trip {
-        bars(&mut page, "Round trip", "Rank at which a query brings its own passage back.", ranks.iter());
-    }
-    for (heading, grades) in
-        [("Grades of queries", &report.question_grades), ("Grades of answers", &report.answer_grades)]
-    {
-        if let Some(grades) = grades {
-            bars(&mut page, heading, "By the judge, 0 to 3.", grades.iter().enumerate());
+    let skipped = "They are no text that answers anything; skipped.jsonl lists them.";
+    let grades = [("Grades of queries", &report.question_grades), ("Grades of answers", &report.answer_grades)];
+    html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width";
+                title { (title) }
+                style { (PreEscaped(STYLE)) }
+            }
+            body {
+                h1 { (title) }
+                (cards(report))
+                (overlap(report))
+                (bars("Queries per passage", "", report.queries_per_passage.iter()))
+                (bars("Length in words", "", report.query_words.iter()))
+                (bars("Styles", "", report.styles.iter()))
+                (bars("Dropped queries", "Proposals that were not kept, by the first filter that refused them.", report.drops.iter()))
+                (bars("Faulty answers", flaws, report.flaws.iter()))
+                (bars("Skipped passages", skipped, report.skipped.iter()))
+                @if let Some(ranks) = &report.round_trip {
+                    (bars("Round trip", "Rank at which a query brings its own passage back.", ranks.iter()))
+                }
+                @for (heading, grades) in grades {
+                    @if let Some(grades) = grades { (bars(heading, "By the judge, 0 to 3.", grades.iter().enumerate())) }
+                }
+                (examples("Random queries", &report.examples))
+                (examples("Random dropped queries", &report.dropped_examples))
+                (documents(&report.documents))
+            }
         }
     }
-    examples(&mut page, "Random queries", &report.examples);
-    examples(&mut page, "Random dropped queries", &report.dropped_examples);
-    documents(&mut page, &report.documents);
-    page.push_str("</body></html>\n");
-    page
+    .into_string()
 }
 
-fn cards(page: &mut String, report: &SynthReport) {
+fn cards(report: &SynthReport) -> Markup {
     let mut cards = vec![
         ("queries", report.queries.to_string()),
         ("by humans", report.queries_human.to_string()),
@@ -70,110 +71,86 @@ fn cards(page: &mut String, report: &SynthReport) {
         ("tokens in", report.tokens_in.to_string()),
         ("tokens out", report.tokens_out.to_string()),
     ];
-    if let Some(cost) = report.cost {
-        cards.push(("cost", format!("{cost:.4} {}", report.currency)));
-    }
-    page.push_str("<div class=\"cards\">");
-    for (name, value) in cards {
-        let _ = write!(page, "<div class=\"card\"><b>{}</b><span>{name}</span></div>", escape(&value));
-    }
-    page.push_str("</div>\n");
+    cards.extend(report.cost.map(|cost| ("cost", format!("{cost:.4} {}", report.currency))));
+    html! { div.cards { @for (name, value) in cards { div.card { b { (value) } span { (name) } } } } }
 }
 
-fn overlap(page: &mut String, report: &SynthReport) {
+fn overlap(report: &SynthReport) -> Markup {
     let note = format!(
         "Share of a query's words with a topic that its passage holds too; mean {:.2}. Near 1, an evaluation on these \
          queries flatters BM25.",
         report.overlap.mean
     );
     let bins = report.overlap.histogram.iter().enumerate();
-    let named: Vec<(String, u64)> =
-        bins.map(|(bin, count)| (format!("{:.1}–{:.1}", bin as f64 / 10.0, (bin + 1) as f64 / 10.0), *count)).collect();
-    bars(page, "Overlap meter", &note, named.iter().map(|(name, count)| (name, count)));
+    let name = |bin: usize| format!("{:.1}–{:.1}", bin as f64 / 10.0, (bin + 1) as f64 / 10.0);
+    bars("Overlap meter", &note, bins.map(|(bin, count)| (name(bin), count)))
 }
 
-fn bars<'c, N: ToString>(page: &mut String, heading: &str, note: &str, counts: impl Iterator<Item = (N, &'c u64)>) {
+/// A bar for each count; nothing where all are 0.
+fn bars<'c, N: ToString>(heading: &str, note: &str, counts: impl Iterator<Item = (N, &'c u64)>) -> Markup {
     let counts: Vec<(String, u64)> = counts.map(|(name, count)| (name.to_string(), *count)).collect();
-    let Some(most) = counts.iter().map(|(_, count)| *count).max().filter(|most| *most > 0) else { return };
-    let _ = writeln!(page, "<h2>{heading}</h2>");
-    if !note.is_empty() {
-        let _ = writeln!(page, "<p class=\"note\">{}</p>", escape(note));
-    }
-    page.push_str("<table>");
-    for (name, count) in counts {
-        let width = count as f64 * 100.0 / most as f64;
-        let _ = write!(
-            page,
-            "<tr><td>{}</td><td class=\"n\">{count}</td><td class=\"b\"><div class=\"bar\" style=\"width:{width:.1}%\"></div></td></tr>",
-            escape(&name)
-        );
-    }
-    page.push_str("</table>\n");
-}
-
-fn examples(page: &mut String, heading: &str, examples: &[Example]) {
-    if examples.is_empty() {
-        return;
-    }
-    let _ = writeln!(page, "<h2>{heading}</h2>");
-    for example in examples {
-        let mut tags: Vec<String> = example.reason.map(str::to_owned).into_iter().collect();
-        if let Some(metadata) = &example.metadata {
-            tags.extend(metadata.style.clone());
-            tags.extend(metadata.persona.clone());
-            let quality = metadata.quality.clone().unwrap_or_default();
-            tags.extend(quality.overlap_fraction.map(|fraction| format!("overlap {fraction:.2}")));
-            tags.extend(quality.round_trip_rank.map(|rank| format!("comes back at rank {rank}")));
-            let grades = quality.question_grade.zip(quality.answer_grade);
-            tags.extend(grades.map(|(question, answer)| format!("grades {question} and {answer}")));
+    let most = counts.iter().map(|(_, count)| *count).max().unwrap_or(0);
+    let width = |count: u64| format!("width:{:.1}%", count as f64 * 100.0 / most as f64);
+    html! {
+        @if most > 0 {
+            h2 { (heading) }
+            @if !note.is_empty() { p.note { (note) } }
+            table { @for (name, count) in counts {
+                tr { td { (name) } td.n { (count) } td.b { div.bar style=(width(count)) {} } }
+            } }
         }
-        let _ = writeln!(
-            page,
-            "<div class=\"example\"><q>{}</q> <span class=\"tag\">{}</span><p>{}</p><small>{} · {}</small></div>",
-            escape(&example.query),
-            escape(&tags.join(" · ")),
-            escape(&example.passage),
-            escape(&example.passage_id),
-            escape(&example.title)
-        );
     }
 }
 
-fn documents(page: &mut String, documents: &[DocumentCoverage]) {
+fn examples(heading: &str, examples: &[Example]) -> Markup {
+    html! {
+        @if !examples.is_empty() {
+            h2 { (heading) }
+            @for example in examples {
+                div.example {
+                    q { (example.query) } " " span.tag { (tags(example).join(" · ")) }
+                    p { (example.passage) }
+                    small { (example.passage_id) " · " (example.title) }
+                }
+            }
+        }
+    }
+}
+
+/// What is known of a query beside its text.
+fn tags(example: &Example) -> Vec<String> {
+    let mut tags: Vec<String> = example.reason.map(str::to_owned).into_iter().collect();
+    if let Some(metadata) = &example.metadata {
+        tags.extend(metadata.style.clone());
+        tags.extend(metadata.persona.clone());
+        let quality = metadata.quality.clone().unwrap_or_default();
+        tags.extend(quality.overlap_fraction.map(|fraction| format!("overlap {fraction:.2}")));
+        tags.extend(quality.round_trip_rank.map(|rank| format!("comes back at rank {rank}")));
+        let grades = quality.question_grade.zip(quality.answer_grade);
+        tags.extend(grades.map(|(question, answer)| format!("grades {question} and {answer}")));
+    }
+    tags
+}
+
+fn documents(documents: &[DocumentCoverage]) -> Markup {
     let share = |of: &DocumentCoverage| of.passages_with_query as f64 / of.passages.max(1) as f64;
     let mut order: Vec<&DocumentCoverage> = documents.iter().collect();
     order.sort_by(|a, b| share(a).total_cmp(&share(b)));
-    let _ =
-        write!(page, "<h2>Documents</h2>\n<p class=\"note\">{} documents; those least covered first", documents.len());
-    if documents.len() > MAX_DOCUMENTS {
-        let _ = write!(page, ", {MAX_DOCUMENTS} of them. synth.json has all");
-    }
-    page.push_str(
-        ".</p>\n<table><tr><th>document</th><th class=\"n\">passages</th><th class=\"n\">asked about</th>\
-         <th class=\"n\">with a query</th><th class=\"n\">queries</th></tr>",
-    );
-    for of in order.into_iter().take(MAX_DOCUMENTS) {
-        let name = escape(&of.document);
-        let _ = write!(page, "<tr><td>{name}</td>");
-        for count in [of.passages, of.passages_asked, of.passages_with_query, of.queries] {
-            let _ = write!(page, "<td class=\"n\">{count}</td>");
+    html! {
+        h2 { "Documents" }
+        p.note {
+            (documents.len()) " documents; those least covered first"
+            @if documents.len() > MAX_DOCUMENTS { ", " (MAX_DOCUMENTS) " of them. synth.json has all" }
+            "."
         }
-        page.push_str("</tr>");
-    }
-    page.push_str("</table>\n");
-}
-
-fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            '\'' => escaped.push_str("&#39;"),
-            _ => escaped.push(character),
+        table {
+            tr { th { "document" } @for of in ["passages", "asked about", "with a query", "queries"] { th.n { (of) } } }
+            @for of in order.into_iter().take(MAX_DOCUMENTS) {
+                tr {
+                    td { (of.document) }
+                    @for count in [of.passages, of.passages_asked, of.passages_with_query, of.queries] { td.n { (count) } }
+                }
+            }
         }
     }
-    escaped
 }
