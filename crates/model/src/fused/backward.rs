@@ -95,21 +95,15 @@ fn through_dropout(grad: &[f32], dropout: Dropout) -> Option<Vec<f32>> {
     })
 }
 
-/// Returns the gradient of the layer's input and of its weights, from that of its output.
-pub fn backward(
-    x: &[f32],
+/// The feed-forward part, out = norm(middle + drop(gelu(middle·W1)·W2)): the gradient of middle, and of the weights.
+fn feed_forward_backward(
     w: &LayerWeights,
     saved: &Saved,
     spec: &LayerSpec,
     d_out: Vec<f32>,
-) -> (Vec<f32>, LayerGradients) {
-    let hidden = w.query_bias.len();
-    let ffn = w.intermediate_bias.len();
-    let tokens = x.len() / hidden;
-    let residual = computed_rows(x, spec, hidden);
-    let rows = residual.len() / hidden;
-
-    // Feed-forward part: out = norm(middle + drop(gelu(middle·W1)·W2)).
+) -> (Vec<f32>, [Vec<f32>; 6]) {
+    let (hidden, ffn) = (w.output_bias.len(), w.intermediate_bias.len());
+    let rows = d_out.len() / hidden;
     let mut d_sum = d_out;
     let (d_output_gamma, d_output_beta) =
         norm_backward(&mut d_sum, &saved.output_normalised, &saved.output_inv_std, w.output_gamma);
@@ -127,7 +121,24 @@ pub fn backward(
     let d_intermediate_bias = column_sums(&d_gelu, ffn);
     let mut d_middle = d_sum;
     input_gradient(spec.precision, &d_gelu, (w.intermediate, ffn), &mut d_middle, true);
-    drop(d_gelu);
+    let gradients = [d_intermediate, d_intermediate_bias, d_output, d_output_bias, d_output_gamma, d_output_beta];
+    (d_middle, gradients)
+}
+
+/// Returns the gradient of the layer's input and of its weights, from that of its output.
+pub fn backward(
+    x: &[f32],
+    w: &LayerWeights,
+    saved: &Saved,
+    spec: &LayerSpec,
+    d_out: Vec<f32>,
+) -> (Vec<f32>, LayerGradients) {
+    let hidden = w.query_bias.len();
+    let tokens = x.len() / hidden;
+    let residual = computed_rows(x, spec, hidden);
+    let rows = residual.len() / hidden;
+
+    let (mut d_middle, feed_forward) = feed_forward_backward(w, saved, spec, d_out);
 
     // Attention part: middle = norm(x + drop(attended·Wo)).
     let (d_attention_gamma, d_attention_beta) =
@@ -145,6 +156,7 @@ pub fn backward(
     for (grad, weight) in [(&d_key, w.key), (&d_value, w.value)] {
         input_gradient(spec.precision, grad, (weight, hidden), &mut d_x, true);
     }
+    let [d_intermediate, d_intermediate_bias, d_output, d_output_bias, d_output_gamma, d_output_beta] = feed_forward;
     let gradients = [
         weight_gradient(spec.precision, rows, &residual, &d_query),
         column_sums(&d_query, hidden),
