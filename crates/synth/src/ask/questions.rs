@@ -46,7 +46,7 @@ impl Generator for Questions<'_> {
     fn generate(&self, passages: &[&Passage], progress: &dyn Progress) -> Result<Vec<Answer>> {
         let outcomes = self.with_work(passages, |work| self.llm.run(work, progress))?;
         let answer = |(passage, outcome): (&&Passage, crate::llm::Outcome)| {
-            let entry = outcome.key.as_deref().map(|key| self.llm.entry(key)).transpose()?.flatten();
+            let entry = self.llm.answer_of(&outcome)?;
             let style = self.prompt.style(passage).name();
             let texts = entry.map(|entry| parse::questions(&entry.content)).unwrap_or_default();
             let persona = self.prompt.persona(passage);
