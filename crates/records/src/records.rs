@@ -129,4 +129,7 @@ pub struct Pair {
     pub teacher: Option<f32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub provenance: Option<Provenance>,
+    /// Where the query comes from and what the filters found out about it; none for a human's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub query_metadata: Option<QueryMetadata>,
 }

@@ -3,7 +3,7 @@ use crate::error::{Error, Result};
 use crate::split::{Split, split_documents};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::Path;
-use whetstone_records::{DocumentId, JsonlReader, Pair, Passage, PassageId, Provenance, Qrels, Query};
+use whetstone_records::{DocumentId, JsonlReader, Pair, Passage, PassageId, Provenance, Qrels, Query, QueryMetadata};
 
 /// A data set as `mine` and `pair` see it: passages, queries and judgements, with the split of each.
 ///
@@ -131,6 +131,7 @@ impl Collection {
             passage_id: passage.id.clone(),
             teacher: None,
             provenance: Some(provenance),
+            query_metadata: (query.metadata != QueryMetadata::default()).then(|| query.metadata.clone()),
         }
     }
 

@@ -1,14 +1,43 @@
 //! What all judges have in common: who is asked, how, and what is wrong with an answer that says nothing.
 
-use crate::ask::broken;
+use crate::ask::{CompiledIn, Template, broken};
 use crate::config::SynthConfig;
+use crate::error::Result;
 use crate::llm::{Assessment, Entry, Message, Request, extra_body};
 use serde_json::{Map, Value, json};
+use std::path::Path;
+use whetstone_records::Passage;
 
 /// The highest grade.
 pub const BEST: u8 = 3;
 /// Enough for grades or a verdict, and some talk around them.
 const MAX_ANSWER_TOKENS: u32 = 60;
+
+/// A judge of queries with a passage each.
+pub struct PairJudge<'a> {
+    config: &'a SynthConfig,
+    template: Template,
+    /// Name and schema of the answer.
+    form: (&'static str, Value),
+}
+
+impl<'a> PairJudge<'a> {
+    /// Reads the prompt in `file`, or takes the compiled-in one.
+    pub fn open(
+        config: &'a SynthConfig,
+        file: Option<&Path>,
+        compiled_in: CompiledIn,
+        form: (&'static str, Value),
+    ) -> Result<Self> {
+        let template = Template::open(file, compiled_in, &["query", "title", "text"], &["query", "text"])?;
+        Ok(Self { config, template, form })
+    }
+
+    pub fn request(&self, subject: String, query: &str, passage: &Passage, attempt: u32) -> Request {
+        let values = [("query", query), ("title", passage.title.as_str()), ("text", passage.text.as_str())];
+        request(self.config, subject, self.template.render(&values), self.form.clone(), attempt)
+    }
+}
 
 /// A request to the judge of a config, at temperature 0: `messages` are what it is told and what it is asked.
 pub fn request(

@@ -77,28 +77,45 @@ pub fn needs_model(config: &SynthConfig) -> bool {
 
 /// The estimate as a table of two columns.
 fn told(estimate: &Estimate) -> String {
-    let Estimate { currency, .. } = estimate;
-    let error = estimate.token_error_fraction * 100.0;
-    let mut rows = vec![
-        ("passages", estimate.asked.to_string()),
-        ("answered by the journal", estimate.from_journal.to_string()),
-        ("requests", estimate.requests.to_string()),
-        ("tokens in", format!("{} ± {error:.0} %, by {}", estimate.tokens_in, estimate.counted_with)),
-        ("tokens out", format!("{}, at most {}", estimate.tokens_out, estimate.tokens_out_most)),
-    ];
-    rows.push(match (estimate.cost, estimate.cost_most) {
-        (Some(cost), Some(most)) => ("cost", format!("{cost:.4} {currency}, at most {most:.4} {currency}")),
-        _ => ("cost", format!("unknown: [llm.prices] has no price for `{}`", estimate.llm)),
-    });
-    rows.push(match estimate.wall_s {
-        Some(seconds) => ("time", duration(seconds)),
-        None => ("time", "unknown: no limit a minute is set, and no answer has told how long it took".to_owned()),
-    });
+    let mut rows = vec![("passages", estimate.asked.to_string())];
+    if !estimate.llm.is_empty() {
+        rows.push(("answered by the journal", estimate.from_journal.to_string()));
+        rows.extend(figures(estimate));
+    }
+    if let Some(judge) = &estimate.judge {
+        rows.push(("", String::new()));
+        rows.push((
+            "queries to judge",
+            format!("about {}, by `{}`; grades in the journal come off", judge.asked, judge.llm),
+        ));
+        rows.extend(figures(judge));
+    }
     for cap in &estimate.caps {
         rows.push(("stops early", format!("at {cap}")));
     }
     let width = rows.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
-    rows.into_iter().map(|(name, value)| format!("{name:width$}  {value}\n")).collect()
+    rows.into_iter().map(|(name, value)| format!("{name:width$}  {value}").trim_end().to_owned() + "\n").collect()
+}
+
+/// Requests, tokens, money and time.
+fn figures(estimate: &Estimate) -> Vec<(&'static str, String)> {
+    let Estimate { currency, .. } = estimate;
+    let error = estimate.token_error_fraction * 100.0;
+    let cost = match (estimate.cost, estimate.cost_most) {
+        (Some(cost), Some(most)) => format!("{cost:.4} {currency}, at most {most:.4} {currency}"),
+        _ => format!("unknown: [llm.prices] has no price for `{}`", estimate.llm),
+    };
+    let time = match estimate.wall_s {
+        Some(seconds) => duration(seconds),
+        None => "unknown: no limit a minute is set, and no answer has told how long it took".to_owned(),
+    };
+    vec![
+        ("requests", estimate.requests.to_string()),
+        ("tokens in", format!("{} ± {error:.0} %, by {}", estimate.tokens_in, estimate.counted_with)),
+        ("tokens out", format!("{}, at most {}", estimate.tokens_out, estimate.tokens_out_most)),
+        ("cost", cost),
+        ("time", time),
+    ]
 }
 
 fn duration(seconds: f64) -> String {

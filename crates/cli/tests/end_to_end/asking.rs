@@ -186,5 +186,13 @@ fn grades_become_labels_and_teachers_and_take_out_negatives_that_answer() {
         assert!((label - teacher / 3.0).abs() < 1e-6, "{line}");
         let is_positive = pair["provenance"]["miner"] == "positive";
         assert!(if is_positive { teacher > 0.0 } else { teacher < 2.0 }, "{line}");
+        assert!(pair["query_metadata"]["quality"]["overlap_fraction"].as_f64().is_some(), "{line}");
     }
+    let prompt = folder.path().join("grade.md");
+    fs::write(&prompt, "Grade.\n---\nQuery: {{query}}\nPassage: {{text}}\n").unwrap();
+    let text = fs::read_to_string(&config).unwrap();
+    fs::write(&config, text + "\n[grade]\nprompt = \"grade.md\"\n").unwrap();
+    let before = answered.lock().unwrap().len();
+    assert_eq!(step("grade")["up_to_date"], false);
+    assert!(answered.lock().unwrap().len() > before, "another prompt is another question");
 }

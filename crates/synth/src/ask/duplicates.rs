@@ -23,7 +23,7 @@ pub fn word_set(tokens: &[String]) -> WordSet {
 
 #[cfg(test)]
 mod tests {
-    use super::super::filter::tokens;
+    use super::super::wording::tokens;
     use super::*;
     use rand::Rng;
     use whetstone_eval::pairs_alike;

@@ -1,11 +1,12 @@
 //! What a generator proposes is kept only where it is usable as a query.
 
 use super::built_in::{is_general, stem};
+use super::drop::Drop;
 use super::duplicates::word_set;
+use super::wording::{in_order, is_anaphoric, longest_run, repeats, tidy, tokens};
 use crate::chunk::sentences;
 use crate::config::FilterConfig;
-use std::collections::{BTreeMap, HashSet};
-use unicode_segmentation::UnicodeSegmentation;
+use std::collections::HashSet;
 use whetstone_eval::WordSet;
 use whetstone_records::Passage;
 
@@ -13,56 +14,6 @@ use whetstone_records::Passage;
 const MIN_SENTENCE_WORDS: usize = 5;
 /// Fewest words of a query.
 const MIN_WORDS: usize = 2;
-
-/// Why a proposal was dropped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Drop {
-    TooShort,
-    TooLong,
-    Repetitive,
-    Anaphoric,
-    Unrelated,
-    Copied,
-    Duplicate,
-    NearDuplicate,
-    TooMany,
-    /// The same query for passages of several places.
-    Ambiguous,
-    /// Its own passage does not come back.
-    RoundTrip,
-    /// The judge's grade of the query, or of its passage as an answer.
-    PoorQuestion,
-    PoorAnswer,
-    /// The judge gave no grade that can be read.
-    NotGraded,
-    BelowTop,
-}
-
-impl Drop {
-    /// The name in the manifest's counts.
-    pub fn count_name(self) -> &'static str {
-        match self {
-            Drop::TooShort => "dropped-too-short",
-            Drop::TooLong => "dropped-too-long",
-            Drop::Repetitive => "dropped-repetitive",
-            Drop::Anaphoric => "dropped-anaphoric",
-            Drop::Unrelated => "dropped-unrelated",
-            Drop::Copied => "dropped-copied",
-            Drop::Duplicate => "dropped-duplicate",
-            Drop::NearDuplicate => "dropped-near-duplicate",
-            Drop::TooMany => "dropped-too-many",
-            Drop::Ambiguous => "dropped-ambiguous",
-            Drop::RoundTrip => "dropped-round-trip",
-            Drop::PoorQuestion => "dropped-poor-question",
-            Drop::PoorAnswer => "dropped-poor-answer",
-            Drop::NotGraded => "dropped-not-graded",
-            Drop::BelowTop => "dropped-below-top",
-        }
-    }
-}
-
-/// Counts of drops by reason.
-pub type Drops = BTreeMap<Drop, u64>;
 
 /// A proposal that passed.
 #[derive(Clone, Debug, PartialEq)]
@@ -166,85 +117,6 @@ impl<'a> Filter<'a> {
     }
 }
 
-/// Single spaces, no number or mark of a list in front, no quotes around.
-fn tidy(proposal: &str) -> String {
-    let text = proposal.split_whitespace().collect::<Vec<_>>().join(" ");
-    let text = text.trim_start_matches(['-', '•', '*', ' ']);
-    let listed = text.split_once(['.', ')']).filter(|(number, rest)| {
-        (1..=2).contains(&number.len()) && number.bytes().all(|byte| byte.is_ascii_digit()) && rest.starts_with(' ')
-    });
-    let text = listed.map_or(text, |(_, rest)| rest);
-    text.trim_matches(['"', '“', '”', '*', '`', ' ']).to_owned()
-}
-
-/// Lower-case words by Unicode's borders (UAX 29), which also cut text that has no spaces.
-pub fn tokens(text: &str) -> Vec<String> {
-    text.unicode_words().map(str::to_lowercase).collect()
-}
-
-/// Phrases that ask about the passage as a thing, or about nothing in particular.
-fn is_anaphoric(lower: &str) -> bool {
-    const PHRASES: &[&str] = &[
-        "this passage",
-        "the passage",
-        "this text",
-        "the text",
-        "this document",
-        "the document",
-        "this article",
-        "the article",
-        "this section",
-        "the section",
-        "the author",
-        "mentioned above",
-        "described above",
-        "this study",
-        "the study say",
-        "the above",
-        "this paper",
-        "this paragraph",
-        "the paragraph",
-        "given passage",
-        "provided text",
-        "according to the text",
-        "the following",
-    ];
-    PHRASES.iter().any(|phrase| lower.contains(phrase))
-}
-
-/// Whether half of the words are repetitions, as in an answer that ran into a loop.
-fn repeats(tokens: &[String]) -> bool {
-    let distinct: HashSet<&String> = tokens.iter().collect();
-    tokens.len() >= 6 && distinct.len() * 2 <= tokens.len()
-}
-
-/// Length of the longest run of words that both hold.
-fn longest_run(query: &[String], text: &[String]) -> usize {
-    let mut longest = 0;
-    let mut runs = vec![0; query.len() + 1];
-    for word in text {
-        for index in (0..query.len()).rev() {
-            runs[index + 1] = if query[index] == *word { runs[index] + 1 } else { 0 };
-            longest = longest.max(runs[index + 1]);
-        }
-    }
-    longest
-}
-
-/// Length of the longest common subsequence.
-fn in_order(query: &[String], sentence: &[String]) -> usize {
-    let mut lengths = vec![0; query.len() + 1];
-    for word in sentence {
-        let mut diagonal = 0;
-        for index in 0..query.len() {
-            let above = lengths[index + 1];
-            lengths[index + 1] = if query[index] == *word { diagonal + 1 } else { above.max(lengths[index]) };
-            diagonal = above;
-        }
-    }
-    lengths[query.len()]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -316,12 +188,5 @@ mod tests {
         let mut filter = Filter::new(&passage, &config, 5);
         assert!(filter.admit("戻り温度の上限は何度ですか").is_ok());
         assert_eq!(admit(&mut filter, "暖房の戻り温度は四十五度までです"), Err(Drop::Copied));
-    }
-
-    #[test]
-    fn runs_and_subsequences_are_those_of_a_plain_search() {
-        let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
-        assert_eq!(longest_run(&words("a b c a b"), &words("x a b y a b c a z")), 4);
-        assert_eq!(in_order(&words("a c d b"), &words("a b c d e")), 3);
     }
 }

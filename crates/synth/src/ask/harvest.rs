@@ -1,8 +1,10 @@
 //! The usable queries of a generator, and what became of the others.
 
+use super::drop::{Drop, Drops};
 use super::duplicates::word_set;
-use super::filter::{Drop, Drops, Filter, tokens};
+use super::filter::Filter;
 use super::generator::Answer;
+use super::wording::tokens;
 use crate::config::SynthConfig;
 use crate::llm::Open;
 use std::collections::{BTreeMap, HashMap};

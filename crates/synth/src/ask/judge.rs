@@ -1,27 +1,55 @@
 //! An LLM as judge: one call a query, two grades.
 
 use super::harvest::{Harvest, Kept};
-use super::template::Template;
+use super::template::CompiledIn;
 use crate::config::SynthConfig;
 use crate::error::Result;
-use crate::judging;
-use crate::llm::{Llm, Request, Work, parse};
-use std::path::Path;
-use whetstone_records::Progress;
+use crate::judging::{self, PairJudge};
+use crate::llm::{Estimate, Llm, TokenCounter, Work, parse};
+use whetstone_records::{Passage, Progress};
 
-const COMPILED_IN: &str = include_str!("../../../../configs/prompts/judge.md");
+const COMPILED_IN: CompiledIn =
+    CompiledIn { text: include_str!("../../../../configs/prompts/judge.md"), path: "configs/prompts/judge.md" };
+/// Stands for the queries that are not there yet in an estimate.
+const TYPICAL_QUERY: &str = "how long is the customer given to hand in the form after the first letter?";
+
+fn open(config: &SynthConfig) -> Result<PairJudge<'_>> {
+    let form = judging::object([("question", judging::grade()), ("answer", judging::grade())]);
+    PairJudge::open(config, config.filter.judge_prompt.as_deref(), COMPILED_IN, ("grades", form))
+}
+
+/// Estimates what judging the queries of these passages will take, `queries` for each of them; what the journal holds of
+/// it cannot be known before the queries are.
+pub fn estimate(
+    llm: &Llm,
+    passages: &[&Passage],
+    queries: f64,
+    config: &SynthConfig,
+    counter: &TokenCounter,
+) -> Result<Estimate> {
+    let judge = open(config)?;
+    let work = Work {
+        part: "judge",
+        unit: "queries",
+        count: passages.len(),
+        request: &|index, attempt| judge.request(format!("{index}"), TYPICAL_QUERY, passages[index], attempt),
+        assess: &|_, entry| judging::assess(true, entry),
+    };
+    Ok(llm.estimate(&work, counter)?.times(queries))
+}
 
 /// Grades every query that is kept; those without a grade are counted as not graded.
 pub fn grade(harvest: &mut Harvest, llm: &Llm, config: &SynthConfig, progress: &dyn Progress) -> Result<()> {
-    let path = Path::new("configs/prompts/judge.md");
-    let template = Template::parse(COMPILED_IN, path, &["query", "title", "text"], &["query", "text"])?;
+    let judge = open(config)?;
     let kept = &harvest.kept;
-    let request = |index: usize, attempt: u32| request(&kept[index], attempt, &template, config);
     let work = Work {
         part: "judge",
         unit: "queries",
         count: kept.len(),
-        request: &request,
+        request: &|index, attempt| {
+            let Kept { query, passage } = &kept[index];
+            judge.request(format!("{} {}", query.id, passage.id), &query.text, passage, attempt)
+        },
         assess: &|_, entry| judging::assess(grades_in(&entry.content).is_some(), entry),
     };
     let outcomes = llm.run(&work, progress)?;
@@ -40,17 +68,6 @@ pub fn grade(harvest: &mut Harvest, llm: &Llm, config: &SynthConfig, progress: &
         (quality.question_grade, quality.answer_grade) = grades.map_or((None, None), |(a, b)| (Some(a), Some(b)));
     }
     Ok(())
-}
-
-fn request(kept: &Kept, attempt: u32, template: &Template, config: &SynthConfig) -> Request {
-    let values = [
-        ("query", kept.query.text.as_str()),
-        ("title", kept.passage.title.as_str()),
-        ("text", kept.passage.text.as_str()),
-    ];
-    let form = ("grades", judging::object([("question", judging::grade()), ("answer", judging::grade())]));
-    let subject = format!("{} {}", kept.query.id, kept.passage.id);
-    judging::request(config, subject, template.render(&values), form, attempt)
 }
 
 /// The grades of question and answer.

@@ -1,6 +1,7 @@
 //! Queries for passages: from the passage's own words or from an LLM, and from humans who judged.
 
 mod built_in;
+mod drop;
 mod duplicates;
 mod examples;
 mod filter;
@@ -17,18 +18,19 @@ mod round_trip;
 mod styles;
 mod template;
 mod try_out;
+mod wording;
 
 pub use plan::AskJob;
 pub(crate) use questions::broken;
-pub(crate) use template::Template;
+pub(crate) use template::{CompiledIn, Template};
 pub use try_out::{Preview, batch_in, batch_out, estimate, preview};
 
-use crate::config::{GeneratorName, RoundTrip, TopBy};
+use crate::config::{GeneratorName, LlmConfig, RoundTrip, TopBy};
 use crate::error::{Error, Result};
 use crate::language::main_language;
 use crate::llm::{Estimate, Llm, Spent, TokenCounter};
 use built_in::BuiltIn;
-use filter::Drop;
+use drop::Drop;
 use generator::Generator;
 use harvest::{Harvest, Kept};
 use judgements::Judgements;
@@ -86,7 +88,7 @@ pub fn ask(job: &AskJob, progress: &dyn Progress) -> Result<Manifest> {
     if let Some(llm) = &llm {
         counts.extend(llm.counts().into_iter().map(|(name, count)| (name.to_owned(), count)));
         notes.extend(llm.notes());
-        notes.extend(estimate.map(|estimate| beside(&estimate, &llm.spent())));
+        notes.extend(estimate.map(|estimate| beside(&estimate, &llm.spent(), &config.llm)));
     }
     Ok(stage.finish(&OUTPUTS, counts, notes)?)
 }
@@ -117,18 +119,33 @@ fn questions<'a>(llm: Option<&'a Llm<'a>>, plan: &Plan<'a>) -> Result<Questions<
     })
 }
 
-/// What the run will take, for the comparison at its end; only the questions, as queries to judge are not known yet.
+/// What the run will take, for the comparison at its end.
 fn estimate_first<'a>(plan: &Plan<'a>, llm: Option<&'a Llm<'a>>, progress: &dyn Progress) -> Result<Option<Estimate>> {
-    let config = plan.job.config;
-    if config.ask.generator != GeneratorName::Openai {
-        return Ok(None);
-    }
+    let Some(llm) = llm else { return Ok(None) };
     progress.start("estimate", None, "");
-    let counter = TokenCounter::open(plan.job.model)?;
-    let questions = questions(llm, plan)?;
-    let estimate = questions.with_work(&plan.asked(), |work| questions.llm.estimate(work, &counter))?;
+    let estimate = estimate_all(plan, llm)?;
     progress.finish();
     Ok(Some(estimate))
+}
+
+/// The questions that the journal does not answer, and the judge's work on what may come of all.
+fn estimate_all(plan: &Plan, llm: &Llm) -> Result<Estimate> {
+    let config = plan.job.config;
+    let counter = TokenCounter::open(plan.job.model)?;
+    let asked = plan.asked();
+    let mut estimate = match config.ask.generator {
+        GeneratorName::Openai => {
+            let questions = questions(Some(llm), plan)?;
+            questions.with_work(&asked, |work| llm.estimate(work, &counter))?
+        }
+        GeneratorName::BuiltIn => Estimate { asked: asked.len() as u64, cost: Some(0.0), ..Estimate::default() },
+    };
+    if config.filter.judge {
+        let queries = (config.ask.min_queries + config.ask.max_queries) as f64 / 2.0;
+        estimate.judge = Some(Box::new(judge::estimate(llm, &asked, queries, config, &counter)?));
+    }
+    estimate.caps = llm.caps_ahead(&estimate);
+    Ok(estimate)
 }
 
 /// The filters that look at all queries together, cheapest first.
@@ -190,14 +207,15 @@ fn write(out: &Path, generated: &[Kept], judgements: &Judgements) -> Result<()> 
 }
 
 /// The estimate and the real figures, side by side.
-fn beside(estimate: &Estimate, spent: &Spent) -> String {
-    let money = match estimate.cost {
-        Some(cost) => format!(", {cost:.4} → {:.4} {}", spent.cost, estimate.currency),
-        None => String::new(),
+fn beside(estimate: &Estimate, spent: &Spent, config: &LlmConfig) -> String {
+    let (ahead, currency) = (estimate.in_all(), &config.currency);
+    let money = match estimate.is_priced() {
+        true => format!(", {:.4} → {:.4} {currency}", ahead.cost, spent.cost),
+        false => String::new(),
     };
     format!(
         "estimated → real: {} → {} requests, {} → {} tokens in, {} → {} tokens out{money}",
-        estimate.requests, spent.requests, estimate.tokens_in, spent.tokens_in, estimate.tokens_out, spent.tokens_out
+        ahead.requests, spent.requests, ahead.tokens_in, spent.tokens_in, ahead.tokens_out, spent.tokens_out
     )
 }
 

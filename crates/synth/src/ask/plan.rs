@@ -39,6 +39,7 @@ impl AskJob<'_> {
             ("judgements", &config.ask.judgements),
             ("prompt", &config.ask.prompt),
             ("examples", &config.ask.examples),
+            ("judge-prompt", &config.filter.judge_prompt),
         ];
         for (role, path) in files {
             if let Some(path) = path {

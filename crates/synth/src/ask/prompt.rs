@@ -2,17 +2,17 @@
 
 use super::examples::Examples;
 use super::styles;
-use super::template::Template;
+use super::template::{CompiledIn, Template};
 use crate::config::{AskConfig, LlmConfig, Style};
 use crate::error::Result;
 use crate::judging::object;
 use crate::llm::{Message, Request, extra_body};
 use rand::Rng;
 use serde_json::{Value, json};
-use std::path::Path;
 use whetstone_records::Passage;
 
-const COMPILED_IN: &str = include_str!("../../../../configs/prompts/ask.md");
+const COMPILED_IN: CompiledIn =
+    CompiledIn { text: include_str!("../../../../configs/prompts/ask.md"), path: "configs/prompts/ask.md" };
 const VARIABLES: &[&str] = &[
     "title",
     "document-title",
@@ -58,10 +58,7 @@ impl<'a> Place<'a> {
 impl<'a> Prompt<'a> {
     /// Reads the prompt and the examples that the config names.
     pub fn open(config: &'a AskConfig, llm: &'a LlmConfig, seed: u64) -> Result<Self> {
-        let template = match &config.prompt {
-            Some(path) => Template::read(path, VARIABLES, &["text"])?,
-            None => Template::parse(COMPILED_IN, Path::new("configs/prompts/ask.md"), VARIABLES, &["text"])?,
-        };
+        let template = Template::open(config.prompt.as_deref(), COMPILED_IN, VARIABLES, &["text"])?;
         let words = config.query_words.map(|(least, most)| format!("{least} to {most}"));
         Ok(Self {
             template,
@@ -209,11 +206,11 @@ mod tests {
     fn a_prompt_of_ones_own_changes_the_key_only_where_it_changes_the_words() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("own.md");
-        std::fs::write(&path, COMPILED_IN).unwrap();
+        std::fs::write(&path, COMPILED_IN.text).unwrap();
         let own = AskConfig { prompt: Some(path.clone()), ..AskConfig::default() };
         let key = |config: &AskConfig| request(config, &passage("p", "x")).key();
         assert_eq!(key(&own), key(&AskConfig::default()));
-        std::fs::write(&path, COMPILED_IN.replace("Answer with", "Reply in")).unwrap();
+        std::fs::write(&path, COMPILED_IN.text.replace("Answer with", "Reply in")).unwrap();
         assert_ne!(key(&own), key(&AskConfig::default()));
     }
 }

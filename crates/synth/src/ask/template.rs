@@ -20,13 +20,29 @@ struct Line {
     variables: Vec<String>,
 }
 
+/// A prompt that is part of the program, and where its source stands.
+#[derive(Clone, Copy)]
+pub struct CompiledIn {
+    pub text: &'static str,
+    pub path: &'static str,
+}
+
 /// Values by name.
 pub type Values<'a> = [(&'static str, &'a str)];
 
 impl Template {
-    /// Reads a prompt that may use `known` variables and must use `needed` in the user's message.
-    pub fn read(path: &Path, known: &[&'static str], needed: &[&'static str]) -> Result<Self> {
-        Self::parse(&whetstone_records::read_text(path)?, path, known, needed)
+    /// Reads the prompt in `file`, or the compiled-in one where there is none. It may use `known` variables and must use
+    /// `needed` in the user's message.
+    pub fn open(
+        file: Option<&Path>,
+        compiled_in: CompiledIn,
+        known: &[&'static str],
+        needed: &[&'static str],
+    ) -> Result<Self> {
+        match file {
+            Some(path) => Self::parse(&whetstone_records::read_text(path)?, path, known, needed),
+            None => Self::parse(compiled_in.text, Path::new(compiled_in.path), known, needed),
+        }
     }
 
     /// Parses the text of a prompt; `path` is for messages.

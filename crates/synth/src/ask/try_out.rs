@@ -4,10 +4,10 @@ use super::built_in::BuiltIn;
 use super::generator::Generator;
 use super::harvest::Harvest;
 use super::plan::{AskJob, Plan};
-use super::{open_llm, questions};
+use super::{estimate_all, open_llm, questions};
 use crate::config::GeneratorName;
 use crate::error::{Error, Result};
-use crate::llm::{BatchFiles, BatchResults, Estimate, Llm, TokenCounter, Work};
+use crate::llm::{BatchFiles, BatchResults, Estimate, Llm, Work};
 use serde::Serialize;
 use std::path::Path;
 use whetstone_records::{PassageId, Progress};
@@ -30,8 +30,8 @@ pub struct Preview {
 pub fn estimate(job: &AskJob) -> Result<Estimate> {
     job.config.check()?;
     let plan = Plan::open(job)?;
-    let counter = TokenCounter::open(job.model)?;
-    with_questions(job, &plan, |llm, work| llm.estimate(work, &counter))
+    let llm = open_llm(job)?.ok_or(Error::NoLlm)?;
+    estimate_all(&plan, &llm)
 }
 
 /// Asks about a few passages, seeded; the answers are kept for the real run. Only the filters that need one passage

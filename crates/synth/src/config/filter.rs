@@ -1,6 +1,7 @@
 use super::must;
 use crate::error::Result;
 use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
 
 /// Who must find a query's own passage again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,6 +56,8 @@ pub struct FilterConfig {
     pub judge: bool,
     /// Name of the LLM that grades; absent: the one that asks.
     pub judge_llm: Option<String>,
+    /// File with the judge's instructions; absent: the compiled-in `configs/prompts/judge.md`.
+    pub judge_prompt: Option<PathBuf>,
     /// Lowest of the two grades that is kept, 0..=3.
     pub min_grade: u8,
     /// Only so many queries are kept, the best; 0: all.
@@ -80,6 +83,7 @@ impl Default for FilterConfig {
             round_trip_depth: 20,
             judge: false,
             judge_llm: None,
+            judge_prompt: None,
             min_grade: 2,
             top: 0,
             top_by: TopBy::RoundTrip,

@@ -3,6 +3,7 @@
 mod ask;
 mod chunk;
 mod filter;
+mod grade;
 mod llm;
 mod mine;
 mod pair;
@@ -11,6 +12,7 @@ mod split;
 pub use ask::{AskConfig, GeneratorName, Style};
 pub use chunk::ChunkConfig;
 pub use filter::{FilterConfig, RoundTrip, TopBy};
+pub use grade::GradeConfig;
 pub use llm::{LlmConfig, Price};
 pub use mine::{MineConfig, SameDocument, Sampling};
 pub use pair::PairConfig;
@@ -36,6 +38,7 @@ pub struct SynthConfig {
     pub ask: AskConfig,
     pub llm: LlmConfig,
     pub filter: FilterConfig,
+    pub grade: GradeConfig,
     pub split: SplitConfig,
     pub mine: MineConfig,
     pub pair: PairConfig,
@@ -52,6 +55,7 @@ impl Default for SynthConfig {
             ask: AskConfig::default(),
             llm: LlmConfig::default(),
             filter: FilterConfig::default(),
+            grade: GradeConfig::default(),
             split: SplitConfig::default(),
             mine: MineConfig::default(),
             pair: PairConfig::default(),
@@ -75,7 +79,9 @@ impl SynthConfig {
         let mut config: Self =
             toml::from_str(&text).map_err(|source| Error::ConfigSyntax { path: path.into(), source: source.into() })?;
         let folder = path.parent().unwrap_or(Path::new(""));
-        for file in [&mut config.ask.prompt, &mut config.ask.examples].into_iter().flatten() {
+        let SynthConfig { ask, filter, grade, .. } = &mut config;
+        let files = [&mut ask.prompt, &mut ask.examples, &mut filter.judge_prompt, &mut grade.prompt];
+        for file in files.into_iter().flatten() {
             *file = folder.join(&file);
         }
         config.check()?;

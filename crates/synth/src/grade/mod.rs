@@ -1,17 +1,18 @@
 //! Relevance grades by an LLM for pairs of training: soft labels, teacher scores, and negatives that are none.
 
-use crate::ask::{JOURNAL, Template};
+use crate::ask::{CompiledIn, JOURNAL};
 use crate::collection::Collection;
 use crate::config::SynthConfig;
 use crate::error::Result;
-use crate::judging;
-use crate::llm::{Llm, Request, Work, parse};
+use crate::judging::{self, PairJudge};
+use crate::llm::{Llm, Work, parse};
 use crate::split::Split;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use whetstone_records::{
-    Manifest, Negative, Passage, PassageId, Progress, Query, QueryId, Stage, digests, read_jsonl, write_jsonl,
+    Manifest, Negative, Passage, PassageId, Progress, Query, QueryId, Stage, digests, read_jsonl, sha256_file,
+    write_jsonl,
 };
 
 /// The file that `pair` takes up where it is.
@@ -19,7 +20,8 @@ pub const GRADES: &str = "grades.jsonl";
 /// A negative with this grade or a higher one answers the query.
 pub const ANSWERS: u8 = 2;
 
-const COMPILED_IN: &str = include_str!("../../../../configs/prompts/grade.md");
+const COMPILED_IN: CompiledIn =
+    CompiledIn { text: include_str!("../../../../configs/prompts/grade.md"), path: "configs/prompts/grade.md" };
 const INPUTS: [&str; 4] = ["corpus.jsonl", "queries.jsonl", "qrels/all.tsv", "negatives.jsonl"];
 
 /// A line of `grades.jsonl`.
@@ -49,8 +51,11 @@ pub fn grade(out: &Path, config: &SynthConfig, progress: &dyn Progress) -> Resul
     config.check()?;
     let llm_name = config.judge();
     config.llm.check_price(llm_name)?;
-    let inputs = digests(INPUTS.map(|file| (file, out.join(file))).iter().map(|(file, path)| (*file, &**path)))?;
-    let prompt = (COMPILED_IN, llm_name, &config.llm.extra_body);
+    let mut inputs = digests(INPUTS.map(|file| (file, out.join(file))).iter().map(|(file, path)| (*file, &**path)))?;
+    if let Some(path) = &config.grade.prompt {
+        inputs.push(("prompt".into(), sha256_file(path)?));
+    }
+    let prompt = (COMPILED_IN.text, llm_name, &config.llm.extra_body);
     let stage = Stage::new("grade", out, &(prompt, &config.split, config.seed), inputs);
     let is_open = |manifest: &Manifest| manifest.counts.get("pairs-not-graded").is_some_and(|count| *count > 0);
     if let Some(manifest) = stage.up_to_date().filter(|manifest| !is_open(manifest)) {
@@ -58,18 +63,17 @@ pub fn grade(out: &Path, config: &SynthConfig, progress: &dyn Progress) -> Resul
     }
     let collection = Collection::read(out, &config.split, config.seed)?;
     let pairs = pairs(&collection, read_jsonl(&out.join("negatives.jsonl"))?);
-    let path = Path::new("configs/prompts/grade.md");
-    let template = Template::parse(COMPILED_IN, path, &["query", "title", "text"], &["query", "text"])?;
+    let form = ("grade", judging::object([("grade", judging::grade())]));
+    let judge = PairJudge::open(config, config.grade.prompt.as_deref(), COMPILED_IN, form)?;
     let llm = Llm::open(&config.llm, &out.join(JOURNAL))?;
-    let request = |index: usize, attempt: u32| {
-        let Pair { query, passage, .. } = pairs[index];
-        request(query, passage, attempt, &template, config)
-    };
     let work = Work {
         part: "grade",
         unit: "pairs",
         count: pairs.len(),
-        request: &request,
+        request: &|index, attempt| {
+            let Pair { query, passage, .. } = pairs[index];
+            judge.request(format!("{} {}", query.id, passage.id), &query.text, passage, attempt)
+        },
         assess: &|_, entry| judging::assess(grade_in(&entry.content).is_some(), entry),
     };
     let outcomes = llm.run(&work, progress)?;
@@ -135,12 +139,6 @@ impl Found {
             llm: llm.to_owned(),
         }));
     }
-}
-
-fn request(query: &Query, passage: &Passage, attempt: u32, template: &Template, config: &SynthConfig) -> Request {
-    let values = [("query", query.text.as_str()), ("title", passage.title.as_str()), ("text", passage.text.as_str())];
-    let form = ("grade", judging::object([("grade", judging::grade())]));
-    judging::request(config, format!("{} {}", query.id, passage.id), template.render(&values), form, attempt)
 }
 
 fn grade_in(content: &str) -> Option<u8> {

@@ -3,7 +3,8 @@
 use super::call::Completion;
 use super::journal::place_key;
 use super::request::Dialect;
-use super::{Llm, Look, Work};
+use super::work::Look;
+use super::{Llm, Work};
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};

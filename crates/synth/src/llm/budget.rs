@@ -27,7 +27,13 @@ impl Spent {
         self.cost += other.cost;
     }
 
-    fn tokens(&self) -> u64 {
+    /// The sum of both.
+    pub fn with(mut self, other: Spent) -> Self {
+        self.add(other);
+        self
+    }
+
+    pub fn tokens(&self) -> u64 {
         self.tokens_in + self.tokens_out
     }
 

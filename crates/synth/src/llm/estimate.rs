@@ -1,7 +1,8 @@
 //! What a run will take, before anything is spent.
 
-use super::budget::cost;
-use super::{ATTEMPTS, Entry, Llm, Look, Request, Work};
+use super::budget::{Spent, cost};
+use super::work::Look;
+use super::{ATTEMPTS, Entry, Llm, Request, Work};
 use crate::error::Result;
 use serde::Serialize;
 use std::collections::HashMap;
@@ -65,6 +66,38 @@ pub struct Estimate {
     pub token_error_fraction: f64,
     /// Caps that the run would meet before its end, in the words of the config.
     pub caps: Vec<String>,
+    /// What the judge will take beside that, where there is one.
+    pub judge: Option<Box<Estimate>>,
+}
+
+impl Estimate {
+    /// The same for `count` questions in place of each.
+    pub fn times(mut self, count: f64) -> Self {
+        let counts =
+            [&mut self.asked, &mut self.requests, &mut self.tokens_in, &mut self.tokens_out, &mut self.tokens_out_most];
+        counts.into_iter().for_each(|number| *number = (*number as f64 * count).round() as u64);
+        [&mut self.cost, &mut self.cost_most, &mut self.wall_s]
+            .into_iter()
+            .flatten()
+            .for_each(|number| *number *= count);
+        self
+    }
+
+    /// What it takes with the judge.
+    pub fn in_all(&self) -> Spent {
+        let own = Spent {
+            requests: self.requests,
+            tokens_in: self.tokens_in,
+            tokens_out: self.tokens_out,
+            cost: self.cost.unwrap_or(0.0),
+        };
+        self.judge.iter().fold(own, |sum, judge| sum.with(judge.in_all()))
+    }
+
+    /// Whether every LLM that it asks has a price.
+    pub fn is_priced(&self) -> bool {
+        self.cost.is_some() && self.judge.iter().all(|judge| judge.is_priced())
+    }
 }
 
 /// What answers in the journal tell.
@@ -135,7 +168,7 @@ impl Llm<'_> {
         let priced = config.prices.contains_key(&llm);
         let money = |tokens_in, tokens_out| priced.then(|| cost(config, &llm, false, tokens_in, tokens_out));
         let (counted_with, token_error_fraction) = calibration.told(counter, calibrated);
-        let mut estimate = Estimate {
+        Estimate {
             asked: work.count as u64,
             from_journal: settled,
             requests,
@@ -149,10 +182,9 @@ impl Llm<'_> {
             counted_with,
             token_error_fraction,
             caps: Vec::new(),
+            judge: None,
             llm,
-        };
-        estimate.caps = self.caps_ahead(&estimate);
-        estimate
+        }
     }
 
     fn wall_s(&self, requests: u64, tokens: u64, calibration: &Calibration) -> Option<f64> {
@@ -165,14 +197,13 @@ impl Llm<'_> {
         times.into_iter().flatten().reduce(f64::max)
     }
 
-    fn caps_ahead(&self, estimate: &Estimate) -> Vec<String> {
-        let (config, spent) = (self.config, self.spent_in_all());
-        let tokens = spent.tokens_in + spent.tokens_out + estimate.tokens_in + estimate.tokens_out;
-        let money = spent.cost + estimate.cost.unwrap_or(0.0);
+    /// The caps that what is ahead, with the judge, would meet.
+    pub fn caps_ahead(&self, estimate: &Estimate) -> Vec<String> {
+        let (config, ahead) = (self.config, self.spent_in_all().with(estimate.in_all()));
         let caps = [
-            ("max-requests", config.max_requests as f64, (spent.requests + estimate.requests) as f64),
-            ("max-tokens", config.max_tokens as f64, tokens as f64),
-            ("max-cost", config.max_cost, money),
+            ("max-requests", config.max_requests as f64, ahead.requests as f64),
+            ("max-tokens", config.max_tokens as f64, ahead.tokens() as f64),
+            ("max-cost", config.max_cost, ahead.cost),
         ];
         let met = caps.into_iter().filter(|(_, cap, ahead)| *cap > 0.0 && ahead > cap);
         met.map(|(name, cap, _)| format!("llm.{name} = {cap}")).collect()

@@ -12,12 +12,14 @@ mod pace;
 pub mod parse;
 mod request;
 mod transport;
+mod work;
 
 pub use batch::{BatchFiles, BatchResults};
 pub use budget::{Spent, cost};
 pub use estimate::{Estimate, TokenCounter};
 pub use journal::{Entry, Journal};
 pub use request::{Message, Request, extra_body};
+pub use work::{Assessment, Flaw, Open, Outcome, Work};
 
 use crate::config::LlmConfig;
 use crate::error::{Error, Result};
@@ -34,6 +36,7 @@ use std::path::Path;
 use std::time::Duration;
 use transport::Client;
 use whetstone_records::Progress;
+use work::Look;
 
 /// How often one thing is asked: again, with another seed, where the first answer was of no use.
 pub const ATTEMPTS: u32 = 2;
@@ -45,60 +48,6 @@ const BREAKER_FAILURES: u32 = 6;
 const BREAKER_PROBES: u32 = 4;
 /// How long calls in flight are waited for once the run is lost.
 const LAST_WAIT: Duration = Duration::from_secs(20);
-
-/// What is wrong with an answer: the name of a count in the manifest.
-pub type Flaw = &'static str;
-
-/// What an answer is worth.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Assessment {
-    pub flaw: Option<Flaw>,
-    /// Of two answers with flaws, the one with more is used.
-    pub usable: usize,
-}
-
-/// Many questions of one kind.
-pub struct Work<'a> {
-    /// Told to the user, such as `ask` and `passages`.
-    pub part: &'static str,
-    pub unit: &'static str,
-    pub count: usize,
-    /// The request for one of them, at the given attempt.
-    pub request: &'a dyn Fn(usize, u32) -> Request,
-    pub assess: &'a dyn Fn(usize, &Entry) -> Assessment,
-}
-
-/// Why something has no complete answer.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Open {
-    /// The call failed as often as it may, or was refused.
-    NotAnswered { reason: String },
-    /// A cap was met before.
-    NotAsked,
-}
-
-/// What became of one question.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Outcome {
-    /// Key of the answer to use.
-    pub key: Option<String>,
-    /// What is wrong with the answer of each attempt.
-    pub flaws: Vec<Option<Flaw>>,
-    pub tokens_in: u64,
-    pub tokens_out: u64,
-    pub open: Option<Open>,
-}
-
-/// What the journal says about one question.
-enum Look {
-    Settled(Outcome),
-    /// This is to be asked next.
-    Asks {
-        request: Box<Request>,
-        key: String,
-        so_far: Outcome,
-    },
-}
 
 #[derive(Default)]
 struct Tally {

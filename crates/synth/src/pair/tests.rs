@@ -97,6 +97,8 @@ fn a_group_is_one_querys_positive_and_then_its_negatives() {
         assert_eq!(labels, [1.0, 0.0, 0.0, 0.0, 0.0, 0.0]);
         assert_eq!(group[0].passage_id.as_str(), &group[0].query_id.as_str()[1..]);
         assert!(group[0].passage.starts_with("Pumps The pump"));
+        let query = fixture.queries.iter().find(|query| query.id == group[0].query_id).unwrap();
+        assert!(group.iter().all(|pair| pair.query_metadata.as_ref() == Some(&query.metadata)));
     }
 }
 

@@ -107,6 +107,7 @@ mod tests {
             passage_id: passage.to_string().as_str().into(),
             teacher: None,
             provenance: None,
+            query_metadata: None,
         };
         (0..pairs).map(pair).collect()
     }

@@ -45,6 +45,27 @@ fn the_estimate_takes_off_what_the_journal_holds_and_learns_from_it() {
 }
 
 #[test]
+fn the_estimate_says_what_the_judge_will_take_at_its_own_price() {
+    let (folder, server) = (data_set(20), Server::start(good));
+    let mut config = priced(&server);
+    config.filter.judge = true;
+    config.filter.judge_llm = Some("dear-llm".to_owned());
+    let of = |config: &SynthConfig| estimate(&job(folder.path(), config)).unwrap();
+    let judge = of(&config).judge.unwrap();
+    assert_eq!((judge.asked, judge.requests, judge.cost), (80, 80, None), "3 to 5 queries a passage");
+    config.llm.prices.insert("dear-llm".to_owned(), Price { input: 5000.0, output: 5000.0 });
+    let priced = of(&config);
+    let judge = priced.judge.clone().unwrap();
+    assert_eq!(judge.cost.unwrap(), (judge.tokens_in + judge.tokens_out) as f64 * 0.005);
+    assert_eq!(priced.in_all().requests, 100);
+    config.llm.max_requests = 50;
+    assert_eq!(of(&config).caps, ["llm.max-requests = 50"]);
+    config.ask.generator = GeneratorName::BuiltIn;
+    let built_in = of(&config);
+    assert_eq!((built_in.requests, built_in.in_all().requests, server.count()), (0, 80, 0));
+}
+
+#[test]
 fn a_cap_stops_cleanly_keeps_everything_and_the_next_run_goes_on() {
     let caps: [fn(&mut SynthConfig); 3] = [
         |config| config.llm.max_requests = 10,

@@ -4,6 +4,7 @@ use super::server::{Reply, Server, completion, good};
 use super::*;
 use serde_json::{Value, json};
 use std::fs;
+use whetstone_model::{BiEncoder, open_device};
 
 fn built_in() -> SynthConfig {
     SynthConfig { seed: 1, ..SynthConfig::default() }
@@ -118,6 +119,45 @@ fn the_judge_grades_by_the_same_journal_and_every_grade_stays_with_its_query() {
     config.filter.min_grade = 0;
     let manifest = run(folder.path(), &config).unwrap();
     assert_eq!((server.count(), manifest.counts["queries"]), (6, 3), "another limit needs no call");
+    let own = folder.path().join("judge.md");
+    fs::write(&own, "Judge.\n---\nQuery: {{query}}\n{{text}}").unwrap();
+    config.filter.judge_prompt = Some(own);
+    assert!(!run(folder.path(), &config).unwrap().up_to_date);
+    assert_eq!(server.count(), 6 + 5, "another prompt is another question");
+}
+
+#[test]
+fn the_round_trip_by_the_bi_encoder_ranks_as_plain_cosines_do() {
+    let folder = tempfile::tempdir().unwrap();
+    write_corpus(folder.path(), PUMPS);
+    const QUESTIONS: &[&str] =
+        &["When is the red pump oiled?", "Who lists the stops?", "Until when is seeded bread sold?"];
+    let server = answering(QUESTIONS, |_| "");
+    let mut config = config(&server);
+    config.filter.generic = false;
+    config.filter.duplicates = false;
+    (config.filter.round_trip, config.filter.round_trip_depth) = (RoundTrip::Dense, 3);
+    let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/oracles/tiny-encoder");
+    let job = AskJob { model: Some(&model), ..job(folder.path(), &config) };
+    ask(&job, &Silent).unwrap();
+
+    let encoder = BiEncoder::load(&model, &open_device(Default::default()).unwrap()).unwrap();
+    let embed = |texts: &[&str]| -> Vec<Vec<f32>> {
+        let flat = encoder.encode(texts, &Silent).unwrap();
+        flat.chunks(encoder.hidden()).map(<[f32]>::to_vec).collect()
+    };
+    let texts: Vec<&str> = PUMPS.iter().map(|(_, text)| *text).collect();
+    let (passages, questions) = (embed(&texts), embed(QUESTIONS));
+    let cosine = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>();
+    let kept = queries(folder.path());
+    assert_eq!(kept.len(), 9, "a depth of all passages keeps everything");
+    for query in kept {
+        let question = QUESTIONS.iter().position(|question| *question == query.text).unwrap();
+        let own = PUMPS.iter().position(|(id, _)| Some(*id) == query.metadata.passage.as_ref().map(|id| id.as_str()));
+        let scores: Vec<f32> = passages.iter().map(|passage| cosine(passage, &questions[question])).collect();
+        let rank = 1 + scores.iter().filter(|score| **score > scores[own.unwrap()]).count() as u32;
+        assert_eq!(query.metadata.quality.unwrap().round_trip_rank, Some(rank), "{}", query.text);
+    }
 }
 
 #[test]
