@@ -102,8 +102,7 @@ impl Checkpoints {
         let mut last: Option<State> = None;
         for entry in fs::read_dir(&self.run).map_err(Error::io("read", &self.run))? {
             let path = entry.map_err(Error::io("read", &self.run))?.path();
-            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            if !name.starts_with("step-") || name.ends_with(".tmp") {
+            if step_of(&path).flatten().is_none() {
                 continue;
             }
             let path = path.join("state.json");
@@ -132,6 +131,12 @@ impl Checkpoints {
         }
         AtomicFile::write_all_to(&temporary.join("state.json"), &json(state))?;
         replace(&temporary, &folder)?;
+        self.settle(state)
+    }
+
+    /// Says which checkpoint is the best, and drops those that are no longer needed: what follows a checkpoint, and what a
+    /// run that goes on from it may find undone.
+    pub fn settle(&self, state: &State) -> Result<()> {
         AtomicFile::write_all_to(&self.run.join("best.json"), &json(&state.best))?;
         self.prune(state)
     }
@@ -152,10 +157,7 @@ impl Checkpoints {
         let mut steps: Vec<(Option<usize>, PathBuf)> = Vec::new();
         for entry in fs::read_dir(&self.run).map_err(Error::io("read", &self.run))? {
             let path = entry.map_err(Error::io("read", &self.run))?.path();
-            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            if let Some(step) = name.strip_prefix("step-") {
-                steps.push((step.parse().ok(), path));
-            }
+            steps.extend(step_of(&path).map(|step| (step, path)));
         }
         steps.sort();
         // Parts of a checkpoint that a killed run left behind have no number, and come first.
@@ -167,7 +169,7 @@ impl Checkpoints {
             if step.is_some() && (place >= first_kept || step == Some(0) || step == Some(state.best.step)) {
                 let _ = fs::remove_file(path.join(OPTIMIZER));
             } else {
-                fs::remove_dir_all(&path).map_err(Error::io("delete", &path))?;
+                discard(&path)?;
             }
         }
         Ok(())
@@ -189,8 +191,25 @@ fn model_folder(folder: &Path, network: &CrossEncoderNetwork, model_dir: &Path) 
     Ok(temporary)
 }
 
+/// The step of a checkpoint's folder; `Some(None)` for what is left of one by a killed run.
+fn step_of(path: &Path) -> Option<Option<usize>> {
+    let name = path.file_name()?.to_str()?.strip_prefix("step-")?;
+    Some(name.parse().ok())
+}
+
+/// Deletes a folder, which loses its name first: no half of it is ever taken for the whole.
+fn discard(folder: &Path) -> Result<()> {
+    let nameless = folder.with_extension("old");
+    let _ = fs::remove_dir_all(&nameless);
+    if folder.exists() && folder != nameless {
+        fs::rename(folder, &nameless).map_err(Error::io("move aside", folder))?;
+        fs::remove_dir_all(&nameless).map_err(Error::io("delete", &nameless))?;
+    }
+    Ok(())
+}
+
 fn replace(temporary: &Path, folder: &Path) -> Result<()> {
-    let _ = fs::remove_dir_all(folder);
+    discard(folder)?;
     fs::rename(temporary, folder).map_err(Error::io("rename into place", folder))
 }
 

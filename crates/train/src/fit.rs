@@ -111,6 +111,9 @@ impl Fit<'_> {
             }
             _ => AdamW::new(&self.device),
         };
+        if let Some(state) = &resumed {
+            checkpoints.settle(state)?;
+        }
         let mut saved = resumed.as_ref().map(|state| state.step);
         let mut state = resumed.unwrap_or(State {
             step: 0,
