@@ -68,6 +68,16 @@ check-report REPORT="out/quickstart/report.html" PYTHON="python3" OUT="out/check
 bench-ask PASSAGES="20000":
     cargo bench -p whetstone-synth --bench ask -- {{PASSAGES}}
 
+# `ask` on a running llama.cpp server with one slot, killed three times: no call paid twice, no waiting (LOG is the server's)
+check-ask CONFIG LOG OUT="out/check-ask" PYTHON="python3":
+    cargo build --release
+    {{PYTHON}} tests/oracles/check_ask.py target/release/whetstone {{CONFIG}} {{OUT}} {{LOG}}
+
+# One change at a time, each trained and measured on human queries (tests/experiments/ablate.py --help says what FLAGS it needs)
+ablate PLAN OUT *FLAGS:
+    cargo build --release
+    python3 tests/experiments/ablate.py target/release/whetstone {{PLAN}} {{OUT}} {{FLAGS}}
+
 # 10,000 passages against a server with every fault (resets, 429, 500, half JSON, endless bodies): none may be lost
 faults:
     cargo test --release -p whetstone-synth --lib -- --ignored --nocapture ten_thousand
@@ -78,6 +88,11 @@ golden ENCODER="models/minilm-l6" PYTHON="python3":
     {{PYTHON}} tests/oracles/make_goldens.py --model {{ENCODER}} --save-model out/golden/model \
         --out out/golden/goldens.json --max-length 256
     WHETSTONE_GOLDEN_DIR="$PWD/out/golden" cargo test --release -p whetstone-model --test golden -- --ignored
+
+# Logits, every gradient and four training steps on a GPU: `wgpu` (also Mesa's software Vulkan), `cuda`, or `ndarray` for burn's own
+test-gpu DEVICE="wgpu":
+    WHETSTONE_TEST_DEVICE={{DEVICE}} cargo test --release -p whetstone-model --features {{DEVICE}} --test golden
+    WHETSTONE_TEST_DEVICE={{DEVICE}} cargo test --release -p whetstone-train --features whetstone-model/{{DEVICE}} --test training -- four_adamw
 
 # Type-checks the CUDA build, also where no GPU and no CUDA is (about 5 minutes; DOCS_RS keeps burn from fetching LLVM)
 check-cuda:

@@ -47,11 +47,19 @@ impl FromStr for DeviceName {
 
 /// Opens a device, or says why there is none: not built in, or no such hardware.
 pub fn open_device(name: DeviceName) -> Result<Device> {
+    Ok(open_devices(name, 1)?.remove(0))
+}
+
+/// Opens several devices of a kind, the first `count` GPUs; of CPUs there is one.
+pub fn open_devices(name: DeviceName, count: usize) -> Result<Vec<Device>> {
     match name {
-        DeviceName::Cpu => Ok(Device::flex()),
-        DeviceName::Ndarray => ndarray(),
-        DeviceName::Cuda => cuda(),
-        DeviceName::Wgpu => wgpu(),
+        DeviceName::Cpu | DeviceName::Ndarray if count != 1 => Err(Error::DeviceCount { device: name, count }),
+        _ if count == 0 => Err(Error::DeviceCount { device: name, count }),
+        DeviceName::Cpu => Ok(vec![Device::flex()]),
+        DeviceName::Ndarray => Ok(vec![ndarray()?]),
+        DeviceName::Cuda => (0..count).map(cuda).collect(),
+        DeviceName::Wgpu if count == 1 => Ok(vec![wgpu(None)?]),
+        DeviceName::Wgpu => (0..count).map(|index| wgpu(Some(index))).collect(),
     }
 }
 
@@ -67,28 +75,31 @@ fn ndarray() -> Result<Device> {
 }
 
 #[cfg(feature = "cuda")]
-fn cuda() -> Result<Device> {
-    probe("cuda", || Device::cuda(0))
+fn cuda(index: usize) -> Result<Device> {
+    probe(format!("cuda:{index}"), || Device::cuda(index))
 }
 
 #[cfg(not(feature = "cuda"))]
-fn cuda() -> Result<Device> {
+fn cuda(_index: usize) -> Result<Device> {
     Err(Error::DeviceNotBuilt { device: "cuda" })
 }
 
+/// The best GPU, or one of the discrete ones.
 #[cfg(feature = "wgpu")]
-fn wgpu() -> Result<Device> {
-    probe("wgpu", || Device::wgpu(Default::default()))
+fn wgpu(index: Option<usize>) -> Result<Device> {
+    use burn::tensor::DeviceKind;
+    let name = index.map_or("wgpu".into(), |index| format!("wgpu:{index}"));
+    probe(name, || Device::wgpu(index.map_or(DeviceKind::DefaultDevice, DeviceKind::DiscreteGpu)))
 }
 
 #[cfg(not(feature = "wgpu"))]
-fn wgpu() -> Result<Device> {
+fn wgpu(_index: Option<usize>) -> Result<Device> {
     Err(Error::DeviceNotBuilt { device: "wgpu" })
 }
 
 /// Runs one addition on the device: burn opens GPUs on first use and panics where there is none.
 #[cfg(any(feature = "cuda", feature = "wgpu"))]
-fn probe(name: &'static str, open: impl FnOnce() -> Device + std::panic::UnwindSafe) -> Result<Device> {
+fn probe(device: String, open: impl FnOnce() -> Device + std::panic::UnwindSafe) -> Result<Device> {
     let hook = std::panic::take_hook();
     std::panic::set_hook(Box::new(|_| {}));
     let outcome = std::panic::catch_unwind(|| {
@@ -97,7 +108,7 @@ fn probe(name: &'static str, open: impl FnOnce() -> Device + std::panic::UnwindS
         (sum.into_scalar::<f32>() == 3.0).then_some(device)
     });
     std::panic::set_hook(hook);
-    outcome.ok().flatten().ok_or(Error::NoSuchDevice { device: name })
+    outcome.ok().flatten().ok_or(Error::NoSuchDevice { device })
 }
 
 /// Whether the fused layer runs on this device.

@@ -1,3 +1,4 @@
+use crate::device::DeviceName;
 use std::path::PathBuf;
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -51,7 +52,9 @@ pub enum Error {
     #[error("this build has no support for device `{device}`")]
     DeviceNotBuilt { device: &'static str },
     #[error("device `{device}` was asked for, but this machine has none")]
-    NoSuchDevice { device: &'static str },
+    NoSuchDevice { device: String },
+    #[error("{count} devices `{device}` were asked for")]
+    DeviceCount { device: DeviceName, count: usize },
     #[error("the device failed: {message}")]
     Device { message: String },
     #[error(transparent)]
@@ -81,6 +84,7 @@ impl Error {
                 format!("build with `cargo build --release --features {device}`, or use `--device cpu`")
             }
             Error::NoSuchDevice { .. } => "check the GPU's driver, or use `--device cpu`".into(),
+            Error::DeviceCount { .. } => "`--devices` is a number of GPUs, for `--device cuda` or `wgpu`".into(),
             Error::Records(error) => return error.hint(),
             _ => return None,
         })

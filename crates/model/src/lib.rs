@@ -18,7 +18,7 @@ pub use bi_encoder::BiEncoder;
 pub use burn::tensor::Device;
 pub use config::BertConfig;
 pub use cross_encoder::{CrossEncoder, CrossEncoderNetwork, has_head};
-pub use device::{DeviceName, open_device};
+pub use device::{DeviceName, open_device, open_devices};
 pub use encoder::StepDropout;
 pub use error::{Error, Result};
 pub use tokenizer::{Packed, PairTokenizer, Tokens};

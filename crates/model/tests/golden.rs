@@ -5,7 +5,7 @@ use burn::tensor::{Device, Gradients, Tensor};
 use serde::Deserialize;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use whetstone_model::{BiEncoder, CrossEncoder, CrossEncoderNetwork, PairTokenizer, Slot, StepDropout};
+use whetstone_model::{BiEncoder, CrossEncoder, CrossEncoderNetwork, PairTokenizer, Slot, StepDropout, open_device};
 use whetstone_records::Silent;
 
 /// f32 against float64: six layers of sums over 384 values.
@@ -55,6 +55,12 @@ struct GoldenGradient {
     full: Option<Vec<f32>>,
 }
 
+/// The CPU, or what `just test-gpu` asks for.
+fn device() -> Device {
+    let name = std::env::var("WHETSTONE_TEST_DEVICE").unwrap_or_else(|_| "cpu".into());
+    open_device(name.parse().unwrap()).unwrap()
+}
+
 fn oracles() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/oracles")
 }
@@ -78,7 +84,7 @@ fn copy_of(model: &str) -> tempfile::TempDir {
 
 fn check_tokens_and_logits(model_dir: &Path, goldens: &Goldens) {
     let tokenizer = PairTokenizer::open(model_dir, goldens.max_length).unwrap();
-    let model = CrossEncoder::load(model_dir, Some(goldens.max_length), &Device::flex()).unwrap();
+    let model = CrossEncoder::load(model_dir, Some(goldens.max_length), &device()).unwrap();
     for pair in &goldens.pairs {
         let tokens = tokenizer.tokenize(&[&pair.query, &pair.passage]).unwrap();
         let batch = tokenizer.batch([(&tokens[0], &tokens[1])]);
@@ -113,7 +119,7 @@ fn embeddings_are_those_of_transformers() {
     let folder = copy_of("tiny-encoder");
     let limit = format!("{{\"max_seq_length\": {}}}", goldens.max_length);
     std::fs::write(folder.path().join("sentence_bert_config.json"), limit).unwrap();
-    let model = BiEncoder::load(folder.path(), &Device::flex()).unwrap();
+    let model = BiEncoder::load(folder.path(), &device()).unwrap();
     let texts: Vec<&str> = goldens.embeddings.iter().map(|e| e.text.as_str()).collect();
     let vectors = model.encode(&texts, &Silent).unwrap();
     for (vector, golden) in vectors.chunks_exact(model.hidden()).zip(&goldens.embeddings) {
@@ -134,7 +140,7 @@ fn bce(logits: Tensor<1>, labels: &[f32], pos_weight: f32, device: &Device) -> T
 /// The loss of the golden batch and its gradients in Hugging Face's layout.
 fn loss_and_gradients(padded: bool, dropout: Option<StepDropout>) -> (f32, HashMap<String, Vec<f32>>) {
     let (model_dir, goldens) = tiny();
-    let device = Device::flex().autodiff();
+    let device = device().autodiff();
     let mut network = CrossEncoderNetwork::load(&model_dir, &device).unwrap();
     let tokenizer = PairTokenizer::open(&model_dir, goldens.max_length).unwrap();
     let texts: Vec<&str> = goldens.pairs.iter().flat_map(|p| [p.query.as_str(), p.passage.as_str()]).collect();
@@ -196,7 +202,7 @@ fn dropout_has_the_gradient_of_the_function_it_makes() {
     assert_ne!(loss, loss_and_gradients(false, None).0);
 
     let (model_dir, goldens) = tiny();
-    let device = Device::flex();
+    let device = device();
     let tokenizer = PairTokenizer::open(&model_dir, goldens.max_length).unwrap();
     let texts: Vec<&str> = goldens.pairs.iter().flat_map(|p| [p.query.as_str(), p.passage.as_str()]).collect();
     let tokens = tokenizer.tokenize(&texts).unwrap();
@@ -231,7 +237,7 @@ fn dropout_has_the_gradient_of_the_function_it_makes() {
 #[test]
 fn a_damaged_model_is_refused_by_name() {
     let folder = copy_of("tiny-model");
-    let load = || CrossEncoder::load(folder.path(), None, &Device::flex()).err().unwrap().to_string();
+    let load = || CrossEncoder::load(folder.path(), None, &device()).err().unwrap().to_string();
     let weights = folder.path().join("model.safetensors");
     let whole = std::fs::read(&weights).unwrap();
     std::fs::write(&weights, &whole[..whole.len() / 2]).unwrap();

@@ -70,7 +70,7 @@ fn train(model: &Path, repeats: usize, precision: Precision) {
             let gradients = loss.backward();
             backward = start.elapsed().as_secs_f64() * 1e3 - forward;
             let mut step = StepGradients::default();
-            step.add(&mut network, gradients);
+            step.add(&mut network, gradients, &device);
             optimizer.step(&mut network, step, rates, &config);
         });
         println!("train step {sequences}x{seq}: {ms:.0} ms (last: forward {forward:.0}, backward {backward:.0})");

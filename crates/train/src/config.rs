@@ -164,6 +164,15 @@ impl TrainConfig {
         Ok(config)
     }
 
+    /// Refuses steps that would leave a device without a batch.
+    pub(crate) fn check_devices(&self, devices: usize) -> Result<()> {
+        if self.accumulation_steps >= devices {
+            return Ok(());
+        }
+        let expected = format!("at least {devices}, a batch for each device");
+        Err(Error::Value { key: "accumulation-steps", expected, value: self.accumulation_steps.to_string() })
+    }
+
     /// Refuses values that cannot be meant.
     pub fn check(&self) -> Result<()> {
         let range = |key, value: f64, is_good: bool, expected: &str| {

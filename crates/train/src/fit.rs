@@ -3,13 +3,14 @@ use crate::config::TrainConfig;
 use crate::data::Dev;
 use crate::error::{Error, Result};
 use crate::log::{Log, LogLine};
-use crate::optimizer::{AdamW, StepGradients};
+use crate::optimizer::AdamW;
+use crate::pass::Passed;
 use crate::plan::{Fit, inputs};
 use crate::plot;
 use crate::view::View;
 use crate::watch::{Observed, Watch};
 use burn::module::Module;
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::Device;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, sync_channel};
@@ -25,6 +26,9 @@ const AHEAD: usize = 4;
 /// and step-NNNNNN folders, each a model folder. A run that was stopped goes on from its last checkpoint, and ends with
 /// the same bytes as if it had not been stopped.
 ///
+/// Of several devices, the first holds the network and each computes its share of the batches of a step
+/// (`accumulation-steps`): the mean gradient is the same however many there are.
+///
 /// # Errors
 /// See [`Error`]; a folder that holds another run is refused.
 pub fn train(
@@ -32,10 +36,11 @@ pub fn train(
     out: &Path,
     model_dir: &Path,
     config: &TrainConfig,
-    device: &Device,
+    devices: &[Device],
     progress: &dyn Progress,
 ) -> Result<Manifest> {
     config.check()?;
+    config.check_devices(devices.len())?;
     let inputs = inputs(data, model_dir, config)?;
     let stage = Stage::new("train", out, config, inputs.clone());
     if let Some(manifest) = stage.up_to_date() {
@@ -43,10 +48,10 @@ pub fn train(
     }
     std::fs::create_dir_all(out).map_err(Error::io("create folder", out))?;
     let checkpoints = Checkpoints::open(out, &Identity { config: config.clone(), inputs })?;
-    let device = device.clone().autodiff();
+    let devices: Vec<Device> = devices.iter().map(|device| device.clone().autodiff()).collect();
     let last = checkpoints.last()?;
     let from = last.as_ref().map_or(model_dir.to_path_buf(), |state| checkpoints.folder(state.step));
-    let network = CrossEncoderNetwork::load_or_init_head(&from, config.seed, &device)?;
+    let network = CrossEncoderNetwork::load_or_init_head(&from, config.seed, &devices[0])?;
     let mut network = network.with_precision(config.precision);
     if config.freeze_embeddings {
         network.freeze_embeddings();
@@ -54,7 +59,7 @@ pub fn train(
     if !config.precision.is_supported() {
         progress.warn("this CPU has no bfloat16 products: training in f32");
     }
-    let fit = Fit::prepare(data, model_dir, config, &device, progress)?;
+    let fit = Fit::prepare(data, model_dir, config, devices, progress)?;
     if fit.dev.is_none() {
         progress.warn("no dev queries: the last step is taken as the best");
     }
@@ -107,9 +112,9 @@ impl Fit<'_> {
         let total = self.steps.len();
         let mut optimizer = match &resumed {
             Some(state) if state.step > 0 && checkpoints.optimizer_path(state.step).exists() => {
-                AdamW::load(&checkpoints.optimizer_path(state.step), &self.device.clone().inner())?
+                AdamW::load(&checkpoints.optimizer_path(state.step), &self.devices[0].clone().inner())?
             }
-            _ => AdamW::new(&self.device),
+            _ => AdamW::new(&self.devices[0]),
         };
         if let Some(state) = &resumed {
             checkpoints.settle(state)?;
@@ -139,7 +144,7 @@ impl Fit<'_> {
             }
             if state.step == self.warm_steps() {
                 // The moments of the warm start belong to another loss.
-                optimizer = AdamW::new(&self.device);
+                optimizer = AdamW::new(&self.devices[0]);
             }
             let packed = batches.recv().expect("the thread sends the batches of every step")?;
             let line = self.step(&mut network, &mut optimizer, &mut watch, (state.step, &packed), progress)?;
@@ -183,29 +188,16 @@ impl Fit<'_> {
         progress: &dyn Progress,
     ) -> Result<LogLine> {
         let (epoch, batches) = &self.steps[step];
-        let mut gradients = StepGradients::default();
-        let (mut value, mut pairs, mut tokens, mut step_logits) = (0.0, 0, 0, Vec::new());
-        for (part, (indices, batch)) in batches.iter().zip(packed).enumerate() {
-            (pairs, tokens) = (pairs + indices.len(), tokens + batch.tokens());
-            let logits = network.forward(batch, self.dropout(step, part), &self.device); // [batch]
-            let values: Vec<f32> =
-                logits.clone().inner().into_data().try_into_vec().expect("the network computes in f32");
-            if let Some(loss) = self.loss(step, indices, &values) {
-                value += loss.value as f32 / batches.len() as f32;
-                // The derivative of Σ logit·g is g: autodiff goes on from the gradient that the loss has by hand.
-                let gradient: Vec<f32> = loss.gradient.iter().map(|&g| g as f32 / batches.len() as f32).collect();
-                let gradient = Tensor::<1>::from_data(TensorData::new(gradient, [values.len()]), &self.device);
-                gradients.add(network, (logits * gradient).sum().backward());
-            }
-            step_logits.extend(values);
-        }
+        let Passed { gradients, loss: value, logits } = self.pass(network, step, packed);
+        let pairs = batches.iter().map(Vec::len).sum();
+        let tokens = packed.iter().map(Packed::tokens).sum();
         let rates = self.rates(step);
         let grad_norm = if value.is_finite() { optimizer.step(network, gradients, rates, self.config) } else { 0.0 };
         if !value.is_finite() || !grad_norm.is_finite() {
             return Err(Error::Diverged { step: step + 1, loss: value });
         }
         let chance = self.loss(step, &batches.concat(), &vec![0.0; pairs]).map(|loss| loss.value as f32);
-        for sign in watch.observe(&Observed { logits: &step_logits, loss: value, grad_norm, chance }) {
+        for sign in watch.observe(&Observed { logits: &logits, loss: value, grad_norm, chance }) {
             match self.config.strict {
                 true => return Err(Error::Collapse { step: step + 1, sign }),
                 false => progress.warn(&format!("step {}: {sign}", step + 1)),
@@ -216,7 +208,7 @@ impl Fit<'_> {
 
     /// The share of a step's computed tokens that is padding: none on the CPU, which packs.
     fn padding_fraction(&self, packed: &[Packed]) -> f64 {
-        if self.device == Device::flex() {
+        if self.devices[0] == Device::flex() {
             return 0.0;
         }
         let real: usize = packed.iter().map(Packed::tokens).sum();
@@ -227,7 +219,7 @@ impl Fit<'_> {
     /// Dev nDCG@10 of the present weights.
     fn evaluate(&self, dev: &Dev, network: &CrossEncoderNetwork) -> f64 {
         let network = network.valid().with_precision(Precision::F32);
-        let device = self.device.clone().inner();
+        let device = self.devices[0].clone().inner();
         let mut logits: Vec<f32> = Vec::new();
         for batch in dev.batches(&self.tokenizer) {
             let scores = network.forward(&batch, None, &device);
@@ -241,7 +233,7 @@ impl Fit<'_> {
         if self.config.interpolate == 0.0 || state.best.step == 0 {
             return Ok(());
         }
-        let device = self.device.clone().inner();
+        let device = self.devices[0].clone().inner();
         let mut network = CrossEncoderNetwork::load(&checkpoints.folder(state.best.step), &device)?;
         let base = CrossEncoderNetwork::load(&checkpoints.folder(0), &device)?;
         network.blend(base, self.config.interpolate as f32, self.is_fresh);

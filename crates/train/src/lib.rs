@@ -10,6 +10,7 @@ mod loss;
 mod optimizer;
 mod order;
 mod pair_file;
+mod pass;
 mod plan;
 mod plot;
 mod schedule;

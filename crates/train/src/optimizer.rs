@@ -166,10 +166,12 @@ fn layer_of(name: &str) -> Option<usize> {
 pub struct StepGradients(BTreeMap<String, Tensor<1>>);
 
 impl StepGradients {
-    /// Takes the gradients of one batch; the batch is one of as many as the loss was divided by.
-    pub fn add(&mut self, network: &mut CrossEncoderNetwork, mut gradients: Gradients) {
+    /// Takes the gradients of one batch to `device`; the batch is one of as many as the loss was divided by.
+    pub fn add(&mut self, network: &mut CrossEncoderNetwork, mut gradients: Gradients, device: &Device) {
+        let device = device.clone().inner();
         for (name, slot) in network.slots() {
             if let Some(gradient) = take_gradient(&slot, &mut gradients) {
+                let gradient = if gradient.device() == device { gradient } else { gradient.to_device(&device) };
                 let sum = match self.0.remove(&name) {
                     Some(sum) => sum + gradient,
                     None => gradient,

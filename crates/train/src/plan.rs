@@ -21,7 +21,8 @@ pub(crate) struct Fit<'a> {
     pub general: Option<Dev>,
     pub tokenizer: PairTokenizer,
     pub model_dir: &'a Path,
-    pub device: Device,
+    /// The first holds the network; batches of a step are spread over all.
+    pub devices: Vec<Device>,
     /// The epoch and the batches of every step, after those of the warm start, which count as epoch 0.
     pub steps: Vec<(usize, Vec<Vec<usize>>)>,
     pub is_fresh: bool,
@@ -69,7 +70,7 @@ impl<'a> Fit<'a> {
         data: &Path,
         model_dir: &'a Path,
         config: &'a TrainConfig,
-        device: &Device,
+        devices: Vec<Device>,
         progress: &dyn Progress,
     ) -> Result<Self> {
         let tokenizer = PairTokenizer::open(model_dir, config.max_seq_tokens)?;
@@ -79,7 +80,7 @@ impl<'a> Fit<'a> {
         let teacher = pairs.teacher_scores(&path, config)?;
         let units = pairs.units(config)?;
         // Devices that pad want batches of like length; the packed CPU path has no padding to save.
-        let bucket = *device != Device::flex();
+        let bucket = devices[0] != Device::flex();
         let of_epoch = |epoch| batches(&units, &pairs.sizes, config.batch_pairs, bucket, (config.seed, epoch));
         let is_fresh = !has_head(model_dir)?;
         let warm_steps = if is_fresh { config.warm_start_steps } else { 0 };
@@ -93,7 +94,7 @@ impl<'a> Fit<'a> {
         let warm_start = if warm.is_empty() {
             None
         } else {
-            let teacher = BiEncoder::load(model_dir, &device.clone().inner())?;
+            let teacher = BiEncoder::load(model_dir, &devices[0].clone().inner())?;
             let seen = warm.iter().flat_map(|(_, batches)| batches.iter().flatten()).copied().collect();
             Some(WarmStart { steps: warm_steps, labels: pairs.teacher_labels(&seen, &teacher, progress)? })
         };
@@ -107,7 +108,7 @@ impl<'a> Fit<'a> {
             general: general_dev(config, &tokenizer)?,
             tokenizer,
             model_dir,
-            device: device.clone(),
+            devices,
             steps,
             is_fresh,
             warm_start,

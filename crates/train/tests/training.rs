@@ -11,6 +11,12 @@ use whetstone_train::{LossName, Schedule, TrainConfig, train};
 /// one golden text holds a literal "[PAD]": that alone moves the second loss by 2e-5.
 const LOSS_TOLERANCE: f64 = 1e-4;
 
+/// The CPU, or what `just test-gpu` asks for.
+fn device() -> Device {
+    let name = std::env::var("WHETSTONE_TEST_DEVICE").unwrap_or_else(|_| "cpu".into());
+    whetstone_model::open_device(name.parse().unwrap()).unwrap()
+}
+
 fn oracles() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/oracles")
 }
@@ -43,7 +49,7 @@ fn run(
     config: &TrainConfig,
     progress: &dyn Progress,
 ) -> Result<Manifest, whetstone_train::Error> {
-    train(data, out, &oracles().join("tiny-model"), config, &Device::flex(), progress)
+    train(data, out, &oracles().join("tiny-model"), config, &[device()], progress)
 }
 
 fn losses(out: &Path) -> Vec<f64> {
@@ -126,7 +132,7 @@ fn a_fresh_head_starts_from_the_embeddings_and_resumes_in_the_middle_of_that() {
     let config = TrainConfig { warm_start_steps: 5, ..short_run() };
     let encoder = oracles().join("tiny-encoder");
     let go =
-        |out: &Path, progress: &dyn Progress| train(data.path(), out, &encoder, &config, &Device::flex(), progress);
+        |out: &Path, progress: &dyn Progress| train(data.path(), out, &encoder, &config, &[Device::flex()], progress);
     let (whole, parts) = (out.path().join("whole"), out.path().join("parts"));
     let manifest = go(&whole, &Silent).unwrap();
     // The texts are embedded first, and those count as progress too.
@@ -212,6 +218,19 @@ fn two_accumulated_batches_are_a_step_of_one_batch_of_both() {
     for (whole, part) in whole.iter().zip(&parts) {
         assert!((whole - part).abs() < 1e-5, "{whole} {part}");
     }
+}
+
+#[test]
+fn two_devices_train_as_one_does_with_the_same_batches() {
+    let (data, out) = (data_folder(true), tempfile::tempdir().unwrap());
+    let config = TrainConfig { accumulation_steps: 3, ..short_run() };
+    let go = |name: &str, devices: usize| {
+        let devices = vec![Device::flex(); devices];
+        train(data.path(), &out.path().join(name), &oracles().join("tiny-model"), &config, &devices, &Silent)
+    };
+    assert_eq!(go("one", 1).unwrap().outputs, go("two", 2).unwrap().outputs);
+    let message = go("four", 4).unwrap_err().to_string();
+    assert_eq!(message, "`accumulation-steps` must be at least 4, a batch for each device, got 3");
 }
 
 #[test]

@@ -138,7 +138,7 @@ impl<'a> Quickstart<'a> {
         }
         stages.run("train", &run, |progress| {
             let device = open_device(self.args.device.device)?;
-            Ok(whetstone_train::train(&data, &run, base, &self.train, &device, progress)?)
+            Ok(whetstone_train::train(&data, &run, base, &self.train, std::slice::from_ref(&device), progress)?)
         })?;
         for (label, checkpoint, out) in [
             ("export untuned", run.join("step-000000"), self.path("untuned-model")),

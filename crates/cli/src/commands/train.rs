@@ -22,6 +22,9 @@ pub struct Args {
     out: PathBuf,
     #[command(flatten)]
     device: DeviceArgs,
+    /// GPUs that share the batches of a step; `accumulation-steps` is a multiple of it
+    #[arg(long, value_name = "COUNT", default_value_t = 1)]
+    devices: usize,
     /// Train again from the start even where it is up to date
     #[arg(long)]
     force: bool,
@@ -33,9 +36,9 @@ pub fn run(args: &Args, talk: &Talk) -> Result<()> {
         forget_run(&args.out)?;
     }
     let progress = talk.progress();
-    let device = whetstone_model::open_device(args.device.device)?;
+    let devices = whetstone_model::open_devices(args.device.device, args.devices)?;
     let model = models::resolve(&config.model, &*progress)?;
-    let manifest = whetstone_train::train(&args.data, &args.out, &model, &config, &device, &*progress)?;
+    let manifest = whetstone_train::train(&args.data, &args.out, &model, &config, &devices, &*progress)?;
     talk.report(&args.out, &manifest)
 }
 

@@ -1,0 +1,56 @@
+//! Forward and backward through the batches of one step, on as many devices as there are.
+
+use crate::optimizer::StepGradients;
+use crate::plan::Fit;
+use burn::module::Module;
+use burn::tensor::{Device, Tensor, TensorData};
+use whetstone_model::{CrossEncoderNetwork, Packed};
+
+/// What the batches of a step came to.
+pub(crate) struct Passed {
+    /// Of the mean loss, on the first device.
+    pub gradients: StepGradients,
+    /// Mean over the batches.
+    pub loss: f32,
+    /// Of all pairs, in the order of the batches.
+    pub logits: Vec<f32>,
+}
+
+impl Fit<'_> {
+    /// Passes the batches of a step through the network, batch k on device k mod their number.
+    pub fn pass(&self, network: &CrossEncoderNetwork, step: usize, packed: &[Packed]) -> Passed {
+        let (_, batches) = &self.steps[step];
+        let mut passed = Passed { gradients: StepGradients::default(), loss: 0.0, logits: Vec::new() };
+        let mut replicas = self.replicas(network);
+        for first in (0..batches.len()).step_by(replicas.len()) {
+            let parts = first..(first + replicas.len()).min(batches.len());
+            // All devices are at work before the first result is waited for.
+            let forward = |(part, (replica, device)): (usize, (&CrossEncoderNetwork, &Device))| {
+                replica.forward(&packed[part], self.dropout(step, part), device) // [batch]
+            };
+            let logits: Vec<Tensor<1>> = parts.clone().zip(replicas.iter().zip(&self.devices)).map(forward).collect();
+            for ((part, logits), (replica, device)) in parts.zip(logits).zip(replicas.iter_mut().zip(&self.devices)) {
+                let values: Vec<f32> =
+                    logits.clone().inner().into_data().try_into_vec().expect("the network computes in f32");
+                if let Some(loss) = self.loss(step, &batches[part], &values) {
+                    passed.loss += loss.value as f32 / batches.len() as f32;
+                    // The derivative of Σ logit·g is g: autodiff goes on from the gradient that the loss has by hand.
+                    let gradient: Vec<f32> = loss.gradient.iter().map(|&g| g as f32 / batches.len() as f32).collect();
+                    let gradient = Tensor::<1>::from_data(TensorData::new(gradient, [values.len()]), device);
+                    passed.gradients.add(replica, (logits * gradient).sum().backward(), &self.devices[0]);
+                }
+                passed.logits.extend(values);
+            }
+        }
+        passed
+    }
+
+    /// The network on each device; on its own it shares its memory.
+    fn replicas(&self, network: &CrossEncoderNetwork) -> Vec<CrossEncoderNetwork> {
+        let on = |(place, device): (usize, &Device)| match place {
+            0 => network.clone(),
+            _ => network.clone().fork(device),
+        };
+        self.devices.iter().enumerate().map(on).collect()
+    }
+}
