@@ -70,16 +70,22 @@ const PUMPS: &[(&str, &str)] = &[
     ("c", "A pump that runs dry is stopped by hand. The night shift keeps a list of such stops."),
 ];
 
-#[test]
-fn the_round_trip_keeps_what_brings_its_passage_back() {
+const QUESTIONS: &[&str] = &["When is the red pump oiled?", "Who lists the stops?", "Until when is seeded bread sold?"];
+
+/// The pumps, a server that asks the same of each, and a config that drops none of it.
+fn asked_about_pumps() -> (tempfile::TempDir, Server, SynthConfig) {
     let folder = tempfile::tempdir().unwrap();
     write_corpus(folder.path(), PUMPS);
-    const QUESTIONS: &[&str] =
-        &["When is the red pump oiled?", "Who lists the stops?", "Until when is seeded bread sold?"];
     let server = answering(QUESTIONS, |_| "");
     let mut config = config(&server);
     config.filter.generic = false;
     config.filter.duplicates = false;
+    (folder, server, config)
+}
+
+#[test]
+fn the_round_trip_keeps_what_brings_its_passage_back() {
+    let (folder, server, mut config) = asked_about_pumps();
     config.filter.round_trip = RoundTrip::Bm25;
     config.filter.round_trip_depth = 1;
     let manifest = run(folder.path(), &config).unwrap();
@@ -128,14 +134,7 @@ fn the_judge_grades_by_the_same_journal_and_every_grade_stays_with_its_query() {
 
 #[test]
 fn the_round_trip_by_the_bi_encoder_ranks_as_plain_cosines_do() {
-    let folder = tempfile::tempdir().unwrap();
-    write_corpus(folder.path(), PUMPS);
-    const QUESTIONS: &[&str] =
-        &["When is the red pump oiled?", "Who lists the stops?", "Until when is seeded bread sold?"];
-    let server = answering(QUESTIONS, |_| "");
-    let mut config = config(&server);
-    config.filter.generic = false;
-    config.filter.duplicates = false;
+    let (folder, _server, mut config) = asked_about_pumps();
     (config.filter.round_trip, config.filter.round_trip_depth) = (RoundTrip::Dense, 3);
     let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/oracles/tiny-encoder");
     let job = AskJob { model: Some(&model), ..job(folder.path(), &config) };
