@@ -14,7 +14,10 @@ const BLOCK: usize = 1024;
 
 /// Notes the rank and the score of every query's own passage; without a rank it did not come back.
 pub fn search(harvest: &mut Harvest, passages: &[Passage], job: &AskJob, progress: &dyn Progress) -> Result<()> {
-    let texts: Vec<String> = passages.iter().map(Passage::full_text).collect();
+    // In the order of `mine`, which then finds their embeddings.
+    let mut passages: Vec<&Passage> = passages.iter().collect();
+    passages.sort_by(|a, b| a.id.cmp(&b.id));
+    let texts: Vec<String> = passages.iter().map(|passage| passage.full_text()).collect();
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
     let queries: Vec<String> = harvest.kept.iter().map(|kept| kept.query.text.clone()).collect();
     let queries: Vec<&str> = queries.iter().map(String::as_str).collect();

@@ -2,6 +2,8 @@
 
 use super::server::{Reply, Server, completion, good};
 use super::*;
+use crate::config::{MineConfig, SplitConfig};
+use crate::mine::mine;
 use serde_json::{Value, json};
 use std::fs;
 use whetstone_model::{BiEncoder, open_device};
@@ -138,7 +140,14 @@ fn the_round_trip_by_the_bi_encoder_ranks_as_plain_cosines_do() {
     (config.filter.round_trip, config.filter.round_trip_depth) = (RoundTrip::Dense, 3);
     let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/oracles/tiny-encoder");
     let job = AskJob { model: Some(&model), ..job(folder.path(), &config) };
+    // Not in the order of the ids.
+    write_corpus(folder.path(), &[PUMPS[2], PUMPS[0], PUMPS[1]]);
     ask(&job, &Silent).unwrap();
+    let embeddings = || fs::read(folder.path().join("mined/embeddings/passages-00000.safetensors")).unwrap();
+    let embedded = embeddings();
+    let (device, split) = (open_device(Default::default()).unwrap(), SplitConfig::default());
+    mine(folder.path(), &model, &MineConfig::default(), &split, 1, &device, &Silent).unwrap();
+    assert!(embedded == embeddings(), "mine finds the embeddings of the round trip");
 
     let encoder = BiEncoder::load(&model, &open_device(Default::default()).unwrap()).unwrap();
     let embed = |texts: &[&str]| -> Vec<Vec<f32>> {
