@@ -1,9 +1,9 @@
 //! What all judges have in common: who is asked, how, and what is wrong with an answer that says nothing.
 
-use crate::ask::{CompiledIn, Template, broken};
 use crate::config::SynthConfig;
 use crate::error::Result;
 use crate::llm::{Assessment, Entry, Message, Request, extra_body};
+use crate::template::Template;
 use serde_json::{Map, Value, json};
 use std::path::Path;
 use whetstone_records::Passage;
@@ -26,7 +26,7 @@ impl<'a> PairJudge<'a> {
     pub fn open(
         config: &'a SynthConfig,
         file: Option<&Path>,
-        compiled_in: CompiledIn,
+        compiled_in: &str,
         form: (&'static str, Value),
     ) -> Result<Self> {
         let template = Template::open(file, compiled_in, &["query", "title", "text"], &["query", "text"])?;
@@ -80,5 +80,5 @@ pub fn grade_in(object: &Map<String, Value>, field: &str) -> Option<u8> {
 
 /// What an answer is worth: what stands complete in it is good even where it was cut off after that.
 pub fn assess(is_readable: bool, entry: &Entry) -> Assessment {
-    Assessment { flaw: (!is_readable).then(|| broken(entry).unwrap_or("answers-unreadable")), usable: 0 }
+    Assessment { flaw: (!is_readable).then(|| entry.flaw().unwrap_or("answers-unreadable")), usable: 0 }
 }

@@ -17,6 +17,7 @@ mod mine;
 mod pair;
 mod random;
 mod split;
+mod template;
 
 pub use answers::{Case, Compared, Preference, compare_answers};
 pub use ask::{AskJob, Preview, ask, batch_in, batch_out, estimate, preview};

@@ -1,15 +1,13 @@
 //! An LLM as judge: one call a query, two grades.
 
 use super::harvest::{Harvest, Kept};
-use super::template::CompiledIn;
 use crate::config::SynthConfig;
 use crate::error::Result;
 use crate::judging::{self, PairJudge};
 use crate::llm::{Estimate, Llm, TokenCounter, Work, parse};
 use whetstone_records::{Passage, Progress};
 
-const COMPILED_IN: CompiledIn =
-    CompiledIn { text: include_str!("../../../../configs/prompts/judge.md"), path: "configs/prompts/judge.md" };
+const COMPILED_IN: &str = include_str!("../../../../configs/prompts/judge.md");
 /// Stands for the queries that are not there yet in an estimate.
 const TYPICAL_QUERY: &str = "how long is the customer given to hand in the form after the first letter?";
 

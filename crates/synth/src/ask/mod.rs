@@ -16,16 +16,13 @@ mod questions;
 mod report;
 mod round_trip;
 mod styles;
-mod template;
 mod try_out;
 mod wording;
 
 pub use plan::AskJob;
-pub(crate) use questions::broken;
-pub(crate) use template::{CompiledIn, Template};
 pub use try_out::{Preview, batch_in, batch_out, estimate, preview};
 
-use crate::config::{GeneratorName, LlmConfig, RoundTrip, TopBy};
+use crate::config::{GeneratorName, RoundTrip, TopBy};
 use crate::error::{Error, Result};
 use crate::language::main_language;
 use crate::llm::{Estimate, Llm, Spent, TokenCounter};
@@ -88,7 +85,7 @@ pub fn ask(job: &AskJob, progress: &dyn Progress) -> Result<Manifest> {
     if let Some(llm) = &llm {
         counts.extend(llm.counts().into_iter().map(|(name, count)| (name.to_owned(), count)));
         notes.extend(llm.notes());
-        notes.extend(estimate.map(|estimate| beside(&estimate, &llm.spent(), &config.llm)));
+        notes.extend(estimate.map(|estimate| beside(&estimate, &llm.spent())));
     }
     Ok(stage.finish(&OUTPUTS, counts, notes)?)
 }
@@ -138,7 +135,12 @@ fn estimate_all(plan: &Plan, llm: &Llm) -> Result<Estimate> {
             let questions = questions(Some(llm), plan)?;
             questions.with_work(&asked, |work| llm.estimate(work, &counter))?
         }
-        GeneratorName::BuiltIn => Estimate { asked: asked.len() as u64, cost: Some(0.0), ..Estimate::default() },
+        GeneratorName::BuiltIn => Estimate {
+            asked: asked.len() as u64,
+            currency: config.llm.currency.clone(),
+            cost: Some(0.0),
+            ..Estimate::default()
+        },
     };
     if config.filter.judge {
         let queries = (config.ask.min_queries + config.ask.max_queries) as f64 / 2.0;
@@ -207,10 +209,10 @@ fn write(out: &Path, generated: &[Kept], judgements: &Judgements) -> Result<()> 
 }
 
 /// The estimate and the real figures, side by side.
-fn beside(estimate: &Estimate, spent: &Spent, config: &LlmConfig) -> String {
-    let (ahead, currency) = (estimate.in_all(), &config.currency);
+fn beside(estimate: &Estimate, spent: &Spent) -> String {
+    let ahead = estimate.in_all();
     let money = match estimate.is_priced() {
-        true => format!(", {:.4} → {:.4} {currency}", ahead.cost, spent.cost),
+        true => format!(", {:.4} → {:.4} {}", ahead.cost, spent.cost, estimate.currency),
         false => String::new(),
     };
     format!(

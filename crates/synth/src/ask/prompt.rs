@@ -2,17 +2,16 @@
 
 use super::examples::Examples;
 use super::styles;
-use super::template::{CompiledIn, Template};
 use crate::config::{AskConfig, LlmConfig, Style};
 use crate::error::Result;
 use crate::judging::object;
 use crate::llm::{Message, Request, extra_body};
+use crate::template::Template;
 use rand::Rng;
 use serde_json::{Value, json};
 use whetstone_records::Passage;
 
-const COMPILED_IN: CompiledIn =
-    CompiledIn { text: include_str!("../../../../configs/prompts/ask.md"), path: "configs/prompts/ask.md" };
+const COMPILED_IN: &str = include_str!("../../../../configs/prompts/ask.md");
 const VARIABLES: &[&str] = &[
     "title",
     "document-title",
@@ -206,11 +205,11 @@ mod tests {
     fn a_prompt_of_ones_own_changes_the_key_only_where_it_changes_the_words() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("own.md");
-        std::fs::write(&path, COMPILED_IN.text).unwrap();
+        std::fs::write(&path, COMPILED_IN).unwrap();
         let own = AskConfig { prompt: Some(path.clone()), ..AskConfig::default() };
         let key = |config: &AskConfig| request(config, &passage("p", "x")).key();
         assert_eq!(key(&own), key(&AskConfig::default()));
-        std::fs::write(&path, COMPILED_IN.text.replace("Answer with", "Reply in")).unwrap();
+        std::fs::write(&path, COMPILED_IN.replace("Answer with", "Reply in")).unwrap();
         assert_ne!(key(&own), key(&AskConfig::default()));
     }
 }

@@ -5,7 +5,7 @@ use super::prompt::Prompt;
 use crate::config::AskConfig;
 use crate::error::Result;
 use crate::language::{language_of, named};
-use crate::llm::{Assessment, Entry, Flaw, Llm, Work, parse};
+use crate::llm::{Assessment, Entry, Llm, Work, parse};
 use std::collections::HashSet;
 use whatlang::Lang;
 use whetstone_records::{Passage, Progress};
@@ -63,21 +63,11 @@ impl Generator for Questions<'_> {
     }
 }
 
-/// What is wrong with an answer that never reached its end as it should, whatever it was asked for.
-pub fn broken(entry: &Entry) -> Option<Flaw> {
-    match entry.finish_reason.as_deref() {
-        Some("length") => Some("answers-cut-off"),
-        Some("content_filter") => Some("answers-refused"),
-        _ if entry.content.trim().is_empty() => Some("answers-empty"),
-        _ => None,
-    }
-}
-
 /// Looks at an answer as a whole; single queries are the filters' business.
 fn assess(entry: &Entry, passage: &Passage, asked: &Asked) -> Assessment {
     let questions = parse::questions(&entry.content);
     let different: HashSet<String> = questions.iter().map(|question| question.to_lowercase()).collect();
-    let flaw = broken(entry).or_else(|| {
+    let flaw = entry.flaw().or_else(|| {
         if questions.is_empty() {
             return Some("answers-unreadable");
         }
@@ -105,6 +95,7 @@ fn is_foreign(questions: &[String], passage: &Passage, asked: &Asked) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::llm::Flaw;
 
     fn flaw(content: &str, finish_reason: &str, config: &AskConfig) -> Option<Flaw> {
         let entry = Entry {

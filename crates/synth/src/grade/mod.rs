@@ -1,6 +1,6 @@
 //! Relevance grades by an LLM for pairs of training: soft labels, teacher scores, and negatives that are none.
 
-use crate::ask::{CompiledIn, JOURNAL};
+use crate::ask::JOURNAL;
 use crate::collection::Collection;
 use crate::config::SynthConfig;
 use crate::error::Result;
@@ -20,8 +20,7 @@ pub const GRADES: &str = "grades.jsonl";
 /// A negative with this grade or a higher one answers the query.
 pub const ANSWERS: u8 = 2;
 
-const COMPILED_IN: CompiledIn =
-    CompiledIn { text: include_str!("../../../../configs/prompts/grade.md"), path: "configs/prompts/grade.md" };
+const COMPILED_IN: &str = include_str!("../../../../configs/prompts/grade.md");
 const INPUTS: [&str; 4] = ["corpus.jsonl", "queries.jsonl", "qrels/all.tsv", "negatives.jsonl"];
 
 /// A line of `grades.jsonl`.
@@ -55,7 +54,7 @@ pub fn grade(out: &Path, config: &SynthConfig, progress: &dyn Progress) -> Resul
     if let Some(path) = &config.grade.prompt {
         inputs.push(("prompt".into(), sha256_file(path)?));
     }
-    let prompt = (COMPILED_IN.text, llm_name, &config.llm.extra_body);
+    let prompt = (COMPILED_IN, llm_name, &config.llm.extra_body);
     let stage = Stage::new("grade", out, &(prompt, &config.split, config.seed), inputs);
     let is_open = |manifest: &Manifest| manifest.counts.get("pairs-not-graded").is_some_and(|count| *count > 0);
     if let Some(manifest) = stage.up_to_date().filter(|manifest| !is_open(manifest)) {

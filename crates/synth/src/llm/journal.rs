@@ -1,5 +1,6 @@
 //! The append-only record of every answer that was paid for.
 
+use super::work::Flaw;
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
@@ -30,6 +31,18 @@ pub struct Entry {
     /// Whether it came from a batch API, at half the price.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub batch: bool,
+}
+
+impl Entry {
+    /// What is wrong with an answer that never reached its end as it should, whatever it was asked for.
+    pub fn flaw(&self) -> Option<Flaw> {
+        match self.finish_reason.as_deref() {
+            Some("length") => Some("answers-cut-off"),
+            Some("content_filter") => Some("answers-refused"),
+            _ if self.content.trim().is_empty() => Some("answers-empty"),
+            _ => None,
+        }
+    }
 }
 
 /// What the answers of one LLM, batch or not, add up to.

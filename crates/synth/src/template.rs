@@ -20,13 +20,6 @@ struct Line {
     variables: Vec<String>,
 }
 
-/// A prompt that is part of the program, and where its source stands.
-#[derive(Clone, Copy)]
-pub struct CompiledIn {
-    pub text: &'static str,
-    pub path: &'static str,
-}
-
 /// Values by name.
 pub type Values<'a> = [(&'static str, &'a str)];
 
@@ -35,13 +28,13 @@ impl Template {
     /// `needed` in the user's message.
     pub fn open(
         file: Option<&Path>,
-        compiled_in: CompiledIn,
+        compiled_in: &str,
         known: &[&'static str],
         needed: &[&'static str],
     ) -> Result<Self> {
         match file {
             Some(path) => Self::parse(&whetstone_records::read_text(path)?, path, known, needed),
-            None => Self::parse(compiled_in.text, Path::new(compiled_in.path), known, needed),
+            None => Self::parse(compiled_in, Path::new("the compiled-in prompt"), known, needed),
         }
     }
 
