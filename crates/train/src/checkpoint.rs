@@ -100,11 +100,7 @@ impl Checkpoints {
     /// The last whole checkpoint.
     pub fn last(&self) -> Result<Option<State>> {
         let mut last: Option<State> = None;
-        for entry in fs::read_dir(&self.run).map_err(Error::io("read", &self.run))? {
-            let path = entry.map_err(Error::io("read", &self.run))?.path();
-            if step_of(&path).flatten().is_none() {
-                continue;
-            }
+        for (_, path) in self.folders()?.into_iter().filter(|(step, _)| step.is_some()) {
             let path = path.join("state.json");
             let bytes = fs::read(&path).map_err(Error::io("read", &path))?;
             let state: State = serde_json::from_slice(&bytes)
@@ -152,15 +148,22 @@ impl Checkpoints {
         self.folder(step).join(OPTIMIZER)
     }
 
+    /// The folders of checkpoints by step; what a killed run left of one has no step, and comes first.
+    fn folders(&self) -> Result<Vec<(Option<usize>, PathBuf)>> {
+        let mut folders = Vec::new();
+        for entry in fs::read_dir(&self.run).map_err(Error::io("read", &self.run))? {
+            let entry = entry.map_err(Error::io("read", &self.run))?;
+            if let Some(step) = entry.file_name().to_str().and_then(|name| name.strip_prefix("step-")) {
+                folders.push((step.parse().ok(), entry.path()));
+            }
+        }
+        folders.sort();
+        Ok(folders)
+    }
+
     /// Keeps the first, the best and the last checkpoints, and the optimizer of the very last.
     fn prune(&self, state: &State) -> Result<()> {
-        let mut steps: Vec<(Option<usize>, PathBuf)> = Vec::new();
-        for entry in fs::read_dir(&self.run).map_err(Error::io("read", &self.run))? {
-            let path = entry.map_err(Error::io("read", &self.run))?.path();
-            steps.extend(step_of(&path).map(|step| (step, path)));
-        }
-        steps.sort();
-        // Parts of a checkpoint that a killed run left behind have no number, and come first.
+        let steps = self.folders()?;
         let first_kept = steps.len().saturating_sub(self.keep);
         for (place, (step, path)) in steps.into_iter().enumerate() {
             if step == Some(state.step) {
@@ -189,12 +192,6 @@ fn model_folder(folder: &Path, network: &CrossEncoderNetwork, model_dir: &Path) 
     }
     network.save(&temporary.join("model.safetensors"))?;
     Ok(temporary)
-}
-
-/// The step of a checkpoint's folder; `Some(None)` for what is left of one by a killed run.
-fn step_of(path: &Path) -> Option<Option<usize>> {
-    let name = path.file_name()?.to_str()?.strip_prefix("step-")?;
-    Some(name.parse().ok())
 }
 
 /// Deletes a folder, which loses its name first: no half of it is ever taken for the whole.

@@ -171,7 +171,7 @@ impl StepGradients {
         let device = device.clone().inner();
         for (name, slot) in network.slots() {
             if let Some(gradient) = take_gradient(&slot, &mut gradients) {
-                let gradient = if gradient.device() == device { gradient } else { gradient.to_device(&device) };
+                let gradient = gradient.to_device(&device);
                 let sum = match self.0.remove(&name) {
                     Some(sum) => sum + gradient,
                     None => gradient,

@@ -16,6 +16,9 @@ pub(crate) struct Passed {
     pub logits: Vec<f32>,
 }
 
+/// The network on one of the devices.
+type Replica<'a> = (CrossEncoderNetwork, &'a Device);
+
 impl Fit<'_> {
     /// Passes the batches of a step through the network, batch k on device k mod their number.
     pub fn pass(&self, network: &CrossEncoderNetwork, step: usize, packed: &[Packed]) -> Passed {
@@ -25,18 +28,18 @@ impl Fit<'_> {
         for first in (0..batches.len()).step_by(replicas.len()) {
             let parts = first..(first + replicas.len()).min(batches.len());
             // All devices are at work before the first result is waited for.
-            let forward = |(part, (replica, device)): (usize, (&CrossEncoderNetwork, &Device))| {
+            let forward = |(part, (replica, device)): (usize, &Replica)| {
                 replica.forward(&packed[part], self.dropout(step, part), device) // [batch]
             };
-            let logits: Vec<Tensor<1>> = parts.clone().zip(replicas.iter().zip(&self.devices)).map(forward).collect();
-            for ((part, logits), (replica, device)) in parts.zip(logits).zip(replicas.iter_mut().zip(&self.devices)) {
+            let logits: Vec<Tensor<1>> = parts.clone().zip(&replicas).map(forward).collect();
+            for ((part, logits), (replica, device)) in parts.zip(logits).zip(&mut replicas) {
                 let values: Vec<f32> =
                     logits.clone().inner().into_data().try_into_vec().expect("the network computes in f32");
                 if let Some(loss) = self.loss(step, &batches[part], &values) {
                     passed.loss += loss.value as f32 / batches.len() as f32;
                     // The derivative of Σ logit·g is g: autodiff goes on from the gradient that the loss has by hand.
                     let gradient: Vec<f32> = loss.gradient.iter().map(|&g| g as f32 / batches.len() as f32).collect();
-                    let gradient = Tensor::<1>::from_data(TensorData::new(gradient, [values.len()]), device);
+                    let gradient = Tensor::<1>::from_data(TensorData::new(gradient, [values.len()]), *device);
                     passed.gradients.add(replica, (logits * gradient).sum().backward(), &self.devices[0]);
                 }
                 passed.logits.extend(values);
@@ -46,11 +49,9 @@ impl Fit<'_> {
     }
 
     /// The network on each device; on its own it shares its memory.
-    fn replicas(&self, network: &CrossEncoderNetwork) -> Vec<CrossEncoderNetwork> {
-        let on = |(place, device): (usize, &Device)| match place {
-            0 => network.clone(),
-            _ => network.clone().fork(device),
-        };
-        self.devices.iter().enumerate().map(on).collect()
+    fn replicas(&self, network: &CrossEncoderNetwork) -> Vec<Replica<'_>> {
+        let (own, others) = self.devices.split_first().expect("a run has a device");
+        let others = others.iter().map(|device| (network.clone().fork(device), device));
+        std::iter::once((network.clone(), own)).chain(others).collect()
     }
 }

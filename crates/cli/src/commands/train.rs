@@ -22,7 +22,7 @@ pub struct Args {
     out: PathBuf,
     #[command(flatten)]
     device: DeviceArgs,
-    /// GPUs that share the batches of a step; `accumulation-steps` is a multiple of it
+    /// GPUs that share the batches of a step; `accumulation-steps` is at least as many
     #[arg(long, value_name = "COUNT", default_value_t = 1)]
     devices: usize,
     /// Train again from the start even where it is up to date

@@ -210,6 +210,13 @@ fn a_device_that_is_not_built_in() {
         "error: this build has no support for device `cuda`
 hint: build with `cargo build --release --features cuda`, or use `--device cpu`",
     );
+    let config = config(folder.path(), "");
+    assert_fails(
+        &["train", "--config", &config, "--data", "x", "--out", "y", "--devices", "2"],
+        folder.path(),
+        "error: 2 devices `cpu` were asked for
+hint: `--devices` is a number of GPUs, for `--device cuda` or `wgpu`",
+    );
 }
 
 #[test]
