@@ -48,6 +48,8 @@ def complete(rows):
 
 subprocess.run([options.whetstone, "chunk", "--config", options.config, "--out", str(options.out)], check=True)
 planned = json.loads(subprocess.run([*ask, "--dry-run", "--json"], check=True, capture_output=True).stdout)["requests"]
+if not planned:
+    sys.exit(f"{journal} holds all answers already: take another OUT")
 already, log_start = len(lines()), options.log.stat().st_size
 walls, lost, before = [], [], []
 for kill in range(1, options.kills + 1):
