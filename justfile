@@ -41,16 +41,20 @@ eval DATA="out/data" RUN="out/runs/tuned.run" OUT="out/eval" *FLAGS="":
 test:
     cargo test --release --workspace
 
-# Milliseconds of the measures, of a training step and of scoring; with a PYTHON that has torch and transformers, theirs too
+# Milliseconds of the measures, of a training step and of scoring; with a PYTHON that has torch and transformers, in turns with it
 bench MODEL="models/minilm-l6" PYTHON="":
     cargo bench -p whetstone-eval --bench speed
-    cargo bench -p whetstone-train --bench step -- {{absolute_path(MODEL)}}
-    {{ if PYTHON == "" { "true" } else { PYTHON + " tests/oracles/bench_step.py " + MODEL } }}
+    {{ if PYTHON == "" { "" } else { PYTHON + " tests/oracles/bench_step.py " + absolute_path(MODEL) + " " } }}cargo bench --quiet -p whetstone-train --bench step -- {{ if PYTHON == "" { absolute_path(MODEL) } else { "" } }}
 
 # Pairs per second and peak memory of training beside sentence-transformers' (PYTHON has torch, sentence-transformers, datasets)
 bench-train PYTHON MODEL="models/minilm-l6" PAIRS="out/data/train.jsonl" *FLAGS="":
     cargo build --release
     {{PYTHON}} tests/oracles/bench_train.py target/release/whetstone {{MODEL}} {{PAIRS}} {{FLAGS}}
+
+# Seconds to the first step and memory with 1,000 to 1,000,000 pairs, made from PAIRS
+bench-start MODEL="models/minilm-l6" PAIRS="out/data/train.jsonl" PYTHON="python3":
+    cargo build --release
+    {{PYTHON}} tests/oracles/bench_start.py target/release/whetstone {{MODEL}} {{PAIRS}}
 
 # Reading and measuring 1 M rows beside ranx, on the same bytes (`pip install ranx`)
 bench-eval PYTHON="python3":
@@ -91,8 +95,8 @@ golden ENCODER="models/minilm-l6" PYTHON="python3":
 
 # Logits, every gradient and four training steps on a GPU: `wgpu` (also Mesa's software Vulkan), `cuda`, or `ndarray` for burn's own
 test-gpu DEVICE="wgpu":
-    WHETSTONE_TEST_DEVICE={{DEVICE}} cargo test --release -p whetstone-model --features {{DEVICE}} --test golden
-    WHETSTONE_TEST_DEVICE={{DEVICE}} cargo test --release -p whetstone-train --features whetstone-model/{{DEVICE}} --test training -- four_adamw
+    WHETSTONE_TEST_DEVICE={{DEVICE}} cargo test --release -p whetstone-model -p whetstone-train \
+        --features whetstone-model/{{DEVICE}} --test golden --test training -- transformers pytorch
 
 # Type-checks the CUDA build, also where no GPU and no CUDA is (about 5 minutes; DOCS_RS keeps burn from fetching LLVM)
 check-cuda:

@@ -1,20 +1,24 @@
-"""PyTorch's side of `just bench`: milliseconds of scoring and of a training step on the shapes of crates/train/benches/step.rs.
+"""Scoring and a training step on fixed shapes, in turns with PyTorch: milliseconds, and how many times as long PyTorch takes.
 
-needs: torch, transformers        usage: bench_step.py MODEL_DIR [REPEATS]
+needs: torch, transformers        usage: bench_step.py MODEL_DIR COMMAND…
 
-No padding and no dropout, as there; AdamW; bf16 by autocast. Threads: all cores.
+COMMAND is the bench of crates/train/benches/step.rs, which is given MODEL_DIR and the repeats of a turn, of which it prints the
+median. No padding and no dropout, as there; AdamW; bf16 by autocast, where the CPU has it. Threads: all cores.
 """
-import os, statistics, sys, time
+import os, re, statistics, subprocess, sys, time
 import torch
-from transformers import AutoModelForSequenceClassification
+from transformers import AutoModelForSequenceClassification, logging
 
-model_dir, repeats = sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 7
+model_dir, *command = sys.argv[1:]
+logging.set_verbosity_error()
+logging.disable_progress_bar()
 torch.set_num_threads(os.cpu_count())
+TURNS, REPEATS = 5, 3
 
 
 def network():
-    options = {"num_labels": 1, "hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
-    return AutoModelForSequenceClassification.from_pretrained(model_dir, **options)
+    dropout = {"num_labels": 1, "hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+    return AutoModelForSequenceClassification.from_pretrained(model_dir, **dropout)
 
 
 def batch(sequences, seq):
@@ -26,29 +30,61 @@ def batch(sequences, seq):
 def median_ms(run):
     run()
     times = []
-    for _ in range(repeats):
+    for _ in range(REPEATS):
         start = time.perf_counter()
         run()
         times.append(1e3 * (time.perf_counter() - start))
     return statistics.median(times)
 
 
-for name, bf16 in (("F32", False), ("Bf16", True)):
-    print(f"PyTorch {name}")
-    for sequences, seq in ((32, 128), (30, 256)):
-        model, inputs = network().eval(), batch(sequences, seq)
-        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-            print(f"score {sequences}x{seq}: {median_ms(lambda: model(**inputs)):.0f} ms", flush=True)
-    for sequences, seq in ((16, 128), (16, 256)):
-        model, inputs = network().train(), batch(sequences, seq)
-        optimizer = torch.optim.AdamW(model.parameters(), lr=2e-5, weight_decay=0.01)
+def score(shape, bf16):
+    model, inputs = network().eval(), batch(*shape)
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+        return median_ms(lambda: model(**inputs))
 
-        def step():
-            optimizer.zero_grad()
-            with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-                logits = model(**inputs).logits
-            logits.float().pow(2).mean().backward()
-            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-            optimizer.step()
 
-        print(f"train step {sequences}x{seq}: {median_ms(step):.0f} ms", flush=True)
+def train(shape, bf16):
+    model, inputs = network().train(), batch(*shape)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=2e-5, weight_decay=0.01)
+
+    def step():
+        optimizer.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+            logits = model(**inputs).logits
+        logits.float().pow(2).mean().backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+
+    return median_ms(step)
+
+
+def ours():
+    """Milliseconds by (precision, what, shape)."""
+    text = subprocess.run([*command, model_dir, str(REPEATS)], capture_output=True, text=True, check=True).stdout
+    times, precision = {}, None
+    for line in text.splitlines():
+        if line in ("F32", "Bf16"):
+            precision = line
+        if found := re.match(r"(score|train step) (\d+)x(\d+): (\d+) ms", line):
+            what, sequences, seq, ms = found.groups()
+            times[precision, what, (int(sequences), int(seq))] = float(ms)
+    return times
+
+
+def main():
+    mine, theirs = {}, {}
+    for turn in range(TURNS):
+        for key, ms in ours().items():
+            precision, what, shape = key
+            mine.setdefault(key, []).append(ms)
+            run = score if what == "score" else train
+            theirs.setdefault(key, []).append(run(shape, precision == "Bf16"))
+        print(f"turn {turn + 1} of {TURNS}", flush=True)
+    for key in mine:
+        precision, what, (sequences, seq) = key
+        a, b = statistics.median(mine[key]), statistics.median(theirs[key])
+        ratio = statistics.median(b / a for a, b in zip(mine[key], theirs[key]))
+        print(f"{precision} {what} {sequences}x{seq}: {a:.0f} ms, PyTorch {b:.0f} ms; median of the turns' ratios {ratio:.2f}")
+
+
+main()

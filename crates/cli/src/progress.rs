@@ -7,19 +7,33 @@ use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 use whetstone_records::Progress;
 
+/// How often a part that takes long is told of where there is no bar.
+const EVERY: Duration = Duration::from_secs(30);
+
 /// The part that is under way.
 struct Part {
     name: String,
     unit: String,
+    total: Option<u64>,
     done: u64,
     message: String,
     started: Instant,
+    /// When a line was last written about it.
+    told: Instant,
 }
 
 impl Part {
-    fn new(name: &str, unit: &str) -> Self {
-        let (name, unit) = (name.to_owned(), unit.to_owned());
-        Self { name, unit, done: 0, message: String::new(), started: Instant::now() }
+    fn new(name: &str, total: Option<u64>, unit: &str) -> Self {
+        let (name, unit, now) = (name.to_owned(), unit.to_owned(), Instant::now());
+        Self { name, unit, total, done: 0, message: String::new(), started: now, told: now }
+    }
+
+    /// How far a long part is, where `EVERY` has gone by since the last line about it.
+    fn interim(&mut self) -> Option<String> {
+        let total = self.total.filter(|_| self.told.elapsed() >= EVERY)?;
+        self.told = Instant::now();
+        let message = if self.message.is_empty() { String::new() } else { format!(", {}", self.message) };
+        Some(format!("{}: {} of {}{message}", self.name, HumanCount(self.done), count(total, &self.unit)))
     }
 
     /// What stays to be read when the part is over.
@@ -76,7 +90,7 @@ impl Progress for Bars {
             (None, _) => bar_style("{prefix} {spinner} {done}, {rate}, {elapsed}  {msg}", unit),
         });
         bar.enable_steady_tick(Duration::from_millis(200));
-        *self.part() = Some((Part::new(part, unit), bar));
+        *self.part() = Some((Part::new(part, total, unit), bar));
     }
 
     fn advance(&self, count: u64) {
@@ -134,7 +148,8 @@ fn bar_style(template: &str, unit: &str) -> ProgressStyle {
         })
 }
 
-/// A plain line at the start and the end of each part, without control characters: for logs and pipes.
+/// A plain line at the start and the end of each part and every half a minute between, without control characters: for logs
+/// and pipes.
 #[derive(Default)]
 pub struct Lines(Mutex<Option<Part>>);
 
@@ -147,14 +162,15 @@ impl Lines {
 impl Progress for Lines {
     fn start(&self, part: &str, total: Option<u64>, unit: &str) {
         self.finish();
-        let total = total.map(|total| format!(": {}", count(total, unit))).unwrap_or_default();
-        output::talk(&format!("{part}{total} …"));
-        *self.part() = Some(Part::new(part, unit));
+        let of = total.map(|total| format!(": {}", count(total, unit))).unwrap_or_default();
+        output::talk(&format!("{part}{of} …"));
+        *self.part() = Some(Part::new(part, total, unit));
     }
 
     fn advance(&self, count: u64) {
         if let Some(part) = &mut *self.part() {
             part.done += count;
+            part.interim().iter().for_each(|line| output::talk(line));
         }
     }
 
@@ -194,11 +210,21 @@ mod tests {
 
     #[test]
     fn a_summary_has_count_seconds_rate_and_the_last_message() {
-        let mut part = Part::new("train", "steps");
+        let mut part = Part::new("train", Some(80), "steps");
         part.done = 50;
         part.message = "loss 0.41".into();
         part.started = Instant::now() - Duration::from_secs(10);
         assert_eq!(part.summary(), "train: 50 steps in 10.0 s (5.0 steps/s), loss 0.41");
+    }
+
+    #[test]
+    fn a_log_hears_of_a_long_part_every_half_a_minute() {
+        let mut part = Part::new("train", Some(2000), "steps");
+        (part.done, part.message) = (1500, "loss 0.41".into());
+        assert_eq!(part.interim(), None);
+        part.told -= EVERY;
+        assert_eq!(part.interim().as_deref(), Some("train: 1,500 of 2,000 steps, loss 0.41"));
+        assert_eq!(part.interim(), None);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Milliseconds of a training step and of scoring on fixed shapes, without padding or dropout.
 //!
-//! `cargo bench -p whetstone-train --bench step -- MODEL_DIR [REPEATS]`; `just bench` prints PyTorch's beside it.
+//! `cargo bench -p whetstone-train --bench step -- MODEL_DIR [REPEATS]`; `just bench` takes turns with PyTorch.
 
 use burn::tensor::Device;
 use std::path::Path;
@@ -8,6 +8,10 @@ use std::time::Instant;
 use whetstone_model::fused::Precision;
 use whetstone_model::{CrossEncoderNetwork, Packed};
 use whetstone_train::{AdamW, Rates, StepGradients, TrainConfig};
+
+/// The product's allocator and its setting, see the cli.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn batch(sequences: usize, seq: usize) -> Packed {
     let ids = (0..sequences * seq).map(|i| if i % seq == 0 { 101 } else { 1000 + (i * 7919 % 29000) as u32 }).collect();
@@ -34,6 +38,8 @@ fn main() {
         println!("step: no model folder given, nothing measured");
         return;
     };
+    // SAFETY: stores a number in mimalloc's table of options (15 is the purge delay, in milliseconds).
+    unsafe { libmimalloc_sys::mi_option_set_default(15, 10_000) };
     let repeats = arguments.get(1).map_or(7, |text| text.parse().expect("REPEATS is a number"));
     for precision in [Precision::F32, Precision::Bf16].into_iter().filter(|precision| precision.is_supported()) {
         println!("{precision:?}");

@@ -17,6 +17,9 @@ pub struct TrainConfig {
     /// Batches of one optimizer step; their gradients are averaged.
     pub accumulation_steps: usize,
     pub max_seq_tokens: usize,
+    /// Epochs from the start, with the warm start before them, whose pairs are cut at `short_seq_tokens`.
+    pub short_epochs: usize,
+    pub short_seq_tokens: usize,
     pub loss: LossName,
     /// Of `hinge`.
     pub margin: f32,
@@ -128,6 +131,8 @@ impl Default for TrainConfig {
             batch_pairs: 32,
             accumulation_steps: 1,
             max_seq_tokens: 256,
+            short_epochs: 0,
+            short_seq_tokens: 128,
             loss: LossName::Bce,
             margin: 1.0,
             lambda_weighting: LambdaWeighting::NdcgLoss2pp,
@@ -207,6 +212,22 @@ impl TrainConfig {
             ("keep-checkpoints", self.keep_checkpoints),
         ] {
             range(key, value as f64, value > 0, "at least 1")?;
+        }
+        self.check_short_epochs()
+    }
+
+    /// Refuses a run that would end on shorter texts than the model is used with.
+    fn check_short_epochs(&self) -> Result<()> {
+        let refuse =
+            |key, expected: String, value: usize| Err(Error::Value { key, expected, value: value.to_string() });
+        if self.short_epochs >= self.epochs {
+            let expected =
+                format!("below `epochs` ({}): the last sees the pairs as they are scored later", self.epochs);
+            return refuse("short-epochs", expected, self.short_epochs);
+        }
+        if self.short_epochs > 0 && self.short_seq_tokens > self.max_seq_tokens {
+            let expected = format!("at most `max-seq-tokens` ({})", self.max_seq_tokens);
+            return refuse("short-seq-tokens", expected, self.short_seq_tokens);
         }
         Ok(())
     }

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 use whetstone_eval::{Measure, per_query};
 use whetstone_model::{BiEncoder, Packed, PairTokenizer, Tokens};
-use whetstone_records::{Hit, Pair, PassageId, Progress, Qrels, QueryId, Run, read_jsonl};
+use whetstone_records::{Hit, Pair, PassageId, Qrels, QueryId, Run, Silent, read_jsonl};
 
 /// The pairs of a file. Labels and groups are in memory, texts stay on disk until their batch comes.
 pub(crate) struct Pairs {
@@ -42,42 +42,16 @@ impl Pairs {
         self.labels.len()
     }
 
-    /// Returns what a bi-encoder thinks of each of these pairs, as a label: σ(10·(cos − 0.4)). The cosines of
-    /// all-MiniLM-L6-v2 lie around 0.1 for unrelated texts and above 0.6 for answers, which this spreads over 0.05 to 0.9.
-    pub fn teacher_labels(
-        &self,
-        indices: &BTreeSet<usize>,
-        teacher: &BiEncoder,
-        progress: &dyn Progress,
-    ) -> Result<HashMap<usize, f32>> {
-        let (slope, center) = (10.0, 0.4);
-        let (mut numbers, mut texts, mut pairs) = (HashMap::new(), Vec::new(), Vec::new());
-        for &index in indices {
-            let pair = self.file.get(index)?;
-            let mut number = |text: String| {
-                *numbers.entry(text).or_insert_with_key(|text| {
-                    texts.push(text.clone());
-                    texts.len() - 1
-                })
-            };
-            pairs.push((index, number(pair.query), number(pair.passage)));
-        }
-        progress.start("embed for the warm start", Some(texts.len() as u64), "texts");
-        let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-        let vectors = teacher.encode(&texts, progress)?;
-        progress.finish();
-        let row = |text: usize| &vectors[text * teacher.hidden()..(text + 1) * teacher.hidden()];
-        let cosine = |query, passage| row(query).iter().zip(row(passage)).map(|(a, b)| a * b).sum::<f32>();
-        let label = |cosine: f32| 1.0 / (1.0 + (-slope * (cosine - center)).exp());
-        Ok(pairs.into_iter().map(|(index, query, passage)| (index, label(cosine(query, passage)))).collect())
-    }
-
-    /// Reads and tokenizes a batch.
-    pub fn batch(&self, indices: &[usize], tokenizer: &PairTokenizer) -> Result<Packed> {
+    /// Reads and tokenizes a batch; with a bi-encoder, its scores are the labels.
+    pub fn batch(&self, indices: &[usize], tokenizer: &PairTokenizer, warm: Option<&BiEncoder>) -> Result<Batch> {
         let pairs: Vec<Pair> = indices.iter().map(|&index| self.file.get(index)).collect::<Result<_>>()?;
         let texts: Vec<&str> = pairs.iter().flat_map(|pair| [pair.query.as_str(), pair.passage.as_str()]).collect();
         let tokens = tokenizer.tokenize(&texts)?;
-        Ok(tokenizer.batch(tokens.chunks_exact(2).map(|pair| (&pair[0], &pair[1]))))
+        Ok(Batch {
+            indices: indices.to_vec(),
+            packed: tokenizer.batch(tokens.chunks_exact(2).map(|pair| (&pair[0], &pair[1]))),
+            warm_labels: warm.map(|bi_encoder| warm_labels(bi_encoder, &tokens, tokenizer.max_seq_tokens())),
+        })
     }
 
     /// What must share a batch: the whole group of a query for a loss that compares, one pair otherwise.
@@ -120,6 +94,30 @@ impl Pairs {
         };
         Err(Error::NoPairs { path: path.into(), what })
     }
+}
+
+/// Some pairs, ready for the network.
+pub(crate) struct Batch {
+    /// Places of the pairs in the file.
+    pub indices: Vec<usize>,
+    pub packed: Packed,
+    /// During the warm start, what the base model's embeddings think of each pair.
+    pub warm_labels: Option<Vec<f32>>,
+}
+
+/// Returns what a bi-encoder thinks of query, passage, query, passage, …, as a label for each pair: σ(10·(cos − 0.4)). The cosines
+/// of all-MiniLM-L6-v2 lie around 0.1 for unrelated texts and above 0.6 for answers, which this spreads over 0.05 to 0.9.
+/// It sees no more than `limit` tokens of a text, as the cross-encoder.
+fn warm_labels(bi_encoder: &BiEncoder, tokens: &[Tokens], limit: usize) -> Vec<f32> {
+    let (slope, center) = (10.0, 0.4);
+    let tokens: Vec<Tokens> = tokens.iter().map(|text| text[..text.len().min(limit)].into()).collect();
+    let vectors = bi_encoder.encode_tokens(&tokens, &Silent);
+    let cosine = |pair: &[f32]| {
+        let (query, passage) = pair.split_at(bi_encoder.hidden());
+        query.iter().zip(passage).map(|(a, b)| a * b).sum::<f32>()
+    };
+    let label = |cosine: f32| 1.0 / (1.0 + (-slope * (cosine - center)).exp());
+    vectors.chunks_exact(2 * bi_encoder.hidden()).map(|pair| label(cosine(pair))).collect()
 }
 
 /// Held-out candidates of some queries, with judgements; tokenized once, since they are scored again and again.

@@ -1,6 +1,6 @@
 use crate::checkpoint::{Best, Blended, Checkpoints, Identity, State};
 use crate::config::TrainConfig;
-use crate::data::Dev;
+use crate::data::{Batch, Dev};
 use crate::error::{Error, Result};
 use crate::log::{Log, LogLine};
 use crate::optimizer::AdamW;
@@ -14,7 +14,7 @@ use burn::tensor::Device;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, sync_channel};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use whetstone_model::fused::Precision;
 use whetstone_model::{CrossEncoderNetwork, Packed};
 use whetstone_records::{Manifest, Progress, Stage};
@@ -59,22 +59,21 @@ pub fn train(
     if !config.precision.is_supported() {
         progress.warn("this CPU has no bfloat16 products: training in f32");
     }
-    let fit = Fit::prepare(data, model_dir, config, devices, progress)?;
+    let fit = Fit::prepare(data, model_dir, config, devices)?;
     if fit.dev.is_none() {
         progress.warn("no dev queries: the last step is taken as the best");
     }
-    let started = Instant::now();
     let mut log = Log::open(&out.join("log.jsonl"), last.as_ref().map_or(0, |state| state.log_bytes))?;
-    let mut state = fit.run(network, last, &checkpoints, &mut log, progress)?;
-    let wall_s = started.elapsed().as_secs_f64();
+    let (mut state, stepping) = fit.run(network, last, &checkpoints, &mut log, progress)?;
     fit.blend(&mut state, &checkpoints)?;
-    let (counts, notes) = fit.summary(&state, &log, wall_s);
+    let (counts, notes) = fit.summary(&state, &log, stepping);
     let best = format!("{}/model.safetensors", state.best.folder());
     Ok(stage.finish(&["best.json", "log.jsonl", "config.toml", &best], counts, notes)?)
 }
 
 impl Fit<'_> {
-    /// Runs the loop, while a thread reads and tokenizes the batches of the next steps.
+    /// Runs the loop, while a thread reads and tokenizes the batches of the next steps. Returns the last state and the time that
+    /// the steps took.
     fn run(
         &self,
         network: CrossEncoderNetwork,
@@ -82,20 +81,12 @@ impl Fit<'_> {
         checkpoints: &Checkpoints,
         log: &mut Log,
         progress: &dyn Progress,
-    ) -> Result<State> {
+    ) -> Result<(State, Duration)> {
         let first = resumed.as_ref().map_or(0, |state| state.step);
         std::thread::scope(|scope| {
-            let (sender, batches) = sync_channel(AHEAD);
-            scope.spawn(move || {
-                for (_, batches) in &self.steps[first..] {
-                    let packed = batches.iter().map(|batch| self.data.batch(batch, &self.tokenizer)).collect();
-                    // The loop has ended, early or with an error.
-                    if sender.send(packed).is_err() {
-                        break;
-                    }
-                }
-            });
-            self.advance(network, resumed, checkpoints, log, &batches, progress)
+            let (sender, ready) = sync_channel(AHEAD);
+            scope.spawn(move || self.feed(first, &sender));
+            self.advance(network, resumed, checkpoints, log, &ready, progress)
         })
     }
 
@@ -106,9 +97,9 @@ impl Fit<'_> {
         resumed: Option<State>,
         checkpoints: &Checkpoints,
         log: &mut Log,
-        batches: &Receiver<Result<Vec<Packed>>>,
+        ready: &Receiver<Result<Vec<Batch>>>,
         progress: &dyn Progress,
-    ) -> Result<State> {
+    ) -> Result<(State, Duration)> {
         let total = self.steps.len();
         let mut optimizer = match &resumed {
             Some(state) if state.step > 0 && checkpoints.optimizer_path(state.step).exists() => {
@@ -130,9 +121,11 @@ impl Fit<'_> {
         progress.advance(state.step as u64);
         let mut view = View::new();
         let mut watch = Watch::default();
+        let mut stepping = Duration::ZERO;
         loop {
             let is_due = state.step.is_multiple_of(self.config.eval_every_steps) || state.step == total;
             if is_due && saved != Some(state.step) {
+                progress.message("measuring dev nDCG@10");
                 self.note_dev(&network, &mut state, log, &mut view)?;
                 let is_over = self.is_over(&state);
                 plot::write(checkpoints.run(), &log.lines)?;
@@ -142,25 +135,27 @@ impl Fit<'_> {
             if self.is_over(&state) {
                 break;
             }
-            if state.step == self.warm_steps() {
+            if state.step == self.warm_steps {
                 // The moments of the warm start belong to another loss.
                 optimizer = AdamW::new(&self.devices[0]);
             }
-            let packed = batches.recv().expect("the thread sends the batches of every step")?;
-            let line = self.step(&mut network, &mut optimizer, &mut watch, (state.step, &packed), progress)?;
+            let started = Instant::now();
+            let batches = ready.recv().expect("the thread sends the batches of every step")?;
+            let line = self.step(&mut network, &mut optimizer, &mut watch, (state.step, &batches), progress)?;
+            stepping += started.elapsed();
             state.step += 1;
-            progress.message(&view.text(&line, self.padding_fraction(&packed)));
+            progress.message(&view.text(&line, self.padding_fraction(&batches)));
             log.write(line)?;
             progress.advance(1);
         }
         progress.finish();
-        Ok(state)
+        Ok((state, stepping))
     }
 
     /// Measures the present weights on dev and notes whether they are the best so far.
     fn note_dev(&self, network: &CrossEncoderNetwork, state: &mut State, log: &mut Log, view: &mut View) -> Result<()> {
         // A checkpoint of the warm start is there to go on from, not to be chosen: it has seen no label yet.
-        let is_chosen_from = state.step == 0 || state.step > self.warm_steps();
+        let is_chosen_from = state.step == 0 || state.step > self.warm_steps;
         if let Some(dev) = self.dev.as_ref().filter(|_| is_chosen_from) {
             let ndcg = self.evaluate(dev, network);
             let general = self.general.as_ref().map(|general| self.evaluate(general, network));
@@ -184,35 +179,43 @@ impl Fit<'_> {
         network: &mut CrossEncoderNetwork,
         optimizer: &mut AdamW,
         watch: &mut Watch,
-        (step, packed): (usize, &[Packed]),
+        (step, batches): (usize, &[Batch]),
         progress: &dyn Progress,
     ) -> Result<LogLine> {
-        let (epoch, batches) = &self.steps[step];
-        let Passed { gradients, loss: value, logits } = self.pass(network, step, packed);
-        let pairs = batches.iter().map(Vec::len).sum();
-        let tokens = packed.iter().map(Packed::tokens).sum();
+        let Passed { gradients, loss: value, logits } = self.pass(network, step, batches);
+        let epoch = self.steps[step].0;
+        let pairs = logits.len();
+        let tokens = batches.iter().map(|batch| batch.packed.tokens()).sum();
         let rates = self.rates(step);
         let grad_norm = if value.is_finite() { optimizer.step(network, gradients, rates, self.config) } else { 0.0 };
         if !value.is_finite() || !grad_norm.is_finite() {
             return Err(Error::Diverged { step: step + 1, loss: value });
         }
-        let chance = self.loss(step, &batches.concat(), &vec![0.0; pairs]).map(|loss| loss.value as f32);
+        let chance = self.loss_at_chance(batches);
         for sign in watch.observe(&Observed { logits: &logits, loss: value, grad_norm, chance }) {
             match self.config.strict {
                 true => return Err(Error::Collapse { step: step + 1, sign }),
                 false => progress.warn(&format!("step {}: {sign}", step + 1)),
             }
         }
-        Ok(LogLine::Step { step: step + 1, epoch: *epoch, loss: value, lr: rates.base, grad_norm, pairs, tokens })
+        Ok(LogLine::Step { step: step + 1, epoch, loss: value, lr: rates.base, grad_norm, pairs, tokens })
+    }
+
+    /// The loss of a model that scores every pair 0; None where the batches say nothing.
+    fn loss_at_chance(&self, batches: &[Batch]) -> Option<f32> {
+        let loss = |batch: &Batch| self.loss(batch, &vec![0.0; batch.indices.len()]).map(|loss| loss.value as f32);
+        let losses: Vec<f32> = batches.iter().filter_map(loss).collect();
+        (!losses.is_empty()).then(|| losses.iter().sum::<f32>() / batches.len() as f32)
     }
 
     /// The share of a step's computed tokens that is padding: none on the CPU, which packs.
-    fn padding_fraction(&self, packed: &[Packed]) -> f64 {
+    fn padding_fraction(&self, batches: &[Batch]) -> f64 {
         if self.devices[0] == Device::flex() {
             return 0.0;
         }
-        let real: usize = packed.iter().map(Packed::tokens).sum();
-        let computed: usize = packed.iter().map(|batch| batch.longest() * batch.sequences()).sum();
+        let sum = |of: fn(&Packed) -> usize| batches.iter().map(|batch| of(&batch.packed)).sum::<usize>();
+        let real = sum(Packed::tokens);
+        let computed = sum(|packed| packed.longest() * packed.sequences());
         1.0 - real as f64 / computed.max(1) as f64
     }
 
@@ -242,15 +245,16 @@ impl Fit<'_> {
         checkpoints.save_blended(state, &network, self.model_dir)
     }
 
-    fn summary(&self, state: &State, log: &Log, wall_s: f64) -> (BTreeMap<String, u64>, Vec<String>) {
+    fn summary(&self, state: &State, log: &Log, stepping: Duration) -> (BTreeMap<String, u64>, Vec<String>) {
         let (pairs, tokens) = log.done_now();
+        let seconds = stepping.as_secs_f64().max(1e-3);
         let counts = [
             ("steps", state.step),
             ("best-step", state.best.step),
             ("training-pairs", self.data.len()),
             ("dev-queries", self.dev.as_ref().map_or(0, Dev::queries)),
-            ("milli-pairs-per-s", (1e3 * pairs as f64 / wall_s) as usize),
-            ("tokens-per-s", (tokens as f64 / wall_s) as usize),
+            ("milli-pairs-per-s", (1e3 * pairs as f64 / seconds) as usize),
+            ("tokens-per-s", (tokens as f64 / seconds) as usize),
         ];
         let counts = counts.map(|(name, count)| (name.to_owned(), count as u64));
         let mut notes = vec![match state.best.ndcg_at_10 {

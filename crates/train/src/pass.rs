@@ -1,10 +1,11 @@
 //! Forward and backward through the batches of one step, on as many devices as there are.
 
+use crate::data::Batch;
 use crate::optimizer::StepGradients;
 use crate::plan::Fit;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
-use whetstone_model::{CrossEncoderNetwork, Packed};
+use whetstone_model::CrossEncoderNetwork;
 
 /// What the batches of a step came to.
 pub(crate) struct Passed {
@@ -21,21 +22,20 @@ type Replica<'a> = (CrossEncoderNetwork, &'a Device);
 
 impl Fit<'_> {
     /// Passes the batches of a step through the network, batch k on device k mod their number.
-    pub fn pass(&self, network: &CrossEncoderNetwork, step: usize, packed: &[Packed]) -> Passed {
-        let (_, batches) = &self.steps[step];
+    pub fn pass(&self, network: &CrossEncoderNetwork, step: usize, batches: &[Batch]) -> Passed {
         let mut passed = Passed { gradients: StepGradients::default(), loss: 0.0, logits: Vec::new() };
         let mut replicas = self.replicas(network);
         for first in (0..batches.len()).step_by(replicas.len()) {
             let parts = first..(first + replicas.len()).min(batches.len());
             // All devices are at work before the first result is waited for.
             let forward = |(part, (replica, device)): (usize, &Replica)| {
-                replica.forward(&packed[part], self.dropout(step, part), device) // [batch]
+                replica.forward(&batches[part].packed, self.dropout(step, part), device) // [batch]
             };
             let logits: Vec<Tensor<1>> = parts.clone().zip(&replicas).map(forward).collect();
             for ((part, logits), (replica, device)) in parts.zip(logits).zip(&mut replicas) {
                 let values: Vec<f32> =
                     logits.clone().inner().into_data().try_into_vec().expect("the network computes in f32");
-                if let Some(loss) = self.loss(step, &batches[part], &values) {
+                if let Some(loss) = self.loss(&batches[part], &values) {
                     passed.loss += loss.value as f32 / batches.len() as f32;
                     // The derivative of Σ logit·g is g: autodiff goes on from the gradient that the loss has by hand.
                     let gradient: Vec<f32> = loss.gradient.iter().map(|&g| g as f32 / batches.len() as f32).collect();

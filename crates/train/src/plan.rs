@@ -1,17 +1,18 @@
 //! What a run is made of before its first step: the data, the order of the steps, and what each of them may ask.
 
 use crate::config::TrainConfig;
-use crate::data::{Dev, Pairs};
+use crate::data::{Batch, Dev, Pairs};
 use crate::error::{Error, Result};
 use crate::loss::{Loss, Targets, loss, soft_bce};
 use crate::optimizer::Rates;
 use crate::order::batches;
 use crate::schedule::learning_rate;
 use burn::tensor::Device;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::mpsc::SyncSender;
 use whetstone_model::{BertConfig, BiEncoder, PairTokenizer, StepDropout, has_head};
-use whetstone_records::{Progress, sha256_file};
+use whetstone_records::sha256_file;
 
 /// What stays the same during a run.
 pub(crate) struct Fit<'a> {
@@ -20,25 +21,21 @@ pub(crate) struct Fit<'a> {
     pub dev: Option<Dev>,
     pub general: Option<Dev>,
     pub tokenizer: PairTokenizer,
+    /// Of the first epochs, where they are short.
+    short_tokenizer: Option<PairTokenizer>,
     pub model_dir: &'a Path,
     /// The first holds the network; batches of a step are spread over all.
     pub devices: Vec<Device>,
     /// The epoch and the batches of every step, after those of the warm start, which count as epoch 0.
     pub steps: Vec<(usize, Vec<Vec<usize>>)>,
     pub is_fresh: bool,
-    pub warm_start: Option<WarmStart>,
+    /// The first steps of a head that starts from nothing, whose labels are the scores of the base model's own embeddings:
+    /// without them, a small data set is spent on what the embeddings know already.
+    pub warm_steps: usize,
     /// Of every pair; empty where the loss needs none.
     pub teacher: Vec<f32>,
     pub positive_weight: f32,
     pub dropout: (f32, f32),
-}
-
-/// The first steps of a head that starts from nothing: the scores of the base model's own embeddings are its labels.
-/// Without them, a small data set is spent on what the embeddings know already.
-pub(crate) struct WarmStart {
-    pub steps: usize,
-    /// Of every pair that these steps see.
-    pub labels: HashMap<usize, f32>,
 }
 
 /// SHA-256 of everything that a run depends on, by role.
@@ -66,14 +63,10 @@ pub(crate) fn inputs(data: &Path, model_dir: &Path, config: &TrainConfig) -> Res
 
 impl<'a> Fit<'a> {
     /// Reads the data and lays out the steps.
-    pub fn prepare(
-        data: &Path,
-        model_dir: &'a Path,
-        config: &'a TrainConfig,
-        devices: Vec<Device>,
-        progress: &dyn Progress,
-    ) -> Result<Self> {
+    pub fn prepare(data: &Path, model_dir: &'a Path, config: &'a TrainConfig, devices: Vec<Device>) -> Result<Self> {
         let tokenizer = PairTokenizer::open(model_dir, config.max_seq_tokens)?;
+        let short = || PairTokenizer::open(model_dir, config.short_seq_tokens);
+        let short_tokenizer = if config.short_epochs > 0 { Some(short()?) } else { None };
         let path = data.join("train.jsonl");
         let pairs = Pairs::read(&path)?;
         let balance = pairs.balance(&path)?;
@@ -90,16 +83,8 @@ impl<'a> Fit<'a> {
         };
         // Orders of their own, far from those of the epochs.
         let warm = (0..).flat_map(|round| of_step(usize::MAX / 2 + round)).take(warm_steps);
-        let warm: Vec<_> = warm.map(|step| (0, step)).collect();
-        let warm_start = if warm.is_empty() {
-            None
-        } else {
-            let teacher = BiEncoder::load(model_dir, &devices[0].clone().inner())?;
-            let seen = warm.iter().flat_map(|(_, batches)| batches.iter().flatten()).copied().collect();
-            Some(WarmStart { steps: warm_steps, labels: pairs.teacher_labels(&seen, &teacher, progress)? })
-        };
         let epochs = (0..config.epochs).flat_map(|epoch| of_step(epoch).into_iter().map(move |step| (epoch + 1, step)));
-        let steps = warm.into_iter().chain(epochs).collect();
+        let steps = warm.map(|step| (0, step)).chain(epochs).collect();
         let bert = BertConfig::load(model_dir)?;
         Ok(Self {
             config,
@@ -107,11 +92,12 @@ impl<'a> Fit<'a> {
             dev: Dev::read(data, &tokenizer)?,
             general: general_dev(config, &tokenizer)?,
             tokenizer,
+            short_tokenizer,
             model_dir,
             devices,
             steps,
             is_fresh,
-            warm_start,
+            warm_steps,
             teacher,
             positive_weight: config.positive_weight.unwrap_or(balance),
             dropout: (
@@ -121,8 +107,27 @@ impl<'a> Fit<'a> {
         })
     }
 
-    pub fn warm_steps(&self) -> usize {
-        self.warm_start.as_ref().map_or(0, |warm_start| warm_start.steps)
+    /// Makes the batches of the steps from `first` on ready, in order, until all are sent or nobody takes them any more.
+    pub fn feed(&self, first: usize, ready: &SyncSender<Result<Vec<Batch>>>) {
+        let mut bi_encoder = None;
+        for step in first..self.steps.len() {
+            let batches = self.ready(step, &mut bi_encoder);
+            if ready.send(batches).is_err() {
+                break;
+            }
+        }
+    }
+
+    fn ready(&self, step: usize, bi_encoder: &mut Option<BiEncoder>) -> Result<Vec<Batch>> {
+        if step >= self.warm_steps {
+            *bi_encoder = None;
+        } else if bi_encoder.is_none() {
+            *bi_encoder = Some(BiEncoder::load(self.model_dir, &self.devices[0].clone().inner())?);
+        }
+        let (epoch, batches) = &self.steps[step];
+        let short = self.short_tokenizer.as_ref().filter(|_| *epoch <= self.config.short_epochs);
+        let tokenizer = short.unwrap_or(&self.tokenizer);
+        batches.iter().map(|indices| self.data.batch(indices, tokenizer, bi_encoder.as_ref())).collect()
     }
 
     /// The dropout of one batch of a step.
@@ -133,20 +138,20 @@ impl<'a> Fit<'a> {
     }
 
     /// The loss of a batch: towards the embeddings' own scores during the warm start, as configured after it.
-    pub fn loss(&self, step: usize, indices: &[usize], logits: &[f32]) -> Option<Loss> {
-        if let Some(warm_start) = self.warm_start.as_ref().filter(|warm_start| step < warm_start.steps) {
-            let labels: Vec<f32> = indices.iter().map(|index| warm_start.labels[index]).collect();
-            return soft_bce(logits, &labels);
+    pub fn loss(&self, batch: &Batch, logits: &[f32]) -> Option<Loss> {
+        if let Some(labels) = &batch.warm_labels {
+            return soft_bce(logits, labels);
         }
-        let of = |values: &[f32]| -> Vec<f32> { indices.iter().filter_map(|&i| values.get(i).copied()).collect() };
-        let groups: Vec<usize> = indices.iter().map(|&i| self.data.groups[i]).collect();
+        let of =
+            |values: &[f32]| -> Vec<f32> { batch.indices.iter().filter_map(|&i| values.get(i).copied()).collect() };
+        let groups: Vec<usize> = batch.indices.iter().map(|&i| self.data.groups[i]).collect();
         let targets = Targets { labels: &of(&self.data.labels), teacher: &of(&self.teacher), groups: &groups };
         loss(self.config, self.positive_weight, logits, &targets)
     }
 
     /// The learning rates of a step.
     pub fn rates(&self, step: usize) -> Rates {
-        let warm_steps = self.warm_steps();
+        let warm_steps = self.warm_steps;
         let is_warm = step < warm_steps;
         let base = match is_warm {
             true => learning_rate(self.config, self.config.warm_start_learning_rate, step, warm_steps),

@@ -135,9 +135,8 @@ fn a_fresh_head_starts_from_the_embeddings_and_resumes_in_the_middle_of_that() {
         |out: &Path, progress: &dyn Progress| train(data.path(), out, &encoder, &config, &[Device::flex()], progress);
     let (whole, parts) = (out.path().join("whole"), out.path().join("parts"));
     let manifest = go(&whole, &Silent).unwrap();
-    // The texts are embedded first, and those count as progress too.
-    for units in [30, 32, 34] {
-        assert!(std::panic::catch_unwind(|| go(&parts, &StopAt(AtomicU64::new(units)))).is_err(), "stopped");
+    for steps in [2, 4, 7] {
+        assert!(std::panic::catch_unwind(|| go(&parts, &StopAt(AtomicU64::new(steps)))).is_err(), "stopped");
     }
     assert_eq!(go(&parts, &Silent).unwrap().outputs, manifest.outputs);
     let log = std::fs::read_to_string(whole.join("log.jsonl")).unwrap();
@@ -231,6 +230,40 @@ fn two_devices_train_as_one_does_with_the_same_batches() {
     assert_eq!(go("one", 1).unwrap().outputs, go("two", 2).unwrap().outputs);
     let message = go("four", 4).unwrap_err().to_string();
     assert_eq!(message, "`accumulation-steps` must be at least 4, a batch for each device, got 3");
+}
+
+/// Tokens of each step, with its epoch.
+fn tokens(out: &Path) -> Vec<(u64, u64)> {
+    let log = std::fs::read_to_string(out.join("log.jsonl")).unwrap();
+    let lines = log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    lines.filter_map(|line| Some((line["epoch"].as_u64()?, line["tokens"].as_u64()?))).collect()
+}
+
+#[test]
+fn short_epochs_cut_their_pairs_and_leave_the_last_epoch_whole() {
+    let (data, out) = (data_folder(false), tempfile::tempdir().unwrap());
+    let encoder = oracles().join("tiny-encoder");
+    let whole = TrainConfig { epochs: 2, warm_start_steps: 2, ..short_run() };
+    let short = TrainConfig { short_epochs: 1, short_seq_tokens: 12, ..whole.clone() };
+    let go = |name: &str, config| {
+        let out = out.path().join(name);
+        train(data.path(), &out, &encoder, config, &[Device::flex()], &Silent).unwrap();
+        tokens(&out)
+    };
+    let (whole, short) = (go("whole", &whole), go("short", &short));
+    assert_eq!(whole.len(), short.len());
+    for ((epoch, whole), (_, short)) in whole.iter().zip(&short) {
+        assert!(
+            if *epoch == 2 { whole == short } else { *short <= 4 * 12 && short < whole },
+            "{epoch}: {whole} {short}"
+        );
+    }
+
+    let refused = |config: TrainConfig| config.check().unwrap_err().to_string();
+    let error = refused(TrainConfig { epochs: 1, short_epochs: 1, ..Default::default() });
+    assert!(error.contains("`short-epochs`") && error.contains("`epochs` (1)") && error.ends_with("got 1"), "{error}");
+    let error = refused(TrainConfig { short_epochs: 1, short_seq_tokens: 300, ..Default::default() });
+    assert!(error.contains("`short-seq-tokens`") && error.contains("`max-seq-tokens` (256)"), "{error}");
 }
 
 #[test]
