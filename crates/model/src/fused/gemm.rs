@@ -2,10 +2,16 @@
 
 use rayon::prelude::*;
 
-/// Tasks for each thread: a few, so that one whose core is busy with something else leaves work to the others. Each packs the
-/// other side anew, which is little beside the product as long as the tasks are large.
-const ROW_TASKS: usize = 4;
-const COL_TASKS: usize = 2;
+/// Tasks for each thread: a few, so that one whose core is busy with something else leaves work to the others.
+const TASKS: usize = 4;
+/// Rows or columns of a task at least, unless threads would go without: each task packs the other side anew.
+const LEAST: usize = 384;
+
+/// How many of `total` rows or columns a task has.
+fn share(total: usize, multiple: usize) -> usize {
+    let threads = rayon::current_num_threads();
+    total.div_ceil(threads * TASKS).max(LEAST).min(total.div_ceil(threads)).next_multiple_of(multiple)
+}
 
 /// A matrix in a slice: strides in elements.
 #[derive(Clone, Copy)]
@@ -103,10 +109,9 @@ pub fn gemm(m: usize, n: usize, k: usize, c: &mut [f32], a: View, b: View, accum
     assert_eq!(c.len(), m * n);
     a.check(m, k);
     b.check(k, n);
-    let threads = rayon::current_num_threads();
     let target = Shared::new(c);
     if m >= n {
-        let rows = m.div_ceil(threads * ROW_TASKS).next_multiple_of(48);
+        let rows = share(m, 48);
         (0..m.div_ceil(rows)).into_par_iter().for_each(|part| {
             let first = part * rows;
             let left = (a.offset(first, 0), a.row_stride, a.col_stride);
@@ -115,7 +120,7 @@ pub fn gemm(m: usize, n: usize, k: usize, c: &mut [f32], a: View, b: View, accum
             unsafe { gemm_one([rows.min(m - first), n, k], target.at(first * n), n, left, right, accumulate) };
         });
     } else {
-        let cols = n.div_ceil(threads * COL_TASKS).next_multiple_of(64);
+        let cols = share(n, 64);
         (0..n.div_ceil(cols)).into_par_iter().for_each(|part| {
             let first = part * cols;
             let left = (a.offset(0, 0), a.row_stride, a.col_stride);
