@@ -115,11 +115,12 @@ pub(crate) fn save(slots: Vec<(String, Slot)>, path: &Path) -> Result<()> {
 }
 
 impl Slot<'_> {
+    /// The shape in the file. Asking for it does not make burn draw the random values that are about to be replaced.
     fn file_shape(&self) -> Vec<usize> {
         match self {
-            Slot::Table(param) => param.val().dims().to_vec(),
-            Slot::Matrix(param) => param.val().dims().into_iter().rev().collect(),
-            Slot::Vector(param) => param.val().dims().to_vec(),
+            Slot::Table(param) => param.lazy_shape().to_vec(),
+            Slot::Matrix(param) => param.lazy_shape().iter().rev().copied().collect(),
+            Slot::Vector(param) => param.lazy_shape().to_vec(),
         }
     }
 
