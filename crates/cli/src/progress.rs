@@ -32,15 +32,22 @@ impl Part {
     fn interim(&mut self) -> Option<String> {
         let total = self.total.filter(|_| self.told.elapsed() >= EVERY)?;
         self.told = Instant::now();
-        let message = if self.message.is_empty() { String::new() } else { format!(", {}", self.message) };
-        Some(format!("{}: {} of {}{message}", self.name, HumanCount(self.done), count(total, &self.unit)))
+        let line = format!("{}: {} of {}", self.name, HumanCount(self.done), count(total, &self.unit));
+        Some(self.with_message(line))
+    }
+
+    fn with_message(&self, mut line: String) -> String {
+        if !self.message.is_empty() {
+            let _ = write!(line, ", {}", self.message);
+        }
+        line
     }
 
     /// What stays to be read when the part is over.
     fn summary(&self) -> String {
         let seconds = self.started.elapsed().as_secs_f64();
         let rate = self.done as f64 / seconds.max(1e-3);
-        let mut line = match self.done {
+        let line = match self.done {
             0 => format!("{}: {seconds:.1} s", self.name),
             _ => format!(
                 "{}: {} in {seconds:.1} s ({})",
@@ -49,10 +56,7 @@ impl Part {
                 speed(rate, &self.unit)
             ),
         };
-        if !self.message.is_empty() {
-            let _ = write!(line, ", {}", self.message);
-        }
-        line
+        self.with_message(line)
     }
 }
 

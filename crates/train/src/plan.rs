@@ -66,7 +66,7 @@ impl<'a> Fit<'a> {
     pub fn prepare(data: &Path, model_dir: &'a Path, config: &'a TrainConfig, devices: Vec<Device>) -> Result<Self> {
         let tokenizer = PairTokenizer::open(model_dir, config.max_seq_tokens)?;
         let short = || PairTokenizer::open(model_dir, config.short_seq_tokens);
-        let short_tokenizer = if config.short_epochs > 0 { Some(short()?) } else { None };
+        let short_tokenizer = (config.short_epochs > 0).then(short).transpose()?;
         let path = data.join("train.jsonl");
         let pairs = Pairs::read(&path)?;
         let balance = pairs.balance(&path)?;
