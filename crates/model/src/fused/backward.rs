@@ -106,18 +106,18 @@ fn feed_forward_backward(
     let rows = d_out.len() / hidden;
     let mut d_sum = d_out;
     let (d_output_gamma, d_output_beta) =
-        norm_backward(&mut d_sum, &saved.output_normalised, &saved.output_inv_std, w.output_gamma);
+        norm_backward(&mut d_sum, &saved.steps.output_normalised, &saved.steps.output_inv_std, w.output_gamma);
     let masked = through_dropout(&d_sum, spec.ffn_dropout);
     let d_ffn = masked.as_deref().unwrap_or(&d_sum);
-    let d_output = weight_gradient(spec.precision, rows, &saved.after_gelu, d_ffn);
+    let d_output = weight_gradient(spec.precision, rows, &saved.steps.after_gelu, d_ffn);
     let d_output_bias = column_sums(d_ffn, hidden);
     let mut d_gelu = buffer(rows * ffn);
     input_gradient(spec.precision, d_ffn, (w.output, hidden), &mut d_gelu, false);
     d_gelu
         .par_chunks_mut(1 << 14)
-        .zip(saved.before_gelu.par_chunks(1 << 14))
+        .zip(saved.steps.before_gelu.par_chunks(1 << 14))
         .for_each(|(grad, x)| rows::gelu_backward(x, grad));
-    let d_intermediate = weight_gradient(spec.precision, rows, &saved.middle, &d_gelu);
+    let d_intermediate = weight_gradient(spec.precision, rows, &saved.steps.middle, &d_gelu);
     let d_intermediate_bias = column_sums(&d_gelu, ffn);
     let mut d_middle = d_sum;
     input_gradient(spec.precision, &d_gelu, (w.intermediate, ffn), &mut d_middle, true);
@@ -141,8 +141,12 @@ pub fn backward(
     let (mut d_middle, feed_forward) = feed_forward_backward(w, saved, spec, d_out);
 
     // Attention part: middle = norm(x + drop(attended·Wo)).
-    let (d_attention_gamma, d_attention_beta) =
-        norm_backward(&mut d_middle, &saved.attention_normalised, &saved.attention_inv_std, w.attention_gamma);
+    let (d_attention_gamma, d_attention_beta) = norm_backward(
+        &mut d_middle,
+        &saved.steps.attention_normalised,
+        &saved.steps.attention_inv_std,
+        w.attention_gamma,
+    );
     let masked = through_dropout(&d_middle, spec.output_dropout);
     let d_projected = masked.as_deref().unwrap_or(&d_middle);
     let d_attention_output = weight_gradient(spec.precision, rows, &saved.attended, d_projected);

@@ -44,18 +44,47 @@ fn pair(low: f32, high: f32) -> u32 {
 /// # Panics
 /// Where the CPU lacks the instructions: ask [`is_supported`] first.
 pub fn gemm(m: usize, n: usize, k: usize, c: &mut [f32], a: View, b: View, accumulate: bool) {
-    assert!(is_supported(), "the caller has asked whether bfloat16 is supported");
     assert_eq!(c.len(), m * n);
-    let pairs = k.div_ceil(2);
-    let panels = pack_columns(n, k, b);
-    let target = Shared::new(c);
-    (0..m.div_ceil(TASK_ROWS)).into_par_iter().for_each_init(Vec::new, |left, task| {
-        let first = task * TASK_ROWS;
-        let rows = TASK_ROWS.min(m - first);
-        pack_rows(first, rows, k, a, left);
+    let right = Panels::new(n, k, b);
+    c.par_chunks_mut(TASK_ROWS * n).enumerate().for_each_init(Vec::new, |left, (task, c)| {
+        pack_rows(task * TASK_ROWS, c.len() / n, k, a, left);
+        right.multiply(left, c, accumulate);
+    });
+}
+
+/// The right side of a product: panels of 64 columns, each `[pairs, 64]`; columns beyond `n` are zero.
+pub struct Panels {
+    panels: Vec<u32>,
+    n: usize,
+    k: usize,
+}
+
+impl Panels {
+    /// Packs B, `[k, n]`.
+    ///
+    /// # Panics
+    /// Where the CPU lacks the instructions: ask [`is_supported`] first.
+    pub fn new(n: usize, k: usize, b: View) -> Self {
+        assert!(is_supported(), "the caller has asked whether bfloat16 is supported");
+        Self { panels: pack_columns(n, k, b), n, k }
+    }
+
+    /// C += A·B on the calling thread; A is row-major `[m, k]`, C `[m, n]`.
+    pub fn add_product(&self, a: &[f32], c: &mut [f32]) {
+        let mut left = Vec::new();
+        for (a, c) in a.chunks(TASK_ROWS * self.k).zip(c.chunks_mut(TASK_ROWS * self.n)) {
+            pack_rows(0, c.len() / self.n, self.k, View::rows(a, self.k), &mut left);
+            self.multiply(&left, c, true);
+        }
+    }
+
+    /// C := A·B, or C += A·B, with as many packed rows in `left` as C has.
+    fn multiply(&self, left: &[u32], c: &mut [f32], accumulate: bool) {
+        let (n, pairs, rows) = (self.n, self.k.div_ceil(2), c.len() / self.n);
+        let target = Shared::new(c);
         for start in (0..pairs).step_by(PAIRS) {
             let depth = PAIRS.min(pairs - start);
-            for (panel, right) in panels.chunks_exact(pairs * COLS).enumerate() {
+            for (panel, right) in self.panels.chunks_exact(pairs * COLS).enumerate() {
                 let cols = COLS.min(n - panel * COLS);
                 for row in (0..rows).step_by(ROWS) {
                     let tile = Tile {
@@ -66,12 +95,12 @@ pub fn gemm(m: usize, n: usize, k: usize, c: &mut [f32], a: View, b: View, accum
                         cols,
                         add: accumulate || start > 0,
                     };
-                    // SAFETY: tasks write disjoint rows of C; the CPU was checked above.
-                    unsafe { tile.multiply(target.at((first + row) * n + panel * COLS), n) };
+                    // SAFETY: C is borrowed for writing; the CPU was checked when B was packed.
+                    unsafe { tile.multiply(target.at(row * n + panel * COLS), n) };
                 }
             }
         }
-    });
+    }
 }
 
 /// One block of C.

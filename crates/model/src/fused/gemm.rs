@@ -7,10 +7,11 @@ const TASKS: usize = 4;
 /// Rows or columns of a task at least, unless threads would go without: each task packs the other side anew.
 const LEAST: usize = 384;
 
-/// How many of `total` rows or columns a task has.
-fn share(total: usize, multiple: usize) -> usize {
+/// How many of `total` rows or columns a task has: as many tasks for each thread, so that none waits for the last.
+pub fn share(total: usize, multiple: usize) -> usize {
     let threads = rayon::current_num_threads();
-    total.div_ceil(threads * TASKS).max(LEAST).min(total.div_ceil(threads)).next_multiple_of(multiple)
+    let tasks = (total / (threads * LEAST)).clamp(1, TASKS) * threads;
+    total.div_ceil(tasks).next_multiple_of(multiple)
 }
 
 /// A matrix in a slice: strides in elements.
@@ -101,6 +102,16 @@ pub unsafe fn gemm_one(
     }
 }
 
+/// C += A·B on the calling thread; A is row-major `[m, k]`, B `[k, n]`, C row-major `[m, n]`.
+pub fn add_product(b: View, [k, n]: [usize; 2], a: &[f32], c: &mut [f32]) {
+    let m = c.len() / n;
+    assert!(c.len() == m * n && a.len() == m * k, "the sides of a product fit");
+    b.check(k, n);
+    let right = (b.offset(0, 0), b.row_stride, b.col_stride);
+    // SAFETY: C is borrowed for writing, and the lengths of A and C were checked.
+    unsafe { gemm_one([m, n, k], c.as_mut_ptr(), n, (a.as_ptr(), k, 1), right, true) };
+}
+
 /// C := A·B, or C += A·B; C is row-major `[m, n]`.
 pub fn gemm(m: usize, n: usize, k: usize, c: &mut [f32], a: View, b: View, accumulate: bool) {
     if m == 0 || n == 0 {
@@ -111,7 +122,7 @@ pub fn gemm(m: usize, n: usize, k: usize, c: &mut [f32], a: View, b: View, accum
     b.check(k, n);
     let target = Shared::new(c);
     if m >= n {
-        let rows = share(m, 48);
+        let rows = share(m, 12);
         (0..m.div_ceil(rows)).into_par_iter().for_each(|part| {
             let first = part * rows;
             let left = (a.offset(first, 0), a.row_stride, a.col_stride);

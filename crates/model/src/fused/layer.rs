@@ -3,10 +3,11 @@
 //! Packed means that the tokens of all sequences stand one after the other, `[tokens, hidden]`, and attention looks at
 //! one sequence at a time: no work is done on padding, and there is no mask.
 
+use super::after_attention::{Steps, after_attention};
 use super::attention::attention;
 use super::gemm::View;
 use super::precision::Precision;
-use super::rows::{self, Dropout};
+use super::rows::Dropout;
 use rayon::prelude::*;
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -66,13 +67,7 @@ pub struct Saved {
     /// Attention probabilities before dropout: for each sequence, for each head, `[rows, len]`.
     pub probabilities: Vec<f32>,
     pub attended: Vec<f32>,
-    pub attention_normalised: Vec<f32>,
-    pub attention_inv_std: Vec<f32>,
-    pub middle: Vec<f32>,
-    pub before_gelu: Vec<f32>,
-    pub after_gelu: Vec<f32>,
-    pub output_normalised: Vec<f32>,
-    pub output_inv_std: Vec<f32>,
+    pub steps: Steps<Vec<f32>>,
 }
 
 /// A buffer whose contents the caller overwrites in full.
@@ -95,40 +90,6 @@ fn linear(precision: Precision, tokens: usize, x: &[f32], weight: &[f32], bias: 
     y
 }
 
-/// LayerNorm(y + residual): returns the output, the normalised values and 1/σ of every row.
-fn add_and_norm(
-    mut y: Vec<f32>,
-    residual: &[f32],
-    gamma: &[f32],
-    beta: &[f32],
-    eps: f32,
-) -> (Vec<f32>, Vec<f32>, Vec<f32>) {
-    let hidden = gamma.len();
-    let mut out = buffer(y.len());
-    let mut inv_std = buffer(y.len() / hidden);
-    y.par_chunks_mut(hidden * ROWS)
-        .zip(out.par_chunks_mut(hidden * ROWS))
-        .zip(residual.par_chunks(hidden * ROWS))
-        .zip(inv_std.par_chunks_mut(ROWS))
-        .for_each(|(((y, out), residual), inv_std)| {
-            for (i, inv_std) in inv_std.iter_mut().enumerate() {
-                let row = i * hidden..(i + 1) * hidden;
-                *inv_std =
-                    rows::layer_norm(&mut y[row.clone()], &residual[row.clone()], gamma, beta, &mut out[row], eps);
-            }
-        });
-    (out, y, inv_std)
-}
-
-fn drop_in_place(x: &mut [f32], dropout: Dropout) {
-    const CHUNK: usize = 1 << 14;
-    if dropout.is_active() {
-        x.par_chunks_mut(CHUNK)
-            .enumerate()
-            .for_each(|(i, chunk)| rows::dropout_in_place(chunk, dropout, (i * CHUNK) as u32));
-    }
-}
-
 /// The rows of `x` whose outputs are computed.
 pub fn computed_rows<'a>(x: &'a [f32], spec: &LayerSpec, hidden: usize) -> Cow<'a, [f32]> {
     if !spec.first_only {
@@ -149,36 +110,6 @@ pub fn forward(x: &[f32], w: &LayerWeights, spec: &LayerSpec, keep: bool) -> (Ve
     let key = linear(spec.precision, tokens, x, w.key, w.key_bias);
     let value = linear(spec.precision, tokens, x, w.value, w.value_bias);
     let (attended, probabilities) = attention(&query, &key, &value, hidden, spec, keep);
-    let mut y = linear(spec.precision, rows, &attended, w.attention_output, w.attention_output_bias);
-    drop_in_place(&mut y, spec.output_dropout);
-    let (middle, attention_normalised, attention_inv_std) =
-        add_and_norm(y, &residual, w.attention_gamma, w.attention_beta, spec.eps);
-
-    let mut before_gelu = linear(spec.precision, rows, &middle, w.intermediate, w.intermediate_bias);
-    let after_gelu = if keep {
-        let mut after = buffer(before_gelu.len());
-        after.par_chunks_mut(1 << 14).zip(before_gelu.par_chunks(1 << 14)).for_each(|(y, x)| rows::gelu(x, y));
-        after
-    } else {
-        before_gelu.par_chunks_mut(1 << 14).for_each(rows::gelu_in_place);
-        std::mem::take(&mut before_gelu)
-    };
-    let mut y = linear(spec.precision, rows, &after_gelu, w.output, w.output_bias);
-    drop_in_place(&mut y, spec.ffn_dropout);
-    let (out, output_normalised, output_inv_std) = add_and_norm(y, &middle, w.output_gamma, w.output_beta, spec.eps);
-    let saved = keep.then_some(Saved {
-        query,
-        key,
-        value,
-        probabilities,
-        attended,
-        attention_normalised,
-        attention_inv_std,
-        middle,
-        before_gelu,
-        after_gelu,
-        output_normalised,
-        output_inv_std,
-    });
-    (out, saved)
+    let (out, steps) = after_attention(&attended, &residual, w, spec, keep);
+    (out, steps.map(|steps| Saved { query, key, value, probabilities, attended, steps }))
 }

@@ -1,6 +1,7 @@
 //! Fused operations for the CPU (burn-flex): one encoder layer as one op with a hand-written backward pass, over packed
 //! tokens, with run-time CPU detection. ENGINE: plain ops spend most of their time on copies, scalar `erf` and padding.
 
+mod after_attention;
 mod attention;
 mod backward;
 #[cfg(target_arch = "x86_64")]

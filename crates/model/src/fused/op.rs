@@ -88,6 +88,11 @@ fn slice(tensor: &FlexTensor) -> &[f32] {
     tensor.as_slice::<f32>().expect("tensors are made contiguous and f32 before they come here")
 }
 
+/// The tensor itself where it is contiguous: `to_contiguous` makes a second handle, and a write then copies.
+fn contiguous(tensor: FlexTensor) -> FlexTensor {
+    if tensor.is_contiguous() { tensor } else { tensor.to_contiguous() }
+}
+
 fn tensor(values: Vec<f32>, shape: &[usize]) -> FlexTensor {
     FlexTensor::from_data(TensorData::new(values, shape.to_vec()))
 }
@@ -190,9 +195,8 @@ impl FusedOptimizer for Flex {
         step: AdamWStep,
     ) -> (FlexTensor, FlexTensor, FlexTensor) {
         const CHUNK: usize = 1 << 15;
-        let (mut weight, mut first, mut second) =
-            (weight.to_contiguous(), first.to_contiguous(), second.to_contiguous());
-        let gradient = gradient.to_contiguous();
+        let [mut weight, mut first, mut second] = [weight, first, second].map(contiguous);
+        let gradient = contiguous(gradient);
         // In place where nobody else holds the tensor; burn-flex copies on write otherwise.
         weight
             .storage_mut::<f32>()
