@@ -1,5 +1,5 @@
 use crate::config::BertConfig;
-use crate::fused::Dropout;
+use crate::fused::{self, Dropout, EmbeddingSpec};
 use crate::tokenizer::Packed;
 use burn::module::Module;
 use burn::nn::{Embedding, EmbeddingConfig, LayerNorm, LayerNormConfig};
@@ -25,7 +25,17 @@ impl Embeddings {
         }
     }
 
-    /// Returns `[tokens, hidden]` for a batch without padding.
+    /// Returns `[tokens, hidden]` in one fused operation; burn-flex only.
+    pub(crate) fn forward_fused(&self, batch: &Packed, dropout: Dropout, eps: f32) -> Tensor<2> {
+        let positions = batch.starts.windows(2).flat_map(|pair| 0..(pair[1] - pair[0]) as u32);
+        let ids = batch.ids.iter().zip(&batch.types).zip(positions);
+        let rows = ids.map(|((&id, &kind), position)| [id, kind, position]).collect();
+        let tables = [&self.word, &self.token_type, &self.position].map(|table| table.weight.val());
+        let beta = self.norm.beta.as_ref().expect("BERT's LayerNorms have a bias").val();
+        fused::embeddings(tables, self.norm.gamma.val(), beta, EmbeddingSpec { rows, eps, dropout })
+    }
+
+    /// Returns `[tokens, hidden]` for a batch without padding, in plain burn operations.
     pub(crate) fn forward(&self, batch: &Packed, dropout: Option<Dropout>, device: &Device) -> Tensor<2> {
         let positions = batch.starts.windows(2).flat_map(|pair| 0..(pair[1] - pair[0]) as i64).collect();
         let ids = |values: Vec<i64>| Tensor::<1, Int>::from_data(TensorData::new(values, [batch.tokens()]), device);

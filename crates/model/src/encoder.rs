@@ -78,7 +78,7 @@ impl Encoder {
     /// Runs the fused layers on burn-flex, plain burn operations elsewhere.
     pub fn forward(&self, batch: &Packed, dropout: Option<StepDropout>, device: &Device) -> Hidden {
         if is_fused(device) {
-            Hidden::Packed(self.forward_packed(batch, dropout, false, device))
+            Hidden::Packed(self.forward_packed(batch, dropout, false))
         } else {
             Hidden::Padded(self.forward_padded(batch, dropout, device))
         }
@@ -87,22 +87,16 @@ impl Encoder {
     /// Returns the vector of each sequence's first token, `[batch, hidden]`. On burn-flex the last layer computes no other.
     pub fn forward_first(&self, batch: &Packed, dropout: Option<StepDropout>, device: &Device) -> Tensor<2> {
         if is_fused(device) {
-            self.forward_packed(batch, dropout, true, device)
+            self.forward_packed(batch, dropout, true)
         } else {
             first(self.forward_padded(batch, dropout, device))
         }
     }
 
     /// Returns `[tokens, hidden]`, or `[batch, hidden]` where only first tokens are asked for; burn-flex only.
-    fn forward_packed(
-        &self,
-        batch: &Packed,
-        dropout: Option<StepDropout>,
-        first_only: bool,
-        device: &Device,
-    ) -> Tensor<2> {
-        let embedding_dropout = dropout.map(|d| d.site(d.hidden, 0, 3));
-        let mut x = self.embeddings.forward(batch, embedding_dropout, device); // [tokens, hidden]
+    fn forward_packed(&self, batch: &Packed, dropout: Option<StepDropout>, first_only: bool) -> Tensor<2> {
+        let embedding_dropout = dropout.map(|d| d.site(d.hidden, 0, 3)).unwrap_or_default();
+        let mut x = self.embeddings.forward_fused(batch, embedding_dropout, self.eps); // [tokens, hidden]
         for (index, layer) in self.layers.iter().enumerate() {
             let site = |rate: fn(&StepDropout) -> f32, place| {
                 dropout.map(|d| d.site(rate(&d), index, place)).unwrap_or_default()

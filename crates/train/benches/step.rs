@@ -39,7 +39,7 @@ fn main() {
         return;
     };
     // SAFETY: stores a number in mimalloc's table of options (15 is the purge delay, in milliseconds).
-    unsafe { libmimalloc_sys::mi_option_set_default(15, 10_000) };
+    unsafe { libmimalloc_sys::mi_option_set_default(15, 60_000) };
     let repeats = arguments.get(1).map_or(7, |text| text.parse().expect("REPEATS is a number"));
     for precision in [Precision::F32, Precision::Bf16].into_iter().filter(|precision| precision.is_supported()) {
         println!("{precision:?}");

@@ -11,7 +11,7 @@ use rayon::prelude::*;
 const SUM_ROWS: usize = 512;
 
 /// Turns the gradient of a LayerNorm's output into that of its input; returns those of gamma and beta.
-fn norm_backward(grad: &mut [f32], normalised: &[f32], inv_std: &[f32], gamma: &[f32]) -> (Vec<f32>, Vec<f32>) {
+pub fn norm_backward(grad: &mut [f32], normalised: &[f32], inv_std: &[f32], gamma: &[f32]) -> (Vec<f32>, Vec<f32>) {
     let hidden = gamma.len();
     let partial: Vec<(Vec<f32>, Vec<f32>)> = grad
         .par_chunks_mut(hidden * SUM_ROWS)

@@ -84,16 +84,16 @@ pub trait FusedOptimizer: burn::backend::Backend {
     fn fused_squared_norm(x: FloatTensor<Self>) -> FloatTensor<Self>;
 }
 
-fn slice(tensor: &FlexTensor) -> &[f32] {
+pub(super) fn slice(tensor: &FlexTensor) -> &[f32] {
     tensor.as_slice::<f32>().expect("tensors are made contiguous and f32 before they come here")
 }
 
 /// The tensor itself where it is contiguous: `to_contiguous` makes a second handle, and a write then copies.
-fn contiguous(tensor: FlexTensor) -> FlexTensor {
+pub(super) fn contiguous(tensor: FlexTensor) -> FlexTensor {
     if tensor.is_contiguous() { tensor } else { tensor.to_contiguous() }
 }
 
-fn tensor(values: Vec<f32>, shape: &[usize]) -> FlexTensor {
+pub(super) fn tensor(values: Vec<f32>, shape: &[usize]) -> FlexTensor {
     FlexTensor::from_data(TensorData::new(values, shape.to_vec()))
 }
 
