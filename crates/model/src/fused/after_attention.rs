@@ -84,15 +84,10 @@ pub fn after_attention(
     if keep {
         let columns = [hidden, 1, hidden, ffn, ffn, hidden, 1];
         let mut kept = columns.map(|columns| buffer(rows * columns));
-        let mut left = kept.each_mut().map(Vec::as_mut_slice);
-        let steps: Vec<_> = (0..rows.div_ceil(block))
-            .map(|i| {
-                let count = block.min(rows - i * block);
-                let mut columns = columns.iter();
-                left.each_mut()
-                    .map(|left| left.split_off_mut(..count * columns.next().expect("as many")).expect("in it"))
-            })
-            .collect();
+        let mut chunks: Vec<_> =
+            kept.iter_mut().zip(columns).map(|(kept, columns)| kept.chunks_mut(block * columns)).collect();
+        let mut next = |i: usize| chunks[i].next().expect("as many chunks as blocks");
+        let steps: Vec<[_; 7]> = (0..rows.div_ceil(block)).map(|_| std::array::from_fn(&mut next)).collect();
         blocks.zip(steps).for_each(|(block, steps)| part.run(block, Steps::from_array(steps)));
         (out, Some(Steps::from_array(kept)))
     } else {
