@@ -60,6 +60,12 @@ fn to_f32(view: &TensorView) -> Option<Vec<f32>> {
     })
 }
 
+fn to_bytes(values: &[f32]) -> Vec<u8> {
+    let mut bytes = vec![0; 4 * values.len()];
+    bytes.chunks_exact_mut(4).zip(values).for_each(|(to, value)| to.copy_from_slice(&value.to_le_bytes()));
+    bytes
+}
+
 /// IEEE 754 binary16 to f32.
 fn half_to_f32(bits: u16) -> f32 {
     let sign = if bits & 0x8000 == 0 { 1.0 } else { -1.0 };
@@ -98,10 +104,8 @@ pub(crate) fn fill(slots: Vec<(String, Slot)>, mut tensors: Tensors, path: &Path
 
 /// Writes the slots as a Hugging Face `model.safetensors`, whole or not at all.
 pub(crate) fn save(slots: Vec<(String, Slot)>, path: &Path) -> Result<()> {
-    let tensors: BTreeMap<String, (Vec<usize>, Vec<u8>)> = slots
-        .into_iter()
-        .map(|(name, slot)| (name, (slot.file_shape(), slot.take().iter().flat_map(|v| v.to_le_bytes()).collect())))
-        .collect();
+    let tensors: BTreeMap<String, (Vec<usize>, Vec<u8>)> =
+        slots.into_iter().map(|(name, slot)| (name, (slot.file_shape(), to_bytes(&slot.take())))).collect();
     let invalid = |source| Error::Safetensors { path: path.into(), source };
     let views = tensors
         .iter()
@@ -183,10 +187,16 @@ fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
 }
 
 fn transpose(values: &[f32], rows: usize, cols: usize) -> Vec<f32> {
+    /// Side of the squares that are turned one by one, so that both sides stay in the cache.
+    const SIDE: usize = 16;
     let mut transposed = vec![0.0; values.len()];
-    for row in 0..rows {
-        for col in 0..cols {
-            transposed[col * rows + row] = values[row * cols + col];
+    for first_row in (0..rows).step_by(SIDE) {
+        for first_col in (0..cols).step_by(SIDE) {
+            for row in first_row..rows.min(first_row + SIDE) {
+                for col in first_col..cols.min(first_col + SIDE) {
+                    transposed[col * rows + row] = values[row * cols + col];
+                }
+            }
         }
     }
     transposed

@@ -51,15 +51,19 @@ pub fn train(
     let devices: Vec<Device> = devices.iter().map(|device| device.clone().autodiff()).collect();
     let last = checkpoints.last()?;
     let from = last.as_ref().map_or(model_dir.to_path_buf(), |state| checkpoints.folder(state.step));
-    let network = CrossEncoderNetwork::load_or_init_head(&from, config.seed, &devices[0])?;
-    let mut network = network.with_precision(config.precision);
+    let device = devices[0].clone();
+    let (network, fit) = std::thread::scope(|scope| {
+        let network = scope.spawn(move || CrossEncoderNetwork::load_or_init_head(&from, config.seed, &device));
+        let fit = Fit::prepare(data, model_dir, config, devices);
+        (network.join().expect("loading a model does not panic"), fit)
+    });
+    let (mut network, fit) = (network?.with_precision(config.precision), fit?);
     if config.freeze_embeddings {
         network.freeze_embeddings();
     }
     if !config.precision.is_supported() {
         progress.warn("this CPU has no bfloat16 products: training in f32");
     }
-    let fit = Fit::prepare(data, model_dir, config, devices)?;
     if fit.dev.is_none() {
         progress.warn("no dev queries: the last step is taken as the best");
     }

@@ -8,6 +8,7 @@ use crate::optimizer::Rates;
 use crate::order::batches;
 use crate::schedule::learning_rate;
 use burn::tensor::Device;
+use rayon::prelude::*;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::mpsc::SyncSender;
@@ -40,25 +41,18 @@ pub(crate) struct Fit<'a> {
 
 /// SHA-256 of everything that a run depends on, by role.
 pub(crate) fn inputs(data: &Path, model_dir: &Path, config: &TrainConfig) -> Result<BTreeMap<String, String>> {
-    let mut inputs = BTreeMap::new();
-    for (role, path) in [
-        ("train", data.join("train.jsonl")),
-        ("model", model_dir.join("model.safetensors")),
-        ("tokenizer", model_dir.join("tokenizer.json")),
-    ] {
-        inputs.insert(role.to_owned(), sha256_file(&path)?);
-    }
+    let mut files = vec![
+        ("train".to_owned(), data.join("train.jsonl")),
+        ("model".to_owned(), model_dir.join("model.safetensors")),
+        ("tokenizer".to_owned(), model_dir.join("tokenizer.json")),
+    ];
     let general = config.general_dev.as_deref().map(|folder| ("general-dev", folder));
     for (role, folder) in [("dev", data)].into_iter().chain(general) {
-        for (role, path) in
-            [(role.to_owned(), folder.join("dev.jsonl")), (format!("{role}-qrels"), folder.join("qrels/dev.tsv"))]
-        {
-            if path.exists() {
-                inputs.insert(role, sha256_file(&path)?);
-            }
-        }
+        let dev =
+            [(role.to_owned(), folder.join("dev.jsonl")), (format!("{role}-qrels"), folder.join("qrels/dev.tsv"))];
+        files.extend(dev.into_iter().filter(|(_, path)| path.exists()));
     }
-    Ok(inputs)
+    files.into_par_iter().map(|(role, path)| Ok((role, sha256_file(&path)?))).collect()
 }
 
 impl<'a> Fit<'a> {
