@@ -6,7 +6,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
-use whetstone_records::AtomicFile;
+use whetstone_records::{AtomicFile, f32_bytes};
 
 /// A parameter of the network and how Hugging Face stores it.
 pub enum Slot<'a> {
@@ -60,12 +60,6 @@ fn to_f32(view: &TensorView) -> Option<Vec<f32>> {
     })
 }
 
-fn to_bytes(values: &[f32]) -> Vec<u8> {
-    let mut bytes = vec![0; 4 * values.len()];
-    bytes.chunks_exact_mut(4).zip(values).for_each(|(to, value)| to.copy_from_slice(&value.to_le_bytes()));
-    bytes
-}
-
 /// IEEE 754 binary16 to f32.
 fn half_to_f32(bits: u16) -> f32 {
     let sign = if bits & 0x8000 == 0 { 1.0 } else { -1.0 };
@@ -105,7 +99,7 @@ pub(crate) fn fill(slots: Vec<(String, Slot)>, mut tensors: Tensors, path: &Path
 /// Writes the slots as a Hugging Face `model.safetensors`, whole or not at all.
 pub(crate) fn save(slots: Vec<(String, Slot)>, path: &Path) -> Result<()> {
     let tensors: BTreeMap<String, (Vec<usize>, Vec<u8>)> =
-        slots.into_iter().map(|(name, slot)| (name, (slot.file_shape(), to_bytes(&slot.take())))).collect();
+        slots.into_iter().map(|(name, slot)| (name, (slot.file_shape(), f32_bytes(&slot.take())))).collect();
     let invalid = |source| Error::Safetensors { path: path.into(), source };
     let views = tensors
         .iter()
@@ -187,15 +181,13 @@ fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
 }
 
 fn transpose(values: &[f32], rows: usize, cols: usize) -> Vec<f32> {
-    /// Side of the squares that are turned one by one, so that both sides stay in the cache.
-    const SIDE: usize = 16;
+    /// Columns of a strip: what a cache line holds, so that each line is read once and those written to stay in the cache.
+    const STRIP: usize = 16;
     let mut transposed = vec![0.0; values.len()];
-    for first_row in (0..rows).step_by(SIDE) {
-        for first_col in (0..cols).step_by(SIDE) {
-            for row in first_row..rows.min(first_row + SIDE) {
-                for col in first_col..cols.min(first_col + SIDE) {
-                    transposed[col * rows + row] = values[row * cols + col];
-                }
+    for first in (0..cols).step_by(STRIP) {
+        for row in 0..rows {
+            for col in first..cols.min(first + STRIP) {
+                transposed[col * rows + row] = values[row * cols + col];
             }
         }
     }

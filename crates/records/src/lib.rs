@@ -15,7 +15,7 @@ mod stage;
 pub use error::{Error, Result};
 pub use folder::AtomicFolder;
 pub use ids::{DocumentId, PassageId, QueryId};
-pub use io::{AtomicFile, read_text, sample_by_id, seeded_key, sha256_bytes, sha256_file};
+pub use io::{AtomicFile, f32_bytes, read_text, sample_by_id, seeded_key, sha256_bytes, sha256_file};
 pub use jsonl::{JsonlReader, read_jsonl, select_jsonl, write_jsonl};
 pub use progress::{Progress, Silent};
 pub use qrels::Qrels;

@@ -52,11 +52,10 @@ pub fn train(
     let last = checkpoints.last()?;
     let from = last.as_ref().map_or(model_dir.to_path_buf(), |state| checkpoints.folder(state.step));
     let device = devices[0].clone();
-    let (network, fit) = std::thread::scope(|scope| {
-        let network = scope.spawn(move || CrossEncoderNetwork::load_or_init_head(&from, config.seed, &device));
-        let fit = Fit::prepare(data, model_dir, config, devices);
-        (network.join().expect("loading a model does not panic"), fit)
-    });
+    let (network, fit) = rayon::join(
+        || CrossEncoderNetwork::load_or_init_head(&from, config.seed, &device),
+        || Fit::prepare(data, model_dir, config, devices),
+    );
     let (mut network, fit) = (network?.with_precision(config.precision), fit?);
     if config.freeze_embeddings {
         network.freeze_embeddings();

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use whetstone_model::fused::{self, AdamWStep};
 use whetstone_model::{CrossEncoderNetwork, Slot};
-use whetstone_records::AtomicFile;
+use whetstone_records::{AtomicFile, f32_bytes};
 
 // PyTorch's defaults; burn's own differ (eps 1e-5, weight decay 1e-4).
 const BETA1: f64 = 0.9;
@@ -131,7 +131,7 @@ impl AdamW {
 
 fn bytes(tensor: &Tensor<1>) -> Vec<u8> {
     let values: Vec<f32> = tensor.clone().into_data().try_into_vec().expect("moments are f32");
-    values.iter().flat_map(|value| value.to_le_bytes()).collect()
+    f32_bytes(&values)
 }
 
 /// The learning rates of one step.

@@ -52,7 +52,9 @@ pub(crate) fn inputs(data: &Path, model_dir: &Path, config: &TrainConfig) -> Res
             [(role.to_owned(), folder.join("dev.jsonl")), (format!("{role}-qrels"), folder.join("qrels/dev.tsv"))];
         files.extend(dev.into_iter().filter(|(_, path)| path.exists()));
     }
-    files.into_par_iter().map(|(role, path)| Ok((role, sha256_file(&path)?))).collect()
+    let hashed: Vec<Result<_>> = files.into_par_iter().map(|(role, path)| Ok((role, sha256_file(&path)?))).collect();
+    // In order, so that of several errors it is always the first that is told.
+    hashed.into_iter().collect()
 }
 
 impl<'a> Fit<'a> {

@@ -2,7 +2,7 @@ use crate::error::{Error, Result};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use whetstone_records::{AtomicFile, Progress, sha256_bytes};
+use whetstone_records::{AtomicFile, Progress, f32_bytes, sha256_bytes};
 
 /// Texts whose embeddings are in one file: what a stopped run loses at most.
 const SHARD: usize = 4096;
@@ -73,7 +73,7 @@ impl EmbeddingCache<'_> {
         if shard.iter().any(|value| !value.is_finite()) {
             return Err(Error::EmbeddingNotFinite);
         }
-        let bytes: Vec<u8> = shard.iter().flat_map(|value| value.to_le_bytes()).collect();
+        let bytes = f32_bytes(shard);
         let shape = vec![shard.len() / self.hidden, self.hidden];
         let tensor = TensorView::new(Dtype::F32, shape, &bytes).expect("as many bytes as the shape says");
         let header = HashMap::from([("digest".to_owned(), digest.to_owned())]);
