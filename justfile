@@ -43,8 +43,8 @@ test:
 
 # Milliseconds of the measures, of a training step and of scoring; with a PYTHON that has torch and transformers, in turns with it
 bench MODEL="models/minilm-l6" PYTHON="":
-    cargo bench -p whetstone-eval --bench speed
-    {{ if PYTHON == "" { "" } else { PYTHON + " tests/oracles/bench_step.py " + absolute_path(MODEL) + " " } }}cargo bench --quiet -p whetstone-train --bench step -- {{ if PYTHON == "" { absolute_path(MODEL) } else { "" } }}
+    cargo bench --workspace --bench speed
+    {{ if PYTHON == "" { "" } else { PYTHON + " tests/oracles/bench_step.py " + absolute_path(MODEL) + " " } }}cargo bench --quiet --workspace --bench step -- {{ if PYTHON == "" { absolute_path(MODEL) } else { "" } }}
 
 # Pairs per second and peak memory of training beside sentence-transformers' (PYTHON has torch, sentence-transformers, datasets)
 bench-train PYTHON MODEL="models/minilm-l6" PAIRS="out/data/train.jsonl" *FLAGS="":
@@ -70,7 +70,7 @@ check-report REPORT="out/quickstart/report.html" PYTHON="python3" OUT="out/check
 
 # Calls a second of `ask` against a loopback server that answers at once, and its memory along the way
 bench-ask PASSAGES="20000":
-    cargo bench -p whetstone-synth --bench ask -- {{PASSAGES}}
+    cargo bench --workspace --bench ask -- {{PASSAGES}}
 
 # `ask` on a running llama.cpp server with one slot, killed three times: no call paid twice, no waiting (LOG is the server's)
 check-ask CONFIG LOG OUT="out/check-ask" PYTHON="python3":

@@ -28,6 +28,8 @@ pub struct TrainConfig {
     /// Of `bce`: weight of the positives; negatives / positives where it is not given.
     pub positive_weight: Option<f32>,
     pub learning_rate: f64,
+    /// Peak of the epochs after short ones, whose schedule then begins anew; where it is not given, one schedule spans all epochs.
+    pub full_length_learning_rate: Option<f64>,
     /// What the learning rate is multiplied by from each layer to the one below it; the head has the full rate.
     pub layer_decay: f64,
     /// Leave the embeddings as they are.
@@ -138,6 +140,7 @@ impl Default for TrainConfig {
             lambda_weighting: LambdaWeighting::NdcgLoss2pp,
             positive_weight: None,
             learning_rate: 5e-5,
+            full_length_learning_rate: None,
             layer_decay: 1.0,
             freeze_embeddings: false,
             fresh_head_multiplier: 10.0,
@@ -187,11 +190,13 @@ impl TrainConfig {
                 Err(Error::Value { key, expected: expected.into(), value: value.to_string() })
             }
         };
-        let lr = self.learning_rate;
-        let sane = "in (0, 0.01], usually 1e-5 to 1e-4";
-        range("learning-rate", lr, lr > 0.0 && lr <= 1e-2, sane)?;
-        let lr = self.warm_start_learning_rate;
-        range("warm-start-learning-rate", lr, lr > 0.0 && lr <= 1e-2, sane)?;
+        for (key, lr) in [
+            ("learning-rate", self.learning_rate),
+            ("full-length-learning-rate", self.full_length_learning_rate.unwrap_or(self.learning_rate)),
+            ("warm-start-learning-rate", self.warm_start_learning_rate),
+        ] {
+            range(key, lr, lr > 0.0 && lr <= 1e-2, "in (0, 0.01], usually 1e-5 to 1e-4")?;
+        }
         let head = self.fresh_head_multiplier;
         range("fresh-head-multiplier", head, (1.0..=1000.0).contains(&head), "in 1..=1000")?;
         range("layer-decay", self.layer_decay, self.layer_decay > 0.0 && self.layer_decay <= 1.0, "in (0, 1]")?;
@@ -224,6 +229,10 @@ impl TrainConfig {
             let expected =
                 format!("below `epochs` ({}): the last sees the pairs as they are scored later", self.epochs);
             return refuse("short-epochs", expected, self.short_epochs);
+        }
+        if let (0, Some(rate)) = (self.short_epochs, self.full_length_learning_rate) {
+            let expected = "left out where `short-epochs` is 0: `learning-rate` is that of all epochs".into();
+            return Err(Error::Value { key: "full-length-learning-rate", expected, value: rate.to_string() });
         }
         if self.short_epochs > 0 && self.short_seq_tokens > self.max_seq_tokens {
             let expected = format!("at most `max-seq-tokens` ({})", self.max_seq_tokens);

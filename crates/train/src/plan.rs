@@ -33,6 +33,8 @@ pub(crate) struct Fit<'a> {
     /// The first steps of a head that starts from nothing, whose labels are the scores of the base model's own embeddings:
     /// without them, a small data set is spent on what the embeddings know already.
     pub warm_steps: usize,
+    /// Where the schedule of the epochs at full length begins, if it has one of its own.
+    anew: Option<usize>,
     /// Of every pair; empty where the loss needs none.
     pub teacher: Vec<f32>,
     pub positive_weight: f32,
@@ -80,7 +82,8 @@ impl<'a> Fit<'a> {
         // Orders of their own, far from those of the epochs.
         let warm = (0..).flat_map(|round| of_step(usize::MAX / 2 + round)).take(warm_steps);
         let epochs = (0..config.epochs).flat_map(|epoch| of_step(epoch).into_iter().map(move |step| (epoch + 1, step)));
-        let steps = warm.map(|step| (0, step)).chain(epochs).collect();
+        let steps: Vec<(usize, Vec<Vec<usize>>)> = warm.map(|step| (0, step)).chain(epochs).collect();
+        let first_whole = steps.iter().position(|(epoch, _)| *epoch > config.short_epochs);
         let bert = BertConfig::load(model_dir)?;
         Ok(Self {
             config,
@@ -94,6 +97,7 @@ impl<'a> Fit<'a> {
             steps,
             is_fresh,
             warm_steps,
+            anew: config.full_length_learning_rate.and(first_whole),
             teacher,
             positive_weight: config.positive_weight.unwrap_or(balance),
             dropout: (
@@ -147,16 +151,16 @@ impl<'a> Fit<'a> {
 
     /// The learning rates of a step.
     pub fn rates(&self, step: usize) -> Rates {
-        let warm_steps = self.warm_steps;
-        let is_warm = step < warm_steps;
-        let base = match is_warm {
-            true => learning_rate(self.config, self.config.warm_start_learning_rate, step, warm_steps),
-            false => {
-                learning_rate(self.config, self.config.learning_rate, step - warm_steps, self.steps.len() - warm_steps)
-            }
+        let (config, warm, end) = (self.config, self.warm_steps, self.steps.len());
+        let anew = self.anew.unwrap_or(end);
+        let (peak, first, end) = match step {
+            _ if step < warm => (config.warm_start_learning_rate, 0, warm),
+            _ if step < anew => (config.learning_rate, warm, anew),
+            _ => (config.full_length_learning_rate.unwrap_or(config.learning_rate), anew, end),
         };
+        let base = learning_rate(config, peak, step - first, end - first);
         // After a warm start the head is no longer fresh.
-        let is_fresh = self.is_fresh && (is_warm || warm_steps == 0);
+        let is_fresh = self.is_fresh && (step < warm || warm == 0);
         let head_multiplier = if is_fresh { self.config.fresh_head_multiplier } else { 1.0 };
         Rates { base, head_multiplier, layer_decay: self.config.layer_decay }
     }

@@ -267,6 +267,35 @@ fn short_epochs_cut_their_pairs_and_leave_the_last_epoch_whole() {
 }
 
 #[test]
+fn the_epochs_at_full_length_can_have_a_schedule_of_their_own() {
+    let (data, out) = (data_folder(false), tempfile::tempdir().unwrap());
+    let config = TrainConfig {
+        epochs: 3,
+        short_epochs: 1,
+        short_seq_tokens: 12,
+        full_length_learning_rate: Some(1e-3),
+        warmup_fraction: 0.0,
+        ..short_run()
+    };
+    run(data.path(), out.path(), &config, &Silent).unwrap();
+    let log = std::fs::read_to_string(out.path().join("log.jsonl")).unwrap();
+    let lines = log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let rates: Vec<(u64, f64)> =
+        lines.filter_map(|line| Some((line["epoch"].as_u64()?, line["lr"].as_f64()?))).collect();
+    let of = |whole: bool| -> Vec<f64> { rates.iter().filter(|(e, _)| (*e > 1) == whole).map(|(_, lr)| *lr).collect() };
+    for (rates, peak) in [(of(false), config.learning_rate), (of(true), 1e-3)] {
+        for (step, rate) in rates.iter().enumerate() {
+            let expected = peak * (1.0 - step as f64 / rates.len() as f64);
+            assert!((rate - expected).abs() < 1e-9, "{step}: {rate}, not {expected}");
+        }
+    }
+
+    let alone = TrainConfig { full_length_learning_rate: Some(1e-5), ..Default::default() };
+    let error = alone.check().unwrap_err().to_string();
+    assert!(error.contains("`full-length-learning-rate`") && error.contains("`short-epochs` is 0"), "{error}");
+}
+
+#[test]
 fn frozen_embeddings_stay_and_everything_else_learns() {
     let (data, out) = (data_folder(false), tempfile::tempdir().unwrap());
     let config = TrainConfig { epochs: 1, freeze_embeddings: true, ..short_run() };

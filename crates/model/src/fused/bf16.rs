@@ -13,6 +13,8 @@ const ROWS: usize = 6;
 const COLS: usize = 64;
 /// Pairs along the inner dimension that are multiplied before moving on: a panel of 256 KiB stays in the L2 cache.
 const PAIRS: usize = 1024;
+/// Columns of the right side that are packed together where they are contiguous.
+const LINES: usize = 16;
 /// Rows of the left side that one task packs and multiplies.
 const TASK_ROWS: usize = 96;
 
@@ -46,10 +48,38 @@ fn pair(low: f32, high: f32) -> u32 {
 pub fn gemm(m: usize, n: usize, k: usize, c: &mut [f32], a: View, b: View, accumulate: bool) {
     assert_eq!(c.len(), m * n);
     let right = Panels::new(n, k, b);
-    c.par_chunks_mut(TASK_ROWS * n).enumerate().for_each_init(Vec::new, |left, (task, c)| {
-        pack_rows(task * TASK_ROWS, c.len() / n, k, a, left);
+    c.par_chunks_mut(TASK_ROWS * n).enumerate().for_each_init(Left::default, |left, (task, c)| {
+        left.pack(task * TASK_ROWS, c.len() / n, k, a);
         right.multiply(left, c, accumulate);
     });
+}
+
+/// The left side of a product: pair p of row r stands at r · `row_stride` + p · `pair_stride`.
+#[derive(Default)]
+struct Left {
+    pairs: Vec<u32>,
+    row_stride: usize,
+    pair_stride: usize,
+}
+
+impl Left {
+    /// Packs rows `first..first + rows` of A in the order in which they lie in memory.
+    fn pack(&mut self, first: usize, rows: usize, k: usize, a: View) {
+        let pairs = k.div_ceil(2);
+        self.pairs.resize(rows * pairs, 0);
+        if a.col_stride == 1 {
+            (self.row_stride, self.pair_stride) = (pairs, 1);
+            for (r, to) in self.pairs.chunks_exact_mut(pairs).enumerate() {
+                pack_line(&a.data[(first + r) * a.row_stride..][..k], to);
+            }
+        } else {
+            (self.row_stride, self.pair_stride) = (1, rows);
+            let column = |k: usize| &a.data[k * a.col_stride + first * a.row_stride..][..rows];
+            for (p, to) in self.pairs.chunks_exact_mut(rows).enumerate() {
+                pack_two(column(2 * p), (2 * p + 1 < k).then(|| column(2 * p + 1)), to);
+            }
+        }
+    }
 }
 
 /// The right side of a product: panels of 64 columns, each `[pairs, 64]`; columns beyond `n` are zero.
@@ -71,15 +101,15 @@ impl Panels {
 
     /// C += A·B on the calling thread; A is row-major `[m, k]`, C `[m, n]`.
     pub fn add_product(&self, a: &[f32], c: &mut [f32]) {
-        let mut left = Vec::new();
+        let mut left = Left::default();
         for (a, c) in a.chunks(TASK_ROWS * self.k).zip(c.chunks_mut(TASK_ROWS * self.n)) {
-            pack_rows(0, c.len() / self.n, self.k, View::rows(a, self.k), &mut left);
+            left.pack(0, c.len() / self.n, self.k, View::rows(a, self.k));
             self.multiply(&left, c, true);
         }
     }
 
     /// C := A·B, or C += A·B, with as many packed rows in `left` as C has.
-    fn multiply(&self, left: &[u32], c: &mut [f32], accumulate: bool) {
+    fn multiply(&self, left: &Left, c: &mut [f32], accumulate: bool) {
         let (n, pairs, rows) = (self.n, self.k.div_ceil(2), c.len() / self.n);
         let target = Shared::new(c);
         for start in (0..pairs).step_by(PAIRS) {
@@ -88,8 +118,9 @@ impl Panels {
                 let cols = COLS.min(n - panel * COLS);
                 for row in (0..rows).step_by(ROWS) {
                     let tile = Tile {
-                        left: &left[row * pairs + start..],
-                        stride: pairs,
+                        left: &left.pairs[row * left.row_stride + start * left.pair_stride..],
+                        row_stride: left.row_stride,
+                        pair_stride: left.pair_stride,
                         right: &right[start * COLS..(start + depth) * COLS],
                         rows: ROWS.min(rows - row),
                         cols,
@@ -106,7 +137,8 @@ impl Panels {
 /// One block of C.
 struct Tile<'a> {
     left: &'a [u32],
-    stride: usize,
+    row_stride: usize,
+    pair_stride: usize,
     right: &'a [u32],
     rows: usize,
     cols: usize,
@@ -120,7 +152,7 @@ impl Tile<'_> {
     unsafe fn multiply(&self, c: *mut f32, c_stride: usize) {
         let mut sums = [[_mm512_setzero_ps(); COLS / 16]; ROWS];
         // The last rows of a task may be fewer: those above are computed from the last one again and not stored.
-        let row = |r: usize| self.left[r.min(self.rows - 1) * self.stride..].as_ptr();
+        let row = |r: usize| self.left[r.min(self.rows - 1) * self.row_stride..].as_ptr();
         let rows: [*const u32; ROWS] = std::array::from_fn(row);
         for (p, columns) in self.right.chunks_exact(COLS).enumerate() {
             // SAFETY: a chunk is four registers long; every row has as many pairs as there are chunks.
@@ -129,7 +161,9 @@ impl Tile<'_> {
                     std::mem::transmute::<__m512i, __m512bh>(_mm512_loadu_si512(columns.as_ptr().add(j * 16).cast()))
                 });
                 for (sums, row) in sums.iter_mut().zip(rows) {
-                    let a = std::mem::transmute::<__m512i, __m512bh>(_mm512_set1_epi32(*row.add(p) as i32));
+                    let a = std::mem::transmute::<__m512i, __m512bh>(_mm512_set1_epi32(
+                        *row.add(p * self.pair_stride) as i32
+                    ));
                     for (sum, b) in sums.iter_mut().zip(b) {
                         *sum = _mm512_dpbf16_ps(*sum, a, b);
                     }
@@ -151,31 +185,6 @@ impl Tile<'_> {
     }
 }
 
-/// Packs rows `first..first + rows` of A as `[rows, pairs]`.
-fn pack_rows(first: usize, rows: usize, k: usize, a: View, into: &mut Vec<u32>) {
-    let pairs = k.div_ceil(2);
-    into.resize(rows * pairs, 0);
-    if a.col_stride == 1 {
-        for (r, to) in into.chunks_exact_mut(pairs).enumerate() {
-            let from = &a.data[(first + r) * a.row_stride..][..k];
-            pack_line(from, to);
-        }
-    } else {
-        // Columns of A are the contiguous ones: two of them make a pair for each row.
-        for p in 0..pairs {
-            let column = |k: usize| &a.data[k * a.col_stride + first * a.row_stride..][..rows];
-            let low = column(2 * p);
-            if 2 * p + 1 < k {
-                for (r, (low, high)) in low.iter().zip(column(2 * p + 1)).enumerate() {
-                    into[r * pairs + p] = pair(*low, *high);
-                }
-            } else {
-                low.iter().enumerate().for_each(|(r, low)| into[r * pairs + p] = pair(*low, 0.0));
-            }
-        }
-    }
-}
-
 /// Packs B as panels of 64 columns, each `[pairs, 64]`; columns beyond `n` are zero.
 fn pack_columns(n: usize, k: usize, b: View) -> Vec<u32> {
     let pairs = k.div_ceil(2);
@@ -185,43 +194,63 @@ fn pack_columns(n: usize, k: usize, b: View) -> Vec<u32> {
         if b.col_stride == 1 {
             for (p, to) in to.chunks_exact_mut(COLS).enumerate() {
                 let row = |k: usize| &b.data[k * b.row_stride + panel * COLS..][..cols];
-                if 2 * p + 1 < k {
-                    interleave(row(2 * p), row(2 * p + 1), &mut to[..cols]);
-                } else {
-                    to.iter_mut().zip(row(2 * p)).for_each(|(to, low)| *to = pair(*low, 0.0));
-                }
+                pack_two(row(2 * p), (2 * p + 1 < k).then(|| row(2 * p + 1)), &mut to[..cols]);
             }
         } else {
-            // Each column of B is contiguous along k.
-            let mut line = vec![0u32; pairs];
-            for col in 0..cols {
-                pack_line(&b.data[(panel * COLS + col) * b.col_stride..][..k], &mut line);
-                line.iter().enumerate().for_each(|(p, pair)| to[p * COLS + col] = *pair);
+            // Each column of B is contiguous along k: a few of them are packed, then written side by side.
+            let mut lines = vec![0u32; LINES * pairs];
+            for first in (0..cols).step_by(LINES) {
+                let count = LINES.min(cols - first);
+                for (col, line) in lines.chunks_exact_mut(pairs).enumerate().take(count) {
+                    pack_line(&b.data[(panel * COLS + first + col) * b.col_stride..][..k], line);
+                }
+                for (p, to) in to.chunks_exact_mut(COLS).enumerate() {
+                    let to = &mut to[first..first + count];
+                    to.iter_mut().enumerate().for_each(|(col, to)| *to = lines[col * pairs + p]);
+                }
             }
         }
     });
     panels
 }
 
+/// One row to pairs along itself.
+fn pack_line(from: &[f32], to: &mut [u32]) {
+    let (many, rest) = from.as_chunks::<32>();
+    for (from, to) in many.iter().zip(to.as_chunks_mut::<16>().0) {
+        // SAFETY: both sides hold as much as is read and written; the caller has asked whether bfloat16 is supported.
+        unsafe { pack_32(from, to) };
+    }
+    for (from, to) in rest.chunks(2).zip(&mut to[many.len() * 16..]) {
+        *to = pair(from[0], from.get(1).copied().unwrap_or(0.0));
+    }
+}
+
+/// # Safety
+/// The CPU has AVX-512 BF16.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
+unsafe fn pack_32(from: &[f32; 32], to: &mut [u32; 16]) {
+    // SAFETY: two registers are read and one is written.
+    unsafe {
+        let halves = [_mm512_loadu_ps(from.as_ptr()), _mm512_loadu_ps(from.as_ptr().add(16))];
+        let packed = std::mem::transmute::<__m512bh, __m512i>(_mm512_cvtne2ps_pbh(halves[1], halves[0]));
+        _mm512_storeu_si512(to.as_mut_ptr().cast(), packed);
+    }
+}
+
+/// Two rows to pairs, column by column; without a second one, it counts as zeros.
+fn pack_two(low: &[f32], high: Option<&[f32]>, to: &mut [u32]) {
+    match high {
+        Some(high) => interleave(low, high, to),
+        None => to.iter_mut().zip(low).for_each(|(to, low)| *to = pair(*low, 0.0)),
+    }
+}
+
 super::simd::simd! {
-    /// Two rows to pairs, column by column.
     fn interleave(low: &[f32], high: &[f32], to: &mut [u32]) {
         let _ = FMA;
         for ((to, low), high) in to.iter_mut().zip(low).zip(high) {
             *to = pair(*low, *high);
-        }
-    }
-
-    /// One row to pairs along itself.
-    fn pack_line(from: &[f32], to: &mut [u32]) {
-        let _ = FMA;
-        let whole = from.chunks_exact(2);
-        let rest = whole.remainder();
-        for (to, two) in to.iter_mut().zip(whole) {
-            *to = pair(two[0], two[1]);
-        }
-        if let ([low], Some(to)) = (rest, to.last_mut()) {
-            *to = pair(*low, 0.0);
         }
     }
 }
