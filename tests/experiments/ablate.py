@@ -6,7 +6,7 @@ run    python ablate.py WHETSTONE PLAN.toml OUT --queries FILE --candidates RUN 
                         [--set KEY=VALUE …]
 
 A plan has the sections [synth] and [train], which are configs as `whetstone synth` and `train` read them, and [[variant]]s with a
-name and their own `synth` and `train`, which are laid over those. `seeds = [1, 2]` in a variant trains it once for each. A
+name and their own `synth` and `train`, which are laid over those. `seeds = [1, 2]` in a variant, or at the plan's head for all, trains it once for each. A
 variant without `synth` uses the data set of the first. `--base` is a data set whose answers of an LLM and embeddings all
 start from. With `stages = ["mine", "pair"]` at the plan's head only these are done for each data set, on the queries and judgements
 in --base. `--set train.model=FOLDER` changes the plan's base. What is complete is not done again. Prints what `whetstone eval` says of all, the first variant being the baseline; OUT has the runs, and the report in OUT/eval.
@@ -79,7 +79,7 @@ for variant in plan["variant"]:
         first_data = first_data or data
     else:
         data = first_data
-    seeds = variant.get("seeds", [plan["train"].get("seed", 1)])
+    seeds = variant.get("seeds", plan.get("seeds", [plan["train"].get("seed", 1)]))
     for seed in seeds:
         name = variant["name"] if len(seeds) == 1 else f"{variant['name']}-{seed}"
         config = folder / f"train-{seed}.toml"

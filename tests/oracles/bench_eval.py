@@ -31,7 +31,7 @@ WANTED_S, WANTED_RATIO = 2.0, 3.0
 
 
 def ours(folder):
-    command = ["cargo", "bench", "--quiet", "-p", "whetstone-eval", "--bench", "speed", "--", "--keep", str(folder)]
+    command = ["cargo", "bench", "--quiet", "--workspace", "--bench", "speed", "--", "--keep", str(folder)]
     text = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
     print(text, end="")
     seconds = {name.strip(): float(value) / 1000 for name, value in re.findall(r"^(.*?)\s+([\d.]+) ms$", text, re.M)}

@@ -37,7 +37,7 @@ def peer(folder):
     model = CrossEncoder(options.model, num_labels=1, max_length=options.len, device="cpu")
     arguments = CrossEncoderTrainingArguments(
         output_dir=f"{folder}/peer", num_train_epochs=1, per_device_train_batch_size=options.batch, learning_rate=5e-5,
-        bf16=options.bf16, save_strategy="no", report_to=[], disable_tqdm=True, logging_strategy="no")
+        bf16=options.bf16, use_cpu=True, save_strategy="no", report_to=[], disable_tqdm=True, logging_strategy="no")
     started = []
 
     class Clock(TrainerCallback):

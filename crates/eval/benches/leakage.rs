@@ -1,5 +1,5 @@
 //! Times the search for near-duplicate queries at the size that the documentation promises.
-//! `cargo bench -p whetstone-eval --bench leakage`
+//! `cargo bench --workspace --bench leakage`
 
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use std::time::Instant;

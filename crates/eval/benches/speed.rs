@@ -1,4 +1,4 @@
-//! Times measures and statistics at the sizes that the documentation promises. `cargo bench -p whetstone-eval`; with
+//! Times measures and statistics at the sizes that the documentation promises. `cargo bench --workspace --bench speed`; with
 //! `-- --keep DIR` the generated files are left in DIR, so that other tools can be timed on the same bytes.
 
 use rand::{Rng, SeedableRng, rngs::StdRng};

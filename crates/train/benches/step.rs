@@ -1,6 +1,6 @@
 //! Milliseconds of a training step and of scoring on fixed shapes, without padding or dropout.
 //!
-//! `cargo bench -p whetstone-train --bench step -- MODEL_DIR [REPEATS]`; `just bench` takes turns with PyTorch.
+//! `cargo bench --workspace --bench step -- MODEL_DIR [REPEATS]`; `just bench` takes turns with PyTorch.
 
 use burn::tensor::Device;
 use std::path::Path;
