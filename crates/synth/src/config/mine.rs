@@ -37,7 +37,7 @@ pub struct MineConfig {
     /// The best of the passages that pass every filter below are skipped, this many: they may answer the query.
     pub rank_min: usize,
     /// A passage is dropped where its score s comes near the positive's score p by the same miner:
-    /// s > p − |p| · relative-margin.
+    /// s > p − |p| · relative-margin. Below 0, passages that score higher than the positive stay.
     pub relative_margin: f32,
     /// A passage that the bi-encoder scores above this is dropped, whoever found it.
     pub max_dense_score: Option<f32>,
@@ -80,7 +80,7 @@ impl MineConfig {
         must(both <= 1.0 + 1e-9, "mine.bm25-fraction + mine.dense-fraction", "at most 1", both)?;
         must(self.rank_max >= 1, "mine.rank-max", "at least 1", self.rank_max)?;
         must(self.rank_min < self.rank_max, "mine.rank-min", "less than `rank-max`", self.rank_min)?;
-        must((0.0..1.0).contains(&self.relative_margin), "mine.relative-margin", "in [0, 1)", self.relative_margin)?;
+        must(self.relative_margin < 1.0, "mine.relative-margin", "below 1", self.relative_margin)?;
         let (lowest, highest) = (self.min_dense_score.unwrap_or(f32::MIN), self.max_dense_score.unwrap_or(f32::MAX));
         must(lowest <= highest, "mine.min-dense-score", "at most `max-dense-score`", lowest)?;
         must(self.bm25_k1 >= 0.0 && self.bm25_k1.is_finite(), "mine.bm25-k1", "a number of at least 0", self.bm25_k1)?;
