@@ -197,21 +197,26 @@ fn pack_columns(n: usize, k: usize, b: View) -> Vec<u32> {
                 pack_two(row(2 * p), (2 * p + 1 < k).then(|| row(2 * p + 1)), &mut to[..cols]);
             }
         } else {
-            // Each column of B is contiguous along k: a few of them are packed, then written side by side.
-            let mut lines = vec![0u32; LINES * pairs];
-            for first in (0..cols).step_by(LINES) {
-                let count = LINES.min(cols - first);
-                for (col, line) in lines.chunks_exact_mut(pairs).enumerate().take(count) {
-                    pack_line(&b.data[(panel * COLS + first + col) * b.col_stride..][..k], line);
-                }
-                for (p, to) in to.chunks_exact_mut(COLS).enumerate() {
-                    let to = &mut to[first..first + count];
-                    to.iter_mut().enumerate().for_each(|(col, to)| *to = lines[col * pairs + p]);
-                }
-            }
+            pack_across(cols, k, panel, b, to);
         }
     });
     panels
+}
+
+/// Packs a panel of B whose columns are contiguous along k: a few of them, then those side by side.
+fn pack_across(cols: usize, k: usize, panel: usize, b: View, to: &mut [u32]) {
+    let pairs = k.div_ceil(2);
+    let mut lines = vec![0u32; LINES * pairs];
+    for first in (0..cols).step_by(LINES) {
+        let count = LINES.min(cols - first);
+        for (col, line) in lines.chunks_exact_mut(pairs).enumerate().take(count) {
+            pack_line(&b.data[(panel * COLS + first + col) * b.col_stride..][..k], line);
+        }
+        for (p, to) in to.chunks_exact_mut(COLS).enumerate() {
+            let to = to[first..first + count].iter_mut().enumerate();
+            to.for_each(|(col, to)| *to = lines[col * pairs + p]);
+        }
+    }
 }
 
 /// One row to pairs along itself.
