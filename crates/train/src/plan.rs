@@ -33,8 +33,8 @@ pub(crate) struct Fit<'a> {
     /// The first steps of a head that starts from nothing, whose labels are the scores of the base model's own embeddings:
     /// without them, a small data set is spent on what the embeddings know already.
     pub warm_steps: usize,
-    /// Where the schedule of the epochs at full length begins, if it has one of its own.
-    anew: Option<usize>,
+    /// The step at which the schedule begins anew, for the epochs at full length; that after the last where one spans all.
+    anew: usize,
     /// Of every pair; empty where the loss needs none.
     pub teacher: Vec<f32>,
     pub positive_weight: f32,
@@ -83,7 +83,9 @@ impl<'a> Fit<'a> {
         let warm = (0..).flat_map(|round| of_step(usize::MAX / 2 + round)).take(warm_steps);
         let epochs = (0..config.epochs).flat_map(|epoch| of_step(epoch).into_iter().map(move |step| (epoch + 1, step)));
         let steps: Vec<(usize, Vec<Vec<usize>>)> = warm.map(|step| (0, step)).chain(epochs).collect();
-        let first_whole = steps.iter().position(|(epoch, _)| *epoch > config.short_epochs);
+        let is_anew =
+            |(epoch, _): &(usize, _)| config.full_length_learning_rate.is_some() && *epoch > config.short_epochs;
+        let anew = steps.iter().position(is_anew).unwrap_or(steps.len());
         let bert = BertConfig::load(model_dir)?;
         Ok(Self {
             config,
@@ -97,7 +99,7 @@ impl<'a> Fit<'a> {
             steps,
             is_fresh,
             warm_steps,
-            anew: config.full_length_learning_rate.and(first_whole),
+            anew,
             teacher,
             positive_weight: config.positive_weight.unwrap_or(balance),
             dropout: (
@@ -151,8 +153,7 @@ impl<'a> Fit<'a> {
 
     /// The learning rates of a step.
     pub fn rates(&self, step: usize) -> Rates {
-        let (config, warm, end) = (self.config, self.warm_steps, self.steps.len());
-        let anew = self.anew.unwrap_or(end);
+        let (config, warm, anew, end) = (self.config, self.warm_steps, self.anew, self.steps.len());
         let (peak, first, end) = match step {
             _ if step < warm => (config.warm_start_learning_rate, 0, warm),
             _ if step < anew => (config.learning_rate, warm, anew),

@@ -189,6 +189,7 @@ mod tests {
         assert!(!is_too_near(-0.22, -0.2, 0.05));
         assert!(is_too_near(0.96, 1.0, 0.05));
         assert!(!is_too_near(0.94, 1.0, 0.05));
+        assert!(!is_too_near(5.0, 1.0, -10.0) && is_too_near(12.0, 1.0, -10.0));
     }
 
     #[test]
