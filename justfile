@@ -33,6 +33,10 @@ rerank MODEL="out/model" DATA="out/data" OUT="out/runs/tuned.run":
     {{whetstone}} rerank --model {{MODEL}} --corpus {{DATA}}/corpus.jsonl --queries {{DATA}}/queries.jsonl \
         --candidates {{DATA}}/candidates.run --out {{OUT}}
 
+# The order of the model and those of the first stages of a data set as one
+fuse DATA="out/data" RUN="out/runs/tuned.run" OUT="out/runs/fused.run":
+    {{whetstone}} fuse {{DATA}}/runs/bm25.run {{DATA}}/runs/dense.run {{RUN}} --out {{OUT}}
+
 # The first stages and a reranked run of a data set side by side, with a verdict and a report
 eval DATA="out/data" RUN="out/runs/tuned.run" OUT="out/eval" *FLAGS="":
     {{whetstone}} eval --data {{DATA}} --run tuned={{RUN}} --out {{OUT}} {{FLAGS}}

@@ -9,6 +9,7 @@ pub mod diff;
 pub mod eval;
 pub mod export;
 pub mod forgetting;
+pub mod fuse;
 pub mod grade;
 pub mod label;
 pub mod mine;

@@ -183,7 +183,7 @@ impl<'a> Quickstart<'a> {
         let runs: Vec<Run> = parts.iter().map(|part| Run::read(&self.path(part))).collect::<Result<_, _>>()?;
         for (name, count) in [("first-stages", 2), ("fused", 3)] {
             let fused = whetstone_eval::rrf(&runs.iter().take(count).collect::<Vec<_>>(), RRF_K);
-            fused.write(&self.path(&format!("runs/{name}.run")), name)?;
+            fused.write(&self.path(&format!("runs/{name}.run")), "rrf")?;
         }
         let fusion = calibrate::notes_of(&self.path("model"))?.fusion.fusion;
         let weighted = fusion.fuse(&Run::read(&self.path("data/candidates.run"))?, &runs[2]);

@@ -1,4 +1,4 @@
-use crate::whetstone::{quickstart_folder, run, run_with_stdin, text};
+use crate::whetstone::{assert_fails, quickstart_folder, run, run_with_stdin, text};
 use std::fs;
 
 const PASSAGES: &str = "oil the chain\nthe light is dark\n\nspokes of a wheel\n";
@@ -68,4 +68,28 @@ fn a_run_is_reordered_over_the_same_candidates() {
         ids
     };
     assert_eq!(ids(&out), ids(&candidates));
+}
+
+#[test]
+fn runs_are_fused_as_quickstart_fuses_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let made = quickstart_folder();
+    let parts = ["data/runs/bm25.run", "data/runs/dense.run", "runs/tuned.run"].map(|name| text(&made.join(name)));
+    let out = text(&folder.path().join("fused.run"));
+    let args = ["fuse", &parts[0], &parts[1], &parts[2], "--out", &out, "--json"];
+    assert_eq!(run(&args).json()["counts"]["queries"], 3);
+    assert_eq!(run(&args).json()["up_to_date"], true);
+    assert_eq!(fs::read(&out).unwrap(), fs::read(made.join("runs/fused.run")).unwrap());
+}
+
+#[test]
+fn a_run_is_not_written_over_by_its_own_fusion() {
+    let folder = tempfile::tempdir().unwrap();
+    let run_file = folder.path().join("a.run");
+    fs::write(&run_file, "q Q0 p 1 0.5 a\n").unwrap();
+    let path = text(&run_file);
+    let expected = "error: `DIR/a.run` is to be read and to be written over\nhint: give --out another name";
+    assert_fails(&["fuse", &path, &path, "--out", &path], folder.path(), expected);
+    assert_eq!(fs::read_to_string(&run_file).unwrap(), "q Q0 p 1 0.5 a\n");
+    assert_eq!(run(&["fuse", &path, "--out", "b.run"]).code, Some(2), "one run alone is no fusion");
 }

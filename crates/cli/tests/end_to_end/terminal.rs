@@ -2,17 +2,19 @@ use crate::whetstone::{command, quickstart_folder, run, text};
 use std::io::{Read, Write};
 use std::process::Stdio;
 
-const COMMANDS: [&str; 18] = [
+const COMMANDS: [&str; 20] = [
     "pull",
     "synth",
     "chunk",
     "ask",
     "mine",
+    "grade",
     "pair",
     "train",
     "export",
     "calibrate",
     "rerank",
+    "fuse",
     "eval",
     "runs",
     "diff",
