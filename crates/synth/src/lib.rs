@@ -24,7 +24,7 @@ pub use ask::{AskJob, Preview, ask, batch_in, batch_out, estimate, preview};
 pub use chunk::chunk;
 pub use config::{
     AskConfig, ChunkConfig, FilterConfig, GeneratorName, LlmConfig, MineConfig, PairConfig, Price, RoundTrip,
-    SameDocument, Sampling, SplitConfig, Style, SynthConfig, TopBy,
+    SameDocument, Sampling, SplitConfig, Style, SynthConfig, Teacher, TopBy,
 };
 pub use error::{Error, Result};
 pub use grade::grade;

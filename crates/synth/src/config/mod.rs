@@ -15,7 +15,7 @@ pub use filter::{FilterConfig, RoundTrip, TopBy};
 pub use grade::GradeConfig;
 pub use llm::{LlmConfig, Price};
 pub use mine::{MineConfig, SameDocument, Sampling};
-pub use pair::PairConfig;
+pub use pair::{PairConfig, Teacher};
 pub use split::SplitConfig;
 
 use crate::error::{Error, Result};

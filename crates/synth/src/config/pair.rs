@@ -2,6 +2,16 @@ use super::must;
 use crate::error::Result;
 use serde::{Deserialize, Serialize};
 
+/// Whose scores a trainer may learn from beside the labels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Teacher {
+    /// Nobody's but those of `whetstone grade`.
+    None,
+    /// The bi-encoder that mined, corrected by the label.
+    BiEncoder,
+}
+
 /// `[pair]`: how the files for training and measuring are put together.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
@@ -16,17 +26,35 @@ pub struct PairConfig {
     pub max_dev_queries: usize,
     /// Most test queries, a seeded sample; 0: all.
     pub max_test_queries: usize,
+    /// What `teacher` of a training pair is.
+    pub teacher: Teacher,
+    /// What the bi-encoder's score, a cosine, is multiplied by.
+    pub teacher_scale: f32,
+    /// What a label of 1 adds to it.
+    pub teacher_label_weight: f32,
 }
 
 impl Default for PairConfig {
     fn default() -> Self {
-        Self { depth: 30, rrf_k: 60.0, max_pairs: 0, max_dev_queries: 200, max_test_queries: 0 }
+        Self {
+            depth: 30,
+            rrf_k: 60.0,
+            max_pairs: 0,
+            max_dev_queries: 200,
+            max_test_queries: 0,
+            teacher: Teacher::None,
+            teacher_scale: 10.0,
+            teacher_label_weight: 4.0,
+        }
     }
 }
 
 impl PairConfig {
     pub fn check(&self) -> Result<()> {
         must(self.depth >= 1, "pair.depth", "at least 1", self.depth)?;
-        must(self.rrf_k >= 0.0 && self.rrf_k.is_finite(), "pair.rrf-k", "a number of at least 0", self.rrf_k)
+        must(self.rrf_k >= 0.0 && self.rrf_k.is_finite(), "pair.rrf-k", "a number of at least 0", self.rrf_k)?;
+        let sane = |value: f32| (0.0..=100.0).contains(&value);
+        must(sane(self.teacher_scale), "pair.teacher-scale", "from 0 to 100", self.teacher_scale)?;
+        must(sane(self.teacher_label_weight), "pair.teacher-label-weight", "from 0 to 100", self.teacher_label_weight)
     }
 }

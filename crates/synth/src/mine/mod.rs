@@ -35,13 +35,16 @@ use whetstone_records::{AtomicFile, Manifest, Negative, Progress, Stage, sha256_
 /// Queries whose findings are in memory at one time.
 const QUERY_BLOCK: usize = 1024;
 
-const OUTPUTS: [&str; 3] = ["mined/bm25.run", "mined/dense.run", "negatives.jsonl"];
+/// The bi-encoder's scores of every positive and negative of a training query.
+pub(crate) const PAIR_SCORES: &str = "mined/pairs.run";
+
+const OUTPUTS: [&str; 4] = ["mined/bm25.run", "mined/dense.run", "negatives.jsonl", PAIR_SCORES];
 
 /// The files of a model that decide its embeddings.
 pub(crate) const MODEL_FILES: [&str; 3] = ["config.json", "tokenizer.json", "model.safetensors"];
 
 /// Ranks the corpus for every query by both miners (`mined/*.run`) and chooses the negatives of training queries
-/// (`negatives.jsonl`). Embeddings are kept in `mined/embeddings`, so that a stopped run goes on where it was.
+/// (`negatives.jsonl`, with the bi-encoder's scores in `mined/pairs.run`). Embeddings are kept in `mined/embeddings`, so that a stopped run goes on where it was.
 pub fn mine(
     out: &Path,
     model_dir: &Path,
@@ -61,7 +64,8 @@ pub fn mine(
         inputs.push((format!("model/{file}"), sha256_file(&model_dir.join(file))?));
     }
     let model = inputs[3..].iter().map(|(_, digest)| digest.as_str()).collect::<String>();
-    let stage = Stage::new("mine", out, &(config, split, seed), inputs);
+    // The outputs too: a version that writes one more mines again.
+    let stage = Stage::new("mine", out, &(config, split, seed, OUTPUTS), inputs);
     if let Some(manifest) = stage.up_to_date() {
         return Ok(manifest);
     }
@@ -105,15 +109,16 @@ fn build_miners(collection: &Collection, config: &MineConfig, cache: &EmbeddingC
     Ok((bm25, Dense::new(cache.hidden, query_embeddings, passage_embeddings)))
 }
 
-/// Goes through the queries by blocks and writes the three files, in memory for one block.
+/// Goes through the queries by blocks and writes the files, in memory for one block.
 fn write_mined(chooser: &Chooser, out: &Path, progress: &dyn Progress) -> Result<Counts> {
     let collection = chooser.collection;
-    let [bm25_path, dense_path, negatives_path] = OUTPUTS.map(|output| out.join(output));
+    let [bm25_path, dense_path, negatives_path, pairs_path] = OUTPUTS.map(|output| out.join(output));
     let mut runs = [
         FindingsWriter::create(&bm25_path, chooser.miners[0].name())?,
         FindingsWriter::create(&dense_path, chooser.miners[1].name())?,
     ];
     let mut negatives = AtomicFile::create(&negatives_path)?;
+    let mut pair_scores = FindingsWriter::create(&pairs_path, chooser.miners[1].name())?;
     let mut counts = collection.counts.clone();
     progress.start("mine", Some(collection.queries.len() as u64), "queries");
     for start in (0..collection.queries.len()).step_by(QUERY_BLOCK) {
@@ -124,33 +129,43 @@ fn write_mined(chooser: &Chooser, out: &Path, progress: &dyn Progress) -> Result
                 run.write(&collection.queries[query].id, ranking, &collection.passages)?;
             }
         }
-        for negative in choose_block(chooser, queries.clone(), &findings, &mut counts) {
-            let line = serde_json::to_string(&negative).expect("a negative is plain data");
-            writeln!(negatives, "{line}").map_err(Error::io("write", &negatives_path))?;
+        for (query, chosen) in choose_block(chooser, queries.clone(), &findings, &mut counts) {
+            let ranking = chooser.dense_scores(query, &chosen);
+            pair_scores.write(&collection.queries[query].id, &ranking, &collection.passages)?;
+            for negative in chosen {
+                let line = serde_json::to_string(&negative).expect("a negative is plain data");
+                writeln!(negatives, "{line}").map_err(Error::io("write", &negatives_path))?;
+            }
         }
         progress.advance(queries.len() as u64);
     }
     progress.finish();
     runs.into_iter().try_for_each(FindingsWriter::commit)?;
+    pair_scores.commit()?;
     negatives.commit()?;
     Ok(counts)
 }
 
-fn choose_block(chooser: &Chooser, queries: Range<usize>, findings: &[Findings], counts: &mut Counts) -> Vec<Negative> {
+/// The negatives of each training query of a block.
+fn choose_block(
+    chooser: &Chooser,
+    queries: Range<usize>,
+    findings: &[Findings],
+    counts: &mut Counts,
+) -> Vec<(usize, Vec<Negative>)> {
     let of_query = |(query, findings): (usize, &Findings)| {
         let mut counts = Counts::new();
         let is_train = chooser.collection.query_split[query] == Some(Split::Train);
-        (if is_train { chooser.choose(query, findings, &mut counts) } else { Vec::new() }, counts)
+        is_train.then(|| (query, chooser.choose(query, findings, &mut counts), counts))
     };
-    let chosen: Vec<(Vec<Negative>, Counts)> = queries.into_par_iter().zip(findings).map(of_query).collect();
-    let mut negatives = Vec::new();
-    for (of_query, counted) in chosen {
-        negatives.extend(of_query);
+    let chosen: Vec<_> = queries.into_par_iter().zip(findings).filter_map(of_query).collect();
+    let of_query = |(query, negatives, counted): (usize, Vec<Negative>, Counts)| {
         for (name, count) in counted {
             *counts.entry(name).or_default() += count;
         }
-    }
-    negatives
+        (query, negatives)
+    };
+    chosen.into_iter().map(of_query).collect()
 }
 
 /// Mines with a stand-in for the bi-encoder, for the tests of what comes after.

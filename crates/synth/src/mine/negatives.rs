@@ -1,6 +1,7 @@
 use super::findings::{Findings, Ranked};
 use super::guard::{Guard, Refusal};
 use super::miner::Miner;
+use super::top::{Scored, ranking_order};
 use crate::collection::Collection;
 use crate::config::{MineConfig, Sampling};
 use rand::Rng;
@@ -75,6 +76,16 @@ impl Chooser<'_> {
             },
         });
         negatives.inspect(|negative| add(counts, format!("negatives-{}", negative.provenance.miner), 1)).collect()
+    }
+
+    /// Returns the positives and the chosen negatives of a query by the bi-encoder's score, best first.
+    pub fn dense_scores(&self, query: usize, negatives: &[Negative]) -> Vec<Ranked> {
+        let positives = self.collection.positives[query].iter().map(|(passage, _)| *passage);
+        let negatives = negatives.iter().filter_map(|negative| self.collection.passage(&negative.passage_id));
+        let score = |passage: u32| Scored { passage, score: self.miners[DENSE].score(query, passage) };
+        let mut scored: Vec<Scored> = positives.chain(negatives).map(score).collect();
+        scored.sort_unstable_by(ranking_order);
+        scored.into_iter().zip(1..).map(|(scored, rank)| Ranked { scored, rank: Some(rank) }).collect()
     }
 
     /// Returns what is left of each miner's own list, in its order, and the passages that a miner finds too near a

@@ -3,14 +3,15 @@
 
 mod fusion;
 mod measured;
+mod teacher;
 mod train;
 mod verify;
 
 use crate::collection::Collection;
-use crate::config::{PairConfig, SplitConfig};
+use crate::config::{PairConfig, SplitConfig, Teacher};
 use crate::error::{Error, Result};
 use crate::grade::{self, GRADES};
-use crate::mine::read_findings;
+use crate::mine::{PAIR_SCORES, read_findings};
 use crate::split::Split;
 use measured::{Measured, Mined, measure, qrels_of, sample_queries};
 use std::collections::{BTreeMap, BTreeSet};
@@ -48,6 +49,9 @@ pub fn pair(
     if out.join(GRADES).exists() {
         inputs.push(digest(GRADES)?);
     }
+    if config.teacher == Teacher::BiEncoder {
+        inputs.push(digest(PAIR_SCORES)?);
+    }
     let stage = Stage::new("pair", out, &(config, split, seed), inputs);
     if let Some(manifest) = stage.up_to_date() {
         return Ok(manifest);
@@ -75,7 +79,11 @@ struct DataSet {
 impl DataSet {
     fn build(collection: &Collection, out: &Path, config: &PairConfig, seed: u64) -> Result<Self> {
         let negatives: Vec<Negative> = read_jsonl(&out.join("negatives.jsonl"))?;
-        let train = sample_groups(training_groups(collection, negatives, &grade::read(out)?)?, config.max_pairs, seed);
+        let groups = training_groups(collection, negatives, &grade::read(out)?)?;
+        let mut train = sample_groups(groups, config.max_pairs, seed);
+        if config.teacher == Teacher::BiEncoder {
+            teacher::teach(&mut train, &out.join(PAIR_SCORES), config)?;
+        }
         let dev = sample_queries(collection, Split::Dev, config.max_dev_queries, seed);
         let test = sample_queries(collection, Split::Test, config.max_test_queries, seed);
         let ids = |queries: &[usize]| queries.iter().map(|query| collection.queries[*query].id.clone()).collect();

@@ -103,6 +103,29 @@ fn a_group_is_one_querys_positive_and_then_its_negatives() {
 }
 
 #[test]
+fn a_bi_encoders_score_and_the_label_make_the_teachers_score() {
+    let folder = mined(&Fixture::new(20), &SPLIT, 1);
+    let config = PairConfig {
+        teacher: Teacher::BiEncoder,
+        teacher_scale: 2.0,
+        teacher_label_weight: 3.0,
+        ..PairConfig::default()
+    };
+    run_pair(&folder, &config, &SPLIT, 1).unwrap();
+    for pair in pairs(&folder, "train.jsonl") {
+        let embeddings = embed(&[&pair.query, &pair.passage]);
+        let (query, passage) = embeddings.split_at(HIDDEN);
+        let cosine: f32 = query.iter().zip(passage).map(|(a, b)| a * b).sum();
+        let (expected, found) = (2.0 * cosine + 3.0 * pair.label, pair.teacher.unwrap());
+        assert!((found - expected).abs() < 1e-5, "{found} {expected}");
+    }
+    // Scores of another data set.
+    fs::write(folder.path().join(PAIR_SCORES), "q Q0 p 1 0.5 dense\n").unwrap();
+    let error = run_pair(&folder, &config, &SPLIT, 1).unwrap_err();
+    assert!(matches!(error, Error::FindingsMissing { .. }), "{error}");
+}
+
+#[test]
 fn candidates_are_what_both_miners_found_and_the_baselines_score_the_same_list() {
     let fixture = Fixture::new(20).with_human_question("h1", &[3, 4]);
     let folder = mined(&fixture, &SPLIT, 1);

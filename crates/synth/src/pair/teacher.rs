@@ -1,0 +1,22 @@
+use super::train::Group;
+use crate::config::PairConfig;
+use crate::error::{Error, Result};
+use crate::mine::read_findings;
+use std::collections::BTreeSet;
+use std::path::Path;
+use whetstone_records::QueryId;
+
+/// Sets the teacher's score of every pair: the bi-encoder's, so that what it knows is kept, and more the more relevant
+/// the passage is, so that its mistakes are put right.
+pub fn teach(groups: &mut [Group], scores: &Path, config: &PairConfig) -> Result<()> {
+    let queries: Vec<QueryId> = groups.iter().map(|group| group[0].query_id.clone()).collect();
+    let wanted: BTreeSet<&str> = queries.iter().map(QueryId::as_str).collect();
+    let scores = read_findings(scores, &wanted)?;
+    for pair in groups.iter_mut().flatten() {
+        let of_query = scores.get(&pair.query_id).into_iter().flatten();
+        let score = of_query.filter(|finding| finding.passage == pair.passage_id).map(|finding| finding.score).next();
+        let score = score.ok_or_else(|| Error::FindingsMissing { query: pair.query_id.clone() })?;
+        pair.teacher = Some(config.teacher_scale * score + config.teacher_label_weight * pair.label);
+    }
+    Ok(())
+}
