@@ -63,8 +63,10 @@ mod tests {
     }
 
     #[test]
-    fn the_configs_of_quickstart_are_valid() {
+    fn the_configs_of_quickstart_and_of_judged_queries_are_valid() {
         TrainConfig::load(&configs().join("quickstart-train.toml")).unwrap();
-        whetstone_synth::SynthConfig::load(&configs().join("quickstart.toml")).unwrap();
+        for name in ["quickstart.toml", "judged-data.toml"] {
+            whetstone_synth::SynthConfig::load(&configs().join(name)).unwrap();
+        }
     }
 }
