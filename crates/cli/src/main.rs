@@ -11,6 +11,7 @@ mod crash;
 mod evaluation;
 mod failure;
 mod forgetting;
+mod fuse;
 mod label;
 mod memory;
 mod models;

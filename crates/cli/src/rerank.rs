@@ -10,6 +10,9 @@ use whetstone_records::{
     Hit, Manifest, Passage, PassageId, Progress, Query, QueryId, Run, Stage, digests, select_jsonl,
 };
 
+/// The command, which names the stage.
+pub const RERANK: &str = "rerank";
+
 /// What a run of reranking reads.
 pub struct Inputs<'a> {
     pub model: &'a Path,
@@ -36,13 +39,13 @@ impl Inputs<'_> {
             ("queries", self.queries),
             ("candidates", self.candidates),
         ];
-        Ok(Stage::new(stage_name(out).leak(), folder(out), &self.fusion, digests(read)?))
+        Ok(Stage::new(stage_name(RERANK, out).leak(), folder(out), &self.fusion, digests(read)?))
     }
 }
 
-/// The name of the stage that writes `out`: several runs share a folder.
-pub fn stage_name(out: &Path) -> String {
-    format!("rerank-{}", out.file_stem().unwrap_or_default().to_string_lossy())
+/// The name of the stage by which a command writes the run `out`: several runs share a folder.
+pub fn stage_name(command: &str, out: &Path) -> String {
+    format!("{command}-{}", out.file_stem().unwrap_or_default().to_string_lossy())
 }
 
 /// The folder that a run file lies in.

@@ -1,7 +1,7 @@
 use super::{DeviceArgs, forget};
 use crate::cli::Talk;
 use crate::forgetting::{Job, SYSTEMS, Sample};
-use crate::rerank::stage_name;
+use crate::rerank::{RERANK, stage_name};
 use crate::stages::Stages;
 use crate::{models, output};
 use anyhow::Result;
@@ -55,7 +55,7 @@ pub fn run(args: &Args, talk: &Talk) -> Result<()> {
         sample: Sample { depth: args.depth.get(), max_queries: args.max_queries, seed: args.seed },
     };
     if args.force {
-        let reranked = SYSTEMS.map(|name| stage_name(Path::new(&format!("{name}.run"))));
+        let reranked = SYSTEMS.map(|name| stage_name(RERANK, Path::new(&format!("{name}.run"))));
         let stages = reranked.iter().map(String::as_str).chain(["candidates", "forgetting"]);
         stages.into_iter().try_for_each(|stage| forget(&args.out, stage))?;
     }

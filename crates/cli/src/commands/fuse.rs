@@ -1,12 +1,9 @@
 use super::forget;
 use crate::cli::Talk;
-use crate::failure::Problem;
-use crate::rerank::folder;
-use anyhow::{Result, bail};
-use serde::Serialize;
+use crate::fuse::{FUSE, fuse};
+use crate::rerank::{folder, stage_name};
+use anyhow::Result;
 use std::path::PathBuf;
-use whetstone_eval::{RRF_K, rrf};
-use whetstone_records::{Run, Stage, digests};
 
 /// Join runs by reciprocal rank fusion: the model's order and the first stages'
 #[derive(clap::Args)]
@@ -27,31 +24,10 @@ pub struct Args {
     force: bool,
 }
 
-#[derive(Serialize)]
-struct Config {
-    k: f64,
-}
-
 pub fn run(args: &Args, talk: &Talk) -> Result<()> {
-    let out = &args.out;
-    if let Some(run) = args.runs.iter().find(|run| out.exists() && run.canonicalize().ok() == out.canonicalize().ok()) {
-        let message = format!("`{}` is to be read and to be written over", run.display());
-        bail!(Problem::new(message, "give --out another name"));
-    }
-    let name = format!("fuse-{}", out.file_stem().unwrap_or_default().to_string_lossy());
+    let folder = folder(&args.out);
     if args.force {
-        forget(folder(out), &name)?;
+        forget(folder, &stage_name(FUSE, &args.out))?;
     }
-    let roles: Vec<String> = (1..=args.runs.len()).map(|number| format!("run-{number}")).collect();
-    let inputs = digests(roles.iter().map(String::as_str).zip(args.runs.iter().map(PathBuf::as_path)))?;
-    let stage = Stage::new(name.leak(), folder(out), &Config { k: RRF_K }, inputs);
-    if let Some(manifest) = stage.up_to_date() {
-        return talk.report(folder(out), &manifest);
-    }
-    let runs = args.runs.iter().map(|run| Run::read(run)).collect::<Result<Vec<_>, _>>()?;
-    let fused = rrf(&runs.iter().collect::<Vec<_>>(), RRF_K);
-    fused.write(out, "rrf")?;
-    let counts = [("queries".to_owned(), fused.len() as u64), ("runs".to_owned(), runs.len() as u64)];
-    let file = out.file_name().unwrap_or_default().to_string_lossy();
-    talk.report(folder(out), &stage.finish(&[&file], counts.into(), vec![])?)
+    talk.report(folder, &fuse(&args.runs, &args.out)?)
 }

@@ -169,7 +169,7 @@ impl<'a> Quickstart<'a> {
         ] {
             let inputs =
                 Inputs { model: &model, corpus: &corpus, queries: &queries, candidates: &candidates, fusion: None };
-            self.forget(rerank::folder(&run), &rerank::stage_name(&run))?;
+            self.forget(rerank::folder(&run), &rerank::stage_name(rerank::RERANK, &run))?;
             let device = self.args.device.device;
             stages.run(label, rerank::folder(&run), |progress| rerank::rerank(&inputs, &run, device, progress))?;
         }

@@ -69,7 +69,7 @@ pub fn run(args: &Args, talk: &Talk) -> Result<()> {
         return one_query(args, &model, talk);
     };
     if args.force {
-        forget(rerank::folder(out), &rerank::stage_name(out))?;
+        forget(rerank::folder(out), &rerank::stage_name(rerank::RERANK, out))?;
     }
     let fusion = if args.fuse { Some(stored_fusion(&model, candidates)?) } else { None };
     let inputs = Inputs { model: &model, corpus, queries, candidates, fusion };

@@ -1,5 +1,6 @@
 use super::Request;
-use crate::rerank;
+use crate::fuse::FUSE;
+use crate::rerank::{self, RERANK};
 use anyhow::Result;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -44,9 +45,12 @@ impl Sources {
             }
         }
         for (name, path) in &request.runs {
-            let manifest = manifests(rerank::folder(path)).join(format!("{}.json", rerank::stage_name(path)));
-            if let Some(cost) = sources.manifest(&manifest)?.as_ref().and_then(cost) {
-                sources.costs.insert(name.clone(), cost);
+            let folder = manifests(rerank::folder(path));
+            for command in [RERANK, FUSE] {
+                let manifest = folder.join(format!("{}.json", rerank::stage_name(command, path)));
+                if let Some(cost) = sources.manifest(&manifest)?.as_ref().and_then(cost) {
+                    sources.costs.insert(name.clone(), cost);
+                }
             }
         }
         for folder in request.data.iter().chain(&request.model) {
