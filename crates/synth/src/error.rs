@@ -80,6 +80,8 @@ pub enum Error {
     EmbeddingNotFinite,
     #[error("`negatives.jsonl` does not fit the data set: query `{query}` with passage `{passage}`")]
     StaleNegative { query: QueryId, passage: PassageId },
+    #[error("`{}` is not there", path.display())]
+    NotMined { path: PathBuf },
     #[error("no candidates were mined for query `{query}`")]
     FindingsMissing { query: QueryId },
     #[error("document `{document}` would be used for {one} and {other}: passage `{passage}` of query `{query}`")]
@@ -161,6 +163,7 @@ impl Error {
             Error::Runtime { .. } => None,
             Error::JudgedPassageMissing { .. } => Some("run `whetstone ask` again after the corpus has changed".into()),
             Error::EmbeddingNotFinite => Some("check the weights of the model; nothing was kept".into()),
+            Error::NotMined { .. } => Some("run `whetstone mine`; embeddings that are there are kept".into()),
             Error::StaleNegative { .. } | Error::FindingsMissing { .. } => {
                 Some("run `whetstone mine` again, with the same seed and [split] as `pair`".into())
             }

@@ -44,7 +44,8 @@ const OUTPUTS: [&str; 4] = ["mined/bm25.run", "mined/dense.run", "negatives.json
 pub(crate) const MODEL_FILES: [&str; 3] = ["config.json", "tokenizer.json", "model.safetensors"];
 
 /// Ranks the corpus for every query by both miners (`mined/*.run`) and chooses the negatives of training queries
-/// (`negatives.jsonl`, with the bi-encoder's scores in `mined/pairs.run`). Embeddings are kept in `mined/embeddings`, so that a stopped run goes on where it was.
+/// (`negatives.jsonl`, with the bi-encoder's scores in `mined/pairs.run`). Embeddings are kept in `mined/embeddings`, so
+/// that a stopped run goes on where it was.
 pub fn mine(
     out: &Path,
     model_dir: &Path,

@@ -19,8 +19,8 @@ use std::path::Path;
 use train::{Group, is_positive, sample_groups, training_groups};
 use whetstone_records::{Manifest, Negative, Progress, Qrels, QueryId, Stage, read_jsonl, sha256_file, write_jsonl};
 
-const INPUTS: [&str; 6] =
-    ["corpus.jsonl", "queries.jsonl", "qrels/all.tsv", "negatives.jsonl", "mined/bm25.run", "mined/dense.run"];
+const BEFORE_MINED: [&str; 3] = ["corpus.jsonl", "queries.jsonl", "qrels/all.tsv"];
+const MINED: [&str; 3] = ["negatives.jsonl", "mined/bm25.run", "mined/dense.run"];
 
 const OUTPUTS: [&str; 9] = [
     "train.jsonl",
@@ -44,8 +44,14 @@ pub fn pair(
 ) -> Result<Manifest> {
     config.check()?;
     split.check()?;
-    let digest = |file: &str| Ok((file.to_owned(), sha256_file(&out.join(file))?));
-    let mut inputs = INPUTS.into_iter().map(digest).collect::<Result<Vec<_>>>()?;
+    let digest = |file: &str| {
+        let path = out.join(file);
+        if (MINED.contains(&file) || file == PAIR_SCORES) && !path.exists() {
+            return Err(Error::NotMined { path });
+        }
+        Ok((file.to_owned(), sha256_file(&path)?))
+    };
+    let mut inputs = BEFORE_MINED.into_iter().chain(MINED).map(digest).collect::<Result<Vec<_>>>()?;
     if out.join(GRADES).exists() {
         inputs.push(digest(GRADES)?);
     }

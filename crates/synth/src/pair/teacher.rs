@@ -13,10 +13,10 @@ pub fn teach(groups: &mut [Group], scores: &Path, config: &PairConfig) -> Result
     let wanted: BTreeSet<&str> = queries.iter().map(QueryId::as_str).collect();
     let scores = read_findings(scores, &wanted)?;
     for pair in groups.iter_mut().flatten() {
-        let of_query = scores.get(&pair.query_id).into_iter().flatten();
-        let score = of_query.filter(|finding| finding.passage == pair.passage_id).map(|finding| finding.score).next();
-        let score = score.ok_or_else(|| Error::FindingsMissing { query: pair.query_id.clone() })?;
-        pair.teacher = Some(config.teacher_scale * score + config.teacher_label_weight * pair.label);
+        let mut of_query = scores.get(&pair.query_id).into_iter().flatten();
+        let found = of_query.find(|finding| finding.passage == pair.passage_id);
+        let found = found.ok_or_else(|| Error::FindingsMissing { query: pair.query_id.clone() })?;
+        pair.teacher = Some(config.teacher_scale * found.score + config.teacher_label_weight * pair.label);
     }
     Ok(())
 }

@@ -123,6 +123,11 @@ fn a_bi_encoders_score_and_the_label_make_the_teachers_score() {
     fs::write(folder.path().join(PAIR_SCORES), "q Q0 p 1 0.5 dense\n").unwrap();
     let error = run_pair(&folder, &config, &SPLIT, 1).unwrap_err();
     assert!(matches!(error, Error::FindingsMissing { .. }), "{error}");
+    // Mined by an earlier version.
+    fs::remove_file(folder.path().join(PAIR_SCORES)).unwrap();
+    let error = run_pair(&folder, &config, &SPLIT, 1).unwrap_err();
+    assert!(matches!(error, Error::NotMined { .. }), "{error}");
+    assert!(!run_pair(&folder, &PairConfig::default(), &SPLIT, 1).unwrap().up_to_date);
 }
 
 #[test]
