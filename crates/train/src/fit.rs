@@ -194,7 +194,7 @@ impl Fit<'_> {
         if !value.is_finite() || !grad_norm.is_finite() {
             return Err(Error::Diverged { step: step + 1, loss: value });
         }
-        let chance = self.loss_at_chance(batches);
+        let chance = if self.is_warming_up(step) { None } else { self.loss_at_chance(batches) };
         for sign in watch.observe(&Observed { logits: &logits, loss: value, grad_norm, chance }) {
             match self.config.strict {
                 true => return Err(Error::Collapse { step: step + 1, sign }),

@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::loss::{Loss, Targets, loss, soft_bce};
 use crate::optimizer::Rates;
 use crate::order::batches;
-use crate::schedule::learning_rate;
+use crate::schedule::{learning_rate, warmup_steps};
 use burn::tensor::Device;
 use rayon::prelude::*;
 use std::collections::BTreeMap;
@@ -151,17 +151,28 @@ impl<'a> Fit<'a> {
         loss(self.config, self.positive_weight, logits, &targets)
     }
 
-    /// The learning rates of a step.
-    pub fn rates(&self, step: usize) -> Rates {
+    /// The peak of the learning rate in the part of the run to which a step belongs, that part's first step and the one after its last.
+    fn part(&self, step: usize) -> (f64, usize, usize) {
         let (config, warm, anew, end) = (self.config, self.warm_steps, self.anew, self.steps.len());
-        let (peak, first, end) = match step {
+        match step {
             _ if step < warm => (config.warm_start_learning_rate, 0, warm),
             _ if step < anew => (config.learning_rate, warm, anew),
             _ => (config.full_length_learning_rate.unwrap_or(config.learning_rate), anew, end),
-        };
-        let base = learning_rate(config, peak, step - first, end - first);
+        }
+    }
+
+    /// Whether the learning rate still climbs.
+    pub fn is_warming_up(&self, step: usize) -> bool {
+        let (_, first, end) = self.part(step);
+        step - first < warmup_steps(self.config, end - first)
+    }
+
+    /// The learning rates of a step.
+    pub fn rates(&self, step: usize) -> Rates {
+        let (peak, first, end) = self.part(step);
+        let base = learning_rate(self.config, peak, step - first, end - first);
         // After a warm start the head is no longer fresh.
-        let is_fresh = self.is_fresh && (step < warm || warm == 0);
+        let is_fresh = self.is_fresh && (step < self.warm_steps || self.warm_steps == 0);
         let head_multiplier = if is_fresh { self.config.fresh_head_multiplier } else { 1.0 };
         Rates { base, head_multiplier, layer_decay: self.config.layer_decay }
     }

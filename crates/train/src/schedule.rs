@@ -2,7 +2,7 @@ use crate::config::{Schedule, TrainConfig};
 
 /// Returns the learning rate of step `step` of `total`, from 0: linear warm-up to `peak`, then the schedule.
 pub(crate) fn learning_rate(config: &TrainConfig, peak: f64, step: usize, total: usize) -> f64 {
-    let warmup = (config.warmup_fraction * total as f64).ceil();
+    let warmup = warmup_steps(config, total) as f64;
     let step = step as f64;
     if step < warmup {
         return peak * step / warmup;
@@ -13,6 +13,11 @@ pub(crate) fn learning_rate(config: &TrainConfig, peak: f64, step: usize, total:
         Schedule::Linear => 1.0 - done,
         Schedule::Cosine => 0.5 * (1.0 + (std::f64::consts::PI * done).cos()),
     }
+}
+
+/// Returns how many of `total` steps the learning rate climbs.
+pub(crate) fn warmup_steps(config: &TrainConfig, total: usize) -> usize {
+    (config.warmup_fraction * total as f64).ceil() as usize
 }
 
 #[cfg(test)]

@@ -56,7 +56,8 @@ pub(crate) struct Observed<'a> {
     pub logits: &'a [f32],
     pub loss: f32,
     pub grad_norm: f64,
-    /// The loss of a model that scores every pair 0, where the loss has such a value.
+    /// The loss of a model that scores every pair 0, where the loss has such a value and can be expected to have left it: while
+    /// the learning rate climbs it cannot.
     pub chance: Option<f32>,
 }
 

@@ -1,73 +1,22 @@
 //! Whole training runs on the tiny model: against PyTorch, repeated, interrupted, refused.
 
+mod common;
+
 use burn::tensor::Device;
+use common::{data_folder, goldens, oracles, run, short_run};
 use serde_json::Value;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use whetstone_records::{Manifest, Progress, Silent};
+use whetstone_records::{Progress, Silent};
 use whetstone_train::{LossName, Schedule, TrainConfig, train};
 
 /// f32 against float64 over four AdamW steps at lr 1e-3. PyTorch also gives the row of the padding token no gradient, and
 /// one golden text holds a literal "[PAD]": that alone moves the second loss by 2e-5.
 const LOSS_TOLERANCE: f64 = 1e-4;
 
-/// The CPU, or what `just test-gpu` asks for.
-fn device() -> Device {
-    let name = std::env::var("WHETSTONE_TEST_DEVICE").unwrap_or_else(|_| "cpu".into());
-    whetstone_model::open_device(name.parse().unwrap()).unwrap()
-}
-
-fn oracles() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/oracles")
-}
-
-fn goldens() -> Value {
-    serde_json::from_slice(&std::fs::read(oracles().join("goldens-tiny.json")).unwrap()).unwrap()
-}
-
-/// The pairs of the goldens as a data folder: queries of two pairs each, a dev set of the same pairs.
-fn data_folder(with_dev: bool) -> tempfile::TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    let mut lines = String::new();
-    for (i, pair) in goldens()["pairs"].as_array().unwrap().iter().enumerate() {
-        let line = serde_json::json!({
-            "query": pair["query"], "passage": pair["passage"], "label": pair["label"],
-            "query_id": format!("q{}", i / 2), "passage_id": format!("p{i}"),
-        });
-        lines += &format!("{line}\n");
-    }
-    std::fs::write(folder.path().join("train.jsonl"), &lines).unwrap();
-    if with_dev {
-        std::fs::write(folder.path().join("dev.jsonl"), &lines).unwrap();
-    }
-    folder
-}
-
-fn run(
-    data: &Path,
-    out: &Path,
-    config: &TrainConfig,
-    progress: &dyn Progress,
-) -> Result<Manifest, whetstone_train::Error> {
-    train(data, out, &oracles().join("tiny-model"), config, &[device()], progress)
-}
-
 fn losses(out: &Path) -> Vec<f64> {
     let log = std::fs::read_to_string(out.join("log.jsonl")).unwrap();
     log.lines().filter_map(|line| serde_json::from_str::<Value>(line).unwrap()["loss"].as_f64()).collect()
-}
-
-fn short_run() -> TrainConfig {
-    TrainConfig {
-        epochs: 4,
-        batch_pairs: 4,
-        max_seq_tokens: 64,
-        learning_rate: 1e-3,
-        dropout: Some(0.1),
-        eval_every_steps: 3,
-        patience: 0,
-        ..Default::default()
-    }
 }
 
 #[test]
@@ -364,37 +313,4 @@ fn a_second_dev_set_is_followed_in_the_log() {
     // The same queries twice.
     assert!(evaluations.iter().all(|line| line["dev_ndcg@10"] == line["general_ndcg@10"]));
     assert!(out.path().join("dev.svg").exists() && out.path().join("loss.svg").exists());
-}
-
-/// Keeps the warnings.
-#[derive(Default)]
-struct Warnings(std::sync::Mutex<Vec<String>>);
-
-impl Progress for Warnings {
-    fn start(&self, _part: &str, _total: Option<u64>, _unit: &str) {}
-    fn advance(&self, _count: u64) {}
-    fn message(&self, _text: &str) {}
-    fn finish(&self) {}
-    fn warn(&self, text: &str) {
-        self.0.lock().unwrap().push(text.to_owned());
-    }
-}
-
-#[test]
-fn scores_that_stay_constant_are_told_once_and_stop_a_strict_run() {
-    let (data, out) = (data_folder(false), tempfile::tempdir().unwrap());
-    let pair = |label: u8| {
-        format!(
-            "{{\"query\":\"a\",\"passage\":\"b\",\"label\":{label},\"query_id\":\"q\",\"passage_id\":\"p{label}\"}}\n"
-        )
-    };
-    std::fs::write(data.path().join("train.jsonl"), pair(1) + &pair(0)).unwrap();
-    let config = TrainConfig { epochs: 55, dropout: Some(0.0), ..short_run() };
-    let warnings = Warnings::default();
-    run(data.path(), &out.path().join("warned"), &config, &warnings).unwrap();
-    let told = warnings.0.into_inner().unwrap();
-    assert_eq!(told.iter().filter(|text| text.contains("the same score for 50 steps")).count(), 1, "{told:?}");
-    let config = TrainConfig { strict: true, ..config };
-    let error = run(data.path(), &out.path().join("strict"), &config, &Silent).unwrap_err();
-    assert!(matches!(error, whetstone_train::Error::Collapse { .. }), "{error}");
 }

@@ -1,0 +1,61 @@
+//! A tiny run, which the tests of training share.
+
+use burn::tensor::Device;
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use whetstone_records::{Manifest, Progress};
+use whetstone_train::{TrainConfig, train};
+
+/// The CPU, or what `just test-gpu` asks for.
+fn device() -> Device {
+    let name = std::env::var("WHETSTONE_TEST_DEVICE").unwrap_or_else(|_| "cpu".into());
+    whetstone_model::open_device(name.parse().unwrap()).unwrap()
+}
+
+pub fn oracles() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/oracles")
+}
+
+pub fn goldens() -> Value {
+    serde_json::from_slice(&std::fs::read(oracles().join("goldens-tiny.json")).unwrap()).unwrap()
+}
+
+/// The pairs of the goldens as a data folder: queries of two pairs each, a dev set of the same pairs.
+pub fn data_folder(with_dev: bool) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let mut lines = String::new();
+    for (i, pair) in goldens()["pairs"].as_array().unwrap().iter().enumerate() {
+        let line = serde_json::json!({
+            "query": pair["query"], "passage": pair["passage"], "label": pair["label"],
+            "query_id": format!("q{}", i / 2), "passage_id": format!("p{i}"),
+        });
+        lines += &format!("{line}\n");
+    }
+    std::fs::write(folder.path().join("train.jsonl"), &lines).unwrap();
+    if with_dev {
+        std::fs::write(folder.path().join("dev.jsonl"), &lines).unwrap();
+    }
+    folder
+}
+
+pub fn run(
+    data: &Path,
+    out: &Path,
+    config: &TrainConfig,
+    progress: &dyn Progress,
+) -> Result<Manifest, whetstone_train::Error> {
+    train(data, out, &oracles().join("tiny-model"), config, &[device()], progress)
+}
+
+pub fn short_run() -> TrainConfig {
+    TrainConfig {
+        epochs: 4,
+        batch_pairs: 4,
+        max_seq_tokens: 64,
+        learning_rate: 1e-3,
+        dropout: Some(0.1),
+        eval_every_steps: 3,
+        patience: 0,
+        ..Default::default()
+    }
+}
