@@ -35,7 +35,14 @@ impl Sources {
             sources.file("candidates", candidates)?;
         }
         for (name, path) in &request.runs {
-            sources.file(&format!("run {name}"), path)?;
+            let digest = sources.file(&format!("run {name}"), path)?;
+            let folder = manifests(rerank::folder(path));
+            for command in [RERANK, FUSE] {
+                let manifest = folder.join(format!("{}.json", rerank::stage_name(command, path)));
+                if let Some(cost) = sources.manifest(&manifest, Some(&digest))?.as_ref().and_then(cost) {
+                    sources.costs.insert(name.clone(), cost);
+                }
+            }
         }
         for (role, path) in
             request.data.iter().flat_map(|data| texts(data)).chain(request.model.iter().flat_map(|model| parts(model)))
@@ -44,38 +51,31 @@ impl Sources {
                 sources.file(role, &path)?;
             }
         }
-        for (name, path) in &request.runs {
-            let folder = manifests(rerank::folder(path));
-            for command in [RERANK, FUSE] {
-                let manifest = folder.join(format!("{}.json", rerank::stage_name(command, path)));
-                if let Some(cost) = sources.manifest(&manifest)?.as_ref().and_then(cost) {
-                    sources.costs.insert(name.clone(), cost);
-                }
-            }
-        }
         for folder in request.data.iter().chain(&request.model) {
             for path in json_files(&manifests(folder)) {
-                sources.manifest(&path)?;
+                sources.manifest(&path, None)?;
             }
         }
         Ok(sources)
     }
 
-    fn file(&mut self, role: &str, path: &Path) -> Result<()> {
+    fn file(&mut self, role: &str, path: &Path) -> Result<String> {
         let digest = sha256_file(path)?;
-        self.origins.push(Origin { role: role.into(), path: path.display().to_string(), digest });
-        Ok(())
+        self.origins.push(Origin { role: role.into(), path: path.display().to_string(), digest: digest.clone() });
+        Ok(digest)
     }
 
-    /// Takes a manifest up, where there is one; not that of an evaluation, which would be about itself.
-    fn manifest(&mut self, path: &Path) -> Result<Option<Manifest>> {
+    /// Takes a manifest up, where there is one, and of one file that of those bytes: another command may have written it anew. Not
+    /// that of an evaluation, which would be about itself.
+    fn manifest(&mut self, path: &Path, of: Option<&String>) -> Result<Option<Manifest>> {
         let name = path.display().to_string();
         if !path.is_file() || self.made_by.iter().any(|(other, _)| *other == name) {
             return Ok(None);
         }
         // A manifest that `--force` has emptied says nothing.
         let Ok(manifest) = serde_json::from_str::<Manifest>(&read_text(path)?) else { return Ok(None) };
-        if manifest.stage == "eval" {
+        let is_of_other_bytes = of.is_some_and(|digest| !manifest.outputs.values().any(|output| output == digest));
+        if manifest.stage == "eval" || is_of_other_bytes {
             return Ok(None);
         }
         self.made_by.push((name, manifest.clone()));
