@@ -35,7 +35,7 @@ impl fmt::Display for Sign {
                 f,
                 "the loss has stayed at {loss:.4} for {WINDOW} steps, which is what guessing gives ({chance:.4}): the learning \
                  rate is too low or too high, or the labels are noise; a head that starts from nothing needs \
-                 `warm-start-steps`"
+                 `warm-start-steps`, or a `fresh-head-multiplier` above 1"
             ),
             Sign::ExplodingGradients { norm, usual } => write!(
                 f,
