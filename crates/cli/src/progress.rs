@@ -199,10 +199,6 @@ impl Progress for Lines {
 pub struct Quiet;
 
 impl Progress for Quiet {
-    fn start(&self, _part: &str, _total: Option<u64>, _unit: &str) {}
-    fn advance(&self, _count: u64) {}
-    fn message(&self, _text: &str) {}
-    fn finish(&self) {}
     fn warn(&self, text: &str) {
         output::warning(text);
     }

@@ -75,8 +75,6 @@ impl Progress for Watch {
         }
     }
 
-    fn message(&self, _: &str) {}
-    fn finish(&self) {}
     fn warn(&self, text: &str) {
         eprintln!("{text}");
     }

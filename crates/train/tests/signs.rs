@@ -12,10 +12,6 @@ use whetstone_train::{Error, TrainConfig};
 struct Warnings(Mutex<Vec<String>>);
 
 impl Progress for Warnings {
-    fn start(&self, _part: &str, _total: Option<u64>, _unit: &str) {}
-    fn advance(&self, _count: u64) {}
-    fn message(&self, _text: &str) {}
-    fn finish(&self) {}
     fn warn(&self, text: &str) {
         self.0.lock().unwrap().push(text.to_owned());
     }
