@@ -10,6 +10,7 @@ use crate::schedule::{learning_rate, warmup_steps};
 use burn::tensor::Device;
 use rayon::prelude::*;
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::mpsc::SyncSender;
 use whetstone_model::{BertConfig, BiEncoder, PairTokenizer, StepDropout, has_head};
@@ -151,26 +152,26 @@ impl<'a> Fit<'a> {
         loss(self.config, self.positive_weight, logits, &targets)
     }
 
-    /// The peak of the learning rate in the part of the run to which a step belongs, that part's first step and the one after its last.
-    fn part(&self, step: usize) -> (f64, usize, usize) {
+    /// The part of the run to which a step belongs, and the peak of its learning rate.
+    fn part(&self, step: usize) -> (Range<usize>, f64) {
         let (config, warm, anew, end) = (self.config, self.warm_steps, self.anew, self.steps.len());
         match step {
-            _ if step < warm => (config.warm_start_learning_rate, 0, warm),
-            _ if step < anew => (config.learning_rate, warm, anew),
-            _ => (config.full_length_learning_rate.unwrap_or(config.learning_rate), anew, end),
+            _ if step < warm => (0..warm, config.warm_start_learning_rate),
+            _ if step < anew => (warm..anew, config.learning_rate),
+            _ => (anew..end, config.full_length_learning_rate.unwrap_or(config.learning_rate)),
         }
     }
 
     /// Whether the learning rate still climbs.
     pub fn is_warming_up(&self, step: usize) -> bool {
-        let (_, first, end) = self.part(step);
-        step - first < warmup_steps(self.config, end - first)
+        let (part, _) = self.part(step);
+        step - part.start < warmup_steps(self.config, part.len())
     }
 
     /// The learning rates of a step.
     pub fn rates(&self, step: usize) -> Rates {
-        let (peak, first, end) = self.part(step);
-        let base = learning_rate(self.config, peak, step - first, end - first);
+        let (part, peak) = self.part(step);
+        let base = learning_rate(self.config, peak, step - part.start, part.len());
         // After a warm start the head is no longer fresh.
         let is_fresh = self.is_fresh && (step < self.warm_steps || self.warm_steps == 0);
         let head_multiplier = if is_fresh { self.config.fresh_head_multiplier } else { 1.0 };
