@@ -16,6 +16,8 @@ pub struct Sources {
     pub made_by: Vec<(String, Manifest)>,
     /// What reranking has cost, by the name of the run.
     pub costs: BTreeMap<String, Cost>,
+    /// The manifests that were looked at, taken up or not.
+    seen: BTreeSet<PathBuf>,
 }
 
 /// What the stage's result hangs on beside the bytes of its inputs.
@@ -29,7 +31,7 @@ pub struct Config<'a> {
 impl Sources {
     /// Finds and digests what belongs to a request: its files, and the manifests beside them.
     pub fn gather(request: &Request) -> Result<Self> {
-        let mut sources = Self { origins: vec![], made_by: vec![], costs: BTreeMap::new() };
+        let mut sources = Self { origins: vec![], made_by: vec![], costs: BTreeMap::new(), seen: BTreeSet::new() };
         sources.file("qrels", &request.qrels)?;
         if let Some(candidates) = &request.candidates {
             sources.file("candidates", candidates)?;
@@ -39,7 +41,7 @@ impl Sources {
             let folder = manifests(rerank::folder(path));
             for command in [RERANK, FUSE] {
                 let manifest = folder.join(format!("{}.json", rerank::stage_name(command, path)));
-                if let Some(cost) = sources.manifest(&manifest, Some(&digest))?.as_ref().and_then(cost) {
+                if let Some(cost) = sources.manifest(&manifest, Some(digest.as_str()))?.as_ref().and_then(cost) {
                     sources.costs.insert(name.clone(), cost);
                 }
             }
@@ -67,9 +69,8 @@ impl Sources {
 
     /// Takes a manifest up, where there is one, and of one file that of those bytes: another command may have written it anew. Not
     /// that of an evaluation, which would be about itself.
-    fn manifest(&mut self, path: &Path, of: Option<&String>) -> Result<Option<Manifest>> {
-        let name = path.display().to_string();
-        if !path.is_file() || self.made_by.iter().any(|(other, _)| *other == name) {
+    fn manifest(&mut self, path: &Path, of: Option<&str>) -> Result<Option<Manifest>> {
+        if !self.seen.insert(path.to_path_buf()) || !path.is_file() {
             return Ok(None);
         }
         // A manifest that `--force` has emptied says nothing.
@@ -78,7 +79,7 @@ impl Sources {
         if manifest.stage == "eval" || is_of_other_bytes {
             return Ok(None);
         }
-        self.made_by.push((name, manifest.clone()));
+        self.made_by.push((path.display().to_string(), manifest.clone()));
         Ok(Some(manifest))
     }
 
