@@ -9,7 +9,8 @@ use std::fmt;
 use std::path::Path;
 use whetstone_eval::{CompareConfig, paired};
 use whetstone_records::{
-    AtomicFile, Manifest, Progress, QueryId, Run, Stage, digests, read_text, sample_by_id, write_jsonl,
+    AtomicFile, Manifest, Progress, QueryId, Run, Stage, digests, read_text, sample_by_id,
+    write_jsonl,
 };
 use whetstone_synth::{Case, Compared, Preference, SynthConfig, compare_answers};
 
@@ -51,7 +52,9 @@ pub struct Answers {
 
 impl fmt::Display for Answers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { queries, after_better, before_better, ties, open, difference, low, high, p, .. } = self;
+        let Self {
+            queries, after_better, before_better, ties, open, difference, low, high, p, ..
+        } = self;
         write!(
             f,
             "of {queries} queries, the answer after reranking is better for {after_better}, before for {before_better}, \
@@ -72,7 +75,9 @@ impl Job<'_> {
     pub fn run(&self, progress: &dyn Progress) -> Result<(Manifest, Answers)> {
         let stage = self.stage()?;
         let kept = self.out.join(OUTPUTS[1]);
-        if let Some(manifest) = stage.up_to_date().filter(|manifest| manifest.counts.get("open") == Some(&0)) {
+        if let Some(manifest) =
+            stage.up_to_date().filter(|manifest| manifest.counts.get("open") == Some(&0))
+        {
             return Ok((manifest, serde_json::from_str(&read_text(&kept)?)?));
         }
         let cases = self.cases()?;
@@ -83,13 +88,21 @@ impl Job<'_> {
         AtomicFile::write_all_to(&kept, &serde_json::to_vec_pretty(&answers)?)?;
         let mut counts: BTreeMap<String, u64> =
             calls.into_iter().map(|(name, count)| (name.to_owned(), count)).collect();
-        counts.extend([("queries".to_owned(), answers.queries as u64), ("open".to_owned(), answers.open as u64)]);
+        counts.extend([
+            ("queries".to_owned(), answers.queries as u64),
+            ("open".to_owned(), answers.open as u64),
+        ]);
         Ok((stage.finish(&OUTPUTS, counts, notes)?, answers))
     }
 
     fn stage(&self) -> Result<Stage> {
         let [corpus, queries] = ["corpus.jsonl", "queries.jsonl"].map(|name| self.data.join(name));
-        let read = [("corpus", &*corpus), ("queries", &queries), ("before", self.before), ("after", self.after)];
+        let read = [
+            ("corpus", &*corpus),
+            ("queries", &queries),
+            ("before", self.before),
+            ("after", self.after),
+        ];
         let config = (self.config, self.top, self.max_queries);
         Ok(Stage::new(STAGE, self.out, &config, digests(read)?))
     }
@@ -97,7 +110,10 @@ impl Job<'_> {
     /// The queries of both runs, or a sample of them, with the first passages of each run.
     fn cases(&self) -> Result<Vec<Case>> {
         let (before, after) = (Run::read(self.before)?, Run::read(self.after)?);
-        let both = before.iter().map(|(query, _)| query).filter(|query| after.get(query.as_str()).is_some());
+        let both = before
+            .iter()
+            .map(|(query, _)| query)
+            .filter(|query| after.get(query.as_str()).is_some());
         let mut queries: Vec<&QueryId> = both.collect();
         if queries.is_empty() {
             let (before, after) = (self.before.display(), self.after.display());
@@ -150,7 +166,11 @@ impl Job<'_> {
             before_better: count(Preference::Before),
             ties: count(Preference::Tie),
             open: count(Preference::Open),
-            consistent_fraction: if judged.is_empty() { 1.0 } else { consistent / judged.len() as f64 },
+            consistent_fraction: if judged.is_empty() {
+                1.0
+            } else {
+                consistent / judged.len() as f64
+            },
             difference: statistics.difference,
             low: statistics.interval.low.max(-1.0),
             high: statistics.interval.high.min(1.0),

@@ -1,4 +1,5 @@
-//! What dev says about a model: how to join its order with the first stage's, and what its logits mean.
+//! What dev says about a model: how to join its order with the first stage's, and what its logits
+//! mean.
 
 use crate::failure::Problem;
 use anyhow::{Result, bail};
@@ -6,11 +7,13 @@ use serde::Serialize;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use whetstone_eval::{
-    Dev, Judged, Measure, ModelNotes, Provenance, REAL_QUERIES, Threshold, best_fusion, calibrate as fit, threshold,
+    Dev, Judged, Measure, ModelNotes, Provenance, REAL_QUERIES, Threshold, best_fusion,
+    calibrate as fit, threshold,
 };
 use whetstone_model::{CrossEncoder, DeviceName, open_device};
 use whetstone_records::{
-    Hit, Manifest, Pair, Progress, Qrels, QueryId, Run, Stage, digests, read_jsonl, read_text, sha256_file,
+    Hit, Manifest, Pair, Progress, Qrels, QueryId, Run, Stage, digests, read_jsonl, read_text,
+    sha256_file,
 };
 
 /// The name of the stage.
@@ -58,12 +61,17 @@ impl Inputs<'_> {
         read.extend(self.qrels().map(|path| ("qrels", path)));
         read.extend(self.first_stage.map(|path| ("first-stage", path.to_path_buf())));
         let inputs = digests(read.iter().map(|(role, path)| (*role, &**path)))?;
-        Ok(Stage::new(STAGE, self.model, &Config { precisions: self.precisions, measure: measure() }, inputs))
+        Ok(Stage::new(
+            STAGE,
+            self.model,
+            &Config { precisions: self.precisions, measure: measure() },
+            inputs,
+        ))
     }
 }
 
-/// Scores the dev candidates with the model and writes `whetstone.json` into its folder: the fusion that does best on
-/// dev, the calibration of its logits and the thresholds.
+/// Scores the dev candidates with the model and writes `whetstone.json` into its folder: the fusion
+/// that does best on dev, the calibration of its logits and the thresholds.
 pub fn calibrate(inputs: &Inputs, device: DeviceName, progress: &dyn Progress) -> Result<Manifest> {
     let stage = inputs.stage()?;
     if let Some(manifest) = stage.up_to_date() {
@@ -71,7 +79,8 @@ pub fn calibrate(inputs: &Inputs, device: DeviceName, progress: &dyn Progress) -
     }
     let dev = DevSet::read(inputs)?;
     let encoder = CrossEncoder::load(inputs.model, None, &open_device(device)?)?;
-    let pairs: Vec<(&str, &str)> = dev.pairs.iter().map(|pair| (pair.query.as_str(), pair.passage.as_str())).collect();
+    let pairs: Vec<(&str, &str)> =
+        dev.pairs.iter().map(|pair| (pair.query.as_str(), pair.passage.as_str())).collect();
     progress.start("score dev", Some(pairs.len() as u64), "pairs");
     let logits = encoder.score(&pairs, progress)?;
     progress.finish();
@@ -105,7 +114,10 @@ impl DevSet {
         let pairs: Vec<Pair> = read_jsonl(&inputs.dev())?;
         if pairs.is_empty() {
             let message = format!("`{}` has no pairs", inputs.dev().display());
-            bail!(Problem::new(message, "the data set needs dev queries: raise `dev-fraction` in [split]"));
+            bail!(Problem::new(
+                message,
+                "the data set needs dev queries: raise `dev-fraction` in [split]"
+            ));
         }
         let qrels = match inputs.qrels() {
             Some(path) => Qrels::read(&path)?,
@@ -153,7 +165,8 @@ impl DevSet {
                 Err(why) => notes.push(why.to_string()),
             }
         }
-        let (version, first_stage) = (env!("CARGO_PKG_VERSION").to_owned(), self.first_stage_name.clone());
+        let (version, first_stage) =
+            (env!("CARGO_PKG_VERSION").to_owned(), self.first_stage_name.clone());
         ModelNotes { version, fusion, first_stage, calibration, thresholds, dev, notes, provenance }
     }
 
@@ -163,11 +176,18 @@ impl DevSet {
     }
 
     fn judged(&self, logits: &[f32]) -> Vec<Judged> {
-        let numbers: HashMap<&QueryId, usize> =
-            self.first_stage.iter().enumerate().map(|(number, (query, _))| (query, number)).collect();
+        let numbers: HashMap<&QueryId, usize> = self
+            .first_stage
+            .iter()
+            .enumerate()
+            .map(|(number, (query, _))| (query, number))
+            .collect();
         let judged = |(pair, logit): (&Pair, &f32)| {
             let grades = self.qrels.get(pair.query_id.as_str());
-            let grade = grades.and_then(|grades| grades.get(pair.passage_id.as_str())).copied().unwrap_or(0);
+            let grade = grades
+                .and_then(|grades| grades.get(pair.passage_id.as_str()))
+                .copied()
+                .unwrap_or(0);
             Judged { query: numbers[&pair.query_id], logit: f64::from(*logit), relevant: grade > 0 }
         };
         self.pairs.iter().zip(logits).map(judged).collect()
@@ -214,7 +234,11 @@ fn provenance_scores(pairs: &[Pair], path: &Path) -> Result<(Run, String)> {
     for (index, pair) in pairs.iter().enumerate() {
         let Some(score) = score(pair) else {
             bail!(Problem::new(
-                format!("`{}` line {}: the pair has no score of the first stage", path.display(), index + 1),
+                format!(
+                    "`{}` line {}: the pair has no score of the first stage",
+                    path.display(),
+                    index + 1
+                ),
                 "name the first stage's run over the dev candidates with --first-stage",
             ));
         };
@@ -228,13 +252,18 @@ fn scores_of(pairs: &[Pair], path: &Path) -> Result<Run> {
     let whole = Run::read(path)?;
     let scores: HashMap<(&str, &str), f32> = whole
         .iter()
-        .flat_map(|(query, hits)| hits.iter().map(move |hit| ((query.as_str(), hit.passage.as_str()), hit.score)))
+        .flat_map(|(query, hits)| {
+            hits.iter().map(move |hit| ((query.as_str(), hit.passage.as_str()), hit.score))
+        })
         .collect();
     let mut hits = Vec::with_capacity(pairs.len());
     for pair in pairs {
         let Some(score) = scores.get(&(pair.query_id.as_str(), pair.passage_id.as_str())) else {
             let (query, passage) = (&pair.query_id, &pair.passage_id);
-            let message = format!("`{}` does not rank passage `{passage}` for query `{query}`", path.display());
+            let message = format!(
+                "`{}` does not rank passage `{passage}` for query `{query}`",
+                path.display()
+            );
             bail!(Problem::new(message, "the run must hold every candidate of dev.jsonl"));
         };
         hits.push(hit(pair, *score));

@@ -4,7 +4,8 @@ use crate::output;
 use std::process::ExitCode;
 use std::sync::Mutex;
 
-/// What panicked last, and where. Only printed when the panic ends the program: a library may catch its own.
+/// What panicked last, and where. Only printed when the panic ends the program: a library may catch
+/// its own.
 static LAST: Mutex<Option<String>> = Mutex::new(None);
 
 /// Puts every panic aside for [`report`]; with `RUST_BACKTRACE` set, prints the backtrace as usual.
@@ -12,8 +13,12 @@ pub fn keep_panics_from_the_user() {
     let usual = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         let text = panic.payload_as_str().unwrap_or("no message");
-        let place = panic.location().map(|place| format!(" at {}:{}", place.file(), place.line())).unwrap_or_default();
-        *LAST.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(format!("{text}{place}"));
+        let place = panic
+            .location()
+            .map(|place| format!(" at {}:{}", place.file(), place.line()))
+            .unwrap_or_default();
+        *LAST.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) =
+            Some(format!("{text}{place}"));
         if std::env::var_os("RUST_BACKTRACE").is_some_and(|value| value != "0") {
             usual(panic);
         }

@@ -28,7 +28,8 @@ impl Problem {
 #[error("{0}")]
 pub struct CheckFailed(pub String);
 
-/// Prints the error and its hint; returns 2, 1 where a check did not pass, 0 where only the reader of stdout went away.
+/// Prints the error and its hint; returns 2, 1 where a check did not pass, 0 where only the reader
+/// of stdout went away.
 pub fn report(error: &anyhow::Error) -> ExitCode {
     if error.is::<StdoutClosed>() {
         return ExitCode::SUCCESS;
@@ -40,12 +41,15 @@ pub fn report(error: &anyhow::Error) -> ExitCode {
     ExitCode::from(if is_failed_check(error) { 1 } else { 2 })
 }
 
-/// Whether everything worked and what was found is what must not be: the split shares a document, a gate stays closed.
+/// Whether everything worked and what was found is what must not be: the split shares a document, a
+/// gate stays closed.
 fn is_failed_check(error: &anyhow::Error) -> bool {
-    error.is::<CheckFailed>() || matches!(error.downcast_ref(), Some(whetstone_synth::Error::SharedDocument { .. }))
+    error.is::<CheckFailed>()
+        || matches!(error.downcast_ref(), Some(whetstone_synth::Error::SharedDocument { .. }))
 }
 
-/// The error and its causes, joined by colons. A cause that its parent's text already holds is not said again.
+/// The error and its causes, joined by colons. A cause that its parent's text already holds is not
+/// said again.
 pub fn one_line(error: &anyhow::Error) -> String {
     let mut text = error.to_string();
     for cause in error.chain().skip(1) {
@@ -73,7 +77,9 @@ fn hint(error: &anyhow::Error) -> Option<String> {
 
 fn io_hint(error: &std::io::Error) -> Option<String> {
     let full = error.kind() == std::io::ErrorKind::StorageFull;
-    full.then(|| "free some disk space and run the same command again; what is complete is kept".into())
+    full.then(|| {
+        "free some disk space and run the same command again; what is complete is kept".into()
+    })
 }
 
 #[cfg(test)]
@@ -82,7 +88,9 @@ mod tests {
 
     #[test]
     fn causes_are_joined_in_one_line_and_said_once() {
-        let error = anyhow::anyhow!("disk is full").context("cannot write: disk is full").context("chunk failed");
+        let error = anyhow::anyhow!("disk is full")
+            .context("cannot write: disk is full")
+            .context("chunk failed");
         assert_eq!(one_line(&error), "chunk failed: cannot write: disk is full");
     }
 
@@ -92,7 +100,9 @@ mod tests {
         let source = whetstone_records::read_jsonl::<serde_json::Value>(path).unwrap_err();
         let error = anyhow::Error::new(source).context("cannot rerank");
         assert_eq!(hint(&error).as_deref(), Some("check the path; nothing was written"));
-        let error = anyhow::Error::new(Problem::new("no model", "get one").because(std::fmt::Error)).context("rerank");
+        let error =
+            anyhow::Error::new(Problem::new("no model", "get one").because(std::fmt::Error))
+                .context("rerank");
         assert_eq!(hint(&error).as_deref(), Some("get one"));
         assert!(one_line(&error).starts_with("rerank: no model: "));
     }

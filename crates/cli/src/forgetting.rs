@@ -1,4 +1,5 @@
-//! What training has done to questions that it was not about: the same general set in the order of two models.
+//! What training has done to questions that it was not about: the same general set in the order of
+//! two models.
 
 use crate::evaluation::aligned;
 use crate::failure::Problem;
@@ -8,10 +9,13 @@ use anyhow::{Result, bail};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use whetstone_eval::{CompareConfig, Comparison, Measure, Report, Retention, compare, evaluate, retention};
+use whetstone_eval::{
+    CompareConfig, Comparison, Measure, Report, Retention, compare, evaluate, retention,
+};
 use whetstone_model::DeviceName;
 use whetstone_records::{
-    AtomicFile, Manifest, Progress, Qrels, Query, QueryId, Stage, digests, read_jsonl, sample_by_id, select_jsonl,
+    AtomicFile, Manifest, Progress, Qrels, Query, QueryId, Stage, digests, read_jsonl,
+    sample_by_id, select_jsonl,
 };
 
 /// What is measured, and how.
@@ -57,10 +61,16 @@ impl Job {
         stages.run("candidates", &self.out, |progress| self.candidates(progress))?;
         for (name, model) in [(SYSTEMS[1], &self.before), (SYSTEMS[2], &self.after)] {
             let run = self.run_of(name);
-            let [corpus, queries] = ["corpus.jsonl", "queries.jsonl"].map(|file| self.general.join(file));
+            let [corpus, queries] =
+                ["corpus.jsonl", "queries.jsonl"].map(|file| self.general.join(file));
             let candidates = self.run_of(SYSTEMS[0]);
-            let inputs =
-                rerank::Inputs { model, corpus: &corpus, queries: &queries, candidates: &candidates, fusion: None };
+            let inputs = rerank::Inputs {
+                model,
+                corpus: &corpus,
+                queries: &queries,
+                candidates: &candidates,
+                fusion: None,
+            };
             stages.run(&format!("rerank {name}"), &self.out, |progress| {
                 rerank::rerank(&inputs, &run, self.device, progress)
             })?;
@@ -102,18 +112,27 @@ impl Job {
         }
         kept.write_beir(&self.qrels())?;
         let counts = [("passages", passages.len()), ("queries", queries.len())];
-        let counts: BTreeMap<_, _> = counts.map(|(name, count)| (name.to_owned(), count as u64)).into();
+        let counts: BTreeMap<_, _> =
+            counts.map(|(name, count)| (name.to_owned(), count as u64)).into();
         Ok(stage.finish(&["bm25.run", "qrels.tsv"], counts, vec![])?)
     }
 
-    /// The queries with a relevant passage, or a sample of them that follows from the seed and their ids alone.
+    /// The queries with a relevant passage, or a sample of them that follows from the seed and
+    /// their ids alone.
     fn sampled(&self, path: &Path, judged: &Qrels) -> Result<Vec<Query>> {
-        let has_answer =
-            |query: &QueryId| judged.get(query.as_str()).is_some_and(|grades| grades.values().any(|grade| *grade > 0));
+        let has_answer = |query: &QueryId| {
+            judged.get(query.as_str()).is_some_and(|grades| grades.values().any(|grade| *grade > 0))
+        };
         let mut queries = select_jsonl(path, |query: &Query| has_answer(&query.id))?;
         if queries.is_empty() {
-            let message = format!("no query of `{}` has a relevant passage in qrels/test.tsv", path.display());
-            bail!(Problem::new(message, "a general set is a BEIR folder: corpus.jsonl, queries.jsonl, qrels/test.tsv"));
+            let message = format!(
+                "no query of `{}` has a relevant passage in qrels/test.tsv",
+                path.display()
+            );
+            bail!(Problem::new(
+                message,
+                "a general set is a BEIR folder: corpus.jsonl, queries.jsonl, qrels/test.tsv"
+            ));
         }
         let Sample { max_queries, seed, .. } = self.sample;
         sample_by_id(&mut queries, max_queries, seed, |query| &query.id);
@@ -138,7 +157,10 @@ impl Job {
         if let Some(manifest) = stage.up_to_date() {
             return Ok(manifest);
         }
-        AtomicFile::write_all_to(&self.out.join("forgetting.json"), &serde_json::to_vec_pretty(result)?)?;
+        AtomicFile::write_all_to(
+            &self.out.join("forgetting.json"),
+            &serde_json::to_vec_pretty(result)?,
+        )?;
         Ok(stage.finish(&["forgetting.json"], Default::default(), vec![])?)
     }
 }
@@ -166,7 +188,9 @@ impl Forgetting {
             Retention::Forgot => {
                 "the model has forgotten; fewer epochs, a lower learning rate or general pairs in training help"
             }
-            Retention::NotEnoughQueries => "so many queries cannot tell; ask more of them with --max-queries",
+            Retention::NotEnoughQueries => {
+                "so many queries cannot tell; ask more of them with --max-queries"
+            }
         };
         format!(
             "{}: {measure} changed by {:+.4} on {} general queries (95 % interval {low:+.4} to {high:+.4}, p = {:.4}): \

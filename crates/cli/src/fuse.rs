@@ -14,7 +14,8 @@ pub const FUSE: &str = "fuse";
 pub fn fuse(runs: &[PathBuf], out: &Path) -> Result<Manifest> {
     // Only what is there can be written over.
     if let Ok(written) = out.canonicalize()
-        && let Some(run) = runs.iter().find(|run| run.canonicalize().is_ok_and(|run| run == written))
+        && let Some(run) =
+            runs.iter().find(|run| run.canonicalize().is_ok_and(|run| run == written))
     {
         let message = format!("`{}` is to be read and to be written over", run.display());
         bail!(Problem::new(message, "give --out another name"));
@@ -28,7 +29,8 @@ pub fn fuse(runs: &[PathBuf], out: &Path) -> Result<Manifest> {
     let runs = runs.iter().map(|run| Run::read(run)).collect::<Result<Vec<_>, _>>()?;
     let fused = rrf(&runs.iter().collect::<Vec<_>>(), RRF_K);
     fused.write(out, "rrf")?;
-    let counts = [("queries".to_owned(), fused.len() as u64), ("runs".to_owned(), runs.len() as u64)];
+    let counts =
+        [("queries".to_owned(), fused.len() as u64), ("runs".to_owned(), runs.len() as u64)];
     let name = out.file_name().unwrap_or_default().to_string_lossy();
     Ok(stage.finish(&[&name], counts.into(), vec![])?)
 }

@@ -1,6 +1,8 @@
-//! `whetstone`: a folder of documents in, a fine-tuned cross-encoder and its measured comparison out.
+//! `whetstone`: a folder of documents in, a fine-tuned cross-encoder and its measured comparison
+//! out.
 //!
-//! The program is thin: every command reads its config, calls one stage and prints the stage's manifest.
+//! The program is thin: every command reads its config, calls one stage and prints the stage's
+//! manifest.
 
 mod allocator;
 mod answers;

@@ -39,8 +39,13 @@ pub fn warning(text: &str) {
     talk(&format!("{} {text}", paint("warning:", "1;33")));
 }
 
-/// Colours a word where stderr is a terminal and `NO_COLOR` is unset (no-color.org: any text but the empty one counts).
+/// Colours a word where stderr is a terminal and `NO_COLOR` is unset (no-color.org: any text but
+/// the empty one counts).
 fn paint(word: &str, colour: &str) -> String {
     let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    if wanted && std::io::stderr().is_terminal() { format!("\x1b[{colour}m{word}\x1b[0m") } else { word.into() }
+    if wanted && std::io::stderr().is_terminal() {
+        format!("\x1b[{colour}m{word}\x1b[0m")
+    } else {
+        word.into()
+    }
 }

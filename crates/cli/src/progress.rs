@@ -32,7 +32,8 @@ impl Part {
     fn interim(&mut self) -> Option<String> {
         let total = self.total.filter(|_| self.told.elapsed() >= EVERY)?;
         self.told = Instant::now();
-        let line = format!("{}: {} of {}", self.name, HumanCount(self.done), count(total, &self.unit));
+        let line =
+            format!("{}: {} of {}", self.name, HumanCount(self.done), count(total, &self.unit));
         Some(self.with_message(line))
     }
 
@@ -61,7 +62,11 @@ impl Part {
 }
 
 fn count(done: u64, unit: &str) -> String {
-    if unit == "bytes" { HumanBytes(done).to_string() } else { format!("{} {unit}", HumanCount(done)) }
+    if unit == "bytes" {
+        HumanBytes(done).to_string()
+    } else {
+        format!("{} {unit}", HumanCount(done))
+    }
 }
 
 fn speed(rate: f64, unit: &str) -> String {
@@ -87,8 +92,13 @@ impl Progress for Bars {
         self.finish();
         let bar = ProgressBar::new(total.unwrap_or_default()).with_prefix(part.to_owned());
         bar.set_style(match (total, unit) {
-            (Some(_), "bytes") => bar_style("{prefix} [{bar:24}] {done} of {total}, {rate}, {eta} left  {msg}", unit),
-            (Some(_), _) => bar_style("{prefix} [{bar:24}] {human_pos} of {total}, {rate}, {eta} left  {msg}", unit),
+            (Some(_), "bytes") => {
+                bar_style("{prefix} [{bar:24}] {done} of {total}, {rate}, {eta} left  {msg}", unit)
+            }
+            (Some(_), _) => bar_style(
+                "{prefix} [{bar:24}] {human_pos} of {total}, {rate}, {eta} left  {msg}",
+                unit,
+            ),
             // Nothing that can be counted.
             (None, "") => bar_style("{prefix} {spinner} {elapsed}  {msg}", unit),
             (None, _) => bar_style("{prefix} {spinner} {done}, {rate}, {elapsed}  {msg}", unit),
@@ -143,7 +153,9 @@ fn bar_style(template: &str, unit: &str) -> ProgressStyle {
     ProgressStyle::with_template(template)
         .expect("the templates above are valid")
         .progress_chars("=> ")
-        .with_key("done", move |state: &ProgressState, out: &mut dyn Write| write(count(state.pos(), &done_unit), out))
+        .with_key("done", move |state: &ProgressState, out: &mut dyn Write| {
+            write(count(state.pos(), &done_unit), out)
+        })
         .with_key("total", move |state: &ProgressState, out: &mut dyn Write| {
             write(count(state.len().unwrap_or_default(), &total_unit), out)
         })
@@ -152,8 +164,8 @@ fn bar_style(template: &str, unit: &str) -> ProgressStyle {
         })
 }
 
-/// A plain line at the start and the end of each part and every half a minute between, without control characters: for logs
-/// and pipes.
+/// A plain line at the start and the end of each part and every half a minute between, without
+/// control characters: for logs and pipes.
 #[derive(Default)]
 pub struct Lines(Mutex<Option<Part>>);
 

@@ -30,7 +30,8 @@ impl Inputs<'_> {
     /// The stage of this run; its manifest lies beside `out`, named after it.
     fn stage(&self, out: &Path) -> Result<Stage> {
         let model = |name: &str| self.model.join(name);
-        let (weights, config, tokenizer) = (model("model.safetensors"), model("config.json"), model("tokenizer.json"));
+        let (weights, config, tokenizer) =
+            (model("model.safetensors"), model("config.json"), model("tokenizer.json"));
         let read = [
             ("weights", weights.as_path()),
             ("config", &config),
@@ -54,7 +55,12 @@ pub fn folder(out: &Path) -> &Path {
 }
 
 /// Writes the candidates in the order of the cross-encoder's logits as the TREC run `out`.
-pub fn rerank(inputs: &Inputs, out: &Path, device: DeviceName, progress: &dyn Progress) -> Result<Manifest> {
+pub fn rerank(
+    inputs: &Inputs,
+    out: &Path,
+    device: DeviceName,
+    progress: &dyn Progress,
+) -> Result<Manifest> {
     let stage = inputs.stage(out)?;
     if let Some(manifest) = stage.up_to_date() {
         return Ok(manifest);
@@ -64,16 +70,22 @@ pub fn rerank(inputs: &Inputs, out: &Path, device: DeviceName, progress: &dyn Pr
     let passages = passage_texts(inputs.corpus, &candidates)?;
     let encoder = CrossEncoder::load(inputs.model, None, &open_device(device)?)?;
 
-    let hits = candidates.iter().flat_map(|(query, hits)| hits.iter().map(move |hit| (query, &hit.passage)));
-    let pairs: Vec<(&str, &str)> =
-        hits.map(|(query, passage)| (queries[query].as_str(), passages[passage].as_str())).collect();
+    let hits = candidates
+        .iter()
+        .flat_map(|(query, hits)| hits.iter().map(move |hit| (query, &hit.passage)));
+    let pairs: Vec<(&str, &str)> = hits
+        .map(|(query, passage)| (queries[query].as_str(), passages[passage].as_str()))
+        .collect();
     progress.start("rerank", Some(pairs.len() as u64), "pairs");
     let scores = encoder.score(&pairs, progress)?;
     progress.finish();
 
-    let hits = candidates.iter().flat_map(|(query, hits)| hits.iter().map(move |hit| (query, &hit.passage)));
-    let scored =
-        hits.zip(scores).map(|((query, passage), score)| (query.clone(), Hit { passage: passage.clone(), score }));
+    let hits = candidates
+        .iter()
+        .flat_map(|(query, hits)| hits.iter().map(move |hit| (query, &hit.passage)));
+    let scored = hits
+        .zip(scores)
+        .map(|((query, passage), score)| (query.clone(), Hit { passage: passage.clone(), score }));
     let reranked: Run = scored.collect();
     match inputs.fusion {
         Some(fusion) => fusion.fuse(&candidates, &reranked).write(out, "whetstone-fused")?,
@@ -82,7 +94,8 @@ pub fn rerank(inputs: &Inputs, out: &Path, device: DeviceName, progress: &dyn Pr
     let counts = [("queries", candidates.len()), ("pairs", pairs.len())];
     let counts: BTreeMap<_, _> = counts.map(|(name, count)| (name.to_owned(), count as u64)).into();
     let name = out.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let notes = inputs.fusion.map(|fusion| format!("joined with the scores of the candidates: {fusion}"));
+    let notes =
+        inputs.fusion.map(|fusion| format!("joined with the scores of the candidates: {fusion}"));
     let notes = notes.into_iter().chain([format!("scored on device {device}")]).collect();
     Ok(stage.finish(&[&name], counts, notes)?)
 }
@@ -91,8 +104,10 @@ pub fn rerank(inputs: &Inputs, out: &Path, device: DeviceName, progress: &dyn Pr
 pub fn query_texts(path: &Path, candidates: &Run) -> Result<HashMap<QueryId, String>> {
     let queries = select_jsonl(path, |query: &Query| candidates.get(query.id.as_str()).is_some())?;
     let texts: HashMap<_, _> = queries.into_iter().map(|query| (query.id, query.text)).collect();
-    let missing: Vec<_> = candidates.iter().map(|(query, _)| query).filter(|id| !texts.contains_key(*id)).collect();
-    refuse_missing("queries", path, &missing).context("the candidates do not belong to these queries")?;
+    let missing: Vec<_> =
+        candidates.iter().map(|(query, _)| query).filter(|id| !texts.contains_key(*id)).collect();
+    refuse_missing("queries", path, &missing)
+        .context("the candidates do not belong to these queries")?;
     Ok(texts)
 }
 
@@ -101,15 +116,18 @@ pub fn passage_texts(path: &Path, candidates: &Run) -> Result<HashMap<PassageId,
     let mut missing: BTreeSet<&PassageId> =
         candidates.iter().flat_map(|(_, hits)| hits.iter().map(|hit| &hit.passage)).collect();
     let passages = select_jsonl(path, |passage: &Passage| missing.remove(&passage.id))?;
-    let texts = passages.into_iter().map(|passage| (passage.id.clone(), passage.full_text())).collect();
+    let texts =
+        passages.into_iter().map(|passage| (passage.id.clone(), passage.full_text())).collect();
     let missing: Vec<_> = missing.into_iter().collect();
-    refuse_missing("passages", path, &missing).context("the candidates do not belong to this corpus")?;
+    refuse_missing("passages", path, &missing)
+        .context("the candidates do not belong to this corpus")?;
     Ok(texts)
 }
 
 /// Refuses ids that a file does not have, with the first of them.
 pub fn refuse_missing(what: &str, path: &Path, missing: &[impl std::fmt::Display]) -> Result<()> {
     let Some(first) = missing.first() else { return Ok(()) };
-    let message = format!("{} {what} are not in `{}`, the first is `{first}`", missing.len(), path.display());
+    let message =
+        format!("{} {what} are not in `{}`, the first is `{first}`", missing.len(), path.display());
     Err(Problem::new(message, "corpus, queries and candidates must be of one data set").into())
 }

@@ -61,7 +61,11 @@ impl<'a> Stages<'a> {
                 true => "up to date".to_owned(),
                 false => format!("{:.1}", done.manifest.wall_s),
             };
-            vec![done.label.clone(), wall, done.peak_mib.map_or(String::new(), |mib| mib.to_string())]
+            vec![
+                done.label.clone(),
+                wall,
+                done.peak_mib.map_or(String::new(), |mib| mib.to_string()),
+            ]
         });
         let header = ["stage", "wall s", "peak MiB"].map(str::to_owned).into();
         output::talk(&format!("\n{}", aligned(header, rows)));

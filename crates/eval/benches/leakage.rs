@@ -5,7 +5,8 @@ use rand::{Rng, SeedableRng, rngs::StdRng};
 use std::time::Instant;
 use whetstone_eval::{NEAR_DUPLICATE, near_duplicates};
 
-/// Beginnings that many generated questions share: the hard case, for such words are in every posting list.
+/// Beginnings that many generated questions share: the hard case, for such words are in every
+/// posting list.
 const STEMS: [&str; 6] = [
     "what is the highest pressure of the",
     "how do I change the",

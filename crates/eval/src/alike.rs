@@ -6,7 +6,8 @@ use std::collections::{BTreeSet, HashMap};
 #[derive(Clone, Debug, PartialEq)]
 pub struct WordSet {
     pub words: BTreeSet<String>,
-    /// What tells one thing from its like: `VX-40`, `2024`. Texts that differ in them are about different things.
+    /// What tells one thing from its like: `VX-40`, `2024`. Texts that differ in them are about
+    /// different things.
     pub numbers: BTreeSet<String>,
 }
 
@@ -32,12 +33,13 @@ struct Posting {
 /// Products of fractions may be this far from the whole number that they mean.
 const ROUNDING: f64 = 1e-9;
 
-/// Returns, for every set, the earlier ones among the first `indexed` that it is alike by at least `fraction`; only where
-/// `compares(earlier, place)` holds. With all indexed, that is every pair once.
+/// Returns, for every set, the earlier ones among the first `indexed` that it is alike by at least
+/// `fraction`; only where `compares(earlier, place)` holds. With all indexed, that is every pair
+/// once.
 ///
-/// By prefix filtering (Chaudhuri, Ganti and Kaushik, 2006): two sets that share so many words share one among the
-/// rarest few of each, so only those are indexed; and by position (Xiao et al., PPJoin, 2008): behind the first word that both
-/// have there must be enough left on both sides.
+/// By prefix filtering (Chaudhuri, Ganti and Kaushik, 2006): two sets that share so many words
+/// share one among the rarest few of each, so only those are indexed; and by position (Xiao et al.,
+/// PPJoin, 2008): behind the first word that both have there must be enough left on both sides.
 pub fn pairs_alike(
     sets: &[WordSet],
     indexed: usize,
@@ -48,7 +50,8 @@ pub fn pairs_alike(
     for word in sets.iter().flat_map(|set| &set.words) {
         *frequency.entry(word).or_default() += 1;
     }
-    // Sets are alike only where their numbers are the same, which also keeps `pump 1`, `pump 2`, … apart.
+    // Sets are alike only where their numbers are the same, which also keeps `pump 1`, `pump 2`, …
+    // apart.
     let mut index: HashMap<(&BTreeSet<String>, &str), Vec<Posting>> = HashMap::new();
     let mut found = Vec::with_capacity(sets.len());
     for (place, set) in sets.iter().enumerate() {
@@ -71,7 +74,8 @@ pub fn pairs_alike(
                 postings.push(Posting { place, position, size });
             }
         }
-        let same = |earlier: &usize| compares(*earlier, place) && sets[*earlier].alike(set) >= fraction;
+        let same =
+            |earlier: &usize| compares(*earlier, place) && sets[*earlier].alike(set) >= fraction;
         found.push(candidates.into_iter().filter(same).collect());
     }
     found

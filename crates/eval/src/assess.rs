@@ -21,7 +21,8 @@ pub struct AssessConfig {
     pub primary: Measure,
     /// The run that the others are held against; the first where none is named.
     pub baseline: Option<String>,
-    /// The run that the verdict is about; where none is named, the best of the others, which Holm's correction allows.
+    /// The run that the verdict is about; where none is named, the best of the others, which Holm's
+    /// correction allows.
     pub system: Option<String>,
     #[serde(flatten)]
     pub compare: CompareConfig,
@@ -30,7 +31,13 @@ pub struct AssessConfig {
 impl Default for AssessConfig {
     fn default() -> Self {
         let measures = Measure::defaults();
-        Self { primary: measures[0], measures, baseline: None, system: None, compare: CompareConfig::default() }
+        Self {
+            primary: measures[0],
+            measures,
+            baseline: None,
+            system: None,
+            compare: CompareConfig::default(),
+        }
     }
 }
 
@@ -39,7 +46,11 @@ impl AssessConfig {
     fn all_measures(&self) -> Vec<Measure> {
         let mut seen = HashSet::new();
         let missing = Some(self.primary).filter(|primary| !self.measures.contains(primary));
-        missing.into_iter().chain(self.measures.iter().copied()).filter(|measure| seen.insert(*measure)).collect()
+        missing
+            .into_iter()
+            .chain(self.measures.iter().copied())
+            .filter(|measure| seen.insert(*measure))
+            .collect()
     }
 }
 
@@ -79,7 +90,10 @@ fn means<S: Serializer>(run: &Option<RunReport>, serializer: S) -> Result<S::Ok,
     run.as_ref().map(|run| Means(&run.evaluation)).serialize(serializer)
 }
 
-fn intervals_by_name<S: Serializer>(intervals: &[(String, Interval)], serializer: S) -> Result<S::Ok, S::Error> {
+fn intervals_by_name<S: Serializer>(
+    intervals: &[(String, Interval)],
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
     let mut map = serializer.serialize_map(Some(intervals.len()))?;
     for (name, interval) in intervals {
         map.serialize_entry(name, interval)?;
@@ -104,9 +118,11 @@ impl Assessment {
     }
 }
 
-/// Measures every run, compares the systems with the baseline by every measure and gives the verdict.
+/// Measures every run, compares the systems with the baseline by every measure and gives the
+/// verdict.
 ///
-/// Systems that don't rank the same candidates as the baseline (or as the candidates, where they are given) get no verdict.
+/// Systems that don't rank the same candidates as the baseline (or as the candidates, where they
+/// are given) get no verdict.
 pub fn assess(inputs: &Inputs, caveats: &Caveats, config: &AssessConfig) -> Result<Assessment> {
     config.compare.check()?;
     let measures = config.all_measures();
@@ -115,7 +131,9 @@ pub fn assess(inputs: &Inputs, caveats: &Caveats, config: &AssessConfig) -> Resu
     let comparisons = roles.compare(&measures, config)?;
     let different = different_candidates(inputs, roles.baseline);
     let decision = roles.system.map(|system| {
-        let comparison = comparisons.iter().find(|one| one.system == system.name && one.measure == config.primary);
+        let comparison = comparisons
+            .iter()
+            .find(|one| one.system == system.name && one.measure == config.primary);
         let refusals: Vec<String> = caveats.refusals.iter().chain(&different).cloned().collect();
         let comparison = comparison.expect("every system is compared by the primary measure");
         Decision::new(comparison, roles.systems.len(), &refusals, &config.compare)
@@ -150,9 +168,14 @@ struct Roles<'a> {
 impl<'a> Roles<'a> {
     fn of(report: &'a Report, config: &AssessConfig) -> Result<Self> {
         let baseline = find(report, config.baseline.as_deref())?.unwrap_or(&report.runs[0]);
-        let systems: Vec<&RunReport> = report.runs.iter().filter(|run| run.name != baseline.name).collect();
-        let best =
-            || systems.iter().copied().max_by(|a, b| primary_mean(a, config).total_cmp(&primary_mean(b, config)));
+        let systems: Vec<&RunReport> =
+            report.runs.iter().filter(|run| run.name != baseline.name).collect();
+        let best = || {
+            systems
+                .iter()
+                .copied()
+                .max_by(|a, b| primary_mean(a, config).total_cmp(&primary_mean(b, config)))
+        };
         let system = match find(report, config.system.as_deref())? {
             Some(system) if system.name == baseline.name => {
                 return Err(Error::SystemIsBaseline { name: system.name.clone() });
@@ -162,11 +185,15 @@ impl<'a> Roles<'a> {
         Ok(Self { baseline, systems, system })
     }
 
-    /// Every system by every measure; the share of judged passages is about the judges, not about the systems.
+    /// Every system by every measure; the share of judged passages is about the judges, not about
+    /// the systems.
     fn compare(&self, measures: &[Measure], config: &AssessConfig) -> Result<Vec<Comparison>> {
-        let compared = |measure: &&Measure| !matches!(measure, Measure::Judged(_)) || **measure == config.primary;
+        let compared = |measure: &&Measure| {
+            !matches!(measure, Measure::Judged(_)) || **measure == config.primary
+        };
         let by_measure = measures.iter().filter(compared);
-        let by_measure = by_measure.map(|measure| compare(self.baseline, &self.systems, *measure, &config.compare));
+        let by_measure = by_measure
+            .map(|measure| compare(self.baseline, &self.systems, *measure, &config.compare));
         Ok(by_measure.collect::<Result<Vec<_>>>()?.concat())
     }
 }
@@ -204,7 +231,10 @@ fn best(inputs: &Inputs, same_candidates: bool, measures: &[Measure]) -> Option<
 fn gaps(report: &Report) -> impl Iterator<Item = String> {
     report.runs.iter().filter(|run| !run.evaluation.missing.is_empty()).map(|run| {
         let (missing, queries) = (run.evaluation.missing.len(), run.evaluation.queries.len());
-        format!("run `{}` has no ranking for {missing} of {queries} queries, which count as 0", run.name)
+        format!(
+            "run `{}` has no ranking for {missing} of {queries} queries, which count as 0",
+            run.name
+        )
     })
 }
 
@@ -215,12 +245,18 @@ mod tests {
     use crate::decision::Ruling;
     use whetstone_records::{Hit, Qrels};
 
-    /// 60 queries with ten candidates each; the relevant one stands at the rank that `rank` gives it.
+    /// 60 queries with ten candidates each; the relevant one stands at the rank that `rank` gives
+    /// it.
     fn run(rank: impl Fn(usize) -> usize) -> Run {
         let mut run = Run::default();
         for query in 0..60 {
-            let score = |passage: usize| if passage == 0 { 10.5 - rank(query) as f32 } else { 10.0 - passage as f32 };
-            let hit = |passage| Hit { passage: format!("p{passage}").as_str().into(), score: score(passage) };
+            let score = |passage: usize| {
+                if passage == 0 { 10.5 - rank(query) as f32 } else { 10.0 - passage as f32 }
+            };
+            let hit = |passage| Hit {
+                passage: format!("p{passage}").as_str().into(),
+                score: score(passage),
+            };
             run.insert(format!("q{query}").as_str().into(), (0..10).map(hit).collect());
         }
         run
@@ -241,16 +277,27 @@ mod tests {
 
     #[test]
     fn the_verdict_is_about_the_best_system_or_the_one_named() {
-        let runs = || vec![("bm25", run(|q| q % 4 + 2)), ("good", run(|q| q % 2 + 1)), ("bad", run(|_| 9))];
+        let runs = || {
+            vec![("bm25", run(|q| q % 4 + 2)), ("good", run(|q| q % 2 + 1)), ("bad", run(|_| 9))]
+        };
         let assessment = assessed(runs(), &AssessConfig::default());
         let decision = assessment.verdict.unwrap();
-        assert_eq!((decision.system.as_str(), decision.ruling), ("good", Ruling::Given(Verdict::Ship)));
+        assert_eq!(
+            (decision.system.as_str(), decision.ruling),
+            ("good", Ruling::Given(Verdict::Ship))
+        );
         assert_eq!(assessment.baseline.as_deref(), Some("bm25"));
         let config = AssessConfig { system: Some("bad".into()), ..Default::default() };
         let decision = assessed(runs(), &config).verdict.unwrap();
-        assert_eq!((decision.system.as_str(), decision.ruling), ("bad", Ruling::Given(Verdict::DontShip)));
+        assert_eq!(
+            (decision.system.as_str(), decision.ruling),
+            ("bad", Ruling::Given(Verdict::DontShip))
+        );
         let config = AssessConfig { baseline: Some("good".into()), ..Default::default() };
-        assert_eq!(assessed(runs(), &config).verdict.unwrap().ruling, Ruling::Given(Verdict::DontShip));
+        assert_eq!(
+            assessed(runs(), &config).verdict.unwrap().ruling,
+            Ruling::Given(Verdict::DontShip)
+        );
     }
 
     #[test]
@@ -272,10 +319,14 @@ mod tests {
     fn other_candidates_and_a_caveat_withhold_the_verdict() {
         let mut short = run(|_| 1);
         short.insert("q7".into(), vec![Hit { passage: "p0".into(), score: 1.0 }]);
-        let assessment = assessed(vec![("bm25", run(|q| q % 4 + 2)), ("good", short)], &AssessConfig::default());
+        let assessment =
+            assessed(vec![("bm25", run(|q| q % 4 + 2)), ("good", short)], &AssessConfig::default());
         let decision = assessment.verdict.as_ref().unwrap();
         assert_eq!(decision.ruling.to_string(), "NO VERDICT");
-        assert!(decision.reason.contains("rank different candidates for 1 of 60 queries, first `q7`"), "{decision:?}");
+        assert!(
+            decision.reason.contains("rank different candidates for 1 of 60 queries, first `q7`"),
+            "{decision:?}"
+        );
         assert!(assessment.oracle.is_none(), "there is no best order of lists that differ");
 
         let runs = inputs(vec![("bm25", run(|q| q % 4 + 2)), ("good", run(|_| 1))]);
@@ -290,7 +341,11 @@ mod tests {
         let primary: Measure = "p@2".parse().unwrap();
         let config = AssessConfig { primary, measures: vec![Measure::Map], ..Default::default() };
         let assessment = assessed(vec![("bm25", run(|_| 2))], &config);
-        assert!(assessment.verdict.is_none() && assessment.baseline.is_none() && assessment.comparisons.is_empty());
+        assert!(
+            assessment.verdict.is_none()
+                && assessment.baseline.is_none()
+                && assessment.comparisons.is_empty()
+        );
         let json = serde_json::to_value(&assessment).unwrap();
         assert_eq!(json["runs"]["bm25"]["map"], 0.5);
         assert_eq!(json["runs"]["bm25"]["p@2"], 0.5);

@@ -15,12 +15,18 @@ pub struct Interval {
     pub high: f64,
 }
 
-/// Returns the paired bootstrap interval of the mean difference at confidence 1 − alpha: queries are drawn with
-/// replacement, each with its difference, and the ends are corrected for bias and skew (BCa, Efron 1987).
+/// Returns the paired bootstrap interval of the mean difference at confidence 1 − alpha: queries
+/// are drawn with replacement, each with its difference, and the ends are corrected for bias and
+/// skew (BCa, Efron 1987).
 ///
-/// The plain percentile interval is not enough here: where many queries gain a little and few lose much, it has too
-/// often not seen the losses.
-pub fn bootstrap_interval(differences: &[f64], resamples: usize, alpha: f64, seed: u64) -> Interval {
+/// The plain percentile interval is not enough here: where many queries gain a little and few lose
+/// much, it has too often not seen the losses.
+pub fn bootstrap_interval(
+    differences: &[f64],
+    resamples: usize,
+    alpha: f64,
+    seed: u64,
+) -> Interval {
     if differences.is_empty() || resamples == 0 {
         return Interval { low: f64::NEG_INFINITY, high: f64::INFINITY };
     }
@@ -40,24 +46,32 @@ pub fn bootstrap_interval(differences: &[f64], resamples: usize, alpha: f64, see
     let below = means.partition_point(|mean| *mean < middle - rounding);
     let not_above = means.partition_point(|mean| *mean <= middle + rounding);
     // A share of 0 or 1 has no quantile; half a resample is the least that can be told.
-    let share = ((below + not_above) as f64 / 2.0).clamp(0.5, resamples as f64 - 0.5) / resamples as f64;
+    let share =
+        ((below + not_above) as f64 / 2.0).clamp(0.5, resamples as f64 - 0.5) / resamples as f64;
     let (bias, skew) = (normal::quantile(share), acceleration(differences, middle));
-    let corrected = |z: f64| normal::distribution(bias + (bias + z) / (1.0 - skew * (bias + z)).max(f64::MIN_POSITIVE));
+    let corrected = |z: f64| {
+        normal::distribution(bias + (bias + z) / (1.0 - skew * (bias + z)).max(f64::MIN_POSITIVE))
+    };
     let z = normal::quantile(1.0 - alpha / 2.0);
     // As many resamples stay below the low end as its share says, and likewise above the high end.
     let outside = |share: f64| ((share * resamples as f64) as usize).min(resamples - 1);
-    Interval { low: means[outside(corrected(-z))], high: means[resamples - 1 - outside(1.0 - corrected(z))] }
+    Interval {
+        low: means[outside(corrected(-z))],
+        high: means[resamples - 1 - outside(1.0 - corrected(z))],
+    }
 }
 
 /// The acceleration of BCa for a mean: a sixth of its skewness.
 fn acceleration(differences: &[f64], middle: f64) -> f64 {
-    let moment = |power: i32| differences.iter().map(|value| (value - middle).powi(power)).sum::<f64>();
+    let moment =
+        |power: i32| differences.iter().map(|value| (value - middle).powi(power)).sum::<f64>();
     moment(3) / (6.0 * moment(2).powf(1.5))
 }
 
 fn resampled_mean(differences: &[f64], random: &mut ChaCha8Rng) -> f64 {
     let count = differences.len() as u64;
-    // A product's upper half is as good as uniform for any number of queries that memory holds (Lemire 2019).
+    // A product's upper half is as good as uniform for any number of queries that memory holds
+    // (Lemire 2019).
     let draw = |_| differences[((u64::from(random.next_u32()) * count) >> 32) as usize];
     (0..count).map(draw).sum::<f64>() / count as f64
 }
@@ -69,13 +83,20 @@ mod tests {
     #[test]
     fn the_interval_of_many_queries_is_that_of_the_normal_distribution() {
         // Values with mean 1 and variance 2, as 0 ± sqrt(2) around 1.
-        let differences: Vec<f64> =
-            (0..1000).map(|index| 1.0 + if index % 2 == 0 { 2f64 } else { -2f64 } / 2f64.sqrt()).collect();
+        let differences: Vec<f64> = (0..1000)
+            .map(|index| 1.0 + if index % 2 == 0 { 2f64 } else { -2f64 } / 2f64.sqrt())
+            .collect();
         let interval = bootstrap_interval(&differences, 10_000, 0.05, 3);
         let half = 1.96 * (2f64 / 1000.0).sqrt();
         // The ends are estimated from 10,000 resamples: about 2 % of half the width.
-        assert!((interval.low - (1.0 - half)).abs() < 0.05 * half, "{interval:?}, half width {half}");
-        assert!((interval.high - (1.0 + half)).abs() < 0.05 * half, "{interval:?}, half width {half}");
+        assert!(
+            (interval.low - (1.0 - half)).abs() < 0.05 * half,
+            "{interval:?}, half width {half}"
+        );
+        assert!(
+            (interval.high - (1.0 + half)).abs() < 0.05 * half,
+            "{interval:?}, half width {half}"
+        );
     }
 
     #[test]
@@ -95,7 +116,8 @@ mod tests {
     fn the_seed_alone_decides_the_interval() {
         let differences: Vec<f64> = (0..100).map(|index| f64::from(index % 7) - 2.8).collect();
         let interval = |seed| bootstrap_interval(&differences, 1000, 0.05, seed);
-        let alone = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap().install(|| interval(5));
+        let alone =
+            rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap().install(|| interval(5));
         assert_eq!(interval(5), alone);
         assert_ne!(interval(5), interval(6));
     }

@@ -11,7 +11,8 @@ pub struct Judged {
     pub relevant: bool,
 }
 
-/// Turns a logit into the probability that the passage is relevant. Rising, so that no order changes.
+/// Turns a logit into the probability that the passage is relevant. Rising, so that no order
+/// changes.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "method", rename_all = "kebab-case")]
 pub enum Scaling {
@@ -68,10 +69,16 @@ impl fmt::Display for Uncalibrated {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Uncalibrated::OneClass { relevant, pairs } => {
-                write!(f, "no calibration: {relevant} of {pairs} dev pairs are relevant, and both kinds are needed")
+                write!(
+                    f,
+                    "no calibration: {relevant} of {pairs} dev pairs are relevant, and both kinds are needed"
+                )
             }
             Uncalibrated::FewQueries { queries } => {
-                write!(f, "no calibration: {queries} dev queries with a relevant candidate, at least 2 are needed")
+                write!(
+                    f,
+                    "no calibration: {queries} dev queries with a relevant candidate, at least 2 are needed"
+                )
             }
             Uncalibrated::Inverted => {
                 f.write_str("no calibration: on dev the model's logits do not rise with relevance")
@@ -80,8 +87,8 @@ impl fmt::Display for Uncalibrated {
     }
 }
 
-/// Fits Platt scaling with Platt's smoothed targets by Newton's method with a line search (Lin, Lin and Weng, A note on
-/// Platt's probabilistic outputs, 2007); the problem is convex.
+/// Fits Platt scaling with Platt's smoothed targets by Newton's method with a line search (Lin, Lin
+/// and Weng, A note on Platt's probabilistic outputs, 2007); the problem is convex.
 ///
 /// # Errors
 /// Pairs of one kind only; a slope that is not positive, which would turn the order round.
@@ -90,7 +97,8 @@ pub fn platt(pairs: &[Judged]) -> Result<Scaling, Uncalibrated> {
     let (high, low) = ((positives + 1.0) / (positives + 2.0), 1.0 / (negatives + 2.0));
     let target = |pair: &Judged| if pair.relevant { high } else { low };
     let loss = |a: f64, b: f64| -> f64 {
-        let one = |pair: &Judged| softplus(a * pair.logit + b) - target(pair) * (a * pair.logit + b);
+        let one =
+            |pair: &Judged| softplus(a * pair.logit + b) - target(pair) * (a * pair.logit + b);
         pairs.iter().map(one).sum()
     };
     // b starts at the log odds of the classes, a at nothing.
@@ -107,14 +115,23 @@ pub fn platt(pairs: &[Judged]) -> Result<Scaling, Uncalibrated> {
         let slope = gradient[0] * step_a + gradient[1] * step_b;
         let halvings = (0..40).map(|halving| 0.5f64.powi(halving));
         let mut tried = halvings.map(|share| (share, loss(a + share * step_a, b + share * step_b)));
-        let Some((share, better)) = tried.find(|(share, loss)| *loss < value + 1e-4 * share * slope) else { break };
+        let Some((share, better)) =
+            tried.find(|(share, loss)| *loss < value + 1e-4 * share * slope)
+        else {
+            break;
+        };
         (a, b, value) = (a + share * step_a, b + share * step_b, better);
     }
     if a > 0.0 { Ok(Scaling::Platt { a, b }) } else { Err(Uncalibrated::Inverted) }
 }
 
 /// Gradient and Hessian (aa, ab, bb) of the log loss in a and b.
-fn derivatives(pairs: &[Judged], a: f64, b: f64, target: impl Fn(&Judged) -> f64) -> ([f64; 2], [f64; 3]) {
+fn derivatives(
+    pairs: &[Judged],
+    a: f64,
+    b: f64,
+    target: impl Fn(&Judged) -> f64,
+) -> ([f64; 2], [f64; 3]) {
     // Keeps the matrix invertible where all logits are equal.
     const RIDGE: f64 = 1e-10;
     let (mut gradient, mut hessian) = ([0.0; 2], [RIDGE, 0.0, RIDGE]);
@@ -130,14 +147,17 @@ fn derivatives(pairs: &[Judged], a: f64, b: f64, target: impl Fn(&Judged) -> f64
     (gradient, hessian)
 }
 
-/// Fits the temperature that makes the log loss least: bisection on its derivative, which rises with 1 / temperature.
+/// Fits the temperature that makes the log loss least: bisection on its derivative, which rises
+/// with 1 / temperature.
 ///
 /// # Errors
 /// Pairs of one kind only; logits for which no temperature in 0.001..=1000 is best.
 pub fn temperature(pairs: &[Judged]) -> Result<Scaling, Uncalibrated> {
     classes(pairs)?;
     let slope = |inverse: f64| -> f64 {
-        let one = |pair: &Judged| (sigmoid(inverse * pair.logit) - f64::from(u8::from(pair.relevant))) * pair.logit;
+        let one = |pair: &Judged| {
+            (sigmoid(inverse * pair.logit) - f64::from(u8::from(pair.relevant))) * pair.logit
+        };
         pairs.iter().map(one).sum()
     };
     let (mut low, mut high) = (1e-3f64, 1e3f64);
@@ -165,8 +185,8 @@ const FOLDS: usize = 5;
 
 /// A scaling, and how well probabilities hold with and without it.
 ///
-/// What is said of `after` is cross-fitted: each fifth of the queries was scaled by a fit on the others, so that it
-/// speaks of queries that the fit has not seen.
+/// What is said of `after` is cross-fitted: each fifth of the queries was scaled by a fit on the
+/// others, so that it speaks of queries that the fit has not seen.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Calibration {
     #[serde(flatten)]
@@ -183,12 +203,14 @@ pub struct Calibration {
     pub bins_after: Vec<Bin>,
 }
 
-/// Fits Platt scaling and a temperature and returns the one with the lower cross-fitted log loss; Platt where they tie.
+/// Fits Platt scaling and a temperature and returns the one with the lower cross-fitted log loss;
+/// Platt where they tie.
 ///
 /// # Errors
 /// Where dev holds too little for a fit, or neither scaling keeps the model's order.
 pub fn calibrate(pairs: &[Judged]) -> Result<Calibration, Uncalibrated> {
-    let mut queries: Vec<usize> = pairs.iter().filter(|pair| pair.relevant).map(|pair| pair.query).collect();
+    let mut queries: Vec<usize> =
+        pairs.iter().filter(|pair| pair.relevant).map(|pair| pair.query).collect();
     queries.sort_unstable();
     queries.dedup();
     classes(pairs)?;
@@ -196,15 +218,20 @@ pub fn calibrate(pairs: &[Judged]) -> Result<Calibration, Uncalibrated> {
         return Err(Uncalibrated::FewQueries { queries: queries.len() });
     }
     let attempt = |fit: Fit| Ok((fit(pairs)?, cross_fitted(pairs, &queries, fit)?));
-    let mut attempts: [Result<(Scaling, Vec<f64>), Uncalibrated>; 2] = [attempt(platt), attempt(temperature)];
+    let mut attempts: [Result<(Scaling, Vec<f64>), Uncalibrated>; 2] =
+        [attempt(platt), attempt(temperature)];
     let relevant: Vec<bool> = pairs.iter().map(|pair| pair.relevant).collect();
     let loss = |attempt: &Result<(Scaling, Vec<f64>), Uncalibrated>| {
-        attempt.as_ref().map_or(f64::INFINITY, |(_, probabilities)| log_loss(probabilities, &relevant))
+        attempt
+            .as_ref()
+            .map_or(f64::INFINITY, |(_, probabilities)| log_loss(probabilities, &relevant))
     };
     let best = usize::from(loss(&attempts[1]) < loss(&attempts[0]));
     let (scaling, after) = std::mem::replace(&mut attempts[best], Err(Uncalibrated::Inverted))?;
-    let before: Vec<f64> = pairs.iter().map(|pair| Scaling::IDENTITY.probability(pair.logit)).collect();
-    let (bins_before, bins_after) = (reliability(&before, &relevant), reliability(&after, &relevant));
+    let before: Vec<f64> =
+        pairs.iter().map(|pair| Scaling::IDENTITY.probability(pair.logit)).collect();
+    let (bins_before, bins_after) =
+        (reliability(&before, &relevant), reliability(&after, &relevant));
     Ok(Calibration {
         scaling,
         ece_before: expected_calibration_error(&bins_before),
@@ -218,16 +245,20 @@ pub fn calibrate(pairs: &[Judged]) -> Result<Calibration, Uncalibrated> {
 
 type Fit = fn(&[Judged]) -> Result<Scaling, Uncalibrated>;
 
-/// Returns the probability of every pair by a fit on the other folds. `queries` are those with a relevant pair, in
-/// order: dealt out over the folds, so that no fit lacks relevant pairs; the queries without go by their number.
+/// Returns the probability of every pair by a fit on the other folds. `queries` are those with a
+/// relevant pair, in order: dealt out over the folds, so that no fit lacks relevant pairs; the
+/// queries without go by their number.
 fn cross_fitted(pairs: &[Judged], queries: &[usize], fit: Fit) -> Result<Vec<f64>, Uncalibrated> {
     let folds = FOLDS.min(queries.len());
     let fold = |pair: &Judged| queries.binary_search(&pair.query).unwrap_or(pair.query) % folds;
     let mut probabilities = vec![0.0; pairs.len()];
     for held_out in 0..folds {
-        let others: Vec<Judged> = pairs.iter().filter(|pair| fold(pair) != held_out).copied().collect();
+        let others: Vec<Judged> =
+            pairs.iter().filter(|pair| fold(pair) != held_out).copied().collect();
         let scaling = fit(&others)?;
-        for (pair, probability) in pairs.iter().zip(&mut probabilities).filter(|(pair, _)| fold(pair) == held_out) {
+        for (pair, probability) in
+            pairs.iter().zip(&mut probabilities).filter(|(pair, _)| fold(pair) == held_out)
+        {
             *probability = scaling.probability(pair.logit);
         }
     }
@@ -244,7 +275,8 @@ mod tests {
 
     #[test]
     fn separable_pairs_get_a_finite_scaling() {
-        let separable = pairs(&[(0, 5.0, true), (0, -5.0, false), (1, 4.0, true), (1, -3.0, false)]);
+        let separable =
+            pairs(&[(0, 5.0, true), (0, -5.0, false), (1, 4.0, true), (1, -3.0, false)]);
         let Scaling::Platt { a, b } = platt(&separable).unwrap() else { panic!() };
         assert!(a > 0.0 && a.is_finite() && b.is_finite(), "{a} {b}");
     }
@@ -267,8 +299,13 @@ mod tests {
             let probability = Scaling::Platt { a: 3.0, b: 1.0 }.probability(logit);
             assert!((0.0..=1.0).contains(&probability));
         }
-        let far =
-            pairs(&[(0, 800.0, true), (0, -900.0, false), (1, 700.0, false), (1, -800.0, true), (2, 600.0, true)]);
+        let far = pairs(&[
+            (0, 800.0, true),
+            (0, -900.0, false),
+            (1, 700.0, false),
+            (1, -800.0, true),
+            (2, 600.0, true),
+        ]);
         assert!(platt(&far).is_ok());
     }
 }

@@ -2,7 +2,8 @@ use std::collections::HashSet;
 use std::fmt;
 use whetstone_records::{Hit, QueryId, Run};
 
-/// Two runs that don't rank the same candidates, so that their measures say as much about the lists as about the order.
+/// Two runs that don't rank the same candidates, so that their measures say as much about the lists
+/// as about the order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CandidateWarning {
     /// The run that the others are held against: the first.
@@ -30,11 +31,15 @@ impl fmt::Display for CandidateWarning {
     }
 }
 
-/// Returns a warning for every run that ranks other passages for a query of `queries` than the first run does, or
-/// ranks a query that the other doesn't. The order is free; only the sets are compared.
+/// Returns a warning for every run that ranks other passages for a query of `queries` than the
+/// first run does, or ranks a query that the other doesn't. The order is free; only the sets are
+/// compared.
 pub fn check_same_candidates(runs: &[(&str, &Run)], queries: &[QueryId]) -> Vec<CandidateWarning> {
     let Some(((reference, first), others)) = runs.split_first() else { return Vec::new() };
-    others.iter().filter_map(|(name, run)| differ((reference, first), (name, run), queries)).collect()
+    others
+        .iter()
+        .filter_map(|(name, run)| differ((reference, first), (name, run), queries))
+        .collect()
 }
 
 fn differ(
@@ -75,7 +80,8 @@ mod tests {
     fn run(rankings: &[(&str, &[&str])]) -> Run {
         let mut run = Run::default();
         for (query, passages) in rankings {
-            let hit = |(index, id): (usize, &&str)| Hit { passage: (*id).into(), score: -(index as f32) };
+            let hit =
+                |(index, id): (usize, &&str)| Hit { passage: (*id).into(), score: -(index as f32) };
             run.insert((*query).into(), passages.iter().enumerate().map(hit).collect());
         }
         run
@@ -83,7 +89,8 @@ mod tests {
 
     #[test]
     fn another_order_of_the_same_candidates_is_no_warning() {
-        let (a, b) = (run(&[("q", &["a", "b"]), ("r", &["c"])]), run(&[("q", &["b", "a"]), ("r", &["c"])]));
+        let (a, b) =
+            (run(&[("q", &["a", "b"]), ("r", &["c"])]), run(&[("q", &["b", "a"]), ("r", &["c"])]));
         assert_eq!(check_same_candidates(&[("a", &a), ("b", &b)], &["q".into(), "r".into()]), []);
         assert_eq!(check_same_candidates(&[], &["q".into()]), []);
     }
@@ -99,9 +106,15 @@ mod tests {
         let first = run(&[("q", &["a", "b"]), ("r", &["c"]), ("s", &["a"])]);
         let other = run(&[("q", &["a", "x"]), ("s", &["a"]), ("t", &["a"]), ("u", &["a"])]);
         let queries = ["q", "r", "s", "t", "u", "v"].map(QueryId::from);
-        let warnings = check_same_candidates(&[("bm25", &first), ("same", &first), ("tuned", &other)], &queries);
+        let warnings = check_same_candidates(
+            &[("bm25", &first), ("same", &first), ("tuned", &other)],
+            &queries,
+        );
         let [warning] = &warnings[..] else { panic!("{warnings:?}") };
-        assert_eq!((warning.differing_queries, warning.one_sided_queries, warning.queries), (1, 3, 5));
+        assert_eq!(
+            (warning.differing_queries, warning.one_sided_queries, warning.queries),
+            (1, 3, 5)
+        );
         assert_eq!(
             warning.to_string(),
             "runs `bm25` and `tuned` rank different candidates for 4 of 5 queries, first `q`; \

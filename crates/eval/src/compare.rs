@@ -7,7 +7,8 @@ use crate::report::RunReport;
 use crate::verdict::{Verdict, standard_errors, verdict};
 use serde::{Deserialize, Serialize};
 
-/// Differences smaller than this are ties: less than any measure can tell, more than rounding makes.
+/// Differences smaller than this are ties: less than any measure can tell, more than rounding
+/// makes.
 pub(crate) const TIE: f64 = 1e-9;
 
 /// How systems are compared, and how much is asked of a verdict.
@@ -25,8 +26,9 @@ pub struct CompareConfig {
     pub power: f64,
     /// The smallest gain of the measure that is worth a more costly system.
     pub worthwhile_gain: f64,
-    /// With fewer queries there is no verdict: a loss that one query in ten suffers is missing altogether from 25
-    /// queries in 7 % of the cases, and from 50 in 0.5 %; and the interval of so few is too narrow.
+    /// With fewer queries there is no verdict: a loss that one query in ten suffers is missing
+    /// altogether from 25 queries in 7 % of the cases, and from 50 in 0.5 %; and the interval of so
+    /// few is too narrow.
     pub min_queries: usize,
 }
 
@@ -50,7 +52,8 @@ impl CompareConfig {
         let range = |key, value: f64, is_good: bool, expected| {
             if is_good { Ok(()) } else { Err(Error::Config { key, expected, value }) }
         };
-        let (permutations, resamples, alpha) = (self.permutations as f64, self.resamples as f64, self.alpha);
+        let (permutations, resamples, alpha) =
+            (self.permutations as f64, self.resamples as f64, self.alpha);
         range("alpha", alpha, alpha > 0.0 && alpha < 0.5, "in (0, 0.5)")?;
         range("power", self.power, self.power >= 0.5 && self.power < 1.0, "in [0.5, 1)")?;
         range("worthwhile-gain", self.worthwhile_gain, self.worthwhile_gain > 0.0, "above 0")?;
@@ -74,7 +77,8 @@ pub struct Paired {
     pub wins: usize,
     pub ties: usize,
     pub losses: usize,
-    /// Cohen's d for paired values: mean over standard deviation; none where all differences are equal.
+    /// Cohen's d for paired values: mean over standard deviation; none where all differences are
+    /// equal.
     pub effect_size: Option<f64>,
 }
 
@@ -115,15 +119,17 @@ pub struct Comparison {
     pub paired: Paired,
     /// `p` after Holm's correction over all systems compared.
     pub p_holm: f64,
-    /// The smallest true difference that this many queries show with probability `power`, given their deviation.
+    /// The smallest true difference that this many queries show with probability `power`, given
+    /// their deviation.
     pub detectable: f64,
     pub verdict: Verdict,
 }
 
 /// Compares every system with the baseline by one measure.
 ///
-/// Several systems are corrected for by Holm; several measures are not, so decide beforehand which one the verdict
-/// hangs on. Refused: a system measured over other queries than the baseline, or without that measure.
+/// Several systems are corrected for by Holm; several measures are not, so decide beforehand which
+/// one the verdict hangs on. Refused: a system measured over other queries than the baseline, or
+/// without that measure.
 pub fn compare(
     baseline: &RunReport,
     systems: &[&RunReport],
@@ -142,7 +148,8 @@ pub fn compare(
         measure,
         baseline_mean: baseline.evaluation.mean_of(measure).unwrap_or_default(),
         system_mean: system.evaluation.mean_of(measure).unwrap_or_default(),
-        detectable: standard_errors(systems.len(), config) * paired.deviation / (paired.queries as f64).sqrt(),
+        detectable: standard_errors(systems.len(), config) * paired.deviation
+            / (paired.queries as f64).sqrt(),
         verdict: verdict(&paired, p_holm, systems.len(), config),
         p_holm,
         paired,
@@ -160,7 +167,11 @@ fn differences(baseline: &RunReport, system: &RunReport, measure: Measure) -> Re
         Some(values) => Ok(values.to_vec()),
         None => Err(Error::NotMeasured { name: run.name.clone(), measure }),
     };
-    Ok(values(system)?.iter().zip(values(baseline)?).map(|(system, baseline)| system - baseline).collect())
+    Ok(values(system)?
+        .iter()
+        .zip(values(baseline)?)
+        .map(|(system, baseline)| system - baseline)
+        .collect())
 }
 
 /// Returns the p-values after Holm's step-down correction (1979), in the order given.
@@ -194,7 +205,8 @@ mod tests {
 
     #[test]
     fn holm_steps_down_and_never_lets_a_larger_p_value_become_the_smaller() {
-        // By hand: 5 · 0.005, 4 · 0.01, 3 · 0.03, then 2 · 0.04 raised to the 0.09 before it, 1 · 0.6.
+        // By hand: 5 · 0.005, 4 · 0.01, 3 · 0.03, then 2 · 0.04 raised to the 0.09 before it, 1 ·
+        // 0.6.
         let expected = [0.09, 0.04, 0.09, 0.025, 0.6];
         for (got, expected) in holm(&[0.04, 0.01, 0.03, 0.005, 0.6]).iter().zip(expected) {
             assert!((got - expected).abs() < 1e-12, "{got}, expected {expected}");
@@ -206,7 +218,8 @@ mod tests {
     fn a_comparison_counts_and_measures_what_changed() {
         let baseline = report("bm25", &[0.2, 0.5, 0.5, 1.0]);
         let system = report("tuned", &[0.4, 0.9, 0.5, 0.8]);
-        let comparisons = compare(&baseline, &[&system], Measure::Map, &CompareConfig::default()).unwrap();
+        let comparisons =
+            compare(&baseline, &[&system], Measure::Map, &CompareConfig::default()).unwrap();
         let Comparison { paired, system_mean, detectable, .. } = &comparisons[0];
         assert_eq!((paired.wins, paired.ties, paired.losses), (2, 1, 1));
         assert!((paired.difference - 0.1).abs() < 1e-12);
@@ -219,11 +232,13 @@ mod tests {
     #[test]
     fn several_systems_are_corrected_for() {
         let baseline = report("bm25", &[0.0; 40]);
-        let gains: Vec<f64> = (0..40).map(|index| if index % 3 == 0 { -0.1 } else { 0.1 }).collect();
+        let gains: Vec<f64> =
+            (0..40).map(|index| if index % 3 == 0 { -0.1 } else { 0.1 }).collect();
         let system = report("tuned", &gains);
         let config = CompareConfig::default();
         let alone = &compare(&baseline, &[&system], Measure::Map, &config).unwrap()[0];
-        let third = &compare(&baseline, &[&system, &system, &system], Measure::Map, &config).unwrap()[2];
+        let third =
+            &compare(&baseline, &[&system, &system, &system], Measure::Map, &config).unwrap()[2];
         assert_eq!(alone.p_holm, alone.paired.p);
         assert_eq!(third.p_holm, 3.0 * alone.paired.p);
         assert!(third.detectable > alone.detectable);
@@ -231,10 +246,18 @@ mod tests {
 
     #[test]
     fn systems_measured_over_other_queries_are_refused() {
-        let error =
-            compare(&report("a", &[0.1]), &[&report("b", &[0.1, 0.2])], Measure::Map, &CompareConfig::default());
-        assert_eq!(error.unwrap_err().to_string(), "runs `a` and `b` were measured over different queries");
-        let missing = compare(&report("a", &[0.1]), &[], "p@1".parse().unwrap(), &CompareConfig::default());
+        let error = compare(
+            &report("a", &[0.1]),
+            &[&report("b", &[0.1, 0.2])],
+            Measure::Map,
+            &CompareConfig::default(),
+        );
+        assert_eq!(
+            error.unwrap_err().to_string(),
+            "runs `a` and `b` were measured over different queries"
+        );
+        let missing =
+            compare(&report("a", &[0.1]), &[], "p@1".parse().unwrap(), &CompareConfig::default());
         assert_eq!(missing.unwrap(), []);
     }
 
@@ -243,7 +266,10 @@ mod tests {
         let config = CompareConfig { alpha: 1.5, ..Default::default() };
         assert_eq!(config.check().unwrap_err().to_string(), "`alpha` must be in (0, 0.5), got 1.5");
         let config = CompareConfig { permutations: 100, ..Default::default() };
-        assert_eq!(config.check().unwrap_err().to_string(), "`permutations` must be at least 10 / alpha, got 100");
+        assert_eq!(
+            config.check().unwrap_err().to_string(),
+            "`permutations` must be at least 10 / alpha, got 100"
+        );
         CompareConfig::default().check().unwrap();
     }
 }

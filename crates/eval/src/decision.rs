@@ -50,13 +50,24 @@ impl fmt::Display for Ruling {
 
 impl Decision {
     /// Puts the verdict of a comparison among `systems` into words; any of `refusals` withholds it.
-    pub fn new(comparison: &Comparison, systems: usize, refusals: &[String], config: &CompareConfig) -> Self {
+    pub fn new(
+        comparison: &Comparison,
+        systems: usize,
+        refusals: &[String],
+        config: &CompareConfig,
+    ) -> Self {
         let (ruling, reason) = match refusals {
             [] => (Ruling::Given(comparison.verdict), reason(comparison, systems, config)),
             refusals => (Ruling::Withheld(Withheld::NoVerdict), refusals.join(". ")),
         };
         let Comparison { baseline, system, measure, .. } = comparison;
-        Self { ruling, system: system.clone(), baseline: baseline.clone(), measure: *measure, reason }
+        Self {
+            ruling,
+            system: system.clone(),
+            baseline: baseline.clone(),
+            measure: *measure,
+            reason,
+        }
     }
 }
 
@@ -126,7 +137,10 @@ pub(crate) fn percent(share: f64) -> String {
 
 /// `***` for p at most 0.001, `**` for 0.01, `*` for 0.05.
 pub fn stars(p: f64) -> &'static str {
-    [(0.001, "***"), (0.01, "**"), (0.05, "*")].iter().find(|(level, _)| p <= *level).map_or("", |(_, stars)| stars)
+    [(0.001, "***"), (0.01, "**"), (0.05, "*")]
+        .iter()
+        .find(|(level, _)| p <= *level)
+        .map_or("", |(_, stars)| stars)
 }
 
 #[cfg(test)]
@@ -158,11 +172,28 @@ mod tests {
             decide(&[0.5; 60], &[]).reason,
             "`tuned` is better than `bm25` by +0.5000 map over 60 queries (95 % interval +0.5000 to +0.5000, p < 0.0001)"
         );
-        assert!(decide(&[-0.5; 60], &[]).reason.starts_with("`tuned` is worse than `bm25` by -0.5000 map"));
-        assert!(decide(&[0.0; 60], &[]).reason.starts_with("`tuned` is not better than `bm25` by as much as 0.01 map"));
-        assert!(decide(&[0.5; 9], &[]).reason.starts_with("9 queries are too few for any verdict: at least 50"));
-        let alternating: Vec<f64> = (0..60).map(|index| if index % 2 == 0 { 0.3 } else { -0.27 }).collect();
-        assert!(decide(&alternating, &[]).reason.contains("may be chance"), "{}", decide(&alternating, &[]).reason);
+        assert!(
+            decide(&[-0.5; 60], &[])
+                .reason
+                .starts_with("`tuned` is worse than `bm25` by -0.5000 map")
+        );
+        assert!(
+            decide(&[0.0; 60], &[])
+                .reason
+                .starts_with("`tuned` is not better than `bm25` by as much as 0.01 map")
+        );
+        assert!(
+            decide(&[0.5; 9], &[])
+                .reason
+                .starts_with("9 queries are too few for any verdict: at least 50")
+        );
+        let alternating: Vec<f64> =
+            (0..60).map(|index| if index % 2 == 0 { 0.3 } else { -0.27 }).collect();
+        assert!(
+            decide(&alternating, &[]).reason.contains("may be chance"),
+            "{}",
+            decide(&alternating, &[]).reason
+        );
     }
 
     #[test]

@@ -110,20 +110,32 @@ pub fn diff(
     config: &CompareConfig,
 ) -> Result<Diff> {
     config.check()?;
-    let queries: Vec<&QueryId> = a.queries.keys().filter(|query| b.queries.contains_key(*query)).collect();
+    let queries: Vec<&QueryId> =
+        a.queries.keys().filter(|query| b.queries.contains_key(*query)).collect();
     let paths = || (a.path.clone(), b.path.clone());
     if queries.is_empty() {
         let (a, b) = paths();
         return Err(Error::NothingInCommon { what: "query", a, b });
     }
     let compared = |(run, other): (String, String)| {
-        let (before, after) = (a.values(&run, measure, &queries)?, b.values(&other, measure, &queries)?);
-        let differences: Vec<f64> = after.iter().zip(&before).map(|(after, before)| after - before).collect();
+        let (before, after) =
+            (a.values(&run, measure, &queries)?, b.values(&other, measure, &queries)?);
+        let differences: Vec<f64> =
+            after.iter().zip(&before).map(|(after, before)| after - before).collect();
         let paired = paired(&differences, config);
         let (p_holm, change) = (paired.p, Change::Same);
-        Ok(RunDiff { run, other, a_mean: mean(&before), b_mean: mean(&after), paired, p_holm, change })
+        Ok(RunDiff {
+            run,
+            other,
+            a_mean: mean(&before),
+            b_mean: mean(&after),
+            paired,
+            p_holm,
+            change,
+        })
     };
-    let mut runs: Vec<RunDiff> = pairs(a, b, run)?.into_iter().map(compared).collect::<Result<_>>()?;
+    let mut runs: Vec<RunDiff> =
+        pairs(a, b, run)?.into_iter().map(compared).collect::<Result<_>>()?;
     let p_holm = holm(&runs.iter().map(|run| run.paired.p).collect::<Vec<_>>());
     for (run, p_holm) in runs.iter_mut().zip(p_holm) {
         run.p_holm = p_holm;
@@ -134,7 +146,11 @@ pub fn diff(
 }
 
 /// Which run of A is held against which of B.
-fn pairs(a: &PastEvaluation, b: &PastEvaluation, run: Option<&str>) -> Result<Vec<(String, String)>> {
+fn pairs(
+    a: &PastEvaluation,
+    b: &PastEvaluation,
+    run: Option<&str>,
+) -> Result<Vec<(String, String)>> {
     let (in_a, in_b) = (a.runs(), b.runs());
     if let Some(name) = run {
         return match [&in_a, &in_b].iter().find(|runs| !runs.iter().any(|run| run == name)) {
@@ -145,8 +161,11 @@ fn pairs(a: &PastEvaluation, b: &PastEvaluation, run: Option<&str>) -> Result<Ve
     if let ([one], [other]) = (&in_a[..], &in_b[..]) {
         return Ok(vec![(one.clone(), other.clone())]);
     }
-    let common: Vec<(String, String)> =
-        in_a.iter().filter(|run| in_b.contains(run)).map(|run| (run.clone(), run.clone())).collect();
+    let common: Vec<(String, String)> = in_a
+        .iter()
+        .filter(|run| in_b.contains(run))
+        .map(|run| (run.clone(), run.clone()))
+        .collect();
     match common.is_empty() {
         true => Err(Error::NothingInCommon { what: "run", a: a.path.clone(), b: b.path.clone() }),
         false => Ok(common),
@@ -174,10 +193,16 @@ mod tests {
     type ValueOf = fn(usize) -> f64;
 
     /// Queries `first..last` with a value for each run.
-    fn past(folder: &Path, range: std::ops::Range<usize>, runs: &[(&str, ValueOf)]) -> PastEvaluation {
+    fn past(
+        folder: &Path,
+        range: std::ops::Range<usize>,
+        runs: &[(&str, ValueOf)],
+    ) -> PastEvaluation {
         let path = folder.join(format!("{}-{}.jsonl", range.start, runs.len()));
         let line = |query: usize| {
-            let run = |(name, value): &(&str, fn(usize) -> f64)| format!("\"{name}\":{{\"map\":{}}}", value(query));
+            let run = |(name, value): &(&str, fn(usize) -> f64)| {
+                format!("\"{name}\":{{\"map\":{}}}", value(query))
+            };
             let runs: Vec<_> = runs.iter().map(run).collect();
             format!("{{\"query_id\":\"q{query:03}\",\"runs\":{{{}}}}}\n", runs.join(","))
         };
@@ -192,8 +217,16 @@ mod tests {
     #[test]
     fn runs_of_one_name_are_compared_on_the_queries_that_both_have() {
         let folder = tempfile::tempdir().unwrap();
-        let a = past(folder.path(), 0..100, &[("bm25", |_| 0.5), ("tuned", |_| 0.6), ("gone", |_| 0.1)]);
-        let b = past(folder.path(), 20..110, &[("bm25", |_| 0.5), ("tuned", |query| 0.3 + (query % 3) as f64 / 10.0)]);
+        let a = past(
+            folder.path(),
+            0..100,
+            &[("bm25", |_| 0.5), ("tuned", |_| 0.6), ("gone", |_| 0.1)],
+        );
+        let b = past(
+            folder.path(),
+            20..110,
+            &[("bm25", |_| 0.5), ("tuned", |query| 0.3 + (query % 3) as f64 / 10.0)],
+        );
         let diff = compare(&a, &b, None).unwrap();
         assert_eq!((diff.queries, diff.only_in_a, diff.only_in_b), (80, 20, 10));
         let changes: Vec<_> = diff.runs.iter().map(|run| (run.run.as_str(), run.change)).collect();

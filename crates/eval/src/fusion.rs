@@ -4,12 +4,14 @@ use whetstone_records::{Hit, QueryId, Run};
 /// The published constant of reciprocal rank fusion (Cormack, Clarke and Büttcher 2009).
 pub const RRF_K: f64 = 60.0;
 
-/// Returns the reciprocal rank fusion of rankings (Cormack, Clarke and Büttcher 2009): a passage scores the sum of
-/// 1 / (k + rank) over the runs that rank it, ranks counted from 1 in trec_eval's order. `k` is mostly [`RRF_K`].
+/// Returns the reciprocal rank fusion of rankings (Cormack, Clarke and Büttcher 2009): a passage
+/// scores the sum of 1 / (k + rank) over the runs that rank it, ranks counted from 1 in trec_eval's
+/// order. `k` is mostly [`RRF_K`].
 ///
 /// A query or passage that only some runs have is kept.
 pub fn rrf(runs: &[&Run], k: f64) -> Run {
-    let queries: BTreeSet<&QueryId> = runs.iter().flat_map(|run| run.iter().map(|(query, _)| query)).collect();
+    let queries: BTreeSet<&QueryId> =
+        runs.iter().flat_map(|run| run.iter().map(|(query, _)| query)).collect();
     let mut fused = Run::default();
     for query in queries {
         let mut scores: HashMap<&str, f64> = HashMap::new();
@@ -18,7 +20,10 @@ pub fn rrf(runs: &[&Run], k: f64) -> Run {
                 *scores.entry(hit.passage.as_str()).or_default() += 1.0 / (k + (index + 1) as f64);
             }
         }
-        let hits = scores.into_iter().map(|(id, score)| Hit { passage: id.into(), score: score as f32 }).collect();
+        let hits = scores
+            .into_iter()
+            .map(|(id, score)| Hit { passage: id.into(), score: score as f32 })
+            .collect();
         fused.insert(query.clone(), hits);
     }
     fused
@@ -30,7 +35,8 @@ mod tests {
 
     fn run(query: &str, passages: &[&str]) -> Run {
         let mut run = Run::default();
-        let hit = |(index, id): (usize, &&str)| Hit { passage: (*id).into(), score: 9.0 - index as f32 };
+        let hit =
+            |(index, id): (usize, &&str)| Hit { passage: (*id).into(), score: 9.0 - index as f32 };
         run.insert(query.into(), passages.iter().enumerate().map(hit).collect());
         run
     }
@@ -44,8 +50,10 @@ mod tests {
             ("d", 1.0 / 62.0),
             ("b", 1.0 / 62.0),
         ];
-        let expected: Vec<Hit> =
-            expected.iter().map(|&(id, score)| Hit { passage: id.into(), score: score as f32 }).collect();
+        let expected: Vec<Hit> = expected
+            .iter()
+            .map(|&(id, score)| Hit { passage: id.into(), score: score as f32 })
+            .collect();
         assert_eq!(fused.get("q").unwrap(), expected);
     }
 

@@ -3,17 +3,21 @@ use crate::leakage::{Finding, Guard, Side, leakage, text_digest};
 use crate::overlap::lexical_overlap;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use whetstone_records::{JsonlReader, Pair, Passage, PassageId, Qrels, Query, QueryId, select_jsonl};
+use whetstone_records::{
+    JsonlReader, Pair, Passage, PassageId, Qrels, Query, QueryId, select_jsonl,
+};
 
-/// With fewer questions of real users an evaluation asks for more: below this a verdict rarely falls.
+/// With fewer questions of real users an evaluation asks for more: below this a verdict rarely
+/// falls.
 pub const REAL_QUERIES: usize = 50;
 
 /// Examples of queries without text.
 const EXAMPLES: usize = 5;
 
-/// Looks for what would make an evaluation of a data set say more than it knows: leakage between `train.jsonl` and the
-/// judged queries, and test queries that nobody asked. Reads `corpus.jsonl`, `queries.jsonl` and, where it is there,
-/// `train.jsonl` of the folder; `qrels` are those that are evaluated.
+/// Looks for what would make an evaluation of a data set say more than it knows: leakage between
+/// `train.jsonl` and the judged queries, and test queries that nobody asked. Reads `corpus.jsonl`,
+/// `queries.jsonl` and, where it is there, `train.jsonl` of the folder; `qrels` are those that are
+/// evaluated.
 ///
 /// # Errors
 /// Files that are missing or not as they should be, with their line.
@@ -29,7 +33,8 @@ pub fn guards(data: &Path, qrels: &Qrels) -> Result<Vec<Finding>> {
     };
     match trained {
         None => findings.push(unsure(Guard::NoTrainingPairs, 0, 0, vec![])),
-        Some(trained) => findings.extend(leakage(&Side { queries: trained.queries, passages: texts.train }, &test)),
+        Some(trained) => findings
+            .extend(leakage(&Side { queries: trained.queries, passages: texts.train }, &test)),
     }
     findings.extend(unknown_queries(&relevant, &queries));
     findings.extend(origin(&queries, &relevant, &texts.relevant));
@@ -86,8 +91,10 @@ impl Texts {
         let mut texts = Texts::default();
         for passage in JsonlReader::<Passage>::open(path)? {
             let passage = passage?;
-            let (is_tested, is_trained) =
-                (tested.contains(&passage.id), trained.is_some_and(|trained| trained.passages.contains(&passage.id)));
+            let (is_tested, is_trained) = (
+                tested.contains(&passage.id),
+                trained.is_some_and(|trained| trained.passages.contains(&passage.id)),
+            );
             if !is_tested && !is_trained {
                 continue;
             }
@@ -110,13 +117,19 @@ fn unsure(guard: Guard, found: usize, of: usize, examples: Vec<String>) -> Findi
 
 fn unknown_queries(relevant: &Relevant, queries: &[Query]) -> Option<Finding> {
     let known: BTreeSet<&QueryId> = queries.iter().map(|query| &query.id).collect();
-    let unknown: Vec<&&QueryId> = relevant.keys().filter(|query| !known.contains(**query)).collect();
+    let unknown: Vec<&&QueryId> =
+        relevant.keys().filter(|query| !known.contains(**query)).collect();
     let examples = unknown.iter().take(EXAMPLES).map(|query| format!("`{query}`")).collect();
-    (!unknown.is_empty()).then(|| unsure(Guard::UnknownQueries, unknown.len(), relevant.len(), examples))
+    (!unknown.is_empty())
+        .then(|| unsure(Guard::UnknownQueries, unknown.len(), relevant.len(), examples))
 }
 
 /// Whether enough of the queries were asked by somebody.
-fn origin(queries: &[Query], relevant: &Relevant, texts: &BTreeMap<PassageId, String>) -> Option<Finding> {
+fn origin(
+    queries: &[Query],
+    relevant: &Relevant,
+    texts: &BTreeMap<PassageId, String>,
+) -> Option<Finding> {
     let real = queries.iter().filter(|query| query.metadata.generator.is_none()).count();
     if queries.is_empty() || real >= REAL_QUERIES {
         return None;
@@ -125,9 +138,13 @@ fn origin(queries: &[Query], relevant: &Relevant, texts: &BTreeMap<PassageId, St
         let passages = relevant[&query.id].iter();
         passages.filter_map(|passage| texts.get(*passage)).map(String::as_str).collect()
     };
-    let of: Vec<(&str, Vec<&str>)> = queries.iter().map(|query| (query.text.as_str(), passages(query))).collect();
+    let of: Vec<(&str, Vec<&str>)> =
+        queries.iter().map(|query| (query.text.as_str(), passages(query))).collect();
     let guard = if real == 0 { Guard::SyntheticOnly } else { Guard::FewRealQueries };
-    Some(Finding { overlap: Some(lexical_overlap(&of).mean), ..unsure(guard, real, queries.len(), vec![]) })
+    Some(Finding {
+        overlap: Some(lexical_overlap(&of).mean),
+        ..unsure(guard, real, queries.len(), vec![])
+    })
 }
 
 #[cfg(test)]
@@ -165,7 +182,10 @@ mod tests {
     #[test]
     fn a_clean_data_set_is_only_asked_for_real_queries() {
         let train = r#"{"query":"oil","passage":"Oil the chain often.","label":1,"query_id":"t","passage_id":"a-1"}"#;
-        assert_eq!(guards_of(train), [(Guard::UnknownQueries, 1, 3, false), (Guard::FewRealQueries, 1, 2, false)]);
+        assert_eq!(
+            guards_of(train),
+            [(Guard::UnknownQueries, 1, 3, false), (Guard::FewRealQueries, 1, 2, false)]
+        );
     }
 
     #[test]
@@ -189,7 +209,10 @@ mod tests {
         let findings = guards(folder.path(), &qrels).unwrap();
         let [_, finding] = &findings[..] else { panic!("{findings:?}") };
         assert_eq!((finding.guard, finding.overlap), (Guard::SyntheticOnly, Some(0.5)));
-        assert_eq!(finding.to_string(), "all 1 test queries are synthetic; their passages hold 50 % of their words");
+        assert_eq!(
+            finding.to_string(),
+            "all 1 test queries are synthetic; their passages hold 50 % of their words"
+        );
     }
 
     #[test]

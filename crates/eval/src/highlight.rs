@@ -50,8 +50,11 @@ mod tests {
     #[test]
     fn words_of_the_query_are_found_in_every_form_and_stop_words_are_not() {
         let text = "Priming: the pump's valve… and PUMPS; pumpkin. Ünpumped pump";
-        let found: Vec<&str> =
-            Highlighter::new("How is the pump primed?").spans(text).into_iter().map(|span| &text[span]).collect();
+        let found: Vec<&str> = Highlighter::new("How is the pump primed?")
+            .spans(text)
+            .into_iter()
+            .map(|span| &text[span])
+            .collect();
         assert_eq!(found, ["Priming", "pump's", "PUMPS", "pump"]);
         assert_eq!(Highlighter::new("the of").spans(text), []);
         assert_eq!(Highlighter::new("pump").spans(""), []);

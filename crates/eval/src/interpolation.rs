@@ -10,9 +10,10 @@ use whetstone_records::{Hit, Qrels, Run};
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "method", rename_all = "kebab-case")]
 pub enum Fusion {
-    /// `weight · n(cross-encoder) + (1 − weight) · n(first stage)`, where n puts the scores of a query's candidates on
-    /// 0..=1: lowest 0, highest 1 (min-max), all 0 where they are equal. 1 is the cross-encoder alone, 0 the first stage
-    /// alone. (Bruch, Gai and Ingber, An Analysis of Fusion Functions for Hybrid Retrieval, 2023.)
+    /// `weight · n(cross-encoder) + (1 − weight) · n(first stage)`, where n puts the scores of a
+    /// query's candidates on 0..=1: lowest 0, highest 1 (min-max), all 0 where they are equal. 1 is
+    /// the cross-encoder alone, 0 the first stage alone. (Bruch, Gai and Ingber, An Analysis of
+    /// Fusion Functions for Hybrid Retrieval, 2023.)
     Interpolation { weight: f64 },
     /// [`rrf`] of the two orders.
     Rrf { k: f64 },
@@ -28,8 +29,9 @@ impl Fusion {
     /// The cross-encoder alone.
     pub const PURE: Fusion = Fusion::Interpolation { weight: 1.0 };
 
-    /// Returns the rankings of `reranked` with both scores joined. A passage or query that `first_stage` does not have
-    /// counts as its lowest. Where the weight is 1 the run comes back as it is, so that not even ties move.
+    /// Returns the rankings of `reranked` with both scores joined. A passage or query that
+    /// `first_stage` does not have counts as its lowest. Where the weight is 1 the run comes back
+    /// as it is, so that not even ties move.
     pub fn fuse(self, first_stage: &Run, reranked: &Run) -> Run {
         match self {
             Fusion::PURE => reranked.clone(),
@@ -50,7 +52,9 @@ impl fmt::Display for Fusion {
         match *self {
             Fusion::PURE => f.write_str("the cross-encoder alone"),
             Fusion::Interpolation { weight: 0.0 } => f.write_str("the first stage alone"),
-            Fusion::Interpolation { weight } => write!(f, "interpolation, {weight:.2} of it the cross-encoder"),
+            Fusion::Interpolation { weight } => {
+                write!(f, "interpolation, {weight:.2} of it the cross-encoder")
+            }
             Fusion::Rrf { k } => write!(f, "reciprocal rank fusion, k = {k}"),
         }
     }
@@ -60,10 +64,14 @@ fn interpolate(first_stage: &Run, reranked: &Run, weight: f64) -> Run {
     let mut fused = Run::default();
     for (query, hits) in reranked.iter() {
         let first = first_stage.get(query.as_str()).unwrap_or_default();
-        let scores: HashMap<&str, f64> = first.iter().map(|hit| hit.passage.as_str()).zip(min_max(first)).collect();
+        let scores: HashMap<&str, f64> =
+            first.iter().map(|hit| hit.passage.as_str()).zip(min_max(first)).collect();
         let join = |(hit, score): (&Hit, f64)| {
             let first = scores.get(hit.passage.as_str()).copied().unwrap_or(0.0);
-            Hit { passage: hit.passage.clone(), score: (weight * score + (1.0 - weight) * first) as f32 }
+            Hit {
+                passage: hit.passage.clone(),
+                score: (weight * score + (1.0 - weight) * first) as f32,
+            }
         };
         fused.insert(query.clone(), hits.iter().zip(min_max(hits)).map(join).collect());
     }
@@ -73,7 +81,8 @@ fn interpolate(first_stage: &Run, reranked: &Run, weight: f64) -> Run {
 /// The scores of one ranking on 0..=1.
 fn min_max(hits: &[Hit]) -> Vec<f64> {
     let scores = || hits.iter().map(|hit| f64::from(hit.score));
-    let (low, high) = (scores().fold(f64::INFINITY, f64::min), scores().fold(f64::NEG_INFINITY, f64::max));
+    let (low, high) =
+        (scores().fold(f64::INFINITY, f64::min), scores().fold(f64::NEG_INFINITY, f64::max));
     scores().map(|score| if high > low { (score - low) / (high - low) } else { 0.0 }).collect()
 }
 
@@ -94,10 +103,15 @@ pub struct FusionChoice {
     pub tried: usize,
 }
 
-/// Chooses, by the mean of a measure over the queries of `qrels`, among weights in steps of 0.05 and reciprocal rank
-/// fusion. Of equal ones, the one nearest to the cross-encoder alone; since that is among them, no choice is worse on
-/// these queries.
-pub fn best_fusion(qrels: &Qrels, first_stage: &Run, reranked: &Run, measure: Measure) -> FusionChoice {
+/// Chooses, by the mean of a measure over the queries of `qrels`, among weights in steps of 0.05
+/// and reciprocal rank fusion. Of equal ones, the one nearest to the cross-encoder alone; since
+/// that is among them, no choice is worse on these queries.
+pub fn best_fusion(
+    qrels: &Qrels,
+    first_stage: &Run,
+    reranked: &Run,
+    measure: Measure,
+) -> FusionChoice {
     let mean = |run: &Run| per_query(qrels, run, &[measure]).means[0];
     let pure = mean(reranked);
     let mut choice = FusionChoice {
@@ -133,7 +147,9 @@ mod tests {
 
     fn qrels(lines: &[(&str, &str)]) -> Qrels {
         let mut qrels = Qrels::default();
-        lines.iter().for_each(|(query, passage)| qrels.insert((*query).into(), (*passage).into(), 1));
+        lines
+            .iter()
+            .for_each(|(query, passage)| qrels.insert((*query).into(), (*passage).into(), 1));
         qrels
     }
 
@@ -145,25 +161,38 @@ mod tests {
         let reranked = run(&[("q", &[("c", 3.0), ("a", -1.0), ("b", -5.0)])]);
         let fused = Fusion::Interpolation { weight: 0.75 }.fuse(&first, &reranked);
         // a: 0.75 · 0.5 + 0.25 · 1, b: 0.25 · 0.5, c: 0.75 · 1
-        let expected = [("c", 0.75), ("a", 0.625), ("b", 0.125)].map(|(id, score)| Hit { passage: id.into(), score });
+        let expected = [("c", 0.75), ("a", 0.625), ("b", 0.125)]
+            .map(|(id, score)| Hit { passage: id.into(), score });
         assert_eq!(fused.get("q").unwrap(), expected);
     }
 
     #[test]
     fn equal_scores_and_passages_that_the_first_stage_lacks_count_as_its_lowest() {
         let first = run(&[("q", &[("a", 4.0), ("b", 4.0)])]);
-        let reranked = run(&[("q", &[("a", 1.0), ("b", 0.0), ("x", 0.5)]), ("r", &[("a", 2.0), ("b", 1.0)])]);
+        let reranked =
+            run(&[("q", &[("a", 1.0), ("b", 0.0), ("x", 0.5)]), ("r", &[("a", 2.0), ("b", 1.0)])]);
         let fused = Fusion::Interpolation { weight: 0.5 }.fuse(&first, &reranked);
-        assert_eq!(fused.get("q").unwrap().iter().map(|hit| hit.score).collect::<Vec<_>>(), [0.5, 0.25, 0.0]);
-        assert_eq!(fused.get("r").unwrap().iter().map(|hit| hit.score).collect::<Vec<_>>(), [0.5, 0.0]);
+        assert_eq!(
+            fused.get("q").unwrap().iter().map(|hit| hit.score).collect::<Vec<_>>(),
+            [0.5, 0.25, 0.0]
+        );
+        assert_eq!(
+            fused.get("r").unwrap().iter().map(|hit| hit.score).collect::<Vec<_>>(),
+            [0.5, 0.0]
+        );
     }
 
     #[test]
     fn the_weight_is_found_where_only_both_together_are_right() {
         // The first stage knows q, the cross-encoder r, and each errs by little where it errs.
-        let first = run(&[("q", &[("a", 9.0), ("b", 1.0), ("z", 0.0)]), ("r", &[("b", 5.1), ("a", 5.0), ("z", 0.0)])]);
-        let reranked =
-            run(&[("q", &[("b", 2.1), ("a", 2.0), ("z", -9.0)]), ("r", &[("a", 9.0), ("b", -8.0), ("z", -9.0)])]);
+        let first = run(&[
+            ("q", &[("a", 9.0), ("b", 1.0), ("z", 0.0)]),
+            ("r", &[("b", 5.1), ("a", 5.0), ("z", 0.0)]),
+        ]);
+        let reranked = run(&[
+            ("q", &[("b", 2.1), ("a", 2.0), ("z", -9.0)]),
+            ("r", &[("a", 9.0), ("b", -8.0), ("z", -9.0)]),
+        ]);
         let qrels = qrels(&[("q", "a"), ("r", "a")]);
         let choice = best_fusion(&qrels, &first, &reranked, NDCG);
         assert_eq!(choice.fused, 1.0);
@@ -185,8 +214,14 @@ mod tests {
     #[test]
     fn a_choice_reads_back_as_it_is_written() {
         for fusion in [Fusion::Interpolation { weight: 0.35 }, Fusion::Rrf { k: 60.0 }] {
-            let choice =
-                FusionChoice { fusion, measure: NDCG, first_stage_alone: 0.1, reranked: 0.2, fused: 0.3, tried: 22 };
+            let choice = FusionChoice {
+                fusion,
+                measure: NDCG,
+                first_stage_alone: 0.1,
+                reranked: 0.2,
+                fused: 0.3,
+                tried: 22,
+            };
             let text = serde_json::to_string(&choice).unwrap();
             assert_eq!(serde_json::from_str::<FusionChoice>(&text).unwrap(), choice, "{text}");
         }

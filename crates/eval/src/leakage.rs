@@ -5,7 +5,8 @@ use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use whetstone_records::{DocumentId, PassageId, QueryId};
 
-/// Two queries are near-duplicates from this share of common words on (Jaccard: words of both / words of either).
+/// Two queries are near-duplicates from this share of common words on (Jaccard: words of both /
+/// words of either).
 pub const NEAR_DUPLICATE: f64 = 0.8;
 
 /// Examples that a finding names.
@@ -22,7 +23,8 @@ pub struct Finding {
     pub of: usize,
     /// The first few, in words.
     pub examples: Vec<String>,
-    /// Mean lexical overlap of the queries with their relevant passages, where the finding is about queries' origin.
+    /// Mean lexical overlap of the queries with their relevant passages, where the finding is about
+    /// queries' origin.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub overlap: Option<f64>,
 }
@@ -57,16 +59,26 @@ impl fmt::Display for Finding {
                 write!(f, "{found} of {of} documents that answer test queries were trained on")
             }
             Guard::SharedPassages => {
-                write!(f, "{found} of {of} passages that answer test queries have the text of one that was trained on")
+                write!(
+                    f,
+                    "{found} of {of} passages that answer test queries have the text of one that was trained on"
+                )
             }
             Guard::SharedQueries => write!(f, "{found} of {of} test queries were trained on"),
             Guard::NearDuplicateQueries => {
-                write!(f, "{found} of {of} test queries have nearly the words of one that was trained on")
+                write!(
+                    f,
+                    "{found} of {of} test queries have nearly the words of one that was trained on"
+                )
             }
             Guard::SyntheticOnly => write!(f, "all {of} test queries are synthetic"),
             Guard::FewRealQueries => write!(f, "only {found} of {of} test queries are real"),
-            Guard::UnknownQueries => write!(f, "{found} of {of} test queries have no text in the data set"),
-            Guard::NoTrainingPairs => f.write_str("the data set has no training pairs to look for leakage in"),
+            Guard::UnknownQueries => {
+                write!(f, "{found} of {of} test queries have no text in the data set")
+            }
+            Guard::NoTrainingPairs => {
+                f.write_str("the data set has no training pairs to look for leakage in")
+            }
         }?;
         if let Some(overlap) = self.overlap {
             write!(f, "; their passages hold {:.0} % of their words", 100.0 * overlap)?;
@@ -114,7 +126,9 @@ pub fn text_digest(text: &str) -> u64 {
         if !std::mem::take(&mut first) {
             push(b' ');
         }
-        word.chars().flat_map(char::to_lowercase).for_each(|letter| letter.to_string().bytes().for_each(&mut push));
+        word.chars()
+            .flat_map(char::to_lowercase)
+            .for_each(|letter| letter.to_string().bytes().for_each(&mut push));
     }
     hash
 }
@@ -128,14 +142,23 @@ pub fn leakage(train: &Side, test: &Side) -> Vec<Finding> {
 }
 
 fn finding(guard: Guard, of: usize, found: impl ExactSizeIterator<Item = String>) -> Finding {
-    Finding { guard, refuses: true, found: found.len(), of, examples: found.take(EXAMPLES).collect(), overlap: None }
+    Finding {
+        guard,
+        refuses: true,
+        found: found.len(),
+        of,
+        examples: found.take(EXAMPLES).collect(),
+        overlap: None,
+    }
 }
 
 fn shared_documents(train: &Side, test: &Side) -> Finding {
-    let documents =
-        |side: &Side| side.passages.iter().map(|(_, document, _)| document.clone()).collect::<BTreeSet<_>>();
+    let documents = |side: &Side| {
+        side.passages.iter().map(|(_, document, _)| document.clone()).collect::<BTreeSet<_>>()
+    };
     let (trained, tested) = (documents(train), documents(test));
-    let shared: Vec<String> = tested.intersection(&trained).map(|document| format!("`{document}`")).collect();
+    let shared: Vec<String> =
+        tested.intersection(&trained).map(|document| format!("`{document}`")).collect();
     finding(Guard::SharedDocuments, tested.len(), shared.into_iter())
 }
 
@@ -159,7 +182,8 @@ fn shared_passages(train: &Side, test: &Side) -> Finding {
 /// Equal queries, and nearly equal ones.
 fn shared_queries(train: &Side, test: &Side) -> [Finding; 2] {
     let of = test.queries.len();
-    let texts = |side: &Side| side.queries.iter().map(|(_, text)| text.clone()).collect::<Vec<String>>();
+    let texts =
+        |side: &Side| side.queries.iter().map(|(_, text)| text.clone()).collect::<Vec<String>>();
     let matches = near_duplicates(&texts(train), &texts(test), NEAR_DUPLICATE);
     let describe = |found: &&Match| {
         let ((id, text), (_, other)) = (&test.queries[found.test], &train.queries[found.train]);
@@ -185,9 +209,10 @@ pub struct Match {
     pub equal: bool,
 }
 
-/// Returns, for every test query that has one, the training query with the highest Jaccard similarity of at least
-/// `least` over words (runs of letters and digits, in lower case). Queries whose words with digits differ are never
-/// alike: "torque of bolt M6" and "torque of bolt M8" ask for two things.
+/// Returns, for every test query that has one, the training query with the highest Jaccard
+/// similarity of at least `least` over words (runs of letters and digits, in lower case). Queries
+/// whose words with digits differ are never alike: "torque of bolt M6" and "torque of bolt M8" ask
+/// for two things.
 pub fn near_duplicates(train: &[String], test: &[String], least: f64) -> Vec<Match> {
     let texts: Vec<Vec<String>> = test.par_iter().chain(train).map(|text| words(text)).collect();
     let sets: Vec<WordSet> = texts.par_iter().map(|words| word_set(words)).collect();
@@ -197,8 +222,10 @@ pub fn near_duplicates(train: &[String], test: &[String], least: f64) -> Vec<Mat
         let equal = texts[place] == texts[test];
         Match { train: place - tests, test, jaccard: sets[place].alike(&sets[test]), equal }
     };
-    let pairs =
-        found.into_iter().enumerate().flat_map(|(place, alike)| alike.into_iter().map(move |test| (place, test)));
+    let pairs = found
+        .into_iter()
+        .enumerate()
+        .flat_map(|(place, alike)| alike.into_iter().map(move |test| (place, test)));
     let mut matches: Vec<Match> = pairs.map(one).collect();
     let rank = |found: &Match| (found.test, !found.equal, -found.jaccard, found.train);
     matches.sort_by(|a, b| rank(a).partial_cmp(&rank(b)).expect("similarities are finite"));
@@ -214,7 +241,11 @@ fn word_set(words: &[String]) -> WordSet {
 /// Runs of letters and digits, in lower case.
 fn words(text: &str) -> Vec<String> {
     let lower = text.to_lowercase();
-    lower.split(|letter: char| !letter.is_alphanumeric()).filter(|word| !word.is_empty()).map(str::to_owned).collect()
+    lower
+        .split(|letter: char| !letter.is_alphanumeric())
+        .filter(|word| !word.is_empty())
+        .map(str::to_owned)
+        .collect()
 }
 
 #[cfg(test)]

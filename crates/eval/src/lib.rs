@@ -1,7 +1,8 @@
-//! How good rankings are, and whether one is better than another. Pure: ids and floats in, measures and a verdict out.
+//! How good rankings are, and whether one is better than another. Pure: ids and floats in, measures
+//! and a verdict out.
 //!
-//! Every mean is over all queries of the qrels that have a relevant passage, and the ideal ranking is made of all
-//! judged passages, so a run can't gain by leaving out what it finds hard.
+//! Every mean is over all queries of the qrels that have a relevant passage, and the ideal ranking
+//! is made of all judged passages, so a run can't gain by leaving out what it finds hard.
 
 mod alike;
 mod assess;
@@ -46,7 +47,9 @@ pub use fusion::{RRF_K, rrf};
 pub use guards::{REAL_QUERIES, guards};
 pub use highlight::Highlighter;
 pub use interpolation::{Fusion, FusionChoice, best_fusion};
-pub use leakage::{Finding, Guard, Match, NEAR_DUPLICATE, Side, leakage, near_duplicates, text_digest};
+pub use leakage::{
+    Finding, Guard, Match, NEAR_DUPLICATE, Side, leakage, near_duplicates, text_digest,
+};
 pub use measure::Measure;
 pub use model_notes::{Dev, ModelNotes, Provenance};
 pub use oracle::oracle;
@@ -60,4 +63,6 @@ pub use report::{Inputs, QueryRecord, Report, RunReport, evaluate};
 pub use retention::{Retention, retention};
 pub use threshold::{LEAST_ABOVE, NoThreshold, Threshold, threshold};
 pub use verdict::{Verdict, verdict};
-pub use why::{Cost, DepthPoint, FirstStage, Lengths, Material, Slice, Sweep, Truncation, Why, why};
+pub use why::{
+    Cost, DepthPoint, FirstStage, Lengths, Material, Slice, Sweep, Truncation, Why, why,
+};

@@ -4,11 +4,13 @@ use std::fmt;
 use std::num::NonZeroUsize;
 use std::str::FromStr;
 
-/// A measure of one ranking, in 0..=1, written as in `ndcg@10`. Definitions are trec_eval's where it has the measure.
+/// A measure of one ranking, in 0..=1, written as in `ndcg@10`. Definitions are trec_eval's where
+/// it has the measure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub enum Measure {
-    /// `ndcg@k`: gain is the grade (trec_eval's `ndcg_cut`); the ideal ranking is made of all judged passages.
+    /// `ndcg@k`: gain is the grade (trec_eval's `ndcg_cut`); the ideal ranking is made of all
+    /// judged passages.
     Ndcg(NonZeroUsize),
     /// `ndcg-exp@k`: the same with gain 2^grade − 1 (Burges 2005).
     NdcgExp(NonZeroUsize),
@@ -20,15 +22,17 @@ pub enum Measure {
     Recall(NonZeroUsize),
     /// `hit@k`: 1 where a relevant passage stands in the first k (trec_eval's `success`).
     Hit(NonZeroUsize),
-    /// `judged@k`: share of the first k (or of the ranking, where shorter) that has any grade (as in ir-measures).
+    /// `judged@k`: share of the first k (or of the ranking, where shorter) that has any grade (as
+    /// in ir-measures).
     Judged(NonZeroUsize),
-    /// `map`: mean over the relevant passages of the precision at their ranks, over the whole ranking.
+    /// `map`: mean over the relevant passages of the precision at their ranks, over the whole
+    /// ranking.
     Map,
 }
 
 impl Measure {
-    /// nDCG@10, MRR@10, P@1, recall@10 and MAP, which `whetstone eval --json` always prints, and the share of judged
-    /// passages without which they can't be trusted.
+    /// nDCG@10, MRR@10, P@1, recall@10 and MAP, which `whetstone eval --json` always prints, and
+    /// the share of judged passages without which they can't be trusted.
     pub fn defaults() -> Vec<Measure> {
         let (one, ten) = (NonZeroUsize::MIN, const { NonZeroUsize::new(10).unwrap() });
         use Measure::*;
@@ -39,7 +43,9 @@ impl Measure {
     pub fn depth(self) -> Option<usize> {
         use Measure::*;
         match self {
-            Ndcg(k) | NdcgExp(k) | Mrr(k) | Precision(k) | Recall(k) | Hit(k) | Judged(k) => Some(k.get()),
+            Ndcg(k) | NdcgExp(k) | Mrr(k) | Precision(k) | Recall(k) | Hit(k) | Judged(k) => {
+                Some(k.get())
+            }
             Map => None,
         }
     }
@@ -78,7 +84,15 @@ impl FromStr for Measure {
             return if lower == "map" { Ok(Measure::Map) } else { Err(unknown()) };
         };
         let k: NonZeroUsize = k.parse().map_err(|_| unknown())?;
-        let makers = [Self::Ndcg, Self::NdcgExp, Self::Mrr, Self::Precision, Self::Recall, Self::Hit, Self::Judged];
+        let makers = [
+            Self::Ndcg,
+            Self::NdcgExp,
+            Self::Mrr,
+            Self::Precision,
+            Self::Recall,
+            Self::Hit,
+            Self::Judged,
+        ];
         makers.iter().map(|make| make(k)).find(|measure| measure.name() == name).ok_or_else(unknown)
     }
 }
@@ -103,7 +117,9 @@ mod tests {
 
     #[test]
     fn every_measure_reads_back_as_it_is_written() {
-        for text in ["ndcg@10", "ndcg-exp@5", "mrr@10", "p@1", "recall@100", "hit@3", "judged@10", "map"] {
+        for text in
+            ["ndcg@10", "ndcg-exp@5", "mrr@10", "p@1", "recall@100", "hit@3", "judged@10", "map"]
+        {
             assert_eq!(text.parse::<Measure>().unwrap().to_string(), text);
         }
         assert_eq!("nDCG@10".parse::<Measure>().unwrap().to_string(), "ndcg@10");

@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use whetstone_records::{AtomicFile, Error as RecordsError, read_text};
 
-/// What is known of a model from dev: `whetstone.json` beside its weights. Other libraries pass over the file.
+/// What is known of a model from dev: `whetstone.json` beside its weights. Other libraries pass
+/// over the file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ModelNotes {
     /// Version of the program that wrote it.
@@ -58,12 +59,17 @@ impl ModelNotes {
             return Ok(None);
         }
         let parsed = serde_json::from_str(&read_text(&path)?);
-        Ok(Some(parsed.map_err(|source| RecordsError::Json { line: source.line(), path, source })?))
+        Ok(Some(parsed.map_err(|source| RecordsError::Json {
+            line: source.line(),
+            path,
+            source,
+        })?))
     }
 
     /// Writes the notes into a model dir.
     pub fn write(&self, model_dir: &Path) -> Result<()> {
-        let mut text = serde_json::to_vec_pretty(self).expect("notes are plain data, which always serialises");
+        let mut text =
+            serde_json::to_vec_pretty(self).expect("notes are plain data, which always serialises");
         text.push(b'\n');
         Ok(AtomicFile::write_all_to(&Self::path(model_dir), &text)?)
     }
@@ -78,13 +84,21 @@ mod tests {
     fn notes_read_back_as_they_are_written() {
         let folder = tempfile::tempdir().unwrap();
         assert_eq!(ModelNotes::read(folder.path()).unwrap(), None);
-        let pair = |at: usize| Judged { query: at / 10, logit: (at % 10) as f64, relevant: at % 10 > 7 };
+        let pair =
+            |at: usize| Judged { query: at / 10, logit: (at % 10) as f64, relevant: at % 10 > 7 };
         let pairs: Vec<Judged> = (0..100).map(pair).collect();
         let fusion = Fusion::Interpolation { weight: 0.55 };
         let measure = "ndcg@10".parse().unwrap();
         let notes = ModelNotes {
             version: "1".into(),
-            fusion: FusionChoice { fusion, measure, first_stage_alone: 0.1, reranked: 0.2, fused: 0.3, tried: 22 },
+            fusion: FusionChoice {
+                fusion,
+                measure,
+                first_stage_alone: 0.1,
+                reranked: 0.2,
+                fused: 0.3,
+                tried: 22,
+            },
             first_stage: "rrf".into(),
             calibration: Some(calibrate(&pairs).unwrap()),
             thresholds: vec![threshold(&pairs, 0.9).unwrap()],
@@ -94,7 +108,10 @@ mod tests {
         };
         notes.write(folder.path()).unwrap();
         let back = ModelNotes::read(folder.path()).unwrap().unwrap();
-        assert_eq!((&back.fusion, &back.dev, &back.notes), (&notes.fusion, &notes.dev, &notes.notes));
+        assert_eq!(
+            (&back.fusion, &back.dev, &back.notes),
+            (&notes.fusion, &notes.dev, &notes.notes)
+        );
         assert_eq!(back.thresholds[0].logit, notes.thresholds[0].logit);
         // Long fractions may come back with another last bit.
         let (back, notes) = (back.calibration.unwrap(), notes.calibration.unwrap());

@@ -3,8 +3,8 @@ pub(crate) fn distribution(z: f64) -> f64 {
     libm::erfc(-z / std::f64::consts::SQRT_2) / 2.0
 }
 
-/// Returns the quantile of the standard normal distribution at `p` in (0, 1), by Acklam's rational approximation
-/// (2003, relative error below 1.2e-9).
+/// Returns the quantile of the standard normal distribution at `p` in (0, 1), by Acklam's rational
+/// approximation (2003, relative error below 1.2e-9).
 pub(crate) fn quantile(p: f64) -> f64 {
     const CENTRE: [f64; 6] = [
         -3.969683028665376e1,
@@ -32,7 +32,8 @@ pub(crate) fn quantile(p: f64) -> f64 {
     ];
     const TAIL_UNDER: [f64; 5] =
         [7.784695709041462e-3, 3.224671290700398e-1, 2.445134137142996, 3.754408661907416, 1.0];
-    let polynomial = |factors: &[f64], x: f64| factors.iter().fold(0.0, |sum, factor| sum * x + factor);
+    let polynomial =
+        |factors: &[f64], x: f64| factors.iter().fold(0.0, |sum, factor| sum * x + factor);
     let lower_tail = |p: f64| {
         let x = (-2.0 * p.ln()).sqrt();
         polynomial(&TAIL, x) / polynomial(&TAIL_UNDER, x)

@@ -1,18 +1,20 @@
 use whetstone_records::{Hit, Qrels, Run};
 
-/// Returns the best order of the candidates: by grade, highest first. What it measures is the most that any reranker of
-/// these candidates can reach.
+/// Returns the best order of the candidates: by grade, highest first. What it measures is the most
+/// that any reranker of these candidates can reach.
 pub fn oracle(qrels: &Qrels, candidates: &Run) -> Run {
     let mut best = Run::default();
     for (query, hits) in candidates.iter() {
         let grades = qrels.get(query.as_str());
         let grade = |hit: &Hit| grades.and_then(|grades| grades.get(hit.passage.as_str())).copied();
-        // Grades are small whole numbers, which an f32 holds exactly; of equal use, but a judged passage goes before
-        // one that nobody has judged.
+        // Grades are small whole numbers, which an f32 holds exactly; of equal use, but a judged
+        // passage goes before one that nobody has judged.
         let score = |hit: &Hit| grade(hit).map_or(-0.5, |grade| grade as f32);
         best.insert(
             query.clone(),
-            hits.iter().map(|hit| Hit { passage: hit.passage.clone(), score: score(hit) }).collect(),
+            hits.iter()
+                .map(|hit| Hit { passage: hit.passage.clone(), score: score(hit) })
+                .collect(),
         );
     }
     best
@@ -30,19 +32,24 @@ mod tests {
             qrels.insert("q".into(), passage.into(), grade);
         }
         let order = |places: [usize; 4]| {
-            let hit = |(at, id): (usize, &str)| Hit { passage: id.into(), score: -(places[at] as f32) };
+            let hit =
+                |(at, id): (usize, &str)| Hit { passage: id.into(), score: -(places[at] as f32) };
             let mut run = Run::default();
             run.insert("q".into(), ["a", "b", "c", "d"].into_iter().enumerate().map(hit).collect());
             run
         };
-        let measures: Vec<Measure> =
-            ["ndcg@2", "ndcg-exp@10", "mrr@10", "p@2", "recall@2", "map"].map(|name| name.parse().unwrap()).to_vec();
+        let measures: Vec<Measure> = ["ndcg@2", "ndcg-exp@10", "mrr@10", "p@2", "recall@2", "map"]
+            .map(|name| name.parse().unwrap())
+            .to_vec();
         let best = per_query(&qrels, &oracle(&qrels, &order([0, 1, 2, 3])), &measures).means;
         assert!(best[0] < 1.0, "a relevant passage is not among the candidates");
         for code in 0..256usize {
             let places = [code & 3, code >> 2 & 3, code >> 4 & 3, code >> 6];
             let values = per_query(&qrels, &order(places), &measures).means;
-            assert!(values.iter().zip(&best).all(|(value, best)| value <= best), "{places:?}: {values:?} {best:?}");
+            assert!(
+                values.iter().zip(&best).all(|(value, best)| value <= best),
+                "{places:?}: {values:?} {best:?}"
+            );
         }
     }
 }

@@ -5,11 +5,12 @@ use std::collections::HashSet;
 
 /// How much of the queries' wording stands in the passages that answer them.
 ///
-/// Questions that were made from a passage repeat its words, which BM25 finds and a user would not have known. The
-/// terms are BM25's: words without stop words, stemmed.
+/// Questions that were made from a passage repeat its words, which BM25 finds and a user would not
+/// have known. The terms are BM25's: words without stop words, stemmed.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Overlap {
-    /// Mean over the queries of the share of their different terms that the passage has; 0 without queries.
+    /// Mean over the queries of the share of their different terms that the passage has; 0 without
+    /// queries.
     pub mean: f64,
     /// Share of the queries of which every term stands in the passage.
     pub complete_fraction: f64,
@@ -17,7 +18,8 @@ pub struct Overlap {
     pub queries: usize,
 }
 
-/// Returns the overlap of queries with their relevant passages; of several passages, that with the most of the query.
+/// Returns the overlap of queries with their relevant passages; of several passages, that with the
+/// most of the query.
 pub fn lexical_overlap(queries: &[(&str, Vec<&str>)]) -> Overlap {
     let tokenizer = DefaultTokenizer::new(Language::English);
     let terms = |text: &str| tokenizer.tokenize(text).into_iter().collect::<HashSet<String>>();
@@ -45,7 +47,10 @@ mod tests {
     #[test]
     fn stems_count_stop_words_do_not_and_the_best_passage_does() {
         let overlap = lexical_overlap(&[
-            ("How are the pumps primed?", vec!["Nothing here.", "Prime the pump before the first start."]),
+            (
+                "How are the pumps primed?",
+                vec!["Nothing here.", "Prime the pump before the first start."],
+            ),
             ("torque of the bolts", vec!["The bolt is turned by hand."]),
             ("of the", vec!["of the"]),
             ("no passage", vec![]),

@@ -32,21 +32,29 @@ impl Evaluation {
     }
 }
 
-/// Returns the measures of every query that has a relevant passage in the qrels; a query that the run misses gets 0.
-/// Queries of the run that the qrels don't judge are left out, and so are queries without a relevant passage, for
-/// which most measures are undefined.
+/// Returns the measures of every query that has a relevant passage in the qrels; a query that the
+/// run misses gets 0. Queries of the run that the qrels don't judge are left out, and so are
+/// queries without a relevant passage, for which most measures are undefined.
 pub fn per_query(qrels: &Qrels, run: &Run, measures: &[Measure]) -> Evaluation {
     let judged: Vec<(&QueryId, &BTreeMap<PassageId, i32>)> =
         qrels.iter().filter(|(_, grades)| grades.values().any(|grade| *grade > 0)).collect();
-    let rows: Vec<Vec<f64>> =
-        judged.par_iter().map(|(query, grades)| row(grades, run.get(query.as_str()), measures)).collect();
-    let values: Vec<Vec<f64>> = (0..measures.len()).map(|place| rows.iter().map(|row| row[place]).collect()).collect();
+    let rows: Vec<Vec<f64>> = judged
+        .par_iter()
+        .map(|(query, grades)| row(grades, run.get(query.as_str()), measures))
+        .collect();
+    let values: Vec<Vec<f64>> =
+        (0..measures.len()).map(|place| rows.iter().map(|row| row[place]).collect()).collect();
     let is_missing = |query: &QueryId| run.get(query.as_str()).is_none();
     Evaluation {
         measures: measures.to_vec(),
         means: values.iter().map(|values| mean(values)).collect(),
         values,
-        missing: judged.iter().map(|(query, _)| *query).filter(|query| is_missing(query)).cloned().collect(),
+        missing: judged
+            .iter()
+            .map(|(query, _)| *query)
+            .filter(|query| is_missing(query))
+            .cloned()
+            .collect(),
         queries: judged.into_iter().map(|(query, _)| query.clone()).collect(),
     }
 }
@@ -58,7 +66,8 @@ pub(crate) fn mean(values: &[f64]) -> f64 {
 
 fn row(grades: &BTreeMap<PassageId, i32>, hits: Option<&[Hit]>, measures: &[Measure]) -> Vec<f64> {
     let Some(hits) = hits else { return vec![0.0; measures.len()] };
-    let depth = measures.iter().map(|measure| measure.depth().unwrap_or(hits.len())).max().unwrap_or(0);
+    let depth =
+        measures.iter().map(|measure| measure.depth().unwrap_or(hits.len())).max().unwrap_or(0);
     let ranked: Vec<Option<i32>> =
         hits.iter().take(depth).map(|hit| grades.get(hit.passage.as_str()).copied()).collect();
     let mut ideal: Vec<i32> = grades.values().copied().filter(|grade| *grade > 0).collect();
@@ -66,14 +75,17 @@ fn row(grades: &BTreeMap<PassageId, i32>, hits: Option<&[Hit]>, measures: &[Meas
     measures.iter().map(|measure| value(*measure, &ranked, &ideal)).collect()
 }
 
-/// `ranked`: the grade at each rank, None where unjudged; `ideal`: the positive grades of the query, highest first.
+/// `ranked`: the grade at each rank, None where unjudged; `ideal`: the positive grades of the
+/// query, highest first.
 fn value(measure: Measure, ranked: &[Option<i32>], ideal: &[i32]) -> f64 {
     let top = &ranked[..measure.depth().unwrap_or(usize::MAX).min(ranked.len())];
     let relevant = || top.iter().filter(|grade| is_relevant(grade)).count() as f64;
     match measure {
         Measure::Ndcg(k) => ndcg(top, ideal, k.get(), f64::from),
         Measure::NdcgExp(k) => ndcg(top, ideal, k.get(), |grade| f64::from(grade).exp2() - 1.0),
-        Measure::Mrr(_) => top.iter().position(is_relevant).map_or(0.0, |index| 1.0 / (index + 1) as f64),
+        Measure::Mrr(_) => {
+            top.iter().position(is_relevant).map_or(0.0, |index| 1.0 / (index + 1) as f64)
+        }
         Measure::Precision(k) => relevant() / k.get() as f64,
         Measure::Recall(_) => relevant() / ideal.len() as f64,
         Measure::Hit(_) => f64::from(u8::from(top.iter().any(is_relevant))),
@@ -119,7 +131,8 @@ mod tests {
 
     fn run(query: &str, passages: &[&str]) -> Run {
         let mut run = Run::default();
-        let hit = |(index, id): (usize, &&str)| Hit { passage: (*id).into(), score: -(index as f32) };
+        let hit =
+            |(index, id): (usize, &&str)| Hit { passage: (*id).into(), score: -(index as f32) };
         run.insert(query.into(), passages.iter().enumerate().map(hit).collect());
         run
     }

@@ -8,16 +8,22 @@ pub struct Pool {
     pub passages: Vec<PassageId>,
 }
 
-/// Returns for every query the union of the first `depth` passages of each run (depth-k pooling, as TREC does).
+/// Returns for every query the union of the first `depth` passages of each run (depth-k pooling, as
+/// TREC does).
 ///
-/// Queries and passages stand in an order that follows from the seed and their ids alone: ranks do not show through, the
-/// first queries are a random sample of all, and a run more or less does not reorder the rest.
+/// Queries and passages stand in an order that follows from the seed and their ids alone: ranks do
+/// not show through, the first queries are a random sample of all, and a run more or less does not
+/// reorder the rest.
 pub fn pool(runs: &[&Run], depth: usize, seed: u64) -> Vec<Pool> {
-    let queries: BTreeSet<&QueryId> = runs.iter().flat_map(|run| run.iter().map(|(query, _)| query)).collect();
+    let queries: BTreeSet<&QueryId> =
+        runs.iter().flat_map(|run| run.iter().map(|(query, _)| query)).collect();
     let mut queries: Vec<&QueryId> = queries.into_iter().collect();
     queries.sort_by_cached_key(|query| seeded_key(seed, query));
     let of_query = |query: &QueryId| {
-        let hits = runs.iter().filter_map(|run| run.get(query.as_str())).flat_map(|hits| hits.iter().take(depth));
+        let hits = runs
+            .iter()
+            .filter_map(|run| run.get(query.as_str()))
+            .flat_map(|hits| hits.iter().take(depth));
         let passages: BTreeSet<&PassageId> = hits.map(|hit| &hit.passage).collect();
         let mut passages: Vec<PassageId> = passages.into_iter().cloned().collect();
         passages.sort_by_cached_key(|passage| seeded_key(seed, format_args!("{query} {passage}")));
@@ -33,7 +39,8 @@ mod tests {
 
     fn run(query: &str, passages: std::ops::Range<usize>) -> Run {
         let mut run = Run::default();
-        let hit = |at: usize| Hit { passage: PassageId::new(format!("p{at:02}")), score: -(at as f32) };
+        let hit =
+            |at: usize| Hit { passage: PassageId::new(format!("p{at:02}")), score: -(at as f32) };
         run.insert(query.into(), passages.map(hit).collect());
         run
     }
@@ -55,15 +62,20 @@ mod tests {
     fn another_run_does_not_reorder_what_was_pooled_before() {
         let (a, b) = (run("q", 0..8), run("q", 4..12));
         let before = pool(&[&a], 10, 1).remove(0).passages;
-        let after: Vec<_> =
-            pool(&[&a, &b], 10, 1).remove(0).passages.into_iter().filter(|id| before.contains(id)).collect();
+        let after: Vec<_> = pool(&[&a, &b], 10, 1)
+            .remove(0)
+            .passages
+            .into_iter()
+            .filter(|id| before.contains(id))
+            .collect();
         assert_eq!(before, after);
     }
 
     #[test]
     fn queries_of_one_run_only_are_pooled_too() {
         let pools = pool(&[&run("q", 0..2), &run("r", 0..3)], 10, 1);
-        let mut sizes: Vec<_> = pools.iter().map(|pool| (pool.query.as_str(), pool.passages.len())).collect();
+        let mut sizes: Vec<_> =
+            pools.iter().map(|pool| (pool.query.as_str(), pool.passages.len())).collect();
         sizes.sort();
         assert_eq!(sizes, [("q", 2), ("r", 3)]);
     }

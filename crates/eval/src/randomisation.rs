@@ -4,17 +4,20 @@ use rayon::prelude::*;
 
 /// Permutations worked on together: their sums and one table stay in the first-level cache.
 const BLOCK: usize = 2048;
-/// Sums closer than this share of the sum of absolute differences are equal: rounding must not break ties.
+/// Sums closer than this share of the sum of absolute differences are equal: rounding must not
+/// break ties.
 const TIE: f64 = 1e-9;
 
-/// Returns the two-sided p-value of the paired randomisation test (Fisher; Smucker, Allan and Carterette 2007): the share
-/// of `permutations` random sign flips of the per-query differences whose mean is at least as far from 0 as the real
-/// one, the real one counted among them (the +1 correction of Davison and Hinkley 1997), so it is never 0.
+/// Returns the two-sided p-value of the paired randomisation test (Fisher; Smucker, Allan and
+/// Carterette 2007): the share of `permutations` random sign flips of the per-query differences
+/// whose mean is at least as far from 0 as the real one, the real one counted among them (the +1
+/// correction of Davison and Hinkley 1997), so it is never 0.
 ///
 /// The same seed gives the same value on any number of threads.
 pub fn randomisation_test(differences: &[f64], permutations: usize, seed: u64) -> f64 {
     // A flipped zero changes nothing.
-    let differences: Vec<f64> = differences.iter().copied().filter(|difference| *difference != 0.0).collect();
+    let differences: Vec<f64> =
+        differences.iter().copied().filter(|difference| *difference != 0.0).collect();
     let scale: f64 = differences.iter().map(|difference| difference.abs()).sum();
     let far = differences.iter().sum::<f64>().abs() - TIE * scale;
     let blocks = permutations.div_ceil(BLOCK);
@@ -31,8 +34,8 @@ pub fn randomisation_test(differences: &[f64], permutations: usize, seed: u64) -
     (extreme + 1) as f64 / (permutations + 1) as f64
 }
 
-/// Adds to every sum all differences with random signs: for eight differences at a time one random byte picks one of
-/// their 256 signed sums.
+/// Adds to every sum all differences with random signs: for eight differences at a time one random
+/// byte picks one of their 256 signed sums.
 fn add_flipped(differences: &[f64], random: &mut ChaCha8Rng, sums: &mut [f64]) {
     let mut bytes = vec![0; sums.len()];
     for eight in differences.chunks(8) {
@@ -44,7 +47,8 @@ fn add_flipped(differences: &[f64], random: &mut ChaCha8Rng, sums: &mut [f64]) {
     }
 }
 
-/// Returns the sums of up to eight values, entry `i` with a plus where bit j of `i` is set and a minus elsewhere.
+/// Returns the sums of up to eight values, entry `i` with a plus where bit j of `i` is set and a
+/// minus elsewhere.
 fn signed_sums(values: &[f64]) -> [f64; 256] {
     let mut table = [-values.iter().sum::<f64>(); 256];
     for index in 1..256usize {
@@ -63,10 +67,13 @@ mod tests {
         let observed: f64 = differences.iter().sum();
         let flips = 1u32 << differences.len();
         let sum = |flip: u32| -> f64 {
-            let signed = |(index, value): (usize, &f64)| if flip >> index & 1 == 1 { -value } else { *value };
+            let signed = |(index, value): (usize, &f64)| {
+                if flip >> index & 1 == 1 { -value } else { *value }
+            };
             differences.iter().enumerate().map(signed).sum()
         };
-        (0..flips).filter(|flip| sum(*flip).abs() >= observed.abs() - 1e-9).count() as f64 / f64::from(flips)
+        (0..flips).filter(|flip| sum(*flip).abs() >= observed.abs() - 1e-9).count() as f64
+            / f64::from(flips)
     }
 
     #[test]
@@ -80,7 +87,10 @@ mod tests {
         for differences in lists {
             let (got, exact) = (randomisation_test(differences, 200_000, 7), exact(differences));
             // Four standard errors of a share estimated from 200,000 draws.
-            assert!((got - exact).abs() < 4.0 * (exact * (1.0 - exact) / 2e5).sqrt() + 1e-5, "{got}, exact {exact}");
+            assert!(
+                (got - exact).abs() < 4.0 * (exact * (1.0 - exact) / 2e5).sqrt() + 1e-5,
+                "{got}, exact {exact}"
+            );
         }
     }
 
@@ -103,7 +113,8 @@ mod tests {
     fn the_seed_alone_decides_the_p_value() {
         let differences: Vec<f64> = (0..100).map(|index| f64::from(index % 7) - 2.8).collect();
         let p = |seed| randomisation_test(&differences, 10_000, seed);
-        let alone = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap().install(|| p(5));
+        let alone =
+            rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap().install(|| p(5));
         assert_eq!(p(5), alone);
         assert_ne!(p(5), p(6));
     }

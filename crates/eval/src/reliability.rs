@@ -1,6 +1,7 @@
 use serde::{Deserialize, Serialize};
 
-/// A bin of a reliability diagram: pairs whose probability lies in (low, high], the first bin with its low end.
+/// A bin of a reliability diagram: pairs whose probability lies in (low, high], the first bin with
+/// its low end.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Bin {
     pub low: f64,
@@ -35,8 +36,8 @@ pub fn reliability(probabilities: &[f64], relevant: &[bool]) -> Vec<Bin> {
     sums.into_iter().enumerate().map(bin).collect()
 }
 
-/// Returns the expected calibration error: the mean over pairs of |mean probability − relevant share| of their bin
-/// (Naeini, Cooper and Hauskrecht 2015).
+/// Returns the expected calibration error: the mean over pairs of |mean probability − relevant
+/// share| of their bin (Naeini, Cooper and Hauskrecht 2015).
 pub fn expected_calibration_error(bins: &[Bin]) -> f64 {
     let pairs: usize = bins.iter().map(|bin| bin.pairs).sum();
     let gap = |bin: &Bin| bin.pairs as f64 * (bin.mean_probability - bin.relevant_fraction).abs();
@@ -46,8 +47,11 @@ pub fn expected_calibration_error(bins: &[Bin]) -> f64 {
 /// Returns the mean of −ln(probability of what is the case), in nats.
 pub fn log_loss(probabilities: &[f64], relevant: &[bool]) -> f64 {
     // A probability of exactly 0 or 1 is rounding; it must not cost infinity.
-    let right = |(probability, relevant): (&f64, &bool)| if *relevant { *probability } else { 1.0 - probability };
-    let sum: f64 = probabilities.iter().zip(relevant).map(right).map(|p| -p.max(f64::EPSILON).ln()).sum();
+    let right = |(probability, relevant): (&f64, &bool)| {
+        if *relevant { *probability } else { 1.0 - probability }
+    };
+    let sum: f64 =
+        probabilities.iter().zip(relevant).map(right).map(|p| -p.max(f64::EPSILON).ln()).sum();
     sum / probabilities.len().max(1) as f64
 }
 
@@ -61,7 +65,10 @@ mod tests {
         let relevant = [false, false, true, true, false];
         let bins = reliability(&probabilities, &relevant);
         assert_eq!(bins.len(), 10);
-        assert_eq!((bins[0].pairs, bins[0].mean_probability, bins[0].relevant_fraction), (2, 0.05, 0.0));
+        assert_eq!(
+            (bins[0].pairs, bins[0].mean_probability, bins[0].relevant_fraction),
+            (2, 0.05, 0.0)
+        );
         assert_eq!((bins[1].pairs, bins[1].relevant_fraction), (1, 1.0));
         assert_eq!((bins[9].pairs, bins[9].relevant_fraction), (2, 0.5));
         let expected = (2.0 * 0.05 + 0.85 + 2.0 * (0.975 - 0.5)) / 5.0;

@@ -7,8 +7,8 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use whetstone_records::{Qrels, QueryId, Run};
 
-/// What `whetstone eval --json` prints: `{"runs": {"NAME": {"queries": 300, "ndcg@10": 0.7, …}}}`, the runs in the
-/// order given and the measures in the order asked for.
+/// What `whetstone eval --json` prints: `{"runs": {"NAME": {"queries": 300, "ndcg@10": 0.7, …}}}`,
+/// the runs in the order given and the measures in the order asked for.
 #[derive(Clone, Debug, serde::Serialize)]
 pub struct Report {
     #[serde(serialize_with = "runs_by_name")]
@@ -19,10 +19,10 @@ impl Report {
     /// A record for every query, with the measures of every run: the lines of `per_query.jsonl`.
     pub fn per_query(&self) -> impl Iterator<Item = QueryRecord<'_>> {
         let queries = self.runs.first().map_or(&[][..], |run| &run.evaluation.queries);
-        queries
-            .iter()
-            .enumerate()
-            .map(|(place, query_id)| QueryRecord { query_id, runs: QueryRuns { report: self, place } })
+        queries.iter().enumerate().map(|(place, query_id)| QueryRecord {
+            query_id,
+            runs: QueryRuns { report: self, place },
+        })
     }
 }
 
@@ -44,7 +44,8 @@ impl Serialize for QueryRuns<'_> {
             let values = run.evaluation.values.iter().map(|values| values[self.place]);
             run.evaluation.measures.iter().copied().zip(values).collect::<Vec<_>>()
         };
-        serializer.collect_map(self.report.runs.iter().map(|run| (&run.name, ByMeasure(values(run)))))
+        serializer
+            .collect_map(self.report.runs.iter().map(|run| (&run.name, ByMeasure(values(run)))))
     }
 }
 
@@ -95,8 +96,13 @@ pub struct Inputs {
 impl Inputs {
     /// Reads qrels, runs (each with its name) and the candidates.
     ///
-    /// Refused: two runs of one name, qrels without a relevant passage, a run that shares no query with the qrels.
-    pub fn read(qrels: &Path, runs: &[(String, PathBuf)], candidates: Option<&Path>) -> Result<Self> {
+    /// Refused: two runs of one name, qrels without a relevant passage, a run that shares no query
+    /// with the qrels.
+    pub fn read(
+        qrels: &Path,
+        runs: &[(String, PathBuf)],
+        candidates: Option<&Path>,
+    ) -> Result<Self> {
         let mut names = HashSet::new();
         if let Some((name, _)) = runs.iter().find(|(name, _)| !names.insert(name)) {
             return Err(Error::DuplicateRun { name: name.clone() });
@@ -116,12 +122,15 @@ impl Inputs {
             Ok(run)
         };
         let candidates = candidates.map(|path| read(("candidates", path))).transpose()?;
-        let runs =
-            runs.par_iter().map(|(name, path)| Ok((name.clone(), read((name, path))?))).collect::<Result<_>>()?;
+        let runs = runs
+            .par_iter()
+            .map(|(name, path)| Ok((name.clone(), read((name, path))?)))
+            .collect::<Result<_>>()?;
         Ok(Self { qrels: judged, runs, candidates })
     }
 
-    /// Measures every run over the same queries: those of the qrels with at least one relevant passage.
+    /// Measures every run over the same queries: those of the qrels with at least one relevant
+    /// passage.
     pub fn measure(&self, measures: &[Measure]) -> Report {
         let measure = |(name, run): &(String, Run)| {
             let evaluation = per_query(&self.qrels, run, measures);
@@ -165,7 +174,8 @@ mod tests {
         let run = write(folder.path(), "a.run", "q Q0 a 1 0.5 x\nr Q0 a 1 0.5 x\n");
         let runs = [("second".into(), run.clone()), ("first".into(), run)];
         let report = evaluate(&qrels, &runs, &["p@1".parse().unwrap(), Measure::Map]).unwrap();
-        let lines: Vec<_> = report.per_query().map(|record| serde_json::to_string(&record).unwrap()).collect();
+        let lines: Vec<_> =
+            report.per_query().map(|record| serde_json::to_string(&record).unwrap()).collect();
         let line = |query: &str, value: &str| {
             let values = format!(r#"{{"p@1":{value},"map":{value}}}"#);
             format!(r#"{{"query_id":"{query}","runs":{{"second":{values},"first":{values}}}}}"#)
@@ -181,11 +191,15 @@ mod tests {
         let run = write(folder.path(), "a.run", "q Q0 a 1 0.5 x\n");
         let other = write(folder.path(), "other.run", "z Q0 a 1 0.5 x\n");
         let refusal = |qrels: &Path, runs: &[(&str, &PathBuf)]| {
-            let runs: Vec<_> = runs.iter().map(|(name, path)| (name.to_string(), path.to_path_buf())).collect();
+            let runs: Vec<_> =
+                runs.iter().map(|(name, path)| (name.to_string(), path.to_path_buf())).collect();
             evaluate(qrels, &runs, &Measure::defaults()).unwrap_err()
         };
         assert!(matches!(refusal(&qrels, &[("a", &run), ("a", &run)]), Error::DuplicateRun { .. }));
         assert!(matches!(refusal(&zeros, &[("a", &run)]), Error::NothingRelevant { .. }));
-        assert!(matches!(refusal(&qrels, &[("a", &run), ("b", &other)]), Error::NoQueryInCommon { .. }));
+        assert!(matches!(
+            refusal(&qrels, &[("a", &run), ("b", &other)]),
+            Error::NoQueryInCommon { .. }
+        ));
     }
 }

@@ -4,10 +4,13 @@ use std::fmt;
 
 /// What training has done to questions that it was not about.
 ///
-/// The rule, for the mean difference (after − before) of one measure over the general queries, tried in this order:
+/// The rule, for the mean difference (after − before) of one measure over the general queries,
+/// tried in this order:
 /// 1. Fewer than `min-queries` queries: [`Retention::NotEnoughQueries`].
-/// 2. The bootstrap interval lies wholly above 0 and the test's p-value is at most `alpha`: [`Retention::Gained`].
-/// 3. The interval lies wholly above −`worthwhile-gain`: [`Retention::Kept`]. A loss that matters is ruled out.
+/// 2. The bootstrap interval lies wholly above 0 and the test's p-value is at most `alpha`:
+///    [`Retention::Gained`].
+/// 3. The interval lies wholly above −`worthwhile-gain`: [`Retention::Kept`]. A loss that matters
+///    is ruled out.
 /// 4. The interval lies wholly below 0 and the p-value is at most `alpha`: [`Retention::Forgot`].
 /// 5. Otherwise [`Retention::NotEnoughQueries`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -54,8 +57,9 @@ mod tests {
     /// Differences with this mean, half of them `spread` above and half as much below.
     fn decide(mean: f64, spread: f64, queries: usize) -> Retention {
         let config = CompareConfig { permutations: 10_000, resamples: 2_000, ..Default::default() };
-        let differences: Vec<f64> =
-            (0..queries).map(|at| if at % 2 == 0 { mean + spread } else { mean - spread }).collect();
+        let differences: Vec<f64> = (0..queries)
+            .map(|at| if at % 2 == 0 { mean + spread } else { mean - spread })
+            .collect();
         retention(&paired(&differences, &config), &config)
     }
 

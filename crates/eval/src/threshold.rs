@@ -25,11 +25,13 @@ pub struct Threshold {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct NoThreshold {
     pub wanted: f64,
-    /// The highest share that any threshold with [`LEAST_ABOVE`] passages above it reaches; none where dev has fewer.
+    /// The highest share that any threshold with [`LEAST_ABOVE`] passages above it reaches; none
+    /// where dev has fewer.
     pub best: Option<f64>,
 }
 
-/// With fewer passages above it, a threshold is not given: 20 right ones out of 20 still leave 16 % for the wrong.
+/// With fewer passages above it, a threshold is not given: 20 right ones out of 20 still leave 16 %
+/// for the wrong.
 pub const LEAST_ABOVE: usize = 20;
 
 impl fmt::Display for NoThreshold {
@@ -41,13 +43,16 @@ impl fmt::Display for NoThreshold {
                 "no threshold for precision {wanted}: with at least {LEAST_ABOVE} dev passages above it, none reaches \
                  more than {best:.3}"
             ),
-            None => write!(f, "no threshold for precision {wanted}: dev has fewer than {LEAST_ABOVE} passages"),
+            None => write!(
+                f,
+                "no threshold for precision {wanted}: dev has fewer than {LEAST_ABOVE} passages"
+            ),
         }
     }
 }
 
-/// Returns the lowest threshold at which the wanted share of the dev passages that pass is relevant: of all that are
-/// precise enough, the one that lets most through.
+/// Returns the lowest threshold at which the wanted share of the dev passages that pass is
+/// relevant: of all that are precise enough, the one that lets most through.
 ///
 /// # Errors
 /// Where no threshold with [`LEAST_ABOVE`] passages above it is precise enough.
@@ -99,7 +104,8 @@ mod tests {
 
     /// Passages with logits n, n − 1, …, relevant where the text has a `+`.
     fn pairs(pattern: &str) -> Vec<Judged> {
-        let pair = |(index, mark)| Judged { query: 0, logit: -(index as f64), relevant: mark == '+' };
+        let pair =
+            |(index, mark)| Judged { query: 0, logit: -(index as f64), relevant: mark == '+' };
         pattern.chars().enumerate().map(pair).collect()
     }
 
@@ -108,7 +114,10 @@ mod tests {
         // 20 of 20, then a dip, then 27 of 30 = 0.9 at the last +.
         let pairs = pairs(&format!("{}---{}-----", "+".repeat(20), "+".repeat(7)));
         let found = threshold(&pairs, 0.9).unwrap();
-        assert_eq!((found.logit, found.above, found.precision, found.recall), (-29.0, 30, 0.9, 1.0));
+        assert_eq!(
+            (found.logit, found.above, found.precision, found.recall),
+            (-29.0, 30, 0.9, 1.0)
+        );
         let strict = threshold(&pairs, 1.0).unwrap();
         assert_eq!((strict.logit, strict.above), (-19.0, 20));
         assert!((strict.recall - 20.0 / 27.0).abs() < 1e-12);
@@ -116,7 +125,8 @@ mod tests {
 
     #[test]
     fn a_threshold_that_dev_cannot_support_is_refused_with_the_best_it_could_do() {
-        let refused = threshold(&pairs(&format!("{}{}", "+".repeat(19), "-".repeat(19))), 0.96).unwrap_err();
+        let refused =
+            threshold(&pairs(&format!("{}{}", "+".repeat(19), "-".repeat(19))), 0.96).unwrap_err();
         assert_eq!(refused.best, Some(0.95));
         assert!(refused.to_string().contains("none reaches more than 0.950"), "{refused}");
         assert_eq!(threshold(&pairs("+++"), 0.9).unwrap_err().best, None);

@@ -6,22 +6,27 @@ use std::fmt;
 
 /// What a comparison says to do.
 ///
-/// The rule, for the mean difference (system − baseline) of one measure over n queries, tried in this order:
+/// The rule, for the mean difference (system − baseline) of one measure over n queries, tried in
+/// this order:
 /// 1. Fewer than `min-queries` queries: [`Verdict::NotEnoughQueries`].
-/// 2. The bootstrap interval lies wholly below `worthwhile-gain`: [`Verdict::DontShip`]. A gain worth having is ruled
-///    out, be the system worse, equal, or better by less than is worth its cost.
-/// 3. The randomisation test's p-value, after Holm's correction over the systems compared, is at most `alpha`, and the
-///    bootstrap interval lies wholly above 0: [`Verdict::Ship`]. The two look at different things: the test may be
-///    wrong where the differences are skewed, the interval where queries are few.
+/// 2. The bootstrap interval lies wholly below `worthwhile-gain`: [`Verdict::DontShip`]. A gain
+///    worth having is ruled out, be the system worse, equal, or better by less than is worth its
+///    cost.
+/// 3. The randomisation test's p-value, after Holm's correction over the systems compared, is at
+///    most `alpha`, and the bootstrap interval lies wholly above 0: [`Verdict::Ship`]. The two look
+///    at different things: the test may be wrong where the differences are skewed, the interval
+///    where queries are few.
 /// 4. Otherwise [`Verdict::NotEnoughQueries`].
 ///
-/// `needed` is the number of queries at which, were the mean measured the true one, rule 2 or rule 3 would decide with
-/// probability `power`, whichever needs fewer; at least `min-queries`. An end of the interval, or of the test's region,
-/// that is w from the mean at n queries must come as near to it as the border (0 or `worthwhile-gain`), that is d, and
-/// nearer by z(power) standard errors: needed = n · (w/d · (1 + z(power) / z(1 − alpha/2)))², since w shrinks with √n.
+/// `needed` is the number of queries at which, were the mean measured the true one, rule 2 or rule
+/// 3 would decide with probability `power`, whichever needs fewer; at least `min-queries`. An end
+/// of the interval, or of the test's region, that is w from the mean at n queries must come as near
+/// to it as the border (0 or `worthwhile-gain`), that is d, and nearer by z(power) standard errors:
+/// needed = n · (w/d · (1 + z(power) / z(1 − alpha/2)))², since w shrinks with √n.
 ///
-/// Under no true difference a system is shipped with probability of about alpha/2, since the test has two sides and
-/// only one of them ships; `cargo run --release -p whetstone-eval --example check_stats` measures it.
+/// Under no true difference a system is shipped with probability of about alpha/2, since the test
+/// has two sides and only one of them ships; `cargo run --release -p whetstone-eval --example
+/// check_stats` measures it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "decision", rename_all = "kebab-case")]
 pub enum Verdict {
@@ -35,13 +40,15 @@ impl fmt::Display for Verdict {
         match self {
             Verdict::Ship => f.pad("SHIP"),
             Verdict::DontShip => f.pad("DON'T SHIP"),
-            Verdict::NotEnoughQueries { needed } => write!(f, "NOT ENOUGH QUERIES (about {needed} needed)"),
+            Verdict::NotEnoughQueries { needed } => {
+                write!(f, "NOT ENOUGH QUERIES (about {needed} needed)")
+            }
         }
     }
 }
 
-/// Returns the verdict on a system that is one of `systems` compared with the same baseline, `p_holm` its p-value
-/// after Holm's correction over them.
+/// Returns the verdict on a system that is one of `systems` compared with the same baseline,
+/// `p_holm` its p-value after Holm's correction over them.
 pub fn verdict(paired: &Paired, p_holm: f64, systems: usize, config: &CompareConfig) -> Verdict {
     let Interval { low, high } = paired.interval;
     let enough = paired.queries >= config.min_queries;
@@ -67,7 +74,11 @@ fn needed(paired: &Paired, systems: usize, config: &CompareConfig) -> usize {
     let to_refuse = queries_for(interval.high - difference, config.worthwhile_gain - difference, z);
     let needed = to_refuse.min(by_interval.max(by_test));
     // Fewer than two queries have no deviation, and tell nothing about how many are needed.
-    if needed.is_finite() { (needed.ceil() as usize).max(config.min_queries) } else { config.min_queries }
+    if needed.is_finite() {
+        (needed.ceil() as usize).max(config.min_queries)
+    } else {
+        config.min_queries
+    }
 }
 
 /// How many standard errors from 0 a true mean must be to be told from it with probability `power`.
@@ -75,8 +86,8 @@ pub(crate) fn standard_errors(systems: usize, config: &CompareConfig) -> f64 {
     test_quantile(systems, config) + normal::quantile(config.power)
 }
 
-/// How many standard errors from 0 a mean must be measured. Bonferroni's share of alpha stands for Holm's first step,
-/// the strictest.
+/// How many standard errors from 0 a mean must be measured. Bonferroni's share of alpha stands for
+/// Holm's first step, the strictest.
 fn test_quantile(systems: usize, config: &CompareConfig) -> f64 {
     normal::quantile(1.0 - config.alpha / 2.0 / systems.max(1) as f64)
 }
@@ -124,17 +135,23 @@ mod tests {
     fn the_queries_needed_are_those_of_the_textbook_where_nothing_is_skewed() {
         // ((z(0.975) + z(0.8)) · deviation / mean)² for 80 % power: 784.9.
         let expected = (2.801585f64 * 0.2 / 0.02).powi(2);
-        let Verdict::NotEnoughQueries { needed } = decide(&around(0.02, 0.2, 100)) else { panic!("decided") };
-        // The interval's ends are estimated from 10,000 resamples: 2 % of their distance, twice that in its square.
+        let Verdict::NotEnoughQueries { needed } = decide(&around(0.02, 0.2, 100)) else {
+            panic!("decided")
+        };
+        // The interval's ends are estimated from 10,000 resamples: 2 % of their distance, twice
+        // that in its square.
         assert!((needed as f64 / expected - 1.0).abs() < 0.05, "{needed}, expected {expected}");
     }
 
     #[test]
     fn losses_that_were_hardly_seen_keep_a_system_from_shipping() {
         // 48 small gains and two large losses: the test alone says p < 0.05.
-        let differences: Vec<f64> = (0..50).map(|index| if index < 48 { 0.05 } else { -0.45 }).collect();
+        let differences: Vec<f64> =
+            (0..50).map(|index| if index < 48 { 0.05 } else { -0.45 }).collect();
         assert!(paired(&differences, &CompareConfig::default()).p < 0.05);
-        assert!(matches!(decide(&differences), Verdict::NotEnoughQueries { needed } if needed > 50));
+        assert!(
+            matches!(decide(&differences), Verdict::NotEnoughQueries { needed } if needed > 50)
+        );
     }
 
     #[test]
@@ -156,6 +173,9 @@ mod tests {
             format!("{} {} {few}", Verdict::Ship, Verdict::DontShip),
             "SHIP DON'T SHIP NOT ENOUGH QUERIES (about 412 needed)"
         );
-        assert_eq!(serde_json::to_string(&few).unwrap(), r#"{"decision":"not-enough-queries","needed":412}"#);
+        assert_eq!(
+            serde_json::to_string(&few).unwrap(),
+            r#"{"decision":"not-enough-queries","needed":412}"#
+        );
     }
 }

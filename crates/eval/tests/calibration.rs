@@ -1,10 +1,11 @@
-//! Scalings, reliability and fusion hold what scikit-learn and SciPy say (tests/oracles/make_calibration.py).
+//! Scalings, reliability and fusion hold what scikit-learn and SciPy say
+//! (tests/oracles/make_calibration.py).
 
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use whetstone_eval::{
-    Fusion, Judged, Measure, Scaling, best_fusion, expected_calibration_error, log_loss, per_query, platt, reliability,
-    temperature,
+    Fusion, Judged, Measure, Scaling, best_fusion, expected_calibration_error, log_loss, per_query,
+    platt, reliability, temperature,
 };
 use whetstone_records::{Hit, Qrels, Run};
 
@@ -50,7 +51,11 @@ fn oracle() -> Oracle {
 
 fn pairs(oracle: &Oracle) -> Vec<Judged> {
     let of_query = |(query, (logits, relevant)): (usize, (&Vec<f64>, &Vec<u8>))| {
-        let pair = move |(logit, relevant): (&f64, &u8)| Judged { query, logit: *logit, relevant: *relevant == 1 };
+        let pair = move |(logit, relevant): (&f64, &u8)| Judged {
+            query,
+            logit: *logit,
+            relevant: *relevant == 1,
+        };
         logits.iter().zip(relevant).map(pair).collect::<Vec<_>>()
     };
     oracle.logits.iter().zip(&oracle.relevant).enumerate().flat_map(of_query).collect()
@@ -66,7 +71,9 @@ fn platt_and_temperature_are_scikit_learns_and_scipys() {
     let Scaling::Platt { a, b } = platt(&pairs(&oracle)).unwrap() else { panic!() };
     assert_close(a, oracle.platt.a, FIT_TOLERANCE, "a");
     assert_close(b, oracle.platt.b, FIT_TOLERANCE, "b");
-    let Scaling::Temperature { temperature } = temperature(&pairs(&oracle)).unwrap() else { panic!() };
+    let Scaling::Temperature { temperature } = temperature(&pairs(&oracle)).unwrap() else {
+        panic!()
+    };
     assert_close(temperature, oracle.temperature, FIT_TOLERANCE, "temperature");
 }
 
@@ -79,14 +86,21 @@ fn log_loss_bins_and_their_error_are_scikit_learns() {
     for (name, scaling, expected) in
         [("raw", Scaling::IDENTITY, &oracle.raw_bins), ("platt", platt, &oracle.platt_bins)]
     {
-        let probabilities: Vec<f64> = pairs.iter().map(|pair| scaling.probability(pair.logit)).collect();
-        assert_close(log_loss(&probabilities, &relevant), oracle.log_loss[name], SUM_TOLERANCE, name);
+        let probabilities: Vec<f64> =
+            pairs.iter().map(|pair| scaling.probability(pair.logit)).collect();
+        assert_close(
+            log_loss(&probabilities, &relevant),
+            oracle.log_loss[name],
+            SUM_TOLERANCE,
+            name,
+        );
         let bins = reliability(&probabilities, &relevant);
         assert_close(expected_calibration_error(&bins), expected.ece, SUM_TOLERANCE, name);
         // scikit-learn leaves empty bins out.
         let filled: Vec<_> = bins.iter().filter(|bin| bin.pairs > 0).collect();
         assert_eq!(filled.iter().map(|bin| bin.pairs).collect::<Vec<_>>(), expected.pairs);
-        for (bin, (mean, share)) in filled.iter().zip(expected.mean_probability.iter().zip(&expected.relevant_fraction))
+        for (bin, (mean, share)) in
+            filled.iter().zip(expected.mean_probability.iter().zip(&expected.relevant_fraction))
         {
             assert_close(bin.mean_probability, *mean, SUM_TOLERANCE, name);
             assert_close(bin.relevant_fraction, *share, SUM_TOLERANCE, name);
@@ -108,9 +122,14 @@ fn the_measure_of_every_weight_is_that_of_a_second_implementation() {
     let run = |scores: &[Vec<f64>]| {
         let mut run = Run::default();
         for (query, scores) in scores.iter().enumerate() {
-            let hit =
-                |(at, score): (usize, &f64)| Hit { passage: format!("p{at}").as_str().into(), score: *score as f32 };
-            run.insert(format!("q{query}").as_str().into(), scores.iter().enumerate().map(hit).collect());
+            let hit = |(at, score): (usize, &f64)| Hit {
+                passage: format!("p{at}").as_str().into(),
+                score: *score as f32,
+            };
+            run.insert(
+                format!("q{query}").as_str().into(),
+                scores.iter().enumerate().map(hit).collect(),
+            );
         }
         run
     };
@@ -123,8 +142,14 @@ fn the_measure_of_every_weight_is_that_of_a_second_implementation() {
     let (first, reranked) = (run(&oracle.first_stage), run(&oracle.logits));
     let measure: Measure = "ndcg@10".parse().unwrap();
     for (weight, expected) in &oracle.by_weight {
-        let fused = Fusion::Interpolation { weight: weight.parse().unwrap() }.fuse(&first, &reranked);
-        assert_close(per_query(&qrels, &fused, &[measure]).means[0], *expected, MEASURE_TOLERANCE, weight);
+        let fused =
+            Fusion::Interpolation { weight: weight.parse().unwrap() }.fuse(&first, &reranked);
+        assert_close(
+            per_query(&qrels, &fused, &[measure]).means[0],
+            *expected,
+            MEASURE_TOLERANCE,
+            weight,
+        );
     }
     let best = best_fusion(&qrels, &first, &reranked, measure);
     let highest = oracle.by_weight.values().copied().fold(0.0, f64::max);

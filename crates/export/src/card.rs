@@ -16,7 +16,12 @@ pub fn text(checkpoint: &Checkpoint) -> Result<String> {
     );
     card.push_str(USAGE);
     card.push_str("\n## Training\n\n");
-    let _ = writeln!(card, "Step {} of its run, with Whetstone {}.", checkpoint.step, env!("CARGO_PKG_VERSION"));
+    let _ = writeln!(
+        card,
+        "Step {} of its run, with Whetstone {}.",
+        checkpoint.step,
+        env!("CARGO_PKG_VERSION")
+    );
     if let Some(ndcg) = checkpoint.dev_ndcg_at_10()? {
         let _ = writeln!(card, "nDCG@10 on the run's own dev queries: {ndcg:.4}.");
     }

@@ -25,7 +25,8 @@ struct Best {
     /// Absent where the run had no dev queries.
     #[serde(rename = "ndcg@10", default)]
     ndcg_at_10: Option<f64>,
-    /// Present where the base model was mixed into the best step; the weights are in a folder of that name.
+    /// Present where the base model was mixed into the best step; the weights are in a folder of
+    /// that name.
     #[serde(default)]
     blended: Option<Measured>,
 }
@@ -51,7 +52,11 @@ impl Checkpoint {
         let none = || Error::NoCheckpoint { path: path.into() };
         if path.join("best.json").is_file() {
             let best: Best = json(&path.join("best.json"))?;
-            let name = if best.blended.is_some() { "blended".into() } else { format!("step-{:06}", best.step) };
+            let name = if best.blended.is_some() {
+                "blended".into()
+            } else {
+                format!("step-{:06}", best.step)
+            };
             return Self::of_step(path.join(name), path.into(), best.step);
         }
         if !path.join("model.safetensors").is_file() {
@@ -60,7 +65,8 @@ impl Checkpoint {
         // `step-000500` and `./step-000500/` name the same folder.
         let folder = path.canonicalize().map_err(Error::io("read", path))?;
         let name = folder.file_name().and_then(|name| name.to_str()).ok_or_else(none)?;
-        let step = name.strip_prefix("step-").and_then(|step| step.parse().ok()).ok_or_else(none)?;
+        let step =
+            name.strip_prefix("step-").and_then(|step| step.parse().ok()).ok_or_else(none)?;
         let run = folder.parent().ok_or_else(none)?.to_path_buf();
         Self::of_step(path.into(), run, step)
     }
@@ -68,14 +74,17 @@ impl Checkpoint {
     fn of_step(folder: PathBuf, run: PathBuf, step: u64) -> Result<Self> {
         let path = run.join("config.toml");
         let text = read_text(&path)?;
-        let config: RunConfig = toml::from_str(&text).map_err(|source| Error::Toml { path: path.clone(), source })?;
-        let max_seq_tokens = config.max_seq_tokens.ok_or_else(|| Error::NoCheckpoint { path: run.clone() })?;
+        let config: RunConfig =
+            toml::from_str(&text).map_err(|source| Error::Toml { path: path.clone(), source })?;
+        let max_seq_tokens =
+            config.max_seq_tokens.ok_or_else(|| Error::NoCheckpoint { path: run.clone() })?;
         Ok(Self { folder, run, step, max_seq_tokens, base_model: config.model })
     }
 
     /// SHA-256 of every file that the model folder is made of, by name.
     pub fn digests(&self) -> Result<Vec<(String, String)>> {
-        let of_step = ["model.safetensors", "config.json", "tokenizer.json", "tokenizer_config.json"];
+        let of_step =
+            ["model.safetensors", "config.json", "tokenizer.json", "tokenizer_config.json"];
         let optional = ["special_tokens_map.json", "vocab.txt"];
         let paths = of_step.iter().chain(&optional).map(|name| (*name, self.folder.join(name)));
         let of_run = ["config.toml", "best.json"].map(|name| (name, self.run.join(name)));
@@ -107,7 +116,8 @@ impl Checkpoint {
         Ok(read_text(&self.run.join("config.toml"))?)
     }
 
-    /// Returns the SHA-256 of the data that the run was trained on, by role, where its manifest is there.
+    /// Returns the SHA-256 of the data that the run was trained on, by role, where its manifest is
+    /// there.
     pub fn data_digests(&self) -> Result<Vec<(String, String)>> {
         let path = self.run.join("manifests/train.json");
         if !path.is_file() {
@@ -154,6 +164,9 @@ mod tests {
     fn a_folder_without_a_best_step_is_refused() {
         let run = run_folder();
         assert!(matches!(Checkpoint::open(run.path()), Err(Error::NoCheckpoint { .. })));
-        assert!(matches!(Checkpoint::open(Path::new("/nowhere/at/all")), Err(Error::NoCheckpoint { .. })));
+        assert!(matches!(
+            Checkpoint::open(Path::new("/nowhere/at/all")),
+            Err(Error::NoCheckpoint { .. })
+        ));
     }
 }

@@ -1,10 +1,11 @@
 use serde_json::{Map, Value, json};
 
-/// The name by which sentence-transformers finds the identity: scores are raw logits, as with ms-marco-MiniLM.
-/// Without it one label means a sigmoid. Only `torch.*` names are trusted there.
+/// The name by which sentence-transformers finds the identity: scores are raw logits, as with
+/// ms-marco-MiniLM. Without it one label means a sigmoid. Only `torch.*` names are trusted there.
 const IDENTITY: &str = "torch.nn.modules.linear.Identity";
 
-/// What BERT means where a config leaves a field out; text-embeddings-inference needs every one of them.
+/// What BERT means where a config leaves a field out; text-embeddings-inference needs every one of
+/// them.
 fn bert_defaults() -> [(&'static str, Value); 5] {
     [
         ("pad_token_id", json!(0)),
@@ -21,7 +22,12 @@ pub fn exported(mut config: Map<String, Value>) -> Map<String, Value> {
         config.entry(key).or_insert(value);
     }
     // Of the base model, and of the library that wrote it.
-    for key in ["_name_or_path", "transformers_version", "sbert_ce_default_activation_function", "torch_dtype"] {
+    for key in [
+        "_name_or_path",
+        "transformers_version",
+        "sbert_ce_default_activation_function",
+        "torch_dtype",
+    ] {
         config.remove(key);
     }
     config.extend([
@@ -54,7 +60,9 @@ mod tests {
 
     #[test]
     fn one_label_and_the_identity_are_stated() {
-        let config = exported(base(json!({ "architectures": ["BertModel"], "hidden_size": 8, "_name_or_path": "x" })));
+        let config = exported(base(
+            json!({ "architectures": ["BertModel"], "hidden_size": 8, "_name_or_path": "x" }),
+        ));
         assert_eq!(config["architectures"], json!(["BertForSequenceClassification"]));
         assert_eq!(config["id2label"].as_object().unwrap().len(), 1);
         assert_eq!(config["label2id"].as_object().unwrap().len(), 1);

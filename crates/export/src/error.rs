@@ -48,10 +48,13 @@ impl Error {
     /// What the user can do about it, where there is something to say beyond the message.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Error::NoCheckpoint { .. } => {
-                Some("name the --out folder of `whetstone train`, or a step-000500 folder in it".into())
-            }
-            Error::Json { .. } | Error::Toml { .. } | Error::Safetensors { .. } | Error::Tokenizer { .. } => {
+            Error::NoCheckpoint { .. } => Some(
+                "name the --out folder of `whetstone train`, or a step-000500 folder in it".into(),
+            ),
+            Error::Json { .. }
+            | Error::Toml { .. }
+            | Error::Safetensors { .. }
+            | Error::Tokenizer { .. } => {
                 Some("the checkpoint is damaged; choose another step, or train again".into())
             }
             Error::Io { .. } => None,
@@ -60,7 +63,10 @@ impl Error {
         }
     }
 
-    pub(crate) fn io(action: &'static str, path: &std::path::Path) -> impl FnOnce(std::io::Error) -> Error {
+    pub(crate) fn io(
+        action: &'static str,
+        path: &std::path::Path,
+    ) -> impl FnOnce(std::io::Error) -> Error {
         let path = path.to_path_buf();
         move |source| Error::Io { action, path, source }
     }

@@ -1,5 +1,5 @@
-//! Writes a checkpoint as a folder that transformers, sentence-transformers and text-embeddings-inference load as it
-//! is, and that gives there the logits that it gives here.
+//! Writes a checkpoint as a folder that transformers, sentence-transformers and
+//! text-embeddings-inference load as it is, and that gives there the logits that it gives here.
 
 mod card;
 mod checkpoint;
@@ -29,7 +29,11 @@ pub fn export(checkpoint: &Path, out: &Path) -> Result<Manifest> {
         return Ok(manifest);
     }
     // All or error: the same loader that scores reads the checkpoint before anything is written.
-    CrossEncoder::load(&checkpoint.folder, Some(checkpoint.max_seq_tokens), &open_device(DeviceName::Cpu)?)?;
+    CrossEncoder::load(
+        &checkpoint.folder,
+        Some(checkpoint.max_seq_tokens),
+        &open_device(DeviceName::Cpu)?,
+    )?;
     let folder = AtomicFolder::create(out, "export")?;
     let started = stage(folder.path());
     let files = write(&checkpoint, folder.path())?;
@@ -37,7 +41,8 @@ pub fn export(checkpoint: &Path, out: &Path) -> Result<Manifest> {
         ("step".to_owned(), checkpoint.step),
         ("max-seq-tokens".to_owned(), checkpoint.max_seq_tokens as u64),
     ]);
-    let manifest = started.finish(&files, counts, vec![format!("from `{}`", checkpoint.folder.display())])?;
+    let manifest =
+        started.finish(&files, counts, vec![format!("from `{}`", checkpoint.folder.display())])?;
     folder.commit()?;
     Ok(manifest)
 }
@@ -47,7 +52,8 @@ fn write(checkpoint: &Checkpoint, out: &Path) -> Result<Vec<&'static str>> {
     let tokens = checkpoint.max_seq_tokens;
     weights::write(&checkpoint.folder.join("model.safetensors"), &out.join("model.safetensors"))?;
     write_json(&out.join("config.json"), &config::exported(checkpoint.base_config()?))?;
-    // Read by sentence-transformers where a modules.json stands beside it; config.json says the same for the others.
+    // Read by sentence-transformers where a modules.json stands beside it; config.json says the
+    // same for the others.
     write_json(&out.join("config_sentence_transformers.json"), &config::sentence_transformers())?;
     // Read by text-embeddings-inference, which refuses it without this key.
     write_json(&out.join("sentence_bert_config.json"), &json!({ "max_seq_length": tokens }))?;

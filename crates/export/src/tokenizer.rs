@@ -4,8 +4,9 @@ use std::path::Path;
 use tokenizers::Tokenizer;
 use whetstone_records::AtomicFile;
 
-/// Writes the tokenizer's files. Truncation and padding are left to the caller, to whom the longest pair is stated as
-/// `model_max_length`: what a base model's tokenizer.json asks for (128 tokens with MiniLM) is not ours.
+/// Writes the tokenizer's files. Truncation and padding are left to the caller, to whom the longest
+/// pair is stated as `model_max_length`: what a base model's tokenizer.json asks for (128 tokens
+/// with MiniLM) is not ours.
 pub fn write(from: &Path, out: &Path, max_seq_tokens: usize) -> Result<()> {
     let path = from.join("tokenizer.json");
     let unusable = |source| Error::Tokenizer { path: path.clone(), source };
@@ -15,9 +16,13 @@ pub fn write(from: &Path, out: &Path, max_seq_tokens: usize) -> Result<()> {
     let text = tokenizer.to_string(true).map_err(unusable)?;
     AtomicFile::write_all_to(&out.join("tokenizer.json"), text.as_bytes())?;
 
-    let config = config(read_object(&from.join("tokenizer_config.json"))?.unwrap_or_default(), max_seq_tokens);
+    let config = config(
+        read_object(&from.join("tokenizer_config.json"))?.unwrap_or_default(),
+        max_seq_tokens,
+    );
     crate::write_json(&out.join("tokenizer_config.json"), &config)?;
-    let special = read_object(&from.join("special_tokens_map.json"))?.unwrap_or_else(bert_special_tokens);
+    let special =
+        read_object(&from.join("special_tokens_map.json"))?.unwrap_or_else(bert_special_tokens);
     crate::write_json(&out.join("special_tokens_map.json"), &special)?;
     let vocabulary = from.join("vocab.txt");
     if vocabulary.exists() {
@@ -29,8 +34,16 @@ pub fn write(from: &Path, out: &Path, max_seq_tokens: usize) -> Result<()> {
 
 /// Returns `tokenizer_config.json` with our longest pair.
 fn config(mut config: Map<String, Value>, max_seq_tokens: usize) -> Map<String, Value> {
-    // Left by the trainers of base models: paths of theirs, and lengths that would win over model_max_length.
-    for key in ["name_or_path", "special_tokens_map_file", "max_length", "stride", "truncation_strategy", "padding"] {
+    // Left by the trainers of base models: paths of theirs, and lengths that would win over
+    // model_max_length.
+    for key in [
+        "name_or_path",
+        "special_tokens_map_file",
+        "max_length",
+        "stride",
+        "truncation_strategy",
+        "padding",
+    ] {
         config.remove(key);
     }
     config.insert("model_max_length".into(), json!(max_seq_tokens));
@@ -42,7 +55,13 @@ fn config(mut config: Map<String, Value>, max_seq_tokens: usize) -> Map<String, 
 }
 
 fn bert_special_tokens() -> Map<String, Value> {
-    let tokens = [("unk", "[UNK]"), ("sep", "[SEP]"), ("pad", "[PAD]"), ("cls", "[CLS]"), ("mask", "[MASK]")];
+    let tokens = [
+        ("unk", "[UNK]"),
+        ("sep", "[SEP]"),
+        ("pad", "[PAD]"),
+        ("cls", "[CLS]"),
+        ("mask", "[MASK]"),
+    ];
     tokens.into_iter().map(|(name, token)| (format!("{name}_token"), json!(token))).collect()
 }
 
@@ -52,7 +71,9 @@ fn read_object(path: &Path) -> Result<Option<Map<String, Value>>> {
         return Ok(None);
     }
     let bytes = std::fs::read(path).map_err(Error::io("read", path))?;
-    serde_json::from_slice(&bytes).map(Some).map_err(|source| Error::Json { path: path.into(), source })
+    serde_json::from_slice(&bytes)
+        .map(Some)
+        .map_err(|source| Error::Json { path: path.into(), source })
 }
 
 #[cfg(test)]

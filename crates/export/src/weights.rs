@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::path::Path;
 use whetstone_records::AtomicFile;
 
-/// Writes the tensors of one safetensors file into another, with the metadata that transformers asks for.
+/// Writes the tensors of one safetensors file into another, with the metadata that transformers
+/// asks for.
 pub fn write(from: &Path, to: &Path) -> Result<()> {
     let bytes = std::fs::read(from).map_err(Error::io("read", from))?;
     let invalid = |path: &Path| {

@@ -59,7 +59,9 @@ fn the_model_card_states_base_step_measure_and_config() {
     let out = run.path().join("model");
     export(run.path(), &out).unwrap();
     let card = fs::read_to_string(out.join("README.md")).unwrap();
-    for part in ["Base model: `tiny`", "Step 7 of its run", "dev queries: 0.2500", "max-seq-tokens = 32"] {
+    for part in
+        ["Base model: `tiny`", "Step 7 of its run", "dev queries: 0.2500", "max-seq-tokens = 32"]
+    {
         assert!(card.contains(part), "{part} is not in\n{card}");
     }
 }

@@ -23,11 +23,16 @@ impl BiEncoder {
     /// Loads the encoder of any BERT folder; a pooler and a classifier are left aside.
     pub fn load(model_dir: &Path, device: &Device) -> Result<Self> {
         let config = BertConfig::load(model_dir)?;
-        let tokenizer = PairTokenizer::open(model_dir, MAX_SEQ_TOKENS.min(PairTokenizer::stored_limit(model_dir)?))?;
+        let tokenizer = PairTokenizer::open(
+            model_dir,
+            MAX_SEQ_TOKENS.min(PairTokenizer::stored_limit(model_dir)?),
+        )?;
         let path = model_dir.join("model.safetensors");
         let tensors: Tensors = weights::read_tensors(&path)?
             .into_iter()
-            .map(|(name, tensor)| (name.strip_prefix("bert.").map(str::to_owned).unwrap_or(name), tensor))
+            .map(|(name, tensor)| {
+                (name.strip_prefix("bert.").map(str::to_owned).unwrap_or(name), tensor)
+            })
             .filter(|(name, _)| !name.starts_with("pooler.") && !name.starts_with("classifier."))
             .collect();
         let mut encoder = Encoder::init(&config, device);

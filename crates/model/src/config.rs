@@ -2,7 +2,8 @@ use crate::error::{Error, Result};
 use serde::Deserialize;
 use std::path::Path;
 
-/// The part of Hugging Face's `config.json` that shapes the network. Fields that are not named here are ignored.
+/// The part of Hugging Face's `config.json` that shapes the network. Fields that are not named here
+/// are ignored.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 pub struct BertConfig {
     pub vocab_size: usize,
@@ -46,14 +47,16 @@ impl BertConfig {
     pub fn load(model_dir: &Path) -> Result<Self> {
         let path = model_dir.join("config.json");
         let bytes = std::fs::read(&path).map_err(Error::io("read", &path))?;
-        let config: Self =
-            serde_json::from_slice(&bytes).map_err(|source| Error::Config { path: path.clone(), source })?;
+        let config: Self = serde_json::from_slice(&bytes)
+            .map_err(|source| Error::Config { path: path.clone(), source })?;
         config.check(&path)?;
         Ok(config)
     }
 
     fn check(&self, path: &Path) -> Result<()> {
-        let refuse = |key, expected, value: String| Err(Error::Unsupported { path: path.into(), key, expected, value });
+        let refuse = |key, expected, value: String| {
+            Err(Error::Unsupported { path: path.into(), key, expected, value })
+        };
         if self.model_type != "bert" {
             return refuse("model_type", "`bert`", self.model_type.clone());
         }
@@ -72,7 +75,11 @@ impl BertConfig {
             }
         }
         if self.hidden_size == 0 || !self.hidden_size.is_multiple_of(self.num_attention_heads) {
-            return refuse("hidden_size", "a multiple of num_attention_heads", self.hidden_size.to_string());
+            return refuse(
+                "hidden_size",
+                "a multiple of num_attention_heads",
+                self.hidden_size.to_string(),
+            );
         }
         Ok(())
     }

@@ -55,7 +55,10 @@ impl CrossEncoderNetwork {
         let mut tensors = weights::read_tensors(&path)?;
         if !tensors.contains_key(CLASSIFIER) {
             if !tensors.contains_key("bert.embeddings.word_embeddings.weight") {
-                tensors = tensors.into_iter().map(|(name, tensor)| (format!("bert.{name}"), tensor)).collect();
+                tensors = tensors
+                    .into_iter()
+                    .map(|(name, tensor)| (format!("bert.{name}"), tensor))
+                    .collect();
             }
             add_head(&mut tensors, BertConfig::load(model_dir)?.hidden_size, seed);
         }
@@ -69,26 +72,40 @@ impl CrossEncoderNetwork {
     }
 
     /// Returns the logit of every pair, `[batch]`.
-    pub fn forward(&self, batch: &Packed, dropout: Option<StepDropout>, device: &Device) -> Tensor<1> {
+    pub fn forward(
+        &self,
+        batch: &Packed,
+        dropout: Option<StepDropout>,
+        device: &Device,
+    ) -> Tensor<1> {
         self.head(self.encoder.forward_first(batch, dropout, device), dropout, device)
     }
 
-    /// The same in plain burn operations on padded sequences: what runs where there is no fused layer.
-    pub fn forward_padded(&self, batch: &Packed, dropout: Option<StepDropout>, device: &Device) -> Tensor<1> {
+    /// The same in plain burn operations on padded sequences: what runs where there is no fused
+    /// layer.
+    pub fn forward_padded(
+        &self,
+        batch: &Packed,
+        dropout: Option<StepDropout>,
+        device: &Device,
+    ) -> Tensor<1> {
         self.head(first(self.encoder.forward_padded(batch, dropout, device)), dropout, device)
     }
 
     fn head(&self, first: Tensor<2>, dropout: Option<StepDropout>, device: &Device) -> Tensor<1> {
         let pooled = self.pooler.forward(first).tanh(); // [batch, hidden]
         let pooled = match dropout {
-            Some(d) if d.hidden > 0.0 => pooled.clone() * mask(d.site(d.hidden, 0, 4), pooled.dims(), device),
+            Some(d) if d.hidden > 0.0 => {
+                pooled.clone() * mask(d.site(d.hidden, 0, 4), pooled.dims(), device)
+            }
             _ => pooled,
         };
         let [sequences, _] = pooled.dims();
         self.classifier.forward(pooled).reshape([sequences]) // [batch]
     }
 
-    /// The same network with its large products in another precision; f32 after loading. Only the fused layer reads it.
+    /// The same network with its large products in another precision; f32 after loading. Only the
+    /// fused layer reads it.
     pub fn with_precision(mut self, precision: Precision) -> Self {
         self.encoder.set_precision(precision);
         self
@@ -103,8 +120,9 @@ impl CrossEncoderNetwork {
         }
     }
 
-    /// Moves every parameter towards that of `other` by `share` of the way; with `keep_head`, pooler and classifier stay.
-    /// After LM-Cocktail (Xiao et al. 2023): what fine-tuning forgot comes back, most of what it learned stays.
+    /// Moves every parameter towards that of `other` by `share` of the way; with `keep_head`,
+    /// pooler and classifier stay. After LM-Cocktail (Xiao et al. 2023): what fine-tuning forgot
+    /// comes back, most of what it learned stays.
     pub fn blend(&mut self, mut other: Self, share: f32, keep_head: bool) {
         for ((name, slot), (_, other)) in self.slots().into_iter().zip(other.slots()) {
             let is_head = name.starts_with("classifier.") || name.starts_with("bert.pooler.");
@@ -130,13 +148,17 @@ impl CrossEncoderNetwork {
 
 /// Returns whether a model folder has a relevance head.
 pub fn has_head(model_dir: &Path) -> Result<bool> {
-    Ok(weights::read_names(&model_dir.join("model.safetensors"))?.iter().any(|name| name == CLASSIFIER))
+    Ok(weights::read_names(&model_dir.join("model.safetensors"))?
+        .iter()
+        .any(|name| name == CLASSIFIER))
 }
 
 /// Adds a classifier, and a pooler where there is none.
 fn add_head(tensors: &mut Tensors, hidden: usize, seed: u64) {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let mut normal = |len: usize| -> Vec<f32> { (0..len).map(|_| HEAD_STD * standard_normal(&mut rng)).collect() };
+    let mut normal = |len: usize| -> Vec<f32> {
+        (0..len).map(|_| HEAD_STD * standard_normal(&mut rng)).collect()
+    };
     let mut add = |name: &str, shape: Vec<usize>, values: Vec<f32>| {
         tensors.entry(name.to_owned()).or_insert((shape, values));
     };
@@ -161,14 +183,19 @@ pub struct CrossEncoder {
 }
 
 impl CrossEncoder {
-    /// Loads a model folder; `max_seq_tokens` defaults to what the folder says, at most the model's positions.
+    /// Loads a model folder; `max_seq_tokens` defaults to what the folder says, at most the model's
+    /// positions.
     pub fn load(model_dir: &Path, max_seq_tokens: Option<usize>, device: &Device) -> Result<Self> {
         let limit = match max_seq_tokens {
             Some(limit) => limit,
             None => PairTokenizer::stored_limit(model_dir)?,
         };
         let tokenizer = PairTokenizer::open(model_dir, limit)?;
-        Ok(Self { network: CrossEncoderNetwork::load(model_dir, device)?, tokenizer, device: device.clone() })
+        Ok(Self {
+            network: CrossEncoderNetwork::load(model_dir, device)?,
+            tokenizer,
+            device: device.clone(),
+        })
     }
 
     /// Wraps a network that is already in memory.
@@ -178,7 +205,8 @@ impl CrossEncoder {
 
     /// Returns the raw logit of every pair (query, passage), in the order given.
     pub fn score(&self, pairs: &[(&str, &str)], progress: &dyn Progress) -> Result<Vec<f32>> {
-        // Each text once: reranking repeats the query with every candidate, and often the passage too.
+        // Each text once: reranking repeats the query with every candidate, and often the passage
+        // too.
         let mut index = HashMap::new();
         let mut texts = Vec::new();
         let mut number = |text| {
@@ -196,9 +224,12 @@ impl CrossEncoder {
             .collect();
         let mut logits = vec![0f32; pairs.len()];
         for group in by_length(&lengths) {
-            let batch = self.tokenizer.batch(group.iter().map(|&i| (&tokens[numbered[i].0], &tokens[numbered[i].1])));
+            let batch = self
+                .tokenizer
+                .batch(group.iter().map(|&i| (&tokens[numbered[i].0], &tokens[numbered[i].1])));
             let scores = self.network.forward(&batch, None, &self.device);
-            let scores: Vec<f32> = scores.into_data().try_into_vec().expect("the network computes in f32");
+            let scores: Vec<f32> =
+                scores.into_data().try_into_vec().expect("the network computes in f32");
             group.iter().zip(scores).for_each(|(&i, score)| logits[i] = score);
             progress.advance(group.len() as u64);
         }

@@ -53,7 +53,9 @@ pub fn open_device(name: DeviceName) -> Result<Device> {
 /// Opens several devices of a kind, the first `count` GPUs; of CPUs there is one.
 pub fn open_devices(name: DeviceName, count: usize) -> Result<Vec<Device>> {
     match name {
-        DeviceName::Cpu | DeviceName::Ndarray if count != 1 => Err(Error::DeviceCount { device: name, count }),
+        DeviceName::Cpu | DeviceName::Ndarray if count != 1 => {
+            Err(Error::DeviceCount { device: name, count })
+        }
         _ if count == 0 => Err(Error::DeviceCount { device: name, count }),
         DeviceName::Cpu => Ok(vec![Device::flex()]),
         DeviceName::Ndarray => Ok(vec![ndarray()?]),

@@ -36,9 +36,17 @@ impl Embeddings {
     }
 
     /// Returns `[tokens, hidden]` for a batch without padding, in plain burn operations.
-    pub(crate) fn forward(&self, batch: &Packed, dropout: Option<Dropout>, device: &Device) -> Tensor<2> {
-        let positions = batch.starts.windows(2).flat_map(|pair| 0..(pair[1] - pair[0]) as i64).collect();
-        let ids = |values: Vec<i64>| Tensor::<1, Int>::from_data(TensorData::new(values, [batch.tokens()]), device);
+    pub(crate) fn forward(
+        &self,
+        batch: &Packed,
+        dropout: Option<Dropout>,
+        device: &Device,
+    ) -> Tensor<2> {
+        let positions =
+            batch.starts.windows(2).flat_map(|pair| 0..(pair[1] - pair[0]) as i64).collect();
+        let ids = |values: Vec<i64>| {
+            Tensor::<1, Int>::from_data(TensorData::new(values, [batch.tokens()]), device)
+        };
         let wide = |values: &[u32]| values.iter().map(|&id| i64::from(id)).collect();
         let x = self.word.weight.val().select(0, ids(wide(&batch.ids)))
             + self.position.weight.val().select(0, ids(positions))

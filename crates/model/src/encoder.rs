@@ -9,7 +9,8 @@ use burn::nn::{LayerNorm, Linear, LinearConfig};
 use burn::tensor::activation::softmax;
 use burn::tensor::{Bool, Device, Tensor, TensorData};
 
-/// The dropout of one training step: its rates, and the seed that makes it the same again after a resume.
+/// The dropout of one training step: its rates, and the seed that makes it the same again after a
+/// resume.
 #[derive(Clone, Copy, Debug)]
 pub struct StepDropout {
     /// On embeddings, sub-layer outputs and the pooled vector.
@@ -26,7 +27,8 @@ impl StepDropout {
     }
 }
 
-/// One transformer layer: self-attention, then the feed-forward part, each added to its input and normalised.
+/// One transformer layer: self-attention, then the feed-forward part, each added to its input and
+/// normalised.
 #[derive(Module, Debug)]
 pub struct EncoderLayer {
     query: Linear,
@@ -64,7 +66,9 @@ impl Encoder {
     pub(crate) fn init(config: &BertConfig, device: &Device) -> Self {
         Self {
             embeddings: Embeddings::init(config, device),
-            layers: (0..config.num_hidden_layers).map(|_| EncoderLayer::init(config, device)).collect(),
+            layers: (0..config.num_hidden_layers)
+                .map(|_| EncoderLayer::init(config, device))
+                .collect(),
             heads: config.num_attention_heads,
             eps: config.layer_norm_eps as f32,
             precision: Precision::F32,
@@ -84,8 +88,14 @@ impl Encoder {
         }
     }
 
-    /// Returns the vector of each sequence's first token, `[batch, hidden]`. On burn-flex the last layer computes no other.
-    pub fn forward_first(&self, batch: &Packed, dropout: Option<StepDropout>, device: &Device) -> Tensor<2> {
+    /// Returns the vector of each sequence's first token, `[batch, hidden]`. On burn-flex the last
+    /// layer computes no other.
+    pub fn forward_first(
+        &self,
+        batch: &Packed,
+        dropout: Option<StepDropout>,
+        device: &Device,
+    ) -> Tensor<2> {
         if is_fused(device) {
             self.forward_packed(batch, dropout, true)
         } else {
@@ -93,8 +103,14 @@ impl Encoder {
         }
     }
 
-    /// Returns `[tokens, hidden]`, or `[batch, hidden]` where only first tokens are asked for; burn-flex only.
-    fn forward_packed(&self, batch: &Packed, dropout: Option<StepDropout>, first_only: bool) -> Tensor<2> {
+    /// Returns `[tokens, hidden]`, or `[batch, hidden]` where only first tokens are asked for;
+    /// burn-flex only.
+    fn forward_packed(
+        &self,
+        batch: &Packed,
+        dropout: Option<StepDropout>,
+        first_only: bool,
+    ) -> Tensor<2> {
         let embedding_dropout = dropout.map(|d| d.site(d.hidden, 0, 3)).unwrap_or_default();
         let mut x = self.embeddings.forward_fused(batch, embedding_dropout, self.eps); // [tokens, hidden]
         for (index, layer) in self.layers.iter().enumerate() {
@@ -117,17 +133,29 @@ impl Encoder {
     }
 
     /// Returns `[batch, seq, hidden]` in plain burn operations, on any device.
-    pub(crate) fn forward_padded(&self, batch: &Packed, dropout: Option<StepDropout>, device: &Device) -> Tensor<3> {
+    pub(crate) fn forward_padded(
+        &self,
+        batch: &Packed,
+        dropout: Option<StepDropout>,
+        device: &Device,
+    ) -> Tensor<3> {
         let (padded, is_padding) = pad(batch);
         let (sequences, seq) = (batch.sequences(), batch.longest());
         let embedding_dropout = dropout.map(|d| d.site(d.hidden, 0, 3));
         let x = self.embeddings.forward(&padded, embedding_dropout, device);
         let hidden = x.dims()[1];
         let mut x = x.reshape([sequences, seq, hidden]); // [batch, seq, hidden]
-        let is_padding = Tensor::<1, Bool>::from_data(TensorData::new(is_padding, [sequences * seq]), device)
-            .reshape([sequences, 1, 1, seq]);
+        let is_padding =
+            Tensor::<1, Bool>::from_data(TensorData::new(is_padding, [sequences * seq]), device)
+                .reshape([sequences, 1, 1, seq]);
         for (index, layer) in self.layers.iter().enumerate() {
-            x = layer.forward_padded(x, &is_padding, self.heads, dropout.map(|d| (d, index)), device);
+            x = layer.forward_padded(
+                x,
+                &is_padding,
+                self.heads,
+                dropout.map(|d| (d, index)),
+                device,
+            );
         }
         x
     }
@@ -183,9 +211,12 @@ impl EncoderLayer {
         device: &Device,
     ) -> Tensor<3> {
         let [sequences, seq, hidden] = x.dims();
-        let split = |x: Tensor<3>| x.reshape([sequences, seq, heads, hidden / heads]).swap_dims(1, 2);
+        let split =
+            |x: Tensor<3>| x.reshape([sequences, seq, heads, hidden / heads]).swap_dims(1, 2);
         let drop = |x: Tensor<2>, rate: fn(&StepDropout) -> f32, place| match dropout {
-            Some((d, index)) if rate(&d) > 0.0 => x.clone() * mask(d.site(rate(&d), index, place), x.dims(), device),
+            Some((d, index)) if rate(&d) > 0.0 => {
+                x.clone() * mask(d.site(rate(&d), index, place), x.dims(), device)
+            }
             _ => x,
         };
         let flat = |x: Tensor<3>| x.reshape([sequences * seq, hidden]);
@@ -195,7 +226,8 @@ impl EncoderLayer {
         let key = split(self.key.forward(x.clone()));
         let value = split(self.value.forward(x.clone()));
         let scores = query.matmul(key.swap_dims(2, 3)) / ((hidden / heads) as f32).sqrt();
-        let scores = scores.mask_fill(is_padding.clone().expand([sequences, heads, seq, seq]), -1e9);
+        let scores =
+            scores.mask_fill(is_padding.clone().expand([sequences, heads, seq, seq]), -1e9);
         let weights = softmax(scores, 3).reshape([sequences * heads * seq, seq]);
         let weights = drop(weights, |d| d.attention, 0).reshape([sequences, heads, seq, seq]);
         let attended = weights.matmul(value).swap_dims(1, 2).reshape([sequences, seq, hidden]);
@@ -207,8 +239,10 @@ impl EncoderLayer {
     }
 
     fn tensors(&self) -> LayerTensors {
-        let bias = |linear: &Linear| linear.bias.as_ref().expect("BERT's linear layers have a bias").val();
-        let beta = |norm: &LayerNorm| norm.beta.as_ref().expect("BERT's LayerNorms have a bias").val();
+        let bias =
+            |linear: &Linear| linear.bias.as_ref().expect("BERT's linear layers have a bias").val();
+        let beta =
+            |norm: &LayerNorm| norm.beta.as_ref().expect("BERT's LayerNorms have a bias").val();
         LayerTensors {
             matrices: [
                 self.query.weight.val(),
@@ -234,7 +268,8 @@ impl EncoderLayer {
     }
 }
 
-/// The exact GELU, written out: burn's own has the tanh approximation as its gradient on most backends.
+/// The exact GELU, written out: burn's own has the tanh approximation as its gradient on most
+/// backends.
 fn gelu(x: Tensor<3>) -> Tensor<3> {
     x.clone() * ((x / std::f32::consts::SQRT_2).erf() + 1.0) * 0.5
 }
@@ -253,7 +288,9 @@ impl Hidden {
             Hidden::Padded(x) => (to_vec(x.clone()), x.dims()[2], Some(x.dims()[1])),
         };
         let mut means = vec![0f32; batch.sequences() * hidden];
-        for (index, (mean, span)) in means.chunks_exact_mut(hidden).zip(batch.starts.windows(2)).enumerate() {
+        for (index, (mean, span)) in
+            means.chunks_exact_mut(hidden).zip(batch.starts.windows(2)).enumerate()
+        {
             let len = span[1] - span[0];
             let first = stride.map_or(span[0], |seq| index * seq);
             for row in values[first * hidden..(first + len) * hidden].chunks_exact(hidden) {
@@ -288,7 +325,11 @@ fn pad(batch: &Packed) -> (Packed, Vec<bool>) {
     (padded, is_padding)
 }
 
-pub(crate) fn linear_slots<'a>(linear: &'a mut Linear, name: &str, slots: &mut Vec<(String, Slot<'a>)>) {
+pub(crate) fn linear_slots<'a>(
+    linear: &'a mut Linear,
+    name: &str,
+    slots: &mut Vec<(String, Slot<'a>)>,
+) {
     slots.push((format!("{name}.weight"), Slot::Matrix(&mut linear.weight)));
     vector_slot(linear.bias.as_mut(), format!("{name}.bias"), slots);
 }
@@ -298,6 +339,10 @@ fn norm_slots<'a>(norm: &'a mut LayerNorm, name: &str, slots: &mut Vec<(String, 
     vector_slot(norm.beta.as_mut(), format!("{name}.bias"), slots);
 }
 
-fn vector_slot<'a>(param: Option<&'a mut Param<Tensor<1>>>, name: String, slots: &mut Vec<(String, Slot<'a>)>) {
+fn vector_slot<'a>(
+    param: Option<&'a mut Param<Tensor<1>>>,
+    name: String,
+    slots: &mut Vec<(String, Slot<'a>)>,
+) {
     slots.extend(param.map(|param| (name, Slot::Vector(param))));
 }

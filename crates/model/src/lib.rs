@@ -1,5 +1,6 @@
-//! The network of Whetstone in burn: BERT from Hugging Face folders, as a cross-encoder that scores a pair and as a
-//! bi-encoder that embeds a text, with the tokenizer and the device that they run on.
+//! The network of Whetstone in burn: BERT from Hugging Face folders, as a cross-encoder that scores
+//! a pair and as a bi-encoder that embeds a text, with the tokenizer and the device that they run
+//! on.
 
 mod bi_encoder;
 mod config;

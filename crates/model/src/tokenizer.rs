@@ -5,7 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 use tokenizers::Tokenizer;
 
-/// Turns texts and pairs into token ids as BERT reads them: `[CLS] query [SEP] passage [SEP]`, the passage truncated.
+/// Turns texts and pairs into token ids as BERT reads them: `[CLS] query [SEP] passage [SEP]`, the
+/// passage truncated.
 #[derive(Clone)]
 pub struct PairTokenizer {
     tokenizer: Arc<Tokenizer>,
@@ -29,29 +30,36 @@ impl PairTokenizer {
         }
         let path = model_dir.join("tokenizer.json");
         let bytes = std::fs::read(&path).map_err(Error::io("read", &path))?;
-        let mut tokenizer =
-            Tokenizer::from_bytes(bytes).map_err(|source| Error::Tokenizer { path: path.clone(), source })?;
+        let mut tokenizer = Tokenizer::from_bytes(bytes)
+            .map_err(|source| Error::Tokenizer { path: path.clone(), source })?;
         // The file may ask for truncation and padding of its own; both are done here instead.
         tokenizer.with_padding(None);
-        tokenizer.with_truncation(None).map_err(|source| Error::Tokenizer { path: path.clone(), source })?;
+        tokenizer
+            .with_truncation(None)
+            .map_err(|source| Error::Tokenizer { path: path.clone(), source })?;
         let special = |token: &'static str| {
-            tokenizer.token_to_id(token).ok_or_else(|| Error::SpecialToken { path: path.clone(), token })
+            tokenizer
+                .token_to_id(token)
+                .ok_or_else(|| Error::SpecialToken { path: path.clone(), token })
         };
         let (cls, sep) = (special("[CLS]")?, special("[SEP]")?);
         Ok(Self { tokenizer: Arc::new(tokenizer), cls, sep, max_seq_tokens })
     }
 
-    /// Returns the limit that the model was trained with: sentence-transformers' file, else the tokenizer's, else the
-    /// model's positions.
+    /// Returns the limit that the model was trained with: sentence-transformers' file, else the
+    /// tokenizer's, else the model's positions.
     pub fn stored_limit(model_dir: &Path) -> Result<usize> {
         let positions = BertConfig::load(model_dir)?.max_position_embeddings;
-        let stored = [("sentence_bert_config.json", "max_seq_length"), ("tokenizer_config.json", "model_max_length")]
-            .into_iter()
-            .find_map(|(file, key)| {
-                let bytes = std::fs::read(model_dir.join(file)).ok()?;
-                let json: serde_json::Value = serde_json::from_slice(&bytes).ok()?;
-                usize::try_from(json.get(key)?.as_u64()?).ok()
-            });
+        let stored = [
+            ("sentence_bert_config.json", "max_seq_length"),
+            ("tokenizer_config.json", "model_max_length"),
+        ]
+        .into_iter()
+        .find_map(|(file, key)| {
+            let bytes = std::fs::read(model_dir.join(file)).ok()?;
+            let json: serde_json::Value = serde_json::from_slice(&bytes).ok()?;
+            usize::try_from(json.get(key)?.as_u64()?).ok()
+        });
         // transformers writes 1e30 where a tokenizer has no limit of its own.
         Ok(stored.unwrap_or(positions).clamp(8, positions))
     }
@@ -86,7 +94,8 @@ impl PairTokenizer {
         Ok(self.count(query)? + self.count(passage)? + 3)
     }
 
-    /// Joins a query and a passage; only the passage is truncated, unless the query alone is too long.
+    /// Joins a query and a passage; only the passage is truncated, unless the query alone is too
+    /// long.
     pub(crate) fn join_pair(&self, query: &[u32], passage: &[u32], into: &mut Packed) {
         let query = &query[..query.len().min(self.max_seq_tokens - 3)];
         let passage = &passage[..passage.len().min(self.max_seq_tokens - 3 - query.len())];

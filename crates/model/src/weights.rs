@@ -27,7 +27,8 @@ pub(crate) type Tensors = HashMap<String, (Vec<usize>, Vec<f32>)>;
 /// Reads every tensor of a safetensors file as f32.
 pub(crate) fn read_tensors(path: &Path) -> Result<Tensors> {
     let bytes = std::fs::read(path).map_err(Error::io("read", path))?;
-    let file = SafeTensors::deserialize(&bytes).map_err(|source| Error::Safetensors { path: path.into(), source })?;
+    let file = SafeTensors::deserialize(&bytes)
+        .map_err(|source| Error::Safetensors { path: path.into(), source })?;
     let mut tensors = Tensors::new();
     for (name, view) in file.iter() {
         if NOT_WEIGHTS.iter().any(|skip| name.ends_with(skip)) {
@@ -46,16 +47,24 @@ pub(crate) fn read_tensors(path: &Path) -> Result<Tensors> {
 /// Reads the names of the tensors of a safetensors file, without converting a value.
 pub(crate) fn read_names(path: &Path) -> Result<Vec<String>> {
     let bytes = std::fs::read(path).map_err(Error::io("read", path))?;
-    let file = SafeTensors::deserialize(&bytes).map_err(|source| Error::Safetensors { path: path.into(), source })?;
+    let file = SafeTensors::deserialize(&bytes)
+        .map_err(|source| Error::Safetensors { path: path.into(), source })?;
     Ok(file.names().into_iter().map(str::to_owned).collect())
 }
 
 fn to_f32(view: &TensorView) -> Option<Vec<f32>> {
     let data = view.data();
     Some(match view.dtype() {
-        Dtype::F32 => data.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect(),
-        Dtype::BF16 => data.chunks_exact(2).map(|b| f32::from_bits(u32::from_le_bytes([0, 0, b[0], b[1]]))).collect(),
-        Dtype::F16 => data.chunks_exact(2).map(|b| half_to_f32(u16::from_le_bytes([b[0], b[1]]))).collect(),
+        Dtype::F32 => {
+            data.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect()
+        }
+        Dtype::BF16 => data
+            .chunks_exact(2)
+            .map(|b| f32::from_bits(u32::from_le_bytes([0, 0, b[0], b[1]])))
+            .collect(),
+        Dtype::F16 => {
+            data.chunks_exact(2).map(|b| half_to_f32(u16::from_le_bytes([b[0], b[1]]))).collect()
+        }
         _ => return None,
     })
 }
@@ -76,12 +85,24 @@ fn half_to_f32(bits: u16) -> f32 {
 /// Puts the tensors into the slots, each exactly once.
 ///
 /// # Errors
-/// [`Error::Names`] where a slot finds no tensor or a tensor no slot; [`Error::Shape`] where they differ.
-pub(crate) fn fill(slots: Vec<(String, Slot)>, mut tensors: Tensors, path: &Path, device: &Device) -> Result<()> {
-    let missing: Vec<String> =
-        slots.iter().filter(|(name, _)| !tensors.contains_key(name)).map(|(name, _)| name.clone()).collect();
-    let unused: Vec<String> =
-        tensors.keys().filter(|name| !slots.iter().any(|(slot, _)| slot == *name)).cloned().collect();
+/// [`Error::Names`] where a slot finds no tensor or a tensor no slot; [`Error::Shape`] where they
+/// differ.
+pub(crate) fn fill(
+    slots: Vec<(String, Slot)>,
+    mut tensors: Tensors,
+    path: &Path,
+    device: &Device,
+) -> Result<()> {
+    let missing: Vec<String> = slots
+        .iter()
+        .filter(|(name, _)| !tensors.contains_key(name))
+        .map(|(name, _)| name.clone())
+        .collect();
+    let unused: Vec<String> = tensors
+        .keys()
+        .filter(|name| !slots.iter().any(|(slot, _)| slot == *name))
+        .cloned()
+        .collect();
     if !missing.is_empty() || !unused.is_empty() {
         return Err(Error::Names { path: path.into(), missing, unused });
     }
@@ -98,12 +119,16 @@ pub(crate) fn fill(slots: Vec<(String, Slot)>, mut tensors: Tensors, path: &Path
 
 /// Writes the slots as a Hugging Face `model.safetensors`, whole or not at all.
 pub(crate) fn save(slots: Vec<(String, Slot)>, path: &Path) -> Result<()> {
-    let tensors: BTreeMap<String, (Vec<usize>, Vec<u8>)> =
-        slots.into_iter().map(|(name, slot)| (name, (slot.file_shape(), f32_bytes(&slot.take())))).collect();
+    let tensors: BTreeMap<String, (Vec<usize>, Vec<u8>)> = slots
+        .into_iter()
+        .map(|(name, slot)| (name, (slot.file_shape(), f32_bytes(&slot.take()))))
+        .collect();
     let invalid = |source| Error::Safetensors { path: path.into(), source };
     let views = tensors
         .iter()
-        .map(|(name, (shape, bytes))| Ok((name, TensorView::new(Dtype::F32, shape.clone(), bytes)?)))
+        .map(|(name, (shape, bytes))| {
+            Ok((name, TensorView::new(Dtype::F32, shape.clone(), bytes)?))
+        })
         .collect::<Result<Vec<_>, _>>()
         .map_err(invalid)?;
     // transformers refuses a file whose metadata does not say which framework wrote it.
@@ -113,7 +138,8 @@ pub(crate) fn save(slots: Vec<(String, Slot)>, path: &Path) -> Result<()> {
 }
 
 impl Slot<'_> {
-    /// The shape in the file. Asking for it does not make burn draw the random values that are about to be replaced.
+    /// The shape in the file. Asking for it does not make burn draw the random values that are
+    /// about to be replaced.
     fn file_shape(&self) -> Vec<usize> {
         match self {
             Slot::Table(param) => param.lazy_shape().to_vec(),
@@ -139,7 +165,9 @@ impl Slot<'_> {
             *param = Param::from_tensor(Tensor::from_inner(own.clone() + (other - own) * share));
         }
         match (self, other) {
-            (Slot::Table(own), Slot::Table(other)) | (Slot::Matrix(own), Slot::Matrix(other)) => mix(own, other, share),
+            (Slot::Table(own), Slot::Table(other)) | (Slot::Matrix(own), Slot::Matrix(other)) => {
+                mix(own, other, share)
+            }
             (Slot::Vector(own), Slot::Vector(other)) => mix(own, other, share),
             _ => unreachable!("slots of the same name are of the same kind"),
         }
@@ -172,7 +200,11 @@ impl Slot<'_> {
 }
 
 /// Made on the device without autodiff: the training crate tracks what it trains.
-fn parameter<const D: usize>(values: Vec<f32>, shape: Vec<usize>, device: &Device) -> Param<Tensor<D>> {
+fn parameter<const D: usize>(
+    values: Vec<f32>,
+    shape: Vec<usize>,
+    device: &Device,
+) -> Param<Tensor<D>> {
     Param::from_tensor(Tensor::from_data(TensorData::new(values, shape), device))
 }
 
@@ -181,7 +213,8 @@ fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
 }
 
 fn transpose(values: &[f32], rows: usize, cols: usize) -> Vec<f32> {
-    /// Columns of a strip: what a cache line holds, so that each line is read once and those written to stay in the cache.
+    /// Columns of a strip: what a cache line holds, so that each line is read once and those
+    /// written to stay in the cache.
     const STRIP: usize = 16;
     let mut transposed = vec![0.0; values.len()];
     for first in (0..cols).step_by(STRIP) {

@@ -1,11 +1,14 @@
-//! The network against Hugging Face transformers: tokens, logits, embeddings, and the gradient of every parameter.
-//! The values and the scripts that made them are in `tests/oracles` at the top of the repository.
+//! The network against Hugging Face transformers: tokens, logits, embeddings, and the gradient of
+//! every parameter. The values and the scripts that made them are in `tests/oracles` at the top of
+//! the repository.
 
 use burn::tensor::{Device, Gradients, Tensor};
 use serde::Deserialize;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use whetstone_model::{BiEncoder, CrossEncoder, CrossEncoderNetwork, PairTokenizer, Slot, StepDropout, open_device};
+use whetstone_model::{
+    BiEncoder, CrossEncoder, CrossEncoderNetwork, PairTokenizer, Slot, StepDropout, open_device,
+};
 use whetstone_records::Silent;
 
 /// f32 against float64: six layers of sums over 384 values.
@@ -93,9 +96,14 @@ fn check_tokens_and_logits(model_dir: &Path, goldens: &Goldens) {
         let alone = model.score(&[(&pair.query, &pair.passage)], &Silent).unwrap()[0];
         assert!((alone - pair.logit).abs() < LOGIT_TOLERANCE, "{alone} {}", pair.logit);
     }
-    let pairs: Vec<(&str, &str)> = goldens.pairs.iter().map(|p| (p.query.as_str(), p.passage.as_str())).collect();
+    let pairs: Vec<(&str, &str)> =
+        goldens.pairs.iter().map(|p| (p.query.as_str(), p.passage.as_str())).collect();
     for (score, pair) in model.score(&pairs, &Silent).unwrap().iter().zip(&goldens.pairs) {
-        assert!((score - pair.logit_batched).abs() < LOGIT_TOLERANCE, "{score} {}", pair.logit_batched);
+        assert!(
+            (score - pair.logit_batched).abs() < LOGIT_TOLERANCE,
+            "{score} {}",
+            pair.logit_batched
+        );
     }
 }
 
@@ -109,7 +117,8 @@ fn tokens_and_logits_are_those_of_transformers() {
 #[test]
 #[ignore = "needs WHETSTONE_GOLDEN_DIR with a model folder and goldens.json, see tests/oracles/README.md"]
 fn tokens_and_logits_of_the_real_model_are_those_of_transformers() {
-    let folder = PathBuf::from(std::env::var("WHETSTONE_GOLDEN_DIR").expect("WHETSTONE_GOLDEN_DIR is set"));
+    let folder =
+        PathBuf::from(std::env::var("WHETSTONE_GOLDEN_DIR").expect("WHETSTONE_GOLDEN_DIR is set"));
     check_tokens_and_logits(&folder.join("model"), &goldens(&folder.join("goldens.json")));
 }
 
@@ -124,7 +133,11 @@ fn embeddings_are_those_of_transformers() {
     let vectors = model.encode(&texts, &Silent).unwrap();
     for (vector, golden) in vectors.chunks_exact(model.hidden()).zip(&goldens.embeddings) {
         for (value, expected) in vector.iter().zip(&golden.head) {
-            assert!((value - expected).abs() < LOGIT_TOLERANCE, "{} {value} {expected}", golden.text);
+            assert!(
+                (value - expected).abs() < LOGIT_TOLERANCE,
+                "{} {value} {expected}",
+                golden.text
+            );
         }
     }
 }
@@ -138,21 +151,35 @@ fn bce(logits: Tensor<1>, labels: &[f32], pos_weight: f32, device: &Device) -> T
 }
 
 /// The loss of the golden batch and its gradients in Hugging Face's layout.
-fn loss_and_gradients(padded: bool, dropout: Option<StepDropout>) -> (f32, HashMap<String, Vec<f32>>) {
+fn loss_and_gradients(
+    padded: bool,
+    dropout: Option<StepDropout>,
+) -> (f32, HashMap<String, Vec<f32>>) {
     let (model_dir, goldens) = tiny();
     let device = device().autodiff();
     let mut network = CrossEncoderNetwork::load(&model_dir, &device).unwrap();
     let tokenizer = PairTokenizer::open(&model_dir, goldens.max_length).unwrap();
-    let texts: Vec<&str> = goldens.pairs.iter().flat_map(|p| [p.query.as_str(), p.passage.as_str()]).collect();
+    let texts: Vec<&str> =
+        goldens.pairs.iter().flat_map(|p| [p.query.as_str(), p.passage.as_str()]).collect();
     let tokens = tokenizer.tokenize(&texts).unwrap();
     let batch = tokenizer.batch(tokens.chunks_exact(2).map(|pair| (&pair[0], &pair[1])));
-    let forward = if padded { CrossEncoderNetwork::forward_padded } else { CrossEncoderNetwork::forward };
+    let forward =
+        if padded { CrossEncoderNetwork::forward_padded } else { CrossEncoderNetwork::forward };
     let labels: Vec<f32> = goldens.pairs.iter().map(|p| p.label).collect();
-    let loss = bce(forward(&network, &batch, dropout, &device), &labels, goldens.loss.unwrap().pos_weight, &device);
+    let loss = bce(
+        forward(&network, &batch, dropout, &device),
+        &labels,
+        goldens.loss.unwrap().pos_weight,
+        &device,
+    );
     let gradients = loss.backward();
-    let mut named: HashMap<_, _> =
-        network.slots().into_iter().map(|(name, slot)| (name, gradient(&slot, &gradients))).collect();
-    // PyTorch gives the row of the padding token no gradient. Only a text with a literal "[PAD]" has one here.
+    let mut named: HashMap<_, _> = network
+        .slots()
+        .into_iter()
+        .map(|(name, slot)| (name, gradient(&slot, &gradients)))
+        .collect();
+    // PyTorch gives the row of the padding token no gradient. Only a text with a literal "[PAD]"
+    // has one here.
     named.get_mut("bert.embeddings.word_embeddings.weight").unwrap()[..32].fill(0.0);
     (loss.into_scalar(), named)
 }
@@ -186,7 +213,10 @@ fn loss_and_every_gradient_are_those_of_pytorch() {
             }
             if let Some(expected) = golden.l2 {
                 let l2 = found.iter().map(|v| v * v).sum::<f32>().sqrt();
-                assert!((l2 - expected).abs() <= GRADIENT_TOLERANCE * expected.max(1e-3), "{name}: {l2} {expected}");
+                assert!(
+                    (l2 - expected).abs() <= GRADIENT_TOLERANCE * expected.max(1e-3),
+                    "{name}: {l2} {expected}"
+                );
             }
         }
     }
@@ -194,7 +224,8 @@ fn loss_and_every_gradient_are_those_of_pytorch() {
 
 #[test]
 fn dropout_has_the_gradient_of_the_function_it_makes() {
-    // With a fixed seed the network with dropout is a fixed function: the fused backward must match finite differences.
+    // With a fixed seed the network with dropout is a fixed function: the fused backward must match
+    // finite differences.
     let dropout = Some(StepDropout { hidden: 0.2, attention: 0.2, seed: 11 });
     let (loss, gradients) = loss_and_gradients(false, dropout);
     let (again, _) = loss_and_gradients(false, dropout);
@@ -204,7 +235,8 @@ fn dropout_has_the_gradient_of_the_function_it_makes() {
     let (model_dir, goldens) = tiny();
     let device = device();
     let tokenizer = PairTokenizer::open(&model_dir, goldens.max_length).unwrap();
-    let texts: Vec<&str> = goldens.pairs.iter().flat_map(|p| [p.query.as_str(), p.passage.as_str()]).collect();
+    let texts: Vec<&str> =
+        goldens.pairs.iter().flat_map(|p| [p.query.as_str(), p.passage.as_str()]).collect();
     let tokens = tokenizer.tokenize(&texts).unwrap();
     let batch = tokenizer.batch(tokens.chunks_exact(2).map(|pair| (&pair[0], &pair[1])));
     let labels: Vec<f32> = goldens.pairs.iter().map(|p| p.label).collect();
@@ -223,14 +255,19 @@ fn dropout_has_the_gradient_of_the_function_it_makes() {
             let mut network = CrossEncoderNetwork::load(&model_dir, &device).unwrap();
             for (found, slot) in network.slots() {
                 if let (true, Slot::Vector(param)) = (found == name, slot) {
-                    let shift = Tensor::<1>::from_floats(direction.as_slice(), &device) * (step / length);
+                    let shift =
+                        Tensor::<1>::from_floats(direction.as_slice(), &device) * (step / length);
                     *param = param.clone().map(|value| value + shift);
                 }
             }
-            bce(network.forward(&batch, dropout, &device), &labels, pos_weight, &device).into_scalar()
+            bce(network.forward(&batch, dropout, &device), &labels, pos_weight, &device)
+                .into_scalar()
         };
         let slope = (at(0.01) - at(-0.01)) / 0.02;
-        assert!((slope - length).abs() < 0.02 * length.max(0.01), "{name}: slope {slope}, gradient {length}");
+        assert!(
+            (slope - length).abs() < 0.02 * length.max(0.01),
+            "{name}: slope {slope}, gradient {length}"
+        );
     }
 }
 
@@ -242,7 +279,11 @@ fn a_damaged_model_is_refused_by_name() {
     let whole = std::fs::read(&weights).unwrap();
     std::fs::write(&weights, &whole[..whole.len() / 2]).unwrap();
     assert!(load().contains("is not a whole safetensors file"), "{}", load());
-    std::fs::write(&weights, std::fs::read(oracles().join("tiny-encoder/model.safetensors")).unwrap()).unwrap();
+    std::fs::write(
+        &weights,
+        std::fs::read(oracles().join("tiny-encoder/model.safetensors")).unwrap(),
+    )
+    .unwrap();
     assert!(load().contains("has no relevance head"), "{}", load());
     std::fs::remove_file(&weights).unwrap();
     assert!(load().starts_with("cannot read"), "{}", load());

@@ -37,22 +37,32 @@ impl Error {
         match self {
             Error::Io { source, .. } => match source.kind() {
                 std::io::ErrorKind::NotFound => Some("check the path; nothing was written".into()),
-                std::io::ErrorKind::StorageFull => {
-                    Some("free some disk space and run the same command again; what is complete is kept".into())
+                std::io::ErrorKind::StorageFull => Some(
+                    "free some disk space and run the same command again; what is complete is kept"
+                        .into(),
+                ),
+                std::io::ErrorKind::PermissionDenied => {
+                    Some("check the permissions of that path".into())
                 }
-                std::io::ErrorKind::PermissionDenied => Some("check the permissions of that path".into()),
                 _ => None,
             },
-            Error::Json { .. } => Some("every line must be one JSON object; see the README for the fields".into()),
+            Error::Json { .. } => {
+                Some("every line must be one JSON object; see the README for the fields".into())
+            }
             Error::Line { .. } => Some("correct or delete that line".into()),
             Error::DuplicateId { .. } => Some("ids must be unique; delete one of the two".into()),
             Error::Empty { .. } => Some("check that this is the file you meant".into()),
             Error::NotUtf8 { .. } => Some("convert the file to UTF-8".into()),
-            Error::Occupied { .. } => Some("name another folder with --out, or move that one away".into()),
+            Error::Occupied { .. } => {
+                Some("name another folder with --out, or move that one away".into())
+            }
         }
     }
 
-    pub(crate) fn io(action: &'static str, path: &std::path::Path) -> impl FnOnce(std::io::Error) -> Error {
+    pub(crate) fn io(
+        action: &'static str,
+        path: &std::path::Path,
+    ) -> impl FnOnce(std::io::Error) -> Error {
         let path = path.to_path_buf();
         move |source| Error::Io { action, path, source }
     }

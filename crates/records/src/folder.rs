@@ -2,10 +2,12 @@ use crate::error::{Error, Result};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
-/// A folder that appears under its real name only when it is whole, as [`crate::AtomicFile`] does for a file.
+/// A folder that appears under its real name only when it is whole, as [`crate::AtomicFile`] does
+/// for a file.
 ///
-/// Files go to a sibling `NAME.partial`; [`AtomicFolder::commit`] syncs and renames. An existing folder is replaced only
-/// where the same stage made it, so that a mistaken `--out` never costs anybody their files.
+/// Files go to a sibling `NAME.partial`; [`AtomicFolder::commit`] syncs and renames. An existing
+/// folder is replaced only where the same stage made it, so that a mistaken `--out` never costs
+/// anybody their files.
 pub struct AtomicFolder {
     /// Where files go until the commit.
     path: PathBuf,
@@ -59,7 +61,9 @@ fn sync(folder: &Path) -> Result<()> {
         let path = entry.map_err(Error::io("read", folder))?.path();
         match path.is_dir() {
             true => sync(&path)?,
-            false => File::open(&path).and_then(|file| file.sync_all()).map_err(Error::io("write", &path))?,
+            false => File::open(&path)
+                .and_then(|file| file.sync_all())
+                .map_err(Error::io("write", &path))?,
         }
     }
     Ok(())
@@ -73,7 +77,9 @@ fn sibling(path: &Path, suffix: &str) -> PathBuf {
 
 fn remove(folder: &Path) -> Result<()> {
     match fs::remove_dir_all(folder) {
-        Err(source) if source.kind() != std::io::ErrorKind::NotFound => Err(Error::io("remove", folder)(source)),
+        Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+            Err(Error::io("remove", folder)(source))
+        }
         _ => Ok(()),
     }
 }

@@ -4,8 +4,14 @@ use std::fs::{self, File};
 use std::io::{self, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
-/// Keeps at most `most` items (all where it is 0): a sample that follows from the seed and the ids alone, in order of the ids.
-pub fn sample_by_id<T, I: Ord + std::fmt::Display>(items: &mut Vec<T>, most: usize, seed: u64, id: impl Fn(&T) -> &I) {
+/// Keeps at most `most` items (all where it is 0): a sample that follows from the seed and the ids
+/// alone, in order of the ids.
+pub fn sample_by_id<T, I: Ord + std::fmt::Display>(
+    items: &mut Vec<T>,
+    most: usize,
+    seed: u64,
+    id: impl Fn(&T) -> &I,
+) {
     if most > 0 {
         items.sort_by_cached_key(|item| seeded_key(seed, id(item)));
         items.truncate(most);
@@ -13,15 +19,17 @@ pub fn sample_by_id<T, I: Ord + std::fmt::Display>(items: &mut Vec<T>, most: usi
     items.sort_by(|a, b| id(a).cmp(id(b)));
 }
 
-/// Returns what ids are sorted by for an order at random that follows from the seed and each id alone.
+/// Returns what ids are sorted by for an order at random that follows from the seed and each id
+/// alone.
 pub fn seeded_key(seed: u64, id: impl std::fmt::Display) -> String {
     sha256_bytes(format!("{seed} {id}").as_bytes())
 }
 
 /// A file that appears under its real name only when it is whole.
 ///
-/// Bytes go to a sibling `NAME.tmp`; [`AtomicFile::commit`] flushes, syncs and renames. Dropped without a commit, it
-/// leaves the old file alone; a temporary that a killed process left behind is overwritten by the next run.
+/// Bytes go to a sibling `NAME.tmp`; [`AtomicFile::commit`] flushes, syncs and renames. Dropped
+/// without a commit, it leaves the old file alone; a temporary that a killed process left behind is
+/// overwritten by the next run.
 pub struct AtomicFile {
     writer: BufWriter<File>,
     temporary: PathBuf,
@@ -37,7 +45,11 @@ impl AtomicFile {
         name.push(".tmp");
         let temporary = path.with_file_name(name);
         let file = File::create(&temporary).map_err(Error::io("create", &temporary))?;
-        Ok(Self { writer: BufWriter::with_capacity(1 << 16, file), temporary, path: path.to_path_buf() })
+        Ok(Self {
+            writer: BufWriter::with_capacity(1 << 16, file),
+            temporary,
+            path: path.to_path_buf(),
+        })
     }
 
     /// Makes what was written the file; errors leave the old file in place.
@@ -100,7 +112,10 @@ pub fn sha256_bytes(bytes: &[u8]) -> String {
 /// Returns the values as safetensors stores them: little-endian, four bytes each.
 pub fn f32_bytes(values: &[f32]) -> Vec<u8> {
     let mut bytes = vec![0; 4 * values.len()];
-    bytes.chunks_exact_mut(4).zip(values).for_each(|(to, value)| to.copy_from_slice(&value.to_le_bytes()));
+    bytes
+        .chunks_exact_mut(4)
+        .zip(values)
+        .for_each(|(to, value)| to.copy_from_slice(&value.to_le_bytes()));
     bytes
 }
 
@@ -126,6 +141,9 @@ mod tests {
 
     #[test]
     fn sha256_is_the_published_one() {
-        assert_eq!(sha256_bytes(b"abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+        assert_eq!(
+            sha256_bytes(b"abc"),
+            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+        );
     }
 }

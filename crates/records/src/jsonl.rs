@@ -19,7 +19,13 @@ impl<T: DeserializeOwned> JsonlReader<T> {
     pub fn open(path: &Path) -> Result<Self> {
         let file = File::open(path).map_err(Error::io("read", path))?;
         let reader = BufReader::with_capacity(1 << 16, file);
-        Ok(Self { reader, path: path.to_path_buf(), line: 0, buffer: Vec::new(), record: PhantomData })
+        Ok(Self {
+            reader,
+            path: path.to_path_buf(),
+            line: 0,
+            buffer: Vec::new(),
+            record: PhantomData,
+        })
     }
 
     /// The number of the line that was returned last, from 1.
@@ -57,7 +63,10 @@ pub fn read_jsonl<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>> {
 }
 
 /// Returns the records of a file that are wanted; the others are passed over.
-pub fn select_jsonl<T: DeserializeOwned>(path: &Path, mut is_wanted: impl FnMut(&T) -> bool) -> Result<Vec<T>> {
+pub fn select_jsonl<T: DeserializeOwned>(
+    path: &Path,
+    mut is_wanted: impl FnMut(&T) -> bool,
+) -> Result<Vec<T>> {
     JsonlReader::open(path)?.filter(|record| record.as_ref().map_or(true, &mut is_wanted)).collect()
 }
 
@@ -66,7 +75,8 @@ pub fn write_jsonl<T: Serialize>(path: &Path, records: impl IntoIterator<Item = 
     let mut file = AtomicFile::create(path)?;
     let mut count = 0;
     for record in records {
-        let mut line = serde_json::to_vec(&record).expect("records are plain data, which always serialises");
+        let mut line =
+            serde_json::to_vec(&record).expect("records are plain data, which always serialises");
         line.push(b'\n');
         file.write_all(&line).map_err(Error::io("write", path))?;
         count += 1;
@@ -83,7 +93,8 @@ mod tests {
     fn only_wanted_records_are_kept_and_errors_are_not_passed_over() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("q.jsonl");
-        std::fs::write(&path, "{\"_id\":\"1\",\"text\":\"a\"}\n{\"_id\":\"2\",\"text\":\"b\"}\n").unwrap();
+        std::fs::write(&path, "{\"_id\":\"1\",\"text\":\"a\"}\n{\"_id\":\"2\",\"text\":\"b\"}\n")
+            .unwrap();
         let found = select_jsonl(&path, |query: &crate::Query| query.id.as_str() == "2").unwrap();
         assert_eq!(found.iter().map(|query| query.text.as_str()).collect::<Vec<_>>(), ["b"]);
         std::fs::write(&path, "{\"_id\":\"1\",\"te").unwrap();
@@ -96,6 +107,9 @@ mod tests {
         let path = folder.path().join("q.jsonl");
         std::fs::write(&path, "{\"_id\":\"1\",\"text\":\"a\"}\n\n{\"_id\":\"2\",\"te").unwrap();
         let error = read_jsonl::<crate::Query>(&path).unwrap_err();
-        assert!(error.to_string().ends_with("q.jsonl` line 3 is not the JSON that was expected"), "{error}");
+        assert!(
+            error.to_string().ends_with("q.jsonl` line 3 is not the JSON that was expected"),
+            "{error}"
+        );
     }
 }

@@ -1,5 +1,6 @@
-//! What flows between the stages of Whetstone: identifiers, records, JSONL, BEIR and TREC files, and the contract
-//! that every stage keeps (a file under its real name is whole; the manifest is written last).
+//! What flows between the stages of Whetstone: identifiers, records, JSONL, BEIR and TREC files,
+//! and the contract that every stage keeps (a file under its real name is whole; the manifest is
+//! written last).
 
 mod error;
 mod folder;
@@ -15,10 +16,14 @@ mod stage;
 pub use error::{Error, Result};
 pub use folder::AtomicFolder;
 pub use ids::{DocumentId, PassageId, QueryId};
-pub use io::{AtomicFile, f32_bytes, read_text, sample_by_id, seeded_key, sha256_bytes, sha256_file};
+pub use io::{
+    AtomicFile, f32_bytes, read_text, sample_by_id, seeded_key, sha256_bytes, sha256_file,
+};
 pub use jsonl::{JsonlReader, read_jsonl, select_jsonl, write_jsonl};
 pub use progress::{Progress, Silent};
 pub use qrels::Qrels;
-pub use records::{Negative, Pair, Passage, PassageMetadata, Provenance, Query, QueryMetadata, QueryQuality};
+pub use records::{
+    Negative, Pair, Passage, PassageMetadata, Provenance, Query, QueryMetadata, QueryQuality,
+};
 pub use run::{Hit, Run};
 pub use stage::{Manifest, Stage, digests};

@@ -1,7 +1,7 @@
 /// Where a stage tells how far it is. The terminal and the tests each have their own.
 ///
-/// A stage calls `start` once for each of its parts, then `advance`, and `finish` at the end of the part. Who shows no
-/// progress has warnings to pass on all the same.
+/// A stage calls `start` once for each of its parts, then `advance`, and `finish` at the end of the
+/// part. Who shows no progress has warnings to pass on all the same.
 pub trait Progress: Send + Sync {
     /// Begins a part, e.g. `("embed passages", Some(5183), "passages")`.
     fn start(&self, _part: &str, _total: Option<u64>, _unit: &str) {}

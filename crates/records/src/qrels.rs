@@ -33,7 +33,8 @@ impl Qrels {
         self.grades.is_empty()
     }
 
-    /// Reads BEIR's `query-id corpus-id score` (with its header line) or TREC's `query 0 passage grade`.
+    /// Reads BEIR's `query-id corpus-id score` (with its header line) or TREC's `query 0 passage
+    /// grade`.
     pub fn read(path: &Path) -> Result<Self> {
         let reader = BufReader::new(File::open(path).map_err(Error::io("read", path))?);
         let mut qrels = Self::default();
@@ -44,10 +45,20 @@ impl Qrels {
                 [] => continue,
                 ["query-id", ..] if index == 0 => continue,
                 [query, passage, grade] | [query, _, passage, grade] => (query, passage, grade),
-                _ => return Err(bad_line(path, index, "three (BEIR) or four (TREC) columns", &line)),
+                _ => {
+                    return Err(bad_line(
+                        path,
+                        index,
+                        "three (BEIR) or four (TREC) columns",
+                        &line,
+                    ));
+                }
             };
-            let grade = grade.parse().map_err(|_| bad_line(path, index, "a whole number as grade", &line))?;
-            let earlier = qrels.grades.entry(query.into()).or_default().insert(passage.into(), grade);
+            let grade = grade
+                .parse()
+                .map_err(|_| bad_line(path, index, "a whole number as grade", &line))?;
+            let earlier =
+                qrels.grades.entry(query.into()).or_default().insert(passage.into(), grade);
             if earlier.is_some_and(|earlier| earlier != grade) {
                 let id = format!("{query} {passage}");
                 return Err(Error::DuplicateId { path: path.into(), line: index + 1, id });
@@ -71,12 +82,18 @@ impl Qrels {
         self.write_lines(path, "", |query, passage, grade| format!("{query} 0 {passage} {grade}\n"))
     }
 
-    fn write_lines(&self, path: &Path, header: &str, line: impl Fn(&QueryId, &PassageId, i32) -> String) -> Result<()> {
+    fn write_lines(
+        &self,
+        path: &Path,
+        header: &str,
+        line: impl Fn(&QueryId, &PassageId, i32) -> String,
+    ) -> Result<()> {
         let mut file = AtomicFile::create(path)?;
         file.write_all(header.as_bytes()).map_err(Error::io("write", path))?;
         for (query, grades) in &self.grades {
             for (passage, grade) in grades {
-                file.write_all(line(query, passage, *grade).as_bytes()).map_err(Error::io("write", path))?;
+                file.write_all(line(query, passage, *grade).as_bytes())
+                    .map_err(Error::io("write", path))?;
             }
         }
         file.commit()
@@ -100,7 +117,8 @@ mod tests {
         qrels.insert("q2".into(), "p1".into(), -1);
         for name in ["test.tsv", "test.qrels"] {
             let path = folder.path().join(name);
-            if name.ends_with("tsv") { qrels.write_beir(&path) } else { qrels.write_trec(&path) }.unwrap();
+            if name.ends_with("tsv") { qrels.write_beir(&path) } else { qrels.write_trec(&path) }
+                .unwrap();
             assert_eq!(Qrels::read(&path).unwrap(), qrels);
         }
     }

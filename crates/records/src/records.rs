@@ -13,7 +13,8 @@ pub struct Passage {
     pub metadata: PassageMetadata,
 }
 
-/// Where a passage comes from. Empty in a BEIR corpus that others made: then each passage is a document of its own.
+/// Where a passage comes from. Empty in a BEIR corpus that others made: then each passage is a
+/// document of its own.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct PassageMetadata {
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -31,12 +32,21 @@ impl Passage {
 
     /// Title and text in one string, as BEIR's own code and every trainer feed it to a model.
     pub fn full_text(&self) -> String {
-        if self.title.is_empty() { self.text.clone() } else { format!("{} {}", self.title, self.text) }
+        if self.title.is_empty() {
+            self.text.clone()
+        } else {
+            format!("{} {}", self.title, self.text)
+        }
     }
 
     /// Whether the two share text of the same document.
     pub fn overlaps(&self, other: &Passage) -> bool {
-        match (&self.metadata.document, &other.metadata.document, self.metadata.span, other.metadata.span) {
+        match (
+            &self.metadata.document,
+            &other.metadata.document,
+            self.metadata.span,
+            other.metadata.span,
+        ) {
             (Some(a), Some(b), Some((start, end)), Some((other_start, other_end))) => {
                 a == b && start < other_end && other_start < end
             }
@@ -103,7 +113,8 @@ pub struct Negative {
     pub provenance: Provenance,
 }
 
-/// Who brought a passage to a query: `positive`, `bm25`, `dense`, `random`, or `rrf` for a candidate of dev and test.
+/// Who brought a passage to a query: `positive`, `bm25`, `dense`, `random`, or `rrf` for a
+/// candidate of dev and test.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Provenance {
     pub miner: String,

@@ -13,7 +13,8 @@ pub struct Hit {
     pub score: f32,
 }
 
-/// Rankings of passages for queries, as in a TREC run file. Every ranking is kept in trec_eval's order.
+/// Rankings of passages for queries, as in a TREC run file. Every ranking is kept in trec_eval's
+/// order.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Run {
     rankings: BTreeMap<QueryId, Vec<Hit>>,
@@ -26,8 +27,13 @@ fn trec_order((a, a_score): (&str, f32), (b, b_score): (&str, f32)) -> Ordering 
 }
 
 /// Returns query, passage and score of a line, or None where it is blank.
-fn parse_line<'a>(path: &Path, index: usize, line: &'a str) -> Result<Option<(&'a str, &'a str, f32)>> {
-    let bad = |expected| Error::Line { path: path.into(), line: index + 1, expected, value: line.into() };
+fn parse_line<'a>(
+    path: &Path,
+    index: usize,
+    line: &'a str,
+) -> Result<Option<(&'a str, &'a str, f32)>> {
+    let bad =
+        |expected| Error::Line { path: path.into(), line: index + 1, expected, value: line.into() };
     let mut fields = line.split_ascii_whitespace();
     let Some(query) = fields.next() else { return Ok(None) };
     let (Some(passage), Some(score)) = (fields.nth(1), fields.nth(1)) else {
@@ -46,7 +52,12 @@ fn duplicate(path: &Path, text: &str, query: &str, passage: &str) -> Error {
         let mut fields = line.split_ascii_whitespace();
         fields.next() == Some(query) && fields.nth(1) == Some(passage)
     };
-    let line = text.lines().enumerate().filter(|(_, line)| is_same(line)).nth(1).map_or(0, |(index, _)| index + 1);
+    let line = text
+        .lines()
+        .enumerate()
+        .filter(|(_, line)| is_same(line))
+        .nth(1)
+        .map_or(0, |(index, _)| index + 1);
     Error::DuplicateId { path: path.into(), line, id: format!("{query} {passage}") }
 }
 
@@ -65,7 +76,9 @@ impl FromIterator<(QueryId, Hit)> for Run {
 impl Run {
     /// Puts the ranking of a query, sorted into trec_eval's order.
     pub fn insert(&mut self, query: QueryId, mut hits: Vec<Hit>) {
-        hits.sort_by(|a, b| trec_order((a.passage.as_str(), a.score), (b.passage.as_str(), b.score)));
+        hits.sort_by(|a, b| {
+            trec_order((a.passage.as_str(), a.score), (b.passage.as_str(), b.score))
+        });
         self.rankings.insert(query, hits);
     }
 
@@ -115,7 +128,10 @@ impl Run {
                 return Err(duplicate(path, &text, query, passage));
             }
             hits.sort_by(|a, b| trec_order(*a, *b));
-            let hits = hits.iter().map(|&(passage, score)| Hit { passage: passage.into(), score }).collect();
+            let hits = hits
+                .iter()
+                .map(|&(passage, score)| Hit { passage: passage.into(), score })
+                .collect();
             run.rankings.insert((*query).into(), hits);
         }
         Ok(run)
@@ -126,7 +142,8 @@ impl Run {
         let mut file = AtomicFile::create(path)?;
         for (query, hits) in &self.rankings {
             for (index, hit) in hits.iter().enumerate() {
-                // {} prints the shortest text that reads back as the same f32, so ties and order survive the file.
+                // {} prints the shortest text that reads back as the same f32, so ties and order
+                // survive the file.
                 writeln!(file, "{query} Q0 {} {} {} {name}", hit.passage, index + 1, hit.score)
                     .map_err(Error::io("write", path))?;
             }
@@ -174,9 +191,12 @@ mod tests {
     fn rows_of_a_query_may_stand_apart_and_zeros_of_either_sign_tie() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.run");
-        std::fs::write(&path, "q Q0 b 1 0 x\r\nr Q0 p 1 1e3 x\n\nq Q0 c 2 -0.0 x\nq\tQ0 a 3 2 x").unwrap();
+        std::fs::write(&path, "q Q0 b 1 0 x\r\nr Q0 p 1 1e3 x\n\nq Q0 c 2 -0.0 x\nq\tQ0 a 3 2 x")
+            .unwrap();
         let run = Run::read(&path).unwrap();
-        let order = |query| run.get(query).unwrap().iter().map(|hit| hit.passage.as_str()).collect::<Vec<_>>();
+        let order = |query| {
+            run.get(query).unwrap().iter().map(|hit| hit.passage.as_str()).collect::<Vec<_>>()
+        };
         assert_eq!(order("q"), ["a", "c", "b"]);
         assert_eq!(order("r"), ["p"]);
     }

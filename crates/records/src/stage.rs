@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-/// What a stage read, with which config, and what it wrote. Written last: a manifest says that its outputs are whole.
+/// What a stage read, with which config, and what it wrote. Written last: a manifest says that its
+/// outputs are whole.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {
     pub stage: String,
@@ -28,11 +29,14 @@ pub struct Manifest {
 }
 
 /// Returns the SHA-256 of files by their roles: the inputs of a stage.
-pub fn digests<'a>(files: impl IntoIterator<Item = (&'a str, &'a Path)>) -> Result<Vec<(String, String)>> {
+pub fn digests<'a>(
+    files: impl IntoIterator<Item = (&'a str, &'a Path)>,
+) -> Result<Vec<(String, String)>> {
     files.into_iter().map(|(role, path)| Ok((role.to_owned(), sha256_file(path)?))).collect()
 }
 
-/// One run of a stage over its output folder: decides whether there is work, and writes the manifest at its end.
+/// One run of a stage over its output folder: decides whether there is work, and writes the
+/// manifest at its end.
 pub struct Stage {
     name: &'static str,
     out: PathBuf,
@@ -49,7 +53,8 @@ impl Stage {
         config: &impl Serialize,
         inputs: impl IntoIterator<Item = (String, String)>,
     ) -> Self {
-        let config = serde_json::to_vec(config).expect("configs are plain data, which always serialises");
+        let config =
+            serde_json::to_vec(config).expect("configs are plain data, which always serialises");
         Self {
             name,
             out: out.to_path_buf(),
@@ -63,22 +68,27 @@ impl Stage {
         self.out.join("manifests").join(format!("{}.json", self.name))
     }
 
-    /// Returns the manifest of an earlier run with the same version, config and inputs whose outputs are untouched.
+    /// Returns the manifest of an earlier run with the same version, config and inputs whose
+    /// outputs are untouched.
     pub fn up_to_date(&self) -> Option<Manifest> {
         let bytes = std::fs::read(self.manifest_path()).ok()?;
         let manifest: Manifest = serde_json::from_slice(&bytes).ok()?;
         let same = manifest.version == env!("CARGO_PKG_VERSION")
             && manifest.config == self.config
             && manifest.inputs == self.inputs
-            && manifest
-                .outputs
-                .iter()
-                .all(|(path, digest)| sha256_file(&self.out.join(path)).is_ok_and(|found| found == *digest));
+            && manifest.outputs.iter().all(|(path, digest)| {
+                sha256_file(&self.out.join(path)).is_ok_and(|found| found == *digest)
+            });
         same.then_some(Manifest { up_to_date: true, ..manifest })
     }
 
     /// Writes the manifest over the named outputs (paths below the output folder) and returns it.
-    pub fn finish(self, outputs: &[&str], counts: BTreeMap<String, u64>, notes: Vec<String>) -> Result<Manifest> {
+    pub fn finish(
+        self,
+        outputs: &[&str],
+        counts: BTreeMap<String, u64>,
+        notes: Vec<String>,
+    ) -> Result<Manifest> {
         let digest = |path: &&str| Ok((path.to_string(), sha256_file(&self.out.join(path))?));
         let manifest = Manifest {
             stage: self.name.into(),
@@ -110,7 +120,9 @@ mod tests {
     fn a_stage_is_up_to_date_until_its_config_inputs_or_outputs_change() {
         let folder = tempfile::tempdir().unwrap();
         let out = folder.path();
-        let stage = |config: u32, digest: &str| Stage::new("chunk", out, &config, [("corpus".into(), digest.into())]);
+        let stage = |config: u32, digest: &str| {
+            Stage::new("chunk", out, &config, [("corpus".into(), digest.into())])
+        };
         assert!(stage(1, "a").up_to_date().is_none());
         std::fs::write(out.join("corpus.jsonl"), "x").unwrap();
         stage(1, "a").finish(&["corpus.jsonl"], BTreeMap::new(), vec![]).unwrap();

@@ -1,5 +1,5 @@
-//! What the client of `ask` can do: calls a second against a loopback server that answers at once, and the memory held
-//! along the way. `just bench-ask [PASSAGES]`
+//! What the client of `ask` can do: calls a second against a loopback server that answers at once,
+//! and the memory held along the way. `just bench-ask [PASSAGES]`
 
 use serde_json::json;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -21,12 +21,14 @@ fn main() {
         ),
         metadata: PassageMetadata::default(),
     };
-    write_jsonl(&folder.path().join("corpus.jsonl"), (0..passages).map(passage)).expect("the corpus is written");
+    write_jsonl(&folder.path().join("corpus.jsonl"), (0..passages).map(passage))
+        .expect("the corpus is written");
     let mut config = SynthConfig::default();
     config.ask.generator = GeneratorName::Openai;
     (config.llm.base_url, config.llm.concurrency) = (serve(), 16);
     let watch = Watch::default();
-    let job = AskJob { out: folder.path(), config: &config, model: None, device: Default::default() };
+    let job =
+        AskJob { out: folder.path(), config: &config, model: None, device: Default::default() };
     let started = Instant::now();
     let manifest = ask(&job, &watch).expect("the stub answers everything");
     let marks = watch.0.into_inner().expect("no thread has panicked").marks;
@@ -82,13 +84,15 @@ impl Progress for Watch {
 
 fn resident_mib() -> f64 {
     let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
-    statm.split(' ').nth(1).and_then(|pages| pages.parse::<f64>().ok()).unwrap_or(0.0) * 4096.0 / (1 << 20) as f64
+    statm.split(' ').nth(1).and_then(|pages| pages.parse::<f64>().ok()).unwrap_or(0.0) * 4096.0
+        / (1 << 20) as f64
 }
 
 /// Starts the server; returns its base URL.
 fn serve() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let url = format!("http://{}/v1", listener.local_addr().expect("a bound socket has an address"));
+    let url =
+        format!("http://{}/v1", listener.local_addr().expect("a bound socket has an address"));
     std::thread::spawn(move || {
         for stream in listener.incoming().flatten() {
             std::thread::spawn(move || answer_all(stream));
@@ -121,7 +125,9 @@ fn answer_all(mut stream: TcpStream) -> Option<()> {
         let text = String::from_utf8_lossy(&body);
         let topic = text.rsplit_once("Passage: ")?.1.split(' ').next()?;
         let questions = ["What is known about", "How much is paid for", "Where can one buy"];
-        let content = json!({"questions": questions.map(|question| format!("{question} {topic}?"))}).to_string();
+        let content =
+            json!({"questions": questions.map(|question| format!("{question} {topic}?"))})
+                .to_string();
         let reply = json!({
             "choices": [{"index": 0, "message": {"role": "assistant", "content": content}, "finish_reason": "stop"}],
             "usage": {"prompt_tokens": 400, "completion_tokens": 40},

@@ -1,5 +1,5 @@
-//! Answer quality end to end: an LLM answers each question from the passages of two systems, and a judge says which answer
-//! is better, asked twice with the answers in either place.
+//! Answer quality end to end: an LLM answers each question from the passages of two systems, and a
+//! judge says which answer is better, asked twice with the answers in either place.
 
 use crate::config::SynthConfig;
 use crate::error::Result;
@@ -52,15 +52,17 @@ pub struct Compared {
     pub before: Option<String>,
     pub after: Option<String>,
     pub preference: Preference,
-    /// Whether the judge said the same with the answers in either place; none where it was not asked.
+    /// Whether the judge said the same with the answers in either place; none where it was not
+    /// asked.
     pub consistent: Option<bool>,
 }
 
 /// What the calls came to, for a manifest.
 pub type Account = (Vec<(&'static str, u64)>, Vec<String>);
 
-/// Answers every case from the passages of both systems and has the answers compared. Every answer of the LLM is in the
-/// journal before it is used, so that a stopped run pays for nothing twice; the caps of `[llm]` hold.
+/// Answers every case from the passages of both systems and has the answers compared. Every answer
+/// of the LLM is in the journal before it is used, so that a stopped run pays for nothing twice;
+/// the caps of `[llm]` hold.
 ///
 /// Cases with the same passages are ties without a call.
 pub fn compare_answers(
@@ -80,12 +82,18 @@ pub fn compare_answers(
 /// The answers from the passages of before and after.
 type Pair = [Option<String>; 2];
 
-fn answer(cases: &[Case], llm: &Llm, config: &SynthConfig, progress: &dyn Progress) -> Result<Vec<Pair>> {
+fn answer(
+    cases: &[Case],
+    llm: &Llm,
+    config: &SynthConfig,
+    progress: &dyn Progress,
+) -> Result<Vec<Pair>> {
     let differing: Vec<usize> = (0..cases.len()).filter(|case| !cases[*case].is_same()).collect();
     let request = |index: usize, attempt: u32| {
         let case = &cases[differing[index / 2]];
         let passages = if index.is_multiple_of(2) { &case.before } else { &case.after };
-        let numbered = (1..).zip(passages).map(|(number, text)| format!("Passage {number}: {text}\n"));
+        let numbered =
+            (1..).zip(passages).map(|(number, text)| format!("Passage {number}: {text}\n"));
         let asked = format!("{}\nQuestion: {}", numbered.collect::<String>(), case.text);
         let form = ("answer", judging::object([("answer", json!({"type": "string"}))]));
         // By the LLM of the config, at its temperature and with its longest answer.
@@ -93,11 +101,23 @@ fn answer(cases: &[Case], llm: &Llm, config: &SynthConfig, progress: &dyn Progre
             llm: config.llm.name.clone(),
             temperature: config.ask.temperature,
             max_answer_tokens: config.ask.max_answer_tokens,
-            ..judging::request(config, case.query.to_string(), [ANSWER.to_owned(), asked], form, attempt)
+            ..judging::request(
+                config,
+                case.query.to_string(),
+                [ANSWER.to_owned(), asked],
+                form,
+                attempt,
+            )
         }
     };
     let assess = |_: usize, entry: &Entry| judging::assess(field(entry, "answer").is_some(), entry);
-    let work = Work { part: "answer", unit: "answers", count: differing.len() * 2, request: &request, assess: &assess };
+    let work = Work {
+        part: "answer",
+        unit: "answers",
+        count: differing.len() * 2,
+        request: &request,
+        assess: &assess,
+    };
     let outcomes = llm.run(&work, progress)?;
     let texts = read(llm, &outcomes, |entry| field(entry, "answer"))?;
     let mut answers = vec![[None, None]; cases.len()];
@@ -118,14 +138,31 @@ fn compare(
     let open: Vec<usize> = (0..cases.len()).filter(|case| differ(&answers[*case])).collect();
     let request = |index: usize, attempt: u32| {
         let case = open[index / 2];
-        let [Some(before), Some(after)] = &answers[case] else { unreachable!("only pairs of answers are compared") };
+        let [Some(before), Some(after)] = &answers[case] else {
+            unreachable!("only pairs of answers are compared")
+        };
         let (a, b) = if index.is_multiple_of(2) { (before, after) } else { (after, before) };
         let asked = format!("Question: {}\n\nAnswer A: {a}\n\nAnswer B: {b}", cases[case].text);
-        let form = ("better", judging::object([("better", json!({"type": "string", "enum": ["A", "B", "tie"]}))]));
-        judging::request(config, cases[case].query.to_string(), [JUDGE.to_owned(), asked], form, attempt)
+        let form = (
+            "better",
+            judging::object([("better", json!({"type": "string", "enum": ["A", "B", "tie"]}))]),
+        );
+        judging::request(
+            config,
+            cases[case].query.to_string(),
+            [JUDGE.to_owned(), asked],
+            form,
+            attempt,
+        )
     };
     let assess = |_: usize, entry: &Entry| judging::assess(verdict(entry).is_some(), entry);
-    let work = Work { part: "judge", unit: "verdicts", count: open.len() * 2, request: &request, assess: &assess };
+    let work = Work {
+        part: "judge",
+        unit: "verdicts",
+        count: open.len() * 2,
+        request: &request,
+        assess: &assess,
+    };
     let outcomes = llm.run(&work, progress)?;
     let verdicts = read(llm, &outcomes, verdict)?;
     let compared = (0..cases.len()).zip(answers).map(|(case, [before, after])| {
@@ -178,8 +215,15 @@ fn verdict(entry: &Entry) -> Option<Verdict> {
 }
 
 /// What each outcome's answer says; none where there is none to use.
-fn read<T>(llm: &Llm, outcomes: &[Outcome], say: impl Fn(&Entry) -> Option<T>) -> Result<Vec<Option<T>>> {
-    outcomes.iter().map(|outcome| Ok(llm.answer_of(outcome)?.and_then(|entry| say(&entry)))).collect()
+fn read<T>(
+    llm: &Llm,
+    outcomes: &[Outcome],
+    say: impl Fn(&Entry) -> Option<T>,
+) -> Result<Vec<Option<T>>> {
+    outcomes
+        .iter()
+        .map(|outcome| Ok(llm.answer_of(outcome)?.and_then(|entry| say(&entry))))
+        .collect()
 }
 
 #[cfg(test)]
@@ -191,7 +235,11 @@ mod tests {
         use Verdict::*;
         assert_eq!(decide(Some(A), Some(B)), (Preference::Before, Some(true)));
         assert_eq!(decide(Some(B), Some(A)), (Preference::After, Some(true)));
-        assert_eq!(decide(Some(A), Some(A)), (Preference::Tie, Some(false)), "it likes the first place");
+        assert_eq!(
+            decide(Some(A), Some(A)),
+            (Preference::Tie, Some(false)),
+            "it likes the first place"
+        );
         assert_eq!(decide(Some(Tie), Some(B)), (Preference::Tie, Some(false)));
         assert_eq!(decide(Some(A), None), (Preference::Open, None));
     }

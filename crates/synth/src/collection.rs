@@ -3,9 +3,12 @@ use crate::error::{Error, Result};
 use crate::split::{Split, split_documents};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::Path;
-use whetstone_records::{DocumentId, JsonlReader, Pair, Passage, PassageId, Provenance, Qrels, Query, QueryMetadata};
+use whetstone_records::{
+    DocumentId, JsonlReader, Pair, Passage, PassageId, Provenance, Qrels, Query, QueryMetadata,
+};
 
-/// A data set as `mine` and `pair` see it: passages, queries and judgements, with the split of each.
+/// A data set as `mine` and `pair` see it: passages, queries and judgements, with the split of
+/// each.
 ///
 /// Passages, queries and documents go by their place in the order of their ids.
 pub struct Collection {
@@ -14,7 +17,8 @@ pub struct Collection {
     /// Relevant passages of every query with their grades.
     pub positives: Vec<Vec<(u32, i32)>>,
     pub qrels: Qrels,
-    /// A number for every passage's text, equal where the texts are the same up to white space and case.
+    /// A number for every passage's text, equal where the texts are the same up to white space and
+    /// case.
     pub text: Vec<u32>,
     held_out_texts: HashSet<u32>,
     /// The document of every passage.
@@ -28,7 +32,8 @@ pub struct Collection {
 impl Collection {
     /// Reads `corpus.jsonl`, `queries.jsonl` and `qrels/all.tsv` of a data set.
     pub fn read(out: &Path, config: &SplitConfig, seed: u64) -> Result<Self> {
-        let passages = read_unique(&out.join("corpus.jsonl"), |passage: &Passage| passage.id.as_str())?;
+        let passages =
+            read_unique(&out.join("corpus.jsonl"), |passage: &Passage| passage.id.as_str())?;
         let queries = read_unique(&out.join("queries.jsonl"), |query: &Query| query.id.as_str())?;
         let qrels = Qrels::read(&out.join("qrels/all.tsv"))?;
         Self::new(passages, queries, qrels, config, seed)
@@ -54,7 +59,8 @@ impl Collection {
             .flat_map(|(_, positives)| positives)
             .map(|(passage, _)| ids[*passage as usize].clone())
             .collect();
-        let document_split: Vec<Split> = split_documents(&documents, &judged, config, seed).into_values().collect();
+        let document_split: Vec<Split> =
+            split_documents(&documents, &judged, config, seed).into_values().collect();
         let mut collection = Self {
             text: number_texts(&passages),
             held_out_texts: HashSet::new(),
@@ -67,18 +73,25 @@ impl Collection {
             query_split: Vec::new(),
             counts: BTreeMap::new(),
         };
-        let held_out = (0..collection.text.len()).filter(|at| collection.passage_split(*at as u32) != Split::Train);
+        let held_out = (0..collection.text.len())
+            .filter(|at| collection.passage_split(*at as u32) != Split::Train);
         collection.held_out_texts = held_out.map(|passage| collection.text[passage]).collect();
         collection.split_queries(!judged.is_empty());
         Ok(collection)
     }
 
     fn split_queries(&mut self, has_human_questions: bool) {
-        let dropped = ["queries-without-positive", "queries-across-splits-dropped", "generated-test-queries-dropped"];
+        let dropped = [
+            "queries-without-positive",
+            "queries-across-splits-dropped",
+            "generated-test-queries-dropped",
+        ];
         self.counts = dropped.map(|name| (name.to_owned(), 0)).into();
         for query in 0..self.queries.len() {
-            let splits: BTreeSet<Split> =
-                self.positives[query].iter().map(|(passage, _)| self.passage_split(*passage)).collect();
+            let splits: BTreeSet<Split> = self.positives[query]
+                .iter()
+                .map(|(passage, _)| self.passage_split(*passage))
+                .collect();
             let generated = self.queries[query].metadata.generator.is_some();
             let drop = match splits.first() {
                 None => Some(dropped[0]),
@@ -108,15 +121,17 @@ impl Collection {
         self.document_split[self.document[passage as usize] as usize]
     }
 
-    /// Whether a passage may be trained on: its document is for training, and its text stands in no other document
-    /// that is not.
+    /// Whether a passage may be trained on: its document is for training, and its text stands in no
+    /// other document that is not.
     pub fn is_trainable(&self, passage: u32) -> bool {
-        self.passage_split(passage) == Split::Train && !self.held_out_texts.contains(&self.text[passage as usize])
+        self.passage_split(passage) == Split::Train
+            && !self.held_out_texts.contains(&self.text[passage as usize])
     }
 
     /// The highest grade of any positive of these queries: the one that stands for label 1.
     pub fn max_grade(&self, queries: &[usize]) -> f32 {
-        let grades = queries.iter().flat_map(|query| &self.positives[*query]).map(|(_, grade)| *grade);
+        let grades =
+            queries.iter().flat_map(|query| &self.positives[*query]).map(|(_, grade)| *grade);
         grades.max().unwrap_or(1) as f32
     }
 
@@ -131,7 +146,8 @@ impl Collection {
             passage_id: passage.id.clone(),
             teacher: None,
             provenance: Some(provenance),
-            query_metadata: (query.metadata != QueryMetadata::default()).then(|| query.metadata.clone()),
+            query_metadata: (query.metadata != QueryMetadata::default())
+                .then(|| query.metadata.clone()),
         }
     }
 
@@ -157,21 +173,31 @@ fn number_texts(passages: &[Passage]) -> Vec<u32> {
     passages.iter().map(number).collect()
 }
 
-fn positives(passages: &[Passage], queries: &[Query], qrels: &Qrels) -> Result<Vec<Vec<(u32, i32)>>> {
+fn positives(
+    passages: &[Passage],
+    queries: &[Query],
+    qrels: &Qrels,
+) -> Result<Vec<Vec<(u32, i32)>>> {
     let of_query = |query: &Query| {
         let grades = qrels.get(query.id.as_str()).into_iter().flatten();
         grades
             .filter(|(_, grade)| **grade > 0)
             .map(|(id, grade)| match place(passages, id) {
                 Some(place) => Ok((place, *grade)),
-                None => Err(Error::JudgedPassageMissing { query: query.id.clone(), passage: id.clone() }),
+                None => Err(Error::JudgedPassageMissing {
+                    query: query.id.clone(),
+                    passage: id.clone(),
+                }),
             })
             .collect()
     };
     queries.iter().map(of_query).collect()
 }
 
-fn read_unique<T: serde::de::DeserializeOwned>(path: &Path, id: impl Fn(&T) -> &str) -> Result<Vec<T>> {
+fn read_unique<T: serde::de::DeserializeOwned>(
+    path: &Path,
+    id: impl Fn(&T) -> &str,
+) -> Result<Vec<T>> {
     let mut reader = JsonlReader::<T>::open(path)?;
     let (mut records, mut seen) = (Vec::new(), HashSet::new());
     while let Some(record) = reader.next().transpose()? {

@@ -11,7 +11,8 @@ pub enum Error {
     #[error(transparent)]
     Model(#[from] whetstone_model::Error),
 
-    // The source is part of the message, for toml's own line and caret; it is not repeated as #[source].
+    // The source is part of the message, for toml's own line and caret; it is not repeated as
+    // #[source].
     #[error("config `{}` is not understood\n{source}", path.display())]
     ConfigSyntax { path: PathBuf, source: Box<toml::de::Error> },
     #[error("`{key}` must be {expected}, got {value}")]
@@ -61,7 +62,14 @@ pub enum Error {
     #[error("the round trip by the bi-encoder needs a model")]
     NoModel,
     #[error("`{url}` refused the call with status {status}: {message}")]
-    CallRefused { url: String, status: u16, message: String, key_place: String, key_set: bool, llm: String },
+    CallRefused {
+        url: String,
+        status: u16,
+        message: String,
+        key_place: String,
+        key_set: bool,
+        llm: String,
+    },
     #[error("`{url}` asks to wait for {wait_s} s")]
     AskedToWait { url: String, wait_s: u64 },
     #[error("`{url}` does not answer: {reason}; {answered} answers are kept")]
@@ -74,18 +82,30 @@ pub enum Error {
         source: std::io::Error,
     },
 
-    #[error("`qrels/all.tsv` judges passage `{passage}` for query `{query}`, which is not in the corpus")]
+    #[error(
+        "`qrels/all.tsv` judges passage `{passage}` for query `{query}`, which is not in the corpus"
+    )]
     JudgedPassageMissing { query: QueryId, passage: PassageId },
     #[error("the model gave an embedding that is not finite")]
     EmbeddingNotFinite,
-    #[error("`negatives.jsonl` does not fit the data set: query `{query}` with passage `{passage}`")]
+    #[error(
+        "`negatives.jsonl` does not fit the data set: query `{query}` with passage `{passage}`"
+    )]
     StaleNegative { query: QueryId, passage: PassageId },
     #[error("`{}` is not there", path.display())]
     NotMined { path: PathBuf },
     #[error("no candidates were mined for query `{query}`")]
     FindingsMissing { query: QueryId },
-    #[error("document `{document}` would be used for {one} and {other}: passage `{passage}` of query `{query}`")]
-    SharedDocument { document: DocumentId, one: &'static str, other: &'static str, passage: PassageId, query: QueryId },
+    #[error(
+        "document `{document}` would be used for {one} and {other}: passage `{passage}` of query `{query}`"
+    )]
+    SharedDocument {
+        document: DocumentId,
+        one: &'static str,
+        other: &'static str,
+        passage: PassageId,
+        query: QueryId,
+    },
     #[error("no training pairs: {queries} queries, {documents} documents for training")]
     NothingToTrain { queries: usize, documents: usize },
 
@@ -177,7 +197,10 @@ impl Error {
         }
     }
 
-    pub(crate) fn io(action: &'static str, path: &std::path::Path) -> impl FnOnce(std::io::Error) -> Error {
+    pub(crate) fn io(
+        action: &'static str,
+        path: &std::path::Path,
+    ) -> impl FnOnce(std::io::Error) -> Error {
         let path = path.to_path_buf();
         move |source| Error::Io { action, path, source }
     }
@@ -187,18 +210,28 @@ fn reasons_hint(reasons: &[(String, u64)]) -> String {
     if reasons.is_empty() {
         return "the passages are very short; give the corpus more text".into();
     }
-    let counts: Vec<String> = reasons.iter().map(|(reason, count)| format!("{reason} {count}")).collect();
-    format!("dropped: {}; try another model or generator, or loosen the limits in [filter]", counts.join(", "))
+    let counts: Vec<String> =
+        reasons.iter().map(|(reason, count)| format!("{reason} {count}")).collect();
+    format!(
+        "dropped: {}; try another model or generator, or loosen the limits in [filter]",
+        counts.join(", ")
+    )
 }
 
 fn refusal_hint(status: u16, key_place: &str, key_set: bool, llm: &str) -> String {
     match (status, key_set) {
-        (401 | 403, false) => format!("put the key into the {key_place} (`llm.api-key-env`, `llm.api-key-file`)"),
+        (401 | 403, false) => {
+            format!("put the key into the {key_place} (`llm.api-key-env`, `llm.api-key-file`)")
+        }
         (401 | 403, true) => format!("check the key in the {key_place} and what it may use"),
         (404, _) => {
-            format!("check `llm.base-url` (it ends with /v1 on most servers) and the model `{llm}` (`llm.name`)")
+            format!(
+                "check `llm.base-url` (it ends with /v1 on most servers) and the model `{llm}` (`llm.name`)"
+            )
         }
-        (402 | 429, _) => "the quota is used up; raise it and run again, no answer is paid twice".into(),
+        (402 | 429, _) => {
+            "the quota is used up; raise it and run again, no answer is paid twice".into()
+        }
         (301..=308, _) => "`llm.base-url` redirects; name the address that it leads to".into(),
         _ => "check `llm.base-url`, `llm.name` and `llm.extra-body`".into(),
     }

@@ -4,7 +4,9 @@ use crate::collection::Collection;
 use crate::config::SplitConfig;
 use crate::error::Result;
 use std::path::Path;
-use whetstone_records::{Passage, PassageMetadata, Qrels, Query, QueryMetadata, sha256_bytes, write_jsonl};
+use whetstone_records::{
+    Passage, PassageMetadata, Qrels, Query, QueryMetadata, sha256_bytes, write_jsonl,
+};
 
 pub const PASSAGES_PER_DOCUMENT: usize = 6;
 const STEP: usize = 100;
@@ -20,7 +22,8 @@ pub struct Fixture {
 
 impl Fixture {
     pub fn new(documents: usize) -> Self {
-        let mut fixture = Self { passages: Vec::new(), queries: Vec::new(), qrels: Qrels::default() };
+        let mut fixture =
+            Self { passages: Vec::new(), queries: Vec::new(), qrels: Qrels::default() };
         for document in 0..documents {
             for part in 0..PASSAGES_PER_DOCUMENT {
                 let id = format!("d{document:02}-{part}");
@@ -31,9 +34,18 @@ impl Fixture {
                     (document * part) % 7,
                     document % 3,
                 );
-                let metadata = PassageMetadata { document: Some(format!("d{document:02}.md").as_str().into()), span };
-                fixture.passages.push(Passage { id: id.as_str().into(), title: "Pumps".into(), text, metadata });
-                let text = format!("which bolt{} of part{part} of type{document}?", (document + part) % 5);
+                let metadata = PassageMetadata {
+                    document: Some(format!("d{document:02}.md").as_str().into()),
+                    span,
+                };
+                fixture.passages.push(Passage {
+                    id: id.as_str().into(),
+                    title: "Pumps".into(),
+                    text,
+                    metadata,
+                });
+                let text =
+                    format!("which bolt{} of part{part} of type{document}?", (document + part) % 5);
                 let metadata = QueryMetadata {
                     passage: Some(id.as_str().into()),
                     generator: Some("built-in".into()),
@@ -48,10 +60,15 @@ impl Fixture {
         fixture
     }
 
-    /// Adds a human question that the first passage of each of the documents answers, one better than the other.
+    /// Adds a human question that the first passage of each of the documents answers, one better
+    /// than the other.
     pub fn with_human_question(mut self, id: &str, documents: &[usize]) -> Self {
         let metadata = QueryMetadata::default();
-        self.queries.push(Query { id: id.into(), text: "which pump has part0 and seal1?".into(), metadata });
+        self.queries.push(Query {
+            id: id.into(),
+            text: "which pump has part0 and seal1?".into(),
+            metadata,
+        });
         for (place, document) in documents.iter().enumerate() {
             let passage = format!("d{document:02}-0");
             self.qrels.insert(id.into(), passage.as_str().into(), if place == 0 { 2 } else { 1 });
@@ -60,7 +77,13 @@ impl Fixture {
     }
 
     pub fn collection(&self, config: &SplitConfig, seed: u64) -> Result<Collection> {
-        Collection::new(self.passages.clone(), self.queries.clone(), self.qrels.clone(), config, seed)
+        Collection::new(
+            self.passages.clone(),
+            self.queries.clone(),
+            self.qrels.clone(),
+            config,
+            seed,
+        )
     }
 
     pub fn write(&self, out: &Path) {

@@ -1,4 +1,5 @@
-//! What all judges have in common: who is asked, how, and what is wrong with an answer that says nothing.
+//! What all judges have in common: who is asked, how, and what is wrong with an answer that says
+//! nothing.
 
 use crate::config::SynthConfig;
 use crate::error::Result;
@@ -29,17 +30,26 @@ impl<'a> PairJudge<'a> {
         compiled_in: &str,
         form: (&'static str, Value),
     ) -> Result<Self> {
-        let template = Template::open(file, compiled_in, &["query", "title", "text"], &["query", "text"])?;
+        let template =
+            Template::open(file, compiled_in, &["query", "title", "text"], &["query", "text"])?;
         Ok(Self { config, template, form })
     }
 
-    pub fn request(&self, subject: String, query: &str, passage: &Passage, attempt: u32) -> Request {
-        let values = [("query", query), ("title", passage.title.as_str()), ("text", passage.text.as_str())];
+    pub fn request(
+        &self,
+        subject: String,
+        query: &str,
+        passage: &Passage,
+        attempt: u32,
+    ) -> Request {
+        let values =
+            [("query", query), ("title", passage.title.as_str()), ("text", passage.text.as_str())];
         request(self.config, subject, self.template.render(&values), self.form.clone(), attempt)
     }
 }
 
-/// A request to the judge of a config, at temperature 0: `messages` are what it is told and what it is asked.
+/// A request to the judge of a config, at temperature 0: `messages` are what it is told and what it
+/// is asked.
 pub fn request(
     config: &SynthConfig,
     subject: String,
@@ -63,7 +73,8 @@ pub fn request(
 /// The schema of an object with these fields and no other.
 pub fn object<const N: usize>(fields: [(&str, Value); N]) -> Value {
     let required: Vec<&str> = fields.iter().map(|(name, _)| *name).collect();
-    let properties: Map<String, Value> = fields.iter().map(|(name, of)| (name.to_string(), of.clone())).collect();
+    let properties: Map<String, Value> =
+        fields.iter().map(|(name, of)| (name.to_string(), of.clone())).collect();
     json!({"type": "object", "properties": properties, "required": required, "additionalProperties": false})
 }
 
@@ -78,7 +89,11 @@ pub fn grade_in(object: &Map<String, Value>, field: &str) -> Option<u8> {
     u8::try_from(grade).ok().filter(|grade| *grade <= BEST)
 }
 
-/// What an answer is worth: what stands complete in it is good even where it was cut off after that.
+/// What an answer is worth: what stands complete in it is good even where it was cut off after
+/// that.
 pub fn assess(is_readable: bool, entry: &Entry) -> Assessment {
-    Assessment { flaw: (!is_readable).then(|| entry.flaw().unwrap_or("answers-unreadable")), usable: 0 }
+    Assessment {
+        flaw: (!is_readable).then(|| entry.flaw().unwrap_or("answers-unreadable")),
+        usable: 0,
+    }
 }

@@ -5,8 +5,8 @@ use whatlang::{Lang, detect};
 
 /// Texts shorter than this are not judged, in characters: a few words fit several languages.
 const MIN_CHARS: usize = 60;
-/// Below this the detector is too often wrong: of English questions in threes it then takes none of SciFact's 370 and one
-/// of CosQA's 167 for another language.
+/// Below this the detector is too often wrong: of English questions in threes it then takes none of
+/// SciFact's 370 and one of CosQA's 167 for another language.
 const MIN_CONFIDENCE: f64 = 0.9;
 /// Passages that are looked at for the language of a corpus.
 const SAMPLE: usize = 300;

@@ -1,5 +1,6 @@
-//! Makes a training set from a folder of documents: `chunk` cuts passages, `ask` makes queries for them, `mine` finds
-//! passages that do not answer, `pair` writes what a trainer reads. Each stage reads and writes one folder.
+//! Makes a training set from a folder of documents: `chunk` cuts passages, `ask` makes queries for
+//! them, `mine` finds passages that do not answer, `pair` writes what a trainer reads. Each stage
+//! reads and writes one folder.
 
 mod answers;
 mod ask;
@@ -23,8 +24,8 @@ pub use answers::{Case, Compared, Preference, compare_answers};
 pub use ask::{AskJob, Preview, ask, batch_in, batch_out, estimate, preview};
 pub use chunk::chunk;
 pub use config::{
-    AskConfig, ChunkConfig, FilterConfig, GeneratorName, LlmConfig, MineConfig, PairConfig, Price, RoundTrip,
-    SameDocument, Sampling, SplitConfig, Style, SynthConfig, Teacher, TopBy,
+    AskConfig, ChunkConfig, FilterConfig, GeneratorName, LlmConfig, MineConfig, PairConfig, Price,
+    RoundTrip, SameDocument, Sampling, SplitConfig, Style, SynthConfig, Teacher, TopBy,
 };
 pub use error::{Error, Result};
 pub use grade::grade;

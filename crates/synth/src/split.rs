@@ -26,8 +26,9 @@ impl Split {
 
 /// Puts every document into one split.
 ///
-/// Documents that answer a human question are the test. Where there are none, `test-fraction` of the documents are
-/// drawn. Of the documents that are no test by judgement, `dev-fraction` are dev and the rest is for training.
+/// Documents that answer a human question are the test. Where there are none, `test-fraction` of
+/// the documents are drawn. Of the documents that are no test by judgement, `dev-fraction` are dev
+/// and the rest is for training.
 pub fn split_documents(
     documents: &BTreeSet<DocumentId>,
     judged: &BTreeSet<DocumentId>,
@@ -50,7 +51,8 @@ pub fn split_documents(
     drawn.chain(judged).collect()
 }
 
-/// Returns a share of `count`, rounded, but not nothing where something was asked for and there is enough for it.
+/// Returns a share of `count`, rounded, but not nothing where something was asked for and there is
+/// enough for it.
 fn share(fraction: f64, count: usize) -> usize {
     let least = usize::from(fraction > 0.0 && count >= 3);
     ((fraction * count as f64).round() as usize).max(least)
@@ -83,8 +85,11 @@ mod tests {
     fn documents_that_answer_human_questions_are_the_whole_test() {
         let config = SplitConfig { dev_fraction: 0.1, test_fraction: 0.5 };
         let split = split_documents(&documents(0..50), &documents(10..20), &config, 3);
-        let test: BTreeSet<_> =
-            split.iter().filter(|(_, split)| **split == Split::Test).map(|(document, _)| document.clone()).collect();
+        let test: BTreeSet<_> = split
+            .iter()
+            .filter(|(_, split)| **split == Split::Test)
+            .map(|(document, _)| document.clone())
+            .collect();
         assert_eq!(test, documents(10..20));
         assert_eq!(count(&split, Split::Dev), 4);
     }

@@ -24,8 +24,8 @@ struct Line {
 pub type Values<'a> = [(&'static str, &'a str)];
 
 impl Template {
-    /// Reads the prompt in `file`, or the compiled-in one where there is none. It may use `known` variables and must use
-    /// `needed` in the user's message.
+    /// Reads the prompt in `file`, or the compiled-in one where there is none. It may use `known`
+    /// variables and must use `needed` in the user's message.
     pub fn open(
         file: Option<&Path>,
         compiled_in: &str,
@@ -39,15 +39,22 @@ impl Template {
     }
 
     /// Parses the text of a prompt; `path` is for messages.
-    pub fn parse(text: &str, path: &Path, known: &[&'static str], needed: &[&'static str]) -> Result<Self> {
-        let problem = |line, what: String| Error::BadPrompt { path: PathBuf::from(path), line, what };
+    pub fn parse(
+        text: &str,
+        path: &Path,
+        known: &[&'static str],
+        needed: &[&'static str],
+    ) -> Result<Self> {
+        let problem =
+            |line, what: String| Error::BadPrompt { path: PathBuf::from(path), line, what };
         let (mut system, mut user) = (Vec::new(), None::<Vec<Line>>);
         for (number, line) in text.lines().enumerate() {
             if line.trim() == BORDER && user.is_none() {
                 user = Some(Vec::new());
                 continue;
             }
-            let line = Line::parse(line).ok_or_else(|| problem(number + 1, "`{{` without `}}`".into()))?;
+            let line =
+                Line::parse(line).ok_or_else(|| problem(number + 1, "`{{` without `}}`".into()))?;
             if let Some(name) = line.variables.iter().find(|name| !known.contains(&name.as_str())) {
                 let known: Vec<String> = known.iter().map(|name| format!("`{name}`")).collect();
                 let what = format!("there is no variable `{name}`; there are {}", known.join(", "));
@@ -55,10 +62,16 @@ impl Template {
             }
             user.as_mut().unwrap_or(&mut system).push(line);
         }
-        let user = user.ok_or_else(|| problem(0, format!("no line `{BORDER}` between system and user message")))?;
-        let used = |name: &&&str| user.iter().any(|line| line.variables.iter().any(|used| used == **name));
+        let user = user.ok_or_else(|| {
+            problem(0, format!("no line `{BORDER}` between system and user message"))
+        })?;
+        let used =
+            |name: &&&str| user.iter().any(|line| line.variables.iter().any(|used| used == **name));
         match needed.iter().find(|name| !used(name)) {
-            Some(name) => Err(problem(0, format!("`{{{{{name}}}}}` does not occur below the line `{BORDER}`"))),
+            Some(name) => Err(problem(
+                0,
+                format!("`{{{{{name}}}}}` does not occur below the line `{BORDER}`"),
+            )),
             None => Ok(Self { system, user }),
         }
     }
@@ -88,7 +101,9 @@ impl Line {
 
     /// None where all variables of the line are empty.
     fn render(&self, values: &Values) -> Option<String> {
-        let value = |name: &String| values.iter().find(|(known, _)| known == name).map_or("", |(_, value)| *value);
+        let value = |name: &String| {
+            values.iter().find(|(known, _)| known == name).map_or("", |(_, value)| *value)
+        };
         if !self.variables.is_empty() && self.variables.iter().all(|name| value(name).is_empty()) {
             return None;
         }
@@ -114,7 +129,8 @@ mod tests {
         let template =
             parse("You write.\nFor {{persona}}.\n---\nTitle: {{title}}\n\n{{text}} {\"a\": 1} {{ persona }}").unwrap();
         let values = [("title", "T"), ("text", "{{title}} is not looked at")];
-        let expected = ["You write.", "Title: T\n\n{{title}} is not looked at {\"a\": 1} "].map(|text| text.trim_end());
+        let expected = ["You write.", "Title: T\n\n{{title}} is not looked at {\"a\": 1} "]
+            .map(|text| text.trim_end());
         assert_eq!(template.render(&values), expected);
     }
 

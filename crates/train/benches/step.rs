@@ -1,6 +1,7 @@
 //! Milliseconds of a training step and of scoring on fixed shapes, without padding or dropout.
 //!
-//! `cargo bench --workspace --bench step -- MODEL_DIR [REPEATS]`; `just bench` takes turns with PyTorch.
+//! `cargo bench --workspace --bench step -- MODEL_DIR [REPEATS]`; `just bench` takes turns with
+//! PyTorch.
 
 use burn::tensor::Device;
 use std::path::Path;
@@ -14,7 +15,9 @@ use whetstone_train::{AdamW, Rates, StepGradients, TrainConfig};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn batch(sequences: usize, seq: usize) -> Packed {
-    let ids = (0..sequences * seq).map(|i| if i % seq == 0 { 101 } else { 1000 + (i * 7919 % 29000) as u32 }).collect();
+    let ids = (0..sequences * seq)
+        .map(|i| if i % seq == 0 { 101 } else { 1000 + (i * 7919 % 29000) as u32 })
+        .collect();
     let types = (0..sequences * seq).map(|i| u32::from(i % seq >= 12)).collect();
     Packed { ids, types, starts: (0..=sequences).map(|i| i * seq).collect() }
 }
@@ -33,15 +36,19 @@ fn median_ms(repeats: usize, mut run: impl FnMut()) -> f64 {
 }
 
 fn main() {
-    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
+    let arguments: Vec<String> =
+        std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
     let Some(model) = arguments.first() else {
         println!("step: no model folder given, nothing measured");
         return;
     };
-    // SAFETY: stores a number in mimalloc's table of options (15 is the purge delay, in milliseconds).
+    // SAFETY: stores a number in mimalloc's table of options (15 is the purge delay, in
+    // milliseconds).
     unsafe { libmimalloc_sys::mi_option_set_default(15, 60_000) };
     let repeats = arguments.get(1).map_or(7, |text| text.parse().expect("REPEATS is a number"));
-    for precision in [Precision::F32, Precision::Bf16].into_iter().filter(|precision| precision.is_supported()) {
+    for precision in
+        [Precision::F32, Precision::Bf16].into_iter().filter(|precision| precision.is_supported())
+    {
         println!("{precision:?}");
         score(Path::new(model), repeats, precision);
         train(Path::new(model), repeats, precision);
@@ -51,7 +58,8 @@ fn main() {
 fn score(model: &Path, repeats: usize, precision: Precision) {
     for (sequences, seq) in [(32, 128), (30, 256)] {
         let device = Device::flex();
-        let network = CrossEncoderNetwork::load_or_init_head(model, 1, &device).expect("the model loads");
+        let network =
+            CrossEncoderNetwork::load_or_init_head(model, 1, &device).expect("the model loads");
         let network = network.with_precision(precision);
         let batch = batch(sequences, seq);
         let ms = median_ms(repeats, || drop(network.forward(&batch, None, &device).into_data()));
@@ -62,7 +70,8 @@ fn score(model: &Path, repeats: usize, precision: Precision) {
 fn train(model: &Path, repeats: usize, precision: Precision) {
     for (sequences, seq) in [(16, 128), (16, 256)] {
         let device = Device::flex().autodiff();
-        let network = CrossEncoderNetwork::load_or_init_head(model, 1, &device).expect("the model loads");
+        let network =
+            CrossEncoderNetwork::load_or_init_head(model, 1, &device).expect("the model loads");
         let mut network = network.with_precision(precision);
         let batch = batch(sequences, seq);
         let mut optimizer = AdamW::new(&device);
@@ -79,6 +88,8 @@ fn train(model: &Path, repeats: usize, precision: Precision) {
             step.add(&mut network, gradients, &device);
             optimizer.step(&mut network, step, rates, &config);
         });
-        println!("train step {sequences}x{seq}: {ms:.0} ms (last: forward {forward:.0}, backward {backward:.0})");
+        println!(
+            "train step {sequences}x{seq}: {ms:.0} ms (last: forward {forward:.0}, backward {backward:.0})"
+        );
     }
 }

@@ -20,7 +20,8 @@ pub struct Best {
     pub blended: Option<Blended>,
 }
 
-/// nDCG@10 of the best checkpoint with the base model mixed in, on both dev sets where there are any.
+/// nDCG@10 of the best checkpoint with the base model mixed in, on both dev sets where there are
+/// any.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Blended {
     #[serde(rename = "ndcg@10", skip_serializing_if = "Option::is_none", default)]
@@ -38,7 +39,8 @@ impl Best {
 
 const BLENDED: &str = "blended";
 
-/// Where a run stands; with the weights and the optimizer, all that is needed to go on exactly as if nothing happened.
+/// Where a run stands; with the weights and the optimizer, all that is needed to go on exactly as
+/// if nothing happened.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct State {
     pub step: usize,
@@ -56,9 +58,15 @@ pub(crate) struct Identity {
     pub inputs: BTreeMap<String, String>,
 }
 
-/// The files of a model folder that are copied along, so that every checkpoint is a model folder itself.
-const MODEL_FILES: [&str; 5] =
-    ["config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt"];
+/// The files of a model folder that are copied along, so that every checkpoint is a model folder
+/// itself.
+const MODEL_FILES: [&str; 5] = [
+    "config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "vocab.txt",
+];
 
 /// A run's folder.
 pub(crate) struct Checkpoints {
@@ -75,15 +83,17 @@ impl Checkpoints {
     pub fn open(run: &Path, identity: &Identity) -> Result<Self> {
         let path = run.join("run.json");
         if let Ok(bytes) = fs::read(&path) {
-            let earlier: Identity = serde_json::from_slice(&bytes)
-                .map_err(|source| Error::Checkpoint { path: path.clone(), what: source.to_string() })?;
+            let earlier: Identity = serde_json::from_slice(&bytes).map_err(|source| {
+                Error::Checkpoint { path: path.clone(), what: source.to_string() }
+            })?;
             if let Some(what) = difference(&earlier, identity) {
                 return Err(Error::OtherRun { path: run.into(), what });
             }
         } else {
             AtomicFile::write_all_to(&path, &json(identity))?;
         }
-        let config = toml::to_string_pretty(&identity.config).expect("a config is plain data, which always serialises");
+        let config = toml::to_string_pretty(&identity.config)
+            .expect("a config is plain data, which always serialises");
         AtomicFile::write_all_to(&run.join("config.toml"), config.as_bytes())?;
         Ok(Self { run: run.into(), keep: identity.config.keep_checkpoints })
     }
@@ -103,8 +113,9 @@ impl Checkpoints {
         for (_, path) in self.folders()?.into_iter().filter(|(step, _)| step.is_some()) {
             let path = path.join("state.json");
             let bytes = fs::read(&path).map_err(Error::io("read", &path))?;
-            let state: State = serde_json::from_slice(&bytes)
-                .map_err(|source| Error::Checkpoint { path: path.clone(), what: source.to_string() })?;
+            let state: State = serde_json::from_slice(&bytes).map_err(|source| {
+                Error::Checkpoint { path: path.clone(), what: source.to_string() }
+            })?;
             if last.as_ref().is_none_or(|last| last.step < state.step) {
                 last = Some(state);
             }
@@ -130,15 +141,21 @@ impl Checkpoints {
         self.settle(state)
     }
 
-    /// Says which checkpoint is the best, and drops those that are no longer needed: what follows a checkpoint, and what a
-    /// run that goes on from it may find undone.
+    /// Says which checkpoint is the best, and drops those that are no longer needed: what follows a
+    /// checkpoint, and what a run that goes on from it may find undone.
     pub fn settle(&self, state: &State) -> Result<()> {
         AtomicFile::write_all_to(&self.run.join("best.json"), &json(&state.best))?;
         self.prune(state)
     }
 
-    /// Writes the best checkpoint with the base model mixed in, and says in best.json that it is the one to take.
-    pub fn save_blended(&self, state: &State, network: &CrossEncoderNetwork, model_dir: &Path) -> Result<()> {
+    /// Writes the best checkpoint with the base model mixed in, and says in best.json that it is
+    /// the one to take.
+    pub fn save_blended(
+        &self,
+        state: &State,
+        network: &CrossEncoderNetwork,
+        model_dir: &Path,
+    ) -> Result<()> {
         let folder = self.run.join(BLENDED);
         replace(&model_folder(&folder, network, model_dir)?, &folder)?;
         Ok(AtomicFile::write_all_to(&self.run.join("best.json"), &json(&state.best))?)
@@ -148,12 +165,15 @@ impl Checkpoints {
         self.folder(step).join(OPTIMIZER)
     }
 
-    /// The folders of checkpoints by step; what a killed run left of one has no step, and comes first.
+    /// The folders of checkpoints by step; what a killed run left of one has no step, and comes
+    /// first.
     fn folders(&self) -> Result<Vec<(Option<usize>, PathBuf)>> {
         let mut folders = Vec::new();
         for entry in fs::read_dir(&self.run).map_err(Error::io("read", &self.run))? {
             let entry = entry.map_err(Error::io("read", &self.run))?;
-            if let Some(step) = entry.file_name().to_str().and_then(|name| name.strip_prefix("step-")) {
+            if let Some(step) =
+                entry.file_name().to_str().and_then(|name| name.strip_prefix("step-"))
+            {
                 folders.push((step.parse().ok(), entry.path()));
             }
         }
@@ -169,7 +189,9 @@ impl Checkpoints {
             if step == Some(state.step) {
                 continue;
             }
-            if step.is_some() && (place >= first_kept || step == Some(0) || step == Some(state.best.step)) {
+            if step.is_some()
+                && (place >= first_kept || step == Some(0) || step == Some(state.best.step))
+            {
                 let _ = fs::remove_file(path.join(OPTIMIZER));
             } else {
                 discard(&path)?;
@@ -218,7 +240,8 @@ fn json(value: &impl Serialize) -> Vec<u8> {
 
 /// The first thing that differs, as the user would say it.
 fn difference(earlier: &Identity, now: &Identity) -> Option<String> {
-    let (a, b) = (serde_json::to_value(&earlier.config).ok()?, serde_json::to_value(&now.config).ok()?);
+    let (a, b) =
+        (serde_json::to_value(&earlier.config).ok()?, serde_json::to_value(&now.config).ok()?);
     let keys = a.as_object()?.keys().find(|key| a.get(key) != b.get(key));
     if let Some(key) = keys {
         return Some(format!("`{key}`: {} then, {} now", a[key], b[key]));
@@ -227,7 +250,8 @@ fn difference(earlier: &Identity, now: &Identity) -> Option<String> {
     inputs.map(|(role, _)| format!("`{role}`"))
 }
 
-/// Returns the folder of a run's best step, or the folder itself where it is a checkpoint or a model folder.
+/// Returns the folder of a run's best step, or the folder itself where it is a checkpoint or a
+/// model folder.
 pub fn best_step(checkpoint: &Path) -> Result<PathBuf> {
     let path = checkpoint.join("best.json");
     if !path.exists() {

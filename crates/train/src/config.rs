@@ -17,7 +17,8 @@ pub struct TrainConfig {
     /// Batches of one optimizer step; their gradients are averaged.
     pub accumulation_steps: usize,
     pub max_seq_tokens: usize,
-    /// Epochs from the start, with the warm start before them, whose pairs are cut at `short_seq_tokens`.
+    /// Epochs from the start, with the warm start before them, whose pairs are cut at
+    /// `short_seq_tokens`.
     pub short_epochs: usize,
     pub short_seq_tokens: usize,
     pub loss: LossName,
@@ -28,15 +29,18 @@ pub struct TrainConfig {
     /// Of `bce`: weight of the positives; negatives / positives where it is not given.
     pub positive_weight: Option<f32>,
     pub learning_rate: f64,
-    /// Peak of the epochs after short ones, whose schedule then begins anew; where it is not given, one schedule spans all epochs.
+    /// Peak of the epochs after short ones, whose schedule then begins anew; where it is not given,
+    /// one schedule spans all epochs.
     pub full_length_learning_rate: Option<f64>,
-    /// What the learning rate is multiplied by from each layer to the one below it; the head has the full rate.
+    /// What the learning rate is multiplied by from each layer to the one below it; the head has
+    /// the full rate.
     pub layer_decay: f64,
     /// Leave the embeddings as they are.
     pub freeze_embeddings: bool,
     /// What the head's learning rate is multiplied by, where the head starts from nothing.
     pub fresh_head_multiplier: f64,
-    /// Where the head starts from nothing: steps in which it first learns to score as the base model's own embeddings do.
+    /// Where the head starts from nothing: steps in which it first learns to score as the base
+    /// model's own embeddings do.
     pub warm_start_steps: usize,
     /// Peak of those steps.
     pub warm_start_learning_rate: f64,
@@ -48,7 +52,8 @@ pub struct TrainConfig {
     pub max_grad_norm: f64,
     /// On embeddings, sub-layers and attention; the model's own where it is not given.
     pub dropout: Option<f32>,
-    /// Of the large matrix products during training; f32 where the CPU has no bfloat16. Evaluation is always f32.
+    /// Of the large matrix products during training; f32 where the CPU has no bfloat16. Evaluation
+    /// is always f32.
     pub precision: Precision,
     /// Dev nDCG@10 and a checkpoint every so many steps.
     pub eval_every_steps: usize,
@@ -56,9 +61,11 @@ pub struct TrainConfig {
     pub patience: usize,
     /// Checkpoints that are kept beside the first and the best one, the last ones.
     pub keep_checkpoints: usize,
-    /// A second data set with a dev.jsonl, whose nDCG@10 is logged beside the own one: what the model forgets.
+    /// A second data set with a dev.jsonl, whose nDCG@10 is logged beside the own one: what the
+    /// model forgets.
     pub general_dev: Option<PathBuf>,
-    /// Share of the base model's weights that is mixed into the best checkpoint at the end; 0 for none.
+    /// Share of the base model's weights that is mixed into the best checkpoint at the end; 0 for
+    /// none.
     pub interpolate: f64,
     /// Whether a sign of collapse is an error instead of a warning.
     pub strict: bool,
@@ -166,8 +173,8 @@ impl TrainConfig {
     /// Reads and checks a TOML file; a mistake is reported with its line and a caret.
     pub fn load(path: &Path) -> Result<Self> {
         let text = whetstone_records::read_text(path)?;
-        let config: Self =
-            toml::from_str(&text).map_err(|source| Error::Config { path: path.into(), source: Box::new(source) })?;
+        let config: Self = toml::from_str(&text)
+            .map_err(|source| Error::Config { path: path.into(), source: Box::new(source) })?;
         config.check()?;
         Ok(config)
     }
@@ -178,7 +185,11 @@ impl TrainConfig {
             return Ok(());
         }
         let expected = format!("at least {devices}, a batch for each device");
-        Err(Error::Value { key: "accumulation-steps", expected, value: self.accumulation_steps.to_string() })
+        Err(Error::Value {
+            key: "accumulation-steps",
+            expected,
+            value: self.accumulation_steps.to_string(),
+        })
     }
 
     /// Refuses values that cannot be meant.
@@ -192,17 +203,40 @@ impl TrainConfig {
         };
         for (key, lr) in [
             ("learning-rate", self.learning_rate),
-            ("full-length-learning-rate", self.full_length_learning_rate.unwrap_or(self.learning_rate)),
+            (
+                "full-length-learning-rate",
+                self.full_length_learning_rate.unwrap_or(self.learning_rate),
+            ),
             ("warm-start-learning-rate", self.warm_start_learning_rate),
         ] {
             range(key, lr, lr > 0.0 && lr <= 1e-2, "in (0, 0.01], usually 1e-5 to 1e-4")?;
         }
         let head = self.fresh_head_multiplier;
         range("fresh-head-multiplier", head, (1.0..=1000.0).contains(&head), "in 1..=1000")?;
-        range("layer-decay", self.layer_decay, self.layer_decay > 0.0 && self.layer_decay <= 1.0, "in (0, 1]")?;
-        range("interpolate", self.interpolate, (0.0..1.0).contains(&self.interpolate), "in [0, 1)")?;
-        range("warmup-fraction", self.warmup_fraction, (0.0..1.0).contains(&self.warmup_fraction), "in [0, 1)")?;
-        range("weight-decay", self.weight_decay, (0.0..=1.0).contains(&self.weight_decay), "in 0..=1")?;
+        range(
+            "layer-decay",
+            self.layer_decay,
+            self.layer_decay > 0.0 && self.layer_decay <= 1.0,
+            "in (0, 1]",
+        )?;
+        range(
+            "interpolate",
+            self.interpolate,
+            (0.0..1.0).contains(&self.interpolate),
+            "in [0, 1)",
+        )?;
+        range(
+            "warmup-fraction",
+            self.warmup_fraction,
+            (0.0..1.0).contains(&self.warmup_fraction),
+            "in [0, 1)",
+        )?;
+        range(
+            "weight-decay",
+            self.weight_decay,
+            (0.0..=1.0).contains(&self.weight_decay),
+            "in 0..=1",
+        )?;
         range("max-grad-norm", self.max_grad_norm, self.max_grad_norm >= 0.0, "at least 0")?;
         range("margin", self.margin.into(), self.margin > 0.0, "above 0")?;
         let weight = self.positive_weight.unwrap_or(1.0);
@@ -223,16 +257,24 @@ impl TrainConfig {
 
     /// Refuses a run that would end on shorter texts than the model is used with.
     fn check_short_epochs(&self) -> Result<()> {
-        let refuse =
-            |key, expected: String, value: usize| Err(Error::Value { key, expected, value: value.to_string() });
+        let refuse = |key, expected: String, value: usize| {
+            Err(Error::Value { key, expected, value: value.to_string() })
+        };
         if self.short_epochs >= self.epochs {
-            let expected =
-                format!("below `epochs` ({}): the last sees the pairs as they are scored later", self.epochs);
+            let expected = format!(
+                "below `epochs` ({}): the last sees the pairs as they are scored later",
+                self.epochs
+            );
             return refuse("short-epochs", expected, self.short_epochs);
         }
         if let (0, Some(rate)) = (self.short_epochs, self.full_length_learning_rate) {
-            let expected = "left out where `short-epochs` is 0: `learning-rate` is that of all epochs".into();
-            return Err(Error::Value { key: "full-length-learning-rate", expected, value: rate.to_string() });
+            let expected =
+                "left out where `short-epochs` is 0: `learning-rate` is that of all epochs".into();
+            return Err(Error::Value {
+                key: "full-length-learning-rate",
+                expected,
+                value: rate.to_string(),
+            });
         }
         if self.short_epochs > 0 && self.short_seq_tokens > self.max_seq_tokens {
             let expected = format!("at most `max-seq-tokens` ({})", self.max_seq_tokens);

@@ -7,7 +7,8 @@ use whetstone_eval::{Measure, per_query};
 use whetstone_model::{BiEncoder, Packed, PairTokenizer, Tokens};
 use whetstone_records::{Hit, Pair, PassageId, Qrels, QueryId, Run, Silent, read_jsonl};
 
-/// The pairs of a file. Labels and groups are in memory, texts stay on disk until their batch comes.
+/// The pairs of a file. Labels and groups are in memory, texts stay on disk until their batch
+/// comes.
 pub(crate) struct Pairs {
     file: PairFile,
     pub labels: Vec<f32>,
@@ -22,7 +23,8 @@ pub(crate) struct Pairs {
 impl Pairs {
     /// Reads `train.jsonl` or any file of pairs.
     pub fn read(path: &Path) -> Result<Self> {
-        let (mut labels, mut teacher, mut groups, mut sizes) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let (mut labels, mut teacher, mut groups, mut sizes) =
+            (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         let mut queries = HashMap::new();
         let file = PairFile::scan(path, |line, pair| {
             if !(0.0..=1.0).contains(&pair.label) {
@@ -43,18 +45,27 @@ impl Pairs {
     }
 
     /// Reads and tokenizes a batch; with a bi-encoder, its scores are the labels.
-    pub fn batch(&self, indices: &[usize], tokenizer: &PairTokenizer, warm: Option<&BiEncoder>) -> Result<Batch> {
-        let pairs: Vec<Pair> = indices.iter().map(|&index| self.file.get(index)).collect::<Result<_>>()?;
-        let texts: Vec<&str> = pairs.iter().flat_map(|pair| [pair.query.as_str(), pair.passage.as_str()]).collect();
+    pub fn batch(
+        &self,
+        indices: &[usize],
+        tokenizer: &PairTokenizer,
+        warm: Option<&BiEncoder>,
+    ) -> Result<Batch> {
+        let pairs: Vec<Pair> =
+            indices.iter().map(|&index| self.file.get(index)).collect::<Result<_>>()?;
+        let texts: Vec<&str> =
+            pairs.iter().flat_map(|pair| [pair.query.as_str(), pair.passage.as_str()]).collect();
         let tokens = tokenizer.tokenize(&texts)?;
         Ok(Batch {
             indices: indices.to_vec(),
             packed: tokenizer.batch(tokens.chunks_exact(2).map(|pair| (&pair[0], &pair[1]))),
-            warm_labels: warm.map(|bi_encoder| warm_labels(bi_encoder, &tokens, tokenizer.max_seq_tokens())),
+            warm_labels: warm
+                .map(|bi_encoder| warm_labels(bi_encoder, &tokens, tokenizer.max_seq_tokens())),
         })
     }
 
-    /// What must share a batch: the whole group of a query for a loss that compares, one pair otherwise.
+    /// What must share a batch: the whole group of a query for a loss that compares, one pair
+    /// otherwise.
     pub fn units(&self, config: &TrainConfig) -> Result<Vec<Vec<usize>>> {
         if !config.loss.compares() {
             return Ok((0..self.len()).map(|i| vec![i]).collect());
@@ -105,12 +116,14 @@ pub(crate) struct Batch {
     pub warm_labels: Option<Vec<f32>>,
 }
 
-/// Returns what a bi-encoder thinks of query, passage, query, passage, …, as a label for each pair: σ(10·(cos − 0.4)). The cosines
-/// of all-MiniLM-L6-v2 lie around 0.1 for unrelated texts and above 0.6 for answers, which this spreads over 0.05 to 0.9.
-/// It sees no more than `limit` tokens of a text, as the cross-encoder.
+/// Returns what a bi-encoder thinks of query, passage, query, passage, …, as a label for each pair:
+/// σ(10·(cos − 0.4)). The cosines of all-MiniLM-L6-v2 lie around 0.1 for unrelated texts and above
+/// 0.6 for answers, which this spreads over 0.05 to 0.9. It sees no more than `limit` tokens of a
+/// text, as the cross-encoder.
 fn warm_labels(bi_encoder: &BiEncoder, tokens: &[Tokens], limit: usize) -> Vec<f32> {
     let (slope, center) = (10.0, 0.4);
-    let tokens: Vec<Tokens> = tokens.iter().map(|text| text[..text.len().min(limit)].into()).collect();
+    let tokens: Vec<Tokens> =
+        tokens.iter().map(|text| text[..text.len().min(limit)].into()).collect();
     let vectors = bi_encoder.encode_tokens(&tokens, &Silent);
     let cosine = |pair: &[f32]| {
         let (query, passage) = pair.split_at(bi_encoder.hidden());
@@ -120,7 +133,8 @@ fn warm_labels(bi_encoder: &BiEncoder, tokens: &[Tokens], limit: usize) -> Vec<f
     vectors.chunks_exact(2 * bi_encoder.hidden()).map(|pair| label(cosine(pair))).collect()
 }
 
-/// Held-out candidates of some queries, with judgements; tokenized once, since they are scored again and again.
+/// Held-out candidates of some queries, with judgements; tokenized once, since they are scored
+/// again and again.
 pub(crate) struct Dev {
     /// Tokens of the query and of the passage of each pair.
     pairs: Vec<(Tokens, Tokens)>,
@@ -129,8 +143,8 @@ pub(crate) struct Dev {
 }
 
 impl Dev {
-    /// Reads `dev.jsonl`, and `qrels/dev.tsv` for the ideal ranking (the labels themselves where it is missing).
-    /// None where there is no such file or no relevant passage in it.
+    /// Reads `dev.jsonl`, and `qrels/dev.tsv` for the ideal ranking (the labels themselves where it
+    /// is missing). None where there is no such file or no relevant passage in it.
     pub fn read(data: &Path, tokenizer: &PairTokenizer) -> Result<Option<Self>> {
         let path = data.join("dev.jsonl");
         if !path.exists() {
@@ -138,20 +152,31 @@ impl Dev {
         }
         let pairs: Vec<Pair> = read_jsonl(&path)?;
         let judged = data.join("qrels").join("dev.tsv");
-        let qrels = if judged.exists() && !pairs.is_empty() { Qrels::read(&judged)? } else { as_qrels(&pairs) };
+        let qrels = if judged.exists() && !pairs.is_empty() {
+            Qrels::read(&judged)?
+        } else {
+            as_qrels(&pairs)
+        };
         if !pairs.iter().any(|pair| qrels.get(pair.query_id.as_str()).is_some()) {
             return Ok(None);
         }
-        let texts: Vec<&str> = pairs.iter().flat_map(|pair| [pair.query.as_str(), pair.passage.as_str()]).collect();
+        let texts: Vec<&str> =
+            pairs.iter().flat_map(|pair| [pair.query.as_str(), pair.passage.as_str()]).collect();
         let tokens = tokenizer.tokenize(&texts)?;
-        let tokens = tokens.chunks_exact(2).map(|pair| (pair[0].clone(), pair[1].clone())).collect();
+        let tokens =
+            tokens.chunks_exact(2).map(|pair| (pair[0].clone(), pair[1].clone())).collect();
         let ids = pairs.into_iter().map(|pair| (pair.query_id, pair.passage_id)).collect();
         Ok(Some(Self { pairs: tokens, ids, qrels }))
     }
 
     /// The pairs in batches, in the order that [`Dev::ndcg_at_10`] wants their logits.
-    pub fn batches<'a>(&'a self, tokenizer: &'a PairTokenizer) -> impl Iterator<Item = Packed> + 'a {
-        self.pairs.chunks(32).map(|part| tokenizer.batch(part.iter().map(|(query, passage)| (query, passage))))
+    pub fn batches<'a>(
+        &'a self,
+        tokenizer: &'a PairTokenizer,
+    ) -> impl Iterator<Item = Packed> + 'a {
+        self.pairs
+            .chunks(32)
+            .map(|part| tokenizer.batch(part.iter().map(|(query, passage)| (query, passage))))
     }
 
     pub fn queries(&self) -> usize {
@@ -180,7 +205,11 @@ fn as_qrels(pairs: &[Pair]) -> Qrels {
     let mut qrels = Qrels::default();
     for pair in pairs {
         // Grades are whole numbers; four steps keep the order of soft labels.
-        qrels.insert(pair.query_id.clone(), pair.passage_id.clone(), (pair.label * 4.0).round() as i32);
+        qrels.insert(
+            pair.query_id.clone(),
+            pair.passage_id.clone(),
+            (pair.label * 4.0).round() as i32,
+        );
     }
     qrels
 }

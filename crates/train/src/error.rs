@@ -47,17 +47,27 @@ impl Error {
     /// What the user can do about it, where there is something to say beyond the message.
     pub fn hint(&self) -> Option<String> {
         Some(match self {
-            Error::Config { .. } => "configs/reference.toml lists every key with its default and range".into(),
+            Error::Config { .. } => {
+                "configs/reference.toml lists every key with its default and range".into()
+            }
             Error::Label { .. } => "grades must be scaled to 0..=1 (grade / highest grade)".into(),
             Error::NoPairs { .. } => {
-                "every query needs a positive and a negative; see the counts of `whetstone pair`".into()
+                "every query needs a positive and a negative; see the counts of `whetstone pair`"
+                    .into()
             }
             Error::NoTeacher { .. } => {
-                "add `teacher` (a raw score) to every pair, or choose a loss on labels such as bce".into()
+                "add `teacher` (a raw score) to every pair, or choose a loss on labels such as bce"
+                    .into()
             }
-            Error::GroupTooLarge { .. } => "raise `batch-pairs`, or mine fewer negatives per query".into(),
-            Error::OtherRun { .. } => "give this run another --out, or start it over with --force".into(),
-            Error::Diverged { .. } => "lower `learning-rate`; the last checkpoint before this step is kept".into(),
+            Error::GroupTooLarge { .. } => {
+                "raise `batch-pairs`, or mine fewer negatives per query".into()
+            }
+            Error::OtherRun { .. } => {
+                "give this run another --out, or start it over with --force".into()
+            }
+            Error::Diverged { .. } => {
+                "lower `learning-rate`; the last checkpoint before this step is kept".into()
+            }
             Error::Collapse { .. } => "`strict = false` makes this a warning".into(),
             Error::Checkpoint { path, .. } => {
                 format!("delete `{}`; the run goes on from the one before", path.display())
@@ -68,7 +78,10 @@ impl Error {
         })
     }
 
-    pub(crate) fn io(action: &'static str, path: &std::path::Path) -> impl FnOnce(std::io::Error) -> Error {
+    pub(crate) fn io(
+        action: &'static str,
+        path: &std::path::Path,
+    ) -> impl FnOnce(std::io::Error) -> Error {
         let path = path.to_path_buf();
         move |source| Error::Io { action, path, source }
     }

@@ -22,12 +22,12 @@ use whetstone_records::{Manifest, Progress, Stage};
 /// Steps whose batches are made ready ahead of the loop.
 const AHEAD: usize = 4;
 
-/// Fine-tunes the model of `model_dir` on `data/train.jsonl` and leaves a run folder: config.toml, log.jsonl, best.json
-/// and step-NNNNNN folders, each a model folder. A run that was stopped goes on from its last checkpoint, and ends with
-/// the same bytes as if it had not been stopped.
+/// Fine-tunes the model of `model_dir` on `data/train.jsonl` and leaves a run folder: config.toml,
+/// log.jsonl, best.json and step-NNNNNN folders, each a model folder. A run that was stopped goes
+/// on from its last checkpoint, and ends with the same bytes as if it had not been stopped.
 ///
-/// Of several devices, the first holds the network and each computes its share of the batches of a step
-/// (`accumulation-steps`): the mean gradient is the same however many there are.
+/// Of several devices, the first holds the network and each computes its share of the batches of a
+/// step (`accumulation-steps`): the mean gradient is the same however many there are.
 ///
 /// # Errors
 /// See [`Error`]; a folder that holds another run is refused.
@@ -50,7 +50,8 @@ pub fn train(
     let checkpoints = Checkpoints::open(out, &Identity { config: config.clone(), inputs })?;
     let devices: Vec<Device> = devices.iter().map(|device| device.clone().autodiff()).collect();
     let last = checkpoints.last()?;
-    let from = last.as_ref().map_or(model_dir.to_path_buf(), |state| checkpoints.folder(state.step));
+    let from =
+        last.as_ref().map_or(model_dir.to_path_buf(), |state| checkpoints.folder(state.step));
     let device = devices[0].clone();
     let (network, fit) = rayon::join(
         || CrossEncoderNetwork::load_or_init_head(&from, config.seed, &device),
@@ -66,7 +67,8 @@ pub fn train(
     if fit.dev.is_none() {
         progress.warn("no dev queries: the last step is taken as the best");
     }
-    let mut log = Log::open(&out.join("log.jsonl"), last.as_ref().map_or(0, |state| state.log_bytes))?;
+    let mut log =
+        Log::open(&out.join("log.jsonl"), last.as_ref().map_or(0, |state| state.log_bytes))?;
     let (mut state, stepping) = fit.run(network, last, &checkpoints, &mut log, progress)?;
     fit.blend(&mut state, &checkpoints)?;
     let (counts, notes) = fit.summary(&state, &log, stepping);
@@ -75,8 +77,8 @@ pub fn train(
 }
 
 impl Fit<'_> {
-    /// Runs the loop, while a thread reads and tokenizes the batches of the next steps. Returns the last state and the time that
-    /// the steps took.
+    /// Runs the loop, while a thread reads and tokenizes the batches of the next steps. Returns the
+    /// last state and the time that the steps took.
     fn run(
         &self,
         network: CrossEncoderNetwork,
@@ -106,7 +108,10 @@ impl Fit<'_> {
         let total = self.steps.len();
         let mut optimizer = match &resumed {
             Some(state) if state.step > 0 && checkpoints.optimizer_path(state.step).exists() => {
-                AdamW::load(&checkpoints.optimizer_path(state.step), &self.devices[0].clone().inner())?
+                AdamW::load(
+                    &checkpoints.optimizer_path(state.step),
+                    &self.devices[0].clone().inner(),
+                )?
             }
             _ => AdamW::new(&self.devices[0]),
         };
@@ -126,13 +131,19 @@ impl Fit<'_> {
         let mut watch = Watch::default();
         let mut stepping = Duration::ZERO;
         loop {
-            let is_due = state.step.is_multiple_of(self.config.eval_every_steps) || state.step == total;
+            let is_due =
+                state.step.is_multiple_of(self.config.eval_every_steps) || state.step == total;
             if is_due && saved != Some(state.step) {
                 progress.message("measuring dev nDCG@10");
                 self.note_dev(&network, &mut state, log, &mut view)?;
                 let is_over = self.is_over(&state);
                 plot::write(checkpoints.run(), &log.lines)?;
-                checkpoints.save(&state, &network, (!is_over).then_some(&optimizer), self.model_dir)?;
+                checkpoints.save(
+                    &state,
+                    &network,
+                    (!is_over).then_some(&optimizer),
+                    self.model_dir,
+                )?;
                 saved = Some(state.step);
             }
             if self.is_over(&state) {
@@ -144,7 +155,13 @@ impl Fit<'_> {
             }
             let started = Instant::now();
             let batches = ready.recv().expect("the thread sends the batches of every step")?;
-            let line = self.step(&mut network, &mut optimizer, &mut watch, (state.step, &batches), progress)?;
+            let line = self.step(
+                &mut network,
+                &mut optimizer,
+                &mut watch,
+                (state.step, &batches),
+                progress,
+            )?;
             stepping += started.elapsed();
             state.step += 1;
             progress.message(&view.text(&line, self.padding_fraction(&batches)));
@@ -156,13 +173,24 @@ impl Fit<'_> {
     }
 
     /// Measures the present weights on dev and notes whether they are the best so far.
-    fn note_dev(&self, network: &CrossEncoderNetwork, state: &mut State, log: &mut Log, view: &mut View) -> Result<()> {
-        // A checkpoint of the warm start is there to go on from, not to be chosen: it has seen no label yet.
+    fn note_dev(
+        &self,
+        network: &CrossEncoderNetwork,
+        state: &mut State,
+        log: &mut Log,
+        view: &mut View,
+    ) -> Result<()> {
+        // A checkpoint of the warm start is there to go on from, not to be chosen: it has seen no
+        // label yet.
         let is_chosen_from = state.step == 0 || state.step > self.warm_steps;
         if let Some(dev) = self.dev.as_ref().filter(|_| is_chosen_from) {
             let ndcg = self.evaluate(dev, network);
             let general = self.general.as_ref().map(|general| self.evaluate(general, network));
-            log.write(LogLine::Dev { step: state.step, dev_ndcg_at_10: ndcg, general_ndcg_at_10: general })?;
+            log.write(LogLine::Dev {
+                step: state.step,
+                dev_ndcg_at_10: ndcg,
+                general_ndcg_at_10: general,
+            })?;
             state.note(ndcg);
             view.evaluated(ndcg, general);
         } else if self.dev.is_none() {
@@ -173,10 +201,12 @@ impl Fit<'_> {
     }
 
     fn is_over(&self, state: &State) -> bool {
-        state.step == self.steps.len() || (self.config.patience > 0 && state.stale >= self.config.patience)
+        state.step == self.steps.len()
+            || (self.config.patience > 0 && state.stale >= self.config.patience)
     }
 
-    /// A forward and a backward pass for each batch, then one update. `step` counts those before this one.
+    /// A forward and a backward pass for each batch, then one update. `step` counts those before
+    /// this one.
     fn step(
         &self,
         network: &mut CrossEncoderNetwork,
@@ -190,7 +220,11 @@ impl Fit<'_> {
         let pairs = logits.len();
         let tokens = batches.iter().map(|batch| batch.packed.tokens()).sum();
         let rates = self.rates(step);
-        let grad_norm = if value.is_finite() { optimizer.step(network, gradients, rates, self.config) } else { 0.0 };
+        let grad_norm = if value.is_finite() {
+            optimizer.step(network, gradients, rates, self.config)
+        } else {
+            0.0
+        };
         if !value.is_finite() || !grad_norm.is_finite() {
             return Err(Error::Diverged { step: step + 1, loss: value });
         }
@@ -201,12 +235,22 @@ impl Fit<'_> {
                 false => progress.warn(&format!("step {}: {sign}", step + 1)),
             }
         }
-        Ok(LogLine::Step { step: step + 1, epoch, loss: value, lr: rates.base, grad_norm, pairs, tokens })
+        Ok(LogLine::Step {
+            step: step + 1,
+            epoch,
+            loss: value,
+            lr: rates.base,
+            grad_norm,
+            pairs,
+            tokens,
+        })
     }
 
     /// The loss of a model that scores every pair 0; None where the batches say nothing.
     fn loss_at_chance(&self, batches: &[Batch]) -> Option<f32> {
-        let loss = |batch: &Batch| self.loss(batch, &vec![0.0; batch.indices.len()]).map(|loss| loss.value as f32);
+        let loss = |batch: &Batch| {
+            self.loss(batch, &vec![0.0; batch.indices.len()]).map(|loss| loss.value as f32)
+        };
         let losses: Vec<f32> = batches.iter().filter_map(loss).collect();
         (!losses.is_empty()).then(|| losses.iter().sum::<f32>() / batches.len() as f32)
     }
@@ -216,7 +260,8 @@ impl Fit<'_> {
         if self.devices[0] == Device::flex() {
             return 0.0;
         }
-        let sum = |of: fn(&Packed) -> usize| batches.iter().map(|batch| of(&batch.packed)).sum::<usize>();
+        let sum =
+            |of: fn(&Packed) -> usize| batches.iter().map(|batch| of(&batch.packed)).sum::<usize>();
         let real = sum(Packed::tokens);
         let computed = sum(|packed| packed.longest() * packed.sequences());
         1.0 - real as f64 / computed.max(1) as f64
@@ -229,12 +274,15 @@ impl Fit<'_> {
         let mut logits: Vec<f32> = Vec::new();
         for batch in dev.batches(&self.tokenizer) {
             let scores = network.forward(&batch, None, &device);
-            logits.extend(scores.into_data().try_into_vec::<f32>().expect("the network computes in f32"));
+            logits.extend(
+                scores.into_data().try_into_vec::<f32>().expect("the network computes in f32"),
+            );
         }
         dev.ndcg_at_10(&logits)
     }
 
-    /// Mixes the base model into the best checkpoint, where the config asks for it, and measures that too.
+    /// Mixes the base model into the best checkpoint, where the config asks for it, and measures
+    /// that too.
     fn blend(&self, state: &mut State, checkpoints: &Checkpoints) -> Result<()> {
         if self.config.interpolate == 0.0 || state.best.step == 0 {
             return Ok(());
@@ -244,11 +292,17 @@ impl Fit<'_> {
         let base = CrossEncoderNetwork::load(&checkpoints.folder(0), &device)?;
         network.blend(base, self.config.interpolate as f32, self.is_fresh);
         let ndcg = |dev: &Option<Dev>| dev.as_ref().map(|dev| self.evaluate(dev, &network));
-        state.best.blended = Some(Blended { ndcg_at_10: ndcg(&self.dev), general_ndcg_at_10: ndcg(&self.general) });
+        state.best.blended =
+            Some(Blended { ndcg_at_10: ndcg(&self.dev), general_ndcg_at_10: ndcg(&self.general) });
         checkpoints.save_blended(state, &network, self.model_dir)
     }
 
-    fn summary(&self, state: &State, log: &Log, stepping: Duration) -> (BTreeMap<String, u64>, Vec<String>) {
+    fn summary(
+        &self,
+        state: &State,
+        log: &Log,
+        stepping: Duration,
+    ) -> (BTreeMap<String, u64>, Vec<String>) {
         let (pairs, tokens) = log.done_now();
         let seconds = stepping.as_secs_f64().max(1e-3);
         let counts = [
@@ -267,7 +321,9 @@ impl Fit<'_> {
         notes.push(format!("seed {}", self.config.seed));
         if let Some(blended) = &state.best.blended {
             let share = self.config.interpolate;
-            let ndcg = |value: Option<f64>| value.map_or("not measured".into(), |value| format!("{value:.4}"));
+            let ndcg = |value: Option<f64>| {
+                value.map_or("not measured".into(), |value| format!("{value:.4}"))
+            };
             notes.push(format!(
                 "with {share} of the base model mixed in: dev nDCG@10 {}, general {}",
                 ndcg(blended.ndcg_at_10),

@@ -1,4 +1,5 @@
-//! Fine-tuning of a cross-encoder on pairs: read the data, then evaluate → save → stop? → step → log.
+//! Fine-tuning of a cross-encoder on pairs: read the data, then evaluate → save → stop? → step →
+//! log.
 
 mod checkpoint;
 mod config;

@@ -1,4 +1,5 @@
-//! log.jsonl: one line a step and one an evaluation, without anything that changes from run to run, such as times.
+//! log.jsonl: one line a step and one an evaluation, without anything that changes from run to run,
+//! such as times.
 
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -42,7 +43,11 @@ pub(crate) struct Log {
 impl Log {
     /// Opens or creates the log of a run and keeps its first `bytes`.
     pub fn open(path: &Path, bytes: u64) -> Result<Self> {
-        let file = OpenOptions::new().create(true).append(true).open(path).map_err(Error::io("open", path))?;
+        let file = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(path)
+            .map_err(Error::io("open", path))?;
         file.set_len(bytes).map_err(Error::io("truncate", path))?;
         let text = whetstone_records::read_text(path)?;
         let lines = text.lines().enumerate().map(|(index, line)| {
@@ -64,7 +69,8 @@ impl Log {
     }
 
     pub fn write(&mut self, line: LogLine) -> Result<()> {
-        let mut text = serde_json::to_vec(&line).expect("a log line is plain data, which always serialises");
+        let mut text =
+            serde_json::to_vec(&line).expect("a log line is plain data, which always serialises");
         text.push(b'\n');
         self.file.write_all(&text).map_err(Error::io("write", &self.path))?;
         self.bytes += text.len() as u64;

@@ -14,7 +14,8 @@ const BETA1: f64 = 0.9;
 const BETA2: f64 = 0.999;
 const EPS: f64 = 1e-8;
 
-/// AdamW (Loshchilov & Hutter 2019) over Hugging Face names, so that its state can be saved beside the weights.
+/// AdamW (Loshchilov & Hutter 2019) over Hugging Face names, so that its state can be saved beside
+/// the weights.
 pub struct AdamW {
     /// First and second moment of each parameter, flat.
     moments: HashMap<String, (Tensor<1>, Tensor<1>)>,
@@ -37,10 +38,20 @@ impl AdamW {
         config: &TrainConfig,
     ) -> f64 {
         self.steps += 1;
-        let norm = gradients.0.values().map(|gradient| self.squared_norm(gradient.clone())).sum::<f64>().sqrt();
-        let clip = if config.max_grad_norm > 0.0 { (config.max_grad_norm / (norm + 1e-6)).min(1.0) } else { 1.0 };
+        let norm = gradients
+            .0
+            .values()
+            .map(|gradient| self.squared_norm(gradient.clone()))
+            .sum::<f64>()
+            .sqrt();
+        let clip = if config.max_grad_norm > 0.0 {
+            (config.max_grad_norm / (norm + 1e-6)).min(1.0)
+        } else {
+            1.0
+        };
         let slots = network.slots();
-        let layers = slots.iter().filter_map(|(name, _)| layer_of(name)).max().map_or(0, |last| last + 1);
+        let layers =
+            slots.iter().filter_map(|(name, _)| layer_of(name)).max().map_or(0, |last| last + 1);
         for (name, slot) in slots {
             let Some(gradient) = gradients.0.remove(&name) else { continue };
             let is_decayed = !matches!(slot, Slot::Vector(_));
@@ -55,7 +66,9 @@ impl AdamW {
                 grad_scale: clip as f32,
             };
             match slot {
-                Slot::Table(param) | Slot::Matrix(param) => self.update(name, param, gradient, step),
+                Slot::Table(param) | Slot::Matrix(param) => {
+                    self.update(name, param, gradient, step)
+                }
                 Slot::Vector(param) => self.update(name, param, gradient, step),
             }
         }
@@ -70,9 +83,16 @@ impl AdamW {
         }
     }
 
-    fn update<const D: usize>(&mut self, name: String, param: &mut Param<Tensor<D>>, g: Tensor<1>, step: AdamWStep) {
+    fn update<const D: usize>(
+        &mut self,
+        name: String,
+        param: &mut Param<Tensor<D>>,
+        g: Tensor<1>,
+        step: AdamWStep,
+    ) {
         let device = g.device();
-        // The parameter is moved out, so that nothing else holds its memory and it can be updated in place.
+        // The parameter is moved out, so that nothing else holds its memory and it can be updated
+        // in place.
         let placeholder = Param::from_tensor(Tensor::empty([1; D], &device));
         let w = std::mem::replace(param, placeholder).into_value().inner();
         let shape = w.shape();
@@ -82,7 +102,8 @@ impl AdamW {
             .moments
             .remove(&name)
             .unwrap_or_else(|| (Tensor::zeros([len], &device), Tensor::zeros([len], &device)));
-        let (w, m, v) = if self.is_fused { fused::adamw(w, g, m, v, step) } else { adamw(w, g, m, v, step) };
+        let (w, m, v) =
+            if self.is_fused { fused::adamw(w, g, m, v, step) } else { adamw(w, g, m, v, step) };
         self.moments.insert(name, (m, v));
         *param = Param::from_tensor(Tensor::from_inner(w.reshape(shape)));
     }
@@ -94,11 +115,15 @@ impl AdamW {
             tensors.insert(format!("{name}.first"), bytes(m));
             tensors.insert(format!("{name}.second"), bytes(v));
         }
-        let damaged =
-            |source: safetensors::SafeTensorError| Error::Checkpoint { path: path.into(), what: source.to_string() };
+        let damaged = |source: safetensors::SafeTensorError| Error::Checkpoint {
+            path: path.into(),
+            what: source.to_string(),
+        };
         let views = tensors
             .iter()
-            .map(|(name, bytes)| Ok((name, TensorView::new(Dtype::F32, vec![bytes.len() / 4], bytes)?)))
+            .map(|(name, bytes)| {
+                Ok((name, TensorView::new(Dtype::F32, vec![bytes.len() / 4], bytes)?))
+            })
             .collect::<Result<Vec<_>, _>>()
             .map_err(damaged)?;
         let metadata = HashMap::from([("steps".to_owned(), self.steps.to_string())]);
@@ -110,16 +135,24 @@ impl AdamW {
     pub fn load(path: &Path, device: &Device) -> Result<Self> {
         let damaged = |what: String| Error::Checkpoint { path: path.into(), what };
         let bytes = std::fs::read(path).map_err(Error::io("read", path))?;
-        let file = SafeTensors::deserialize(&bytes).map_err(|source| damaged(source.to_string()))?;
-        let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|source| damaged(source.to_string()))?;
-        let steps = header.metadata().as_ref().and_then(|metadata| metadata.get("steps")?.parse().ok());
+        let file =
+            SafeTensors::deserialize(&bytes).map_err(|source| damaged(source.to_string()))?;
+        let (_, header) =
+            SafeTensors::read_metadata(&bytes).map_err(|source| damaged(source.to_string()))?;
+        let steps =
+            header.metadata().as_ref().and_then(|metadata| metadata.get("steps")?.parse().ok());
         let mut optimizer = Self::new(device);
         optimizer.steps = steps.ok_or_else(|| damaged("no step count".into()))?;
         for name in file.names().into_iter().filter_map(|name| name.strip_suffix(".first")) {
             let moment = |suffix: &str| -> Result<Tensor<1>> {
-                let view = file.tensor(&format!("{name}.{suffix}")).map_err(|source| damaged(source.to_string()))?;
-                let values: Vec<f32> =
-                    view.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
+                let view = file
+                    .tensor(&format!("{name}.{suffix}"))
+                    .map_err(|source| damaged(source.to_string()))?;
+                let values: Vec<f32> = view
+                    .data()
+                    .chunks_exact(4)
+                    .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
+                    .collect();
                 let len = values.len();
                 Ok(Tensor::from_data(TensorData::new(values, [len]), device))
             };
@@ -161,13 +194,20 @@ fn layer_of(name: &str) -> Option<usize> {
     name.strip_prefix("bert.encoder.layer.")?.split('.').next()?.parse().ok()
 }
 
-/// The gradients of a step, by Hugging Face name, each flat: those of one batch, or the mean over several.
+/// The gradients of a step, by Hugging Face name, each flat: those of one batch, or the mean over
+/// several.
 #[derive(Default)]
 pub struct StepGradients(BTreeMap<String, Tensor<1>>);
 
 impl StepGradients {
-    /// Takes the gradients of one batch to `device`; the batch is one of as many as the loss was divided by.
-    pub fn add(&mut self, network: &mut CrossEncoderNetwork, mut gradients: Gradients, device: &Device) {
+    /// Takes the gradients of one batch to `device`; the batch is one of as many as the loss was
+    /// divided by.
+    pub fn add(
+        &mut self,
+        network: &mut CrossEncoderNetwork,
+        mut gradients: Gradients,
+        device: &Device,
+    ) {
         let device = device.clone().inner();
         for (name, slot) in network.slots() {
             if let Some(gradient) = take_gradient(&slot, &mut gradients) {
@@ -184,7 +224,10 @@ impl StepGradients {
 
 /// The gradient of a parameter, flat; None where the batch does not reach it.
 fn take_gradient(slot: &Slot, gradients: &mut Gradients) -> Option<Tensor<1>> {
-    fn take<const D: usize>(param: &Param<Tensor<D>>, gradients: &mut Gradients) -> Option<Tensor<1>> {
+    fn take<const D: usize>(
+        param: &Param<Tensor<D>>,
+        gradients: &mut Gradients,
+    ) -> Option<Tensor<1>> {
         let gradient = param.val().grad_remove(gradients)?;
         let len = gradient.shape().num_elements();
         Some(gradient.reshape([len]))
@@ -196,12 +239,19 @@ fn take_gradient(slot: &Slot, gradients: &mut Gradients) -> Option<Tensor<1>> {
 }
 
 /// The same step in plain burn operations, for devices without the fused one.
-fn adamw(w: Tensor<1>, g: Tensor<1>, m: Tensor<1>, v: Tensor<1>, step: AdamWStep) -> (Tensor<1>, Tensor<1>, Tensor<1>) {
+fn adamw(
+    w: Tensor<1>,
+    g: Tensor<1>,
+    m: Tensor<1>,
+    v: Tensor<1>,
+    step: AdamWStep,
+) -> (Tensor<1>, Tensor<1>, Tensor<1>) {
     let g = g * step.grad_scale;
     let m = m * step.beta1 + g.clone() * (1.0 - step.beta1);
     let v = v * step.beta2 + g.clone() * g * (1.0 - step.beta2);
     let denominator = v.clone().sqrt() / step.correction2_sqrt + step.eps;
-    let w = w * (1.0 - step.lr * step.weight_decay) - m.clone() / denominator * (step.lr / step.correction1);
+    let w = w * (1.0 - step.lr * step.weight_decay)
+        - m.clone() / denominator * (step.lr / step.correction1);
     (w, m, v)
 }
 

@@ -4,10 +4,11 @@ use rand_chacha::rand_core::{RngCore, SeedableRng};
 /// Batches of one bucket window: sequences of like length are found among so many batches.
 const WINDOW: usize = 32;
 
-/// Returns the batches of an epoch: a pure function of (seed, epoch). `units` are lists of pairs that stay together (one
-/// pair each, or a query's whole group), `lengths` the tokens of each pair.
+/// Returns the batches of an epoch: a pure function of (seed, epoch). `units` are lists of pairs
+/// that stay together (one pair each, or a query's whole group), `lengths` the tokens of each pair.
 ///
-/// With `bucket`, units of like length share a batch, which is for devices that pad; without, batches are random.
+/// With `bucket`, units of like length share a batch, which is for devices that pad; without,
+/// batches are random.
 pub(crate) fn batches(
     units: &[Vec<usize>],
     lengths: &[usize],
@@ -15,7 +16,9 @@ pub(crate) fn batches(
     bucket: bool,
     (seed, epoch): (u64, usize),
 ) -> Vec<Vec<usize>> {
-    let mut rng = ChaCha8Rng::seed_from_u64(seed ^ (epoch as u64).wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    let mut rng = ChaCha8Rng::seed_from_u64(
+        seed ^ (epoch as u64).wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15),
+    );
     let mut order: Vec<usize> = (0..units.len()).collect();
     shuffle(&mut order, &mut rng);
     if bucket {
@@ -27,7 +30,9 @@ pub(crate) fn batches(
     let mut batches: Vec<Vec<usize>> = Vec::new();
     for unit in order {
         match batches.last_mut() {
-            Some(batch) if batch.len() + units[unit].len() <= batch_pairs => batch.extend(&units[unit]),
+            Some(batch) if batch.len() + units[unit].len() <= batch_pairs => {
+                batch.extend(&units[unit])
+            }
             _ => batches.push(units[unit].clone()),
         }
     }

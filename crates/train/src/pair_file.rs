@@ -19,13 +19,15 @@ pub(crate) struct PairFile {
 }
 
 impl PairFile {
-    /// Reads a file once, in blocks and on all cores, and hands each pair with its line to `each`, in the file's order.
+    /// Reads a file once, in blocks and on all cores, and hands each pair with its line to `each`,
+    /// in the file's order.
     pub fn scan(path: &Path, mut each: impl FnMut(usize, &Pair) -> Result<()>) -> Result<Self> {
         let file = File::open(path).map_err(Error::io("read", path))?;
         let mut spans = Vec::new();
         let (mut block, mut offset, mut line) = (Vec::new(), 0u64, 0);
         loop {
-            let read = (&file).take(BLOCK).read_to_end(&mut block).map_err(Error::io("read", path))?;
+            let read =
+                (&file).take(BLOCK).read_to_end(&mut block).map_err(Error::io("read", path))?;
             let whole = match (read, block.iter().rposition(|&byte| byte == b'\n')) {
                 (0, _) => block.len(),
                 (_, Some(newline)) => newline + 1,
@@ -41,7 +43,10 @@ impl PairFile {
                 }
                 start += text.len();
             }
-            let parsed: Vec<_> = lines.par_iter().map(|(line, text)| (*line, serde_json::from_slice(text))).collect();
+            let parsed: Vec<_> = lines
+                .par_iter()
+                .map(|(line, text)| (*line, serde_json::from_slice(text)))
+                .collect();
             for (line, pair) in parsed {
                 each(line, &pair.map_err(|source| json_error(path, line, source))?)?;
             }
@@ -68,7 +73,8 @@ impl PairFile {
             file.seek(SeekFrom::Start(first)).map_err(Error::io("read", &self.path))?;
             file.read_exact(&mut text).map_err(Error::io("read", &self.path))?;
         }
-        serde_json::from_slice(&text).map_err(|source| json_error(&self.path, line as usize, source))
+        serde_json::from_slice(&text)
+            .map_err(|source| json_error(&self.path, line as usize, source))
     }
 }
 
@@ -92,8 +98,9 @@ mod tests {
         let path = folder.path().join("pairs.jsonl");
         // Longer than a block in all, and a last line without its end.
         let passage = "x".repeat(5 << 20);
-        let text: String =
-            (0..9).map(|number| line(number, &passage) + if number == 4 { "\n  \n" } else { "" }).collect();
+        let text: String = (0..9)
+            .map(|number| line(number, &passage) + if number == 4 { "\n  \n" } else { "" })
+            .collect();
         std::fs::write(&path, text.trim_end()).unwrap();
         let mut seen = Vec::new();
         let file = PairFile::scan(&path, |line, pair| {
@@ -101,11 +108,15 @@ mod tests {
             Ok(())
         })
         .unwrap();
-        let expected: Vec<_> = (0..9).map(|n| (if n > 4 { n + 3 } else { n + 1 }, format!("p{n}"))).collect();
+        let expected: Vec<_> =
+            (0..9).map(|n| (if n > 4 { n + 3 } else { n + 1 }, format!("p{n}"))).collect();
         assert_eq!(seen, expected);
         for number in [8, 0, 5] {
             let pair = file.get(number).unwrap();
-            assert_eq!((pair.passage_id.to_string(), pair.passage.len()), (format!("p{number}"), passage.len()));
+            assert_eq!(
+                (pair.passage_id.to_string(), pair.passage.len()),
+                (format!("p{number}"), passage.len())
+            );
             assert_eq!(file.line(number), expected[number].0);
         }
     }
@@ -116,6 +127,9 @@ mod tests {
         let path = folder.path().join("pairs.jsonl");
         std::fs::write(&path, line(0, "a") + "\n{\"query\":").unwrap();
         let error = PairFile::scan(&path, |_, _| Ok(())).err().unwrap();
-        assert!(error.to_string().ends_with("pairs.jsonl` line 3 is not the JSON that was expected"), "{error}");
+        assert!(
+            error.to_string().ends_with("pairs.jsonl` line 3 is not the JSON that was expected"),
+            "{error}"
+        );
     }
 }

@@ -23,7 +23,8 @@ type Replica<'a> = (CrossEncoderNetwork, &'a Device);
 impl Fit<'_> {
     /// Passes the batches of a step through the network, batch k on device k mod their number.
     pub fn pass(&self, network: &CrossEncoderNetwork, step: usize, batches: &[Batch]) -> Passed {
-        let mut passed = Passed { gradients: StepGradients::default(), loss: 0.0, logits: Vec::new() };
+        let mut passed =
+            Passed { gradients: StepGradients::default(), loss: 0.0, logits: Vec::new() };
         let mut replicas = self.replicas(network);
         for first in (0..batches.len()).step_by(replicas.len()) {
             let parts = first..(first + replicas.len()).min(batches.len());
@@ -33,14 +34,25 @@ impl Fit<'_> {
             };
             let logits: Vec<Tensor<1>> = parts.clone().zip(&replicas).map(forward).collect();
             for ((part, logits), (replica, device)) in parts.zip(logits).zip(&mut replicas) {
-                let values: Vec<f32> =
-                    logits.clone().inner().into_data().try_into_vec().expect("the network computes in f32");
+                let values: Vec<f32> = logits
+                    .clone()
+                    .inner()
+                    .into_data()
+                    .try_into_vec()
+                    .expect("the network computes in f32");
                 if let Some(loss) = self.loss(&batches[part], &values) {
                     passed.loss += loss.value as f32 / batches.len() as f32;
-                    // The derivative of Σ logit·g is g: autodiff goes on from the gradient that the loss has by hand.
-                    let gradient: Vec<f32> = loss.gradient.iter().map(|&g| g as f32 / batches.len() as f32).collect();
-                    let gradient = Tensor::<1>::from_data(TensorData::new(gradient, [values.len()]), *device);
-                    passed.gradients.add(replica, (logits * gradient).sum().backward(), &self.devices[0]);
+                    // The derivative of Σ logit·g is g: autodiff goes on from the gradient that the
+                    // loss has by hand.
+                    let gradient: Vec<f32> =
+                        loss.gradient.iter().map(|&g| g as f32 / batches.len() as f32).collect();
+                    let gradient =
+                        Tensor::<1>::from_data(TensorData::new(gradient, [values.len()]), *device);
+                    passed.gradients.add(
+                        replica,
+                        (logits * gradient).sum().backward(),
+                        &self.devices[0],
+                    );
                 }
                 passed.logits.extend(values);
             }

@@ -1,4 +1,5 @@
-//! What a run is made of before its first step: the data, the order of the steps, and what each of them may ask.
+//! What a run is made of before its first step: the data, the order of the steps, and what each of
+//! them may ask.
 
 use crate::config::TrainConfig;
 use crate::data::{Batch, Dev, Pairs};
@@ -28,13 +29,16 @@ pub(crate) struct Fit<'a> {
     pub model_dir: &'a Path,
     /// The first holds the network; batches of a step are spread over all.
     pub devices: Vec<Device>,
-    /// The epoch and the batches of every step, after those of the warm start, which count as epoch 0.
+    /// The epoch and the batches of every step, after those of the warm start, which count as epoch
+    /// 0.
     pub steps: Vec<(usize, Vec<Vec<usize>>)>,
     pub is_fresh: bool,
-    /// The first steps of a head that starts from nothing, whose labels are the scores of the base model's own embeddings:
-    /// without them, a small data set is spent on what the embeddings know already.
+    /// The first steps of a head that starts from nothing, whose labels are the scores of the base
+    /// model's own embeddings: without them, a small data set is spent on what the embeddings know
+    /// already.
     pub warm_steps: usize,
-    /// The step at which the schedule begins anew, for the epochs at full length; that after the last where one spans all.
+    /// The step at which the schedule begins anew, for the epochs at full length; that after the
+    /// last where one spans all.
     anew: usize,
     /// Of every pair; empty where the loss needs none.
     pub teacher: Vec<f32>,
@@ -43,7 +47,11 @@ pub(crate) struct Fit<'a> {
 }
 
 /// SHA-256 of everything that a run depends on, by role.
-pub(crate) fn inputs(data: &Path, model_dir: &Path, config: &TrainConfig) -> Result<BTreeMap<String, String>> {
+pub(crate) fn inputs(
+    data: &Path,
+    model_dir: &Path,
+    config: &TrainConfig,
+) -> Result<BTreeMap<String, String>> {
     let mut files = vec![
         ("train".to_owned(), data.join("train.jsonl")),
         ("model".to_owned(), model_dir.join("model.safetensors")),
@@ -51,18 +59,26 @@ pub(crate) fn inputs(data: &Path, model_dir: &Path, config: &TrainConfig) -> Res
     ];
     let general = config.general_dev.as_deref().map(|folder| ("general-dev", folder));
     for (role, folder) in [("dev", data)].into_iter().chain(general) {
-        let dev =
-            [(role.to_owned(), folder.join("dev.jsonl")), (format!("{role}-qrels"), folder.join("qrels/dev.tsv"))];
+        let dev = [
+            (role.to_owned(), folder.join("dev.jsonl")),
+            (format!("{role}-qrels"), folder.join("qrels/dev.tsv")),
+        ];
         files.extend(dev.into_iter().filter(|(_, path)| path.exists()));
     }
-    let hashed: Vec<Result<_>> = files.into_par_iter().map(|(role, path)| Ok((role, sha256_file(&path)?))).collect();
+    let hashed: Vec<Result<_>> =
+        files.into_par_iter().map(|(role, path)| Ok((role, sha256_file(&path)?))).collect();
     // In order, so that of several errors it is always the first that is told.
     hashed.into_iter().collect()
 }
 
 impl<'a> Fit<'a> {
     /// Reads the data and lays out the steps.
-    pub fn prepare(data: &Path, model_dir: &'a Path, config: &'a TrainConfig, devices: Vec<Device>) -> Result<Self> {
+    pub fn prepare(
+        data: &Path,
+        model_dir: &'a Path,
+        config: &'a TrainConfig,
+        devices: Vec<Device>,
+    ) -> Result<Self> {
         let tokenizer = PairTokenizer::open(model_dir, config.max_seq_tokens)?;
         let short = || PairTokenizer::open(model_dir, config.short_seq_tokens);
         let short_tokenizer = (config.short_epochs > 0).then(short).transpose()?;
@@ -73,7 +89,8 @@ impl<'a> Fit<'a> {
         let units = pairs.units(config)?;
         // Devices that pad want batches of like length; the packed CPU path has no padding to save.
         let bucket = devices[0] != Device::flex();
-        let of_epoch = |epoch| batches(&units, &pairs.sizes, config.batch_pairs, bucket, (config.seed, epoch));
+        let of_epoch =
+            |epoch| batches(&units, &pairs.sizes, config.batch_pairs, bucket, (config.seed, epoch));
         let is_fresh = !has_head(model_dir)?;
         let warm_steps = if is_fresh { config.warm_start_steps } else { 0 };
         let of_step = |epoch| {
@@ -82,10 +99,13 @@ impl<'a> Fit<'a> {
         };
         // Orders of their own, far from those of the epochs.
         let warm = (0..).flat_map(|round| of_step(usize::MAX / 2 + round)).take(warm_steps);
-        let epochs = (0..config.epochs).flat_map(|epoch| of_step(epoch).into_iter().map(move |step| (epoch + 1, step)));
-        let steps: Vec<(usize, Vec<Vec<usize>>)> = warm.map(|step| (0, step)).chain(epochs).collect();
-        let is_anew =
-            |(epoch, _): &(usize, _)| config.full_length_learning_rate.is_some() && *epoch > config.short_epochs;
+        let epochs = (0..config.epochs)
+            .flat_map(|epoch| of_step(epoch).into_iter().map(move |step| (epoch + 1, step)));
+        let steps: Vec<(usize, Vec<Vec<usize>>)> =
+            warm.map(|step| (0, step)).chain(epochs).collect();
+        let is_anew = |(epoch, _): &(usize, _)| {
+            config.full_length_learning_rate.is_some() && *epoch > config.short_epochs
+        };
         let anew = steps.iter().position(is_anew).unwrap_or(steps.len());
         let bert = BertConfig::load(model_dir)?;
         Ok(Self {
@@ -110,7 +130,8 @@ impl<'a> Fit<'a> {
         })
     }
 
-    /// Makes the batches of the steps from `first` on ready, in order, until all are sent or nobody takes them any more.
+    /// Makes the batches of the steps from `first` on ready, in order, until all are sent or nobody
+    /// takes them any more.
     pub fn feed(&self, first: usize, ready: &SyncSender<Result<Vec<Batch>>>) {
         let mut bi_encoder = None;
         for step in first..self.steps.len() {
@@ -130,25 +151,36 @@ impl<'a> Fit<'a> {
         let (epoch, batches) = &self.steps[step];
         let short = self.short_tokenizer.as_ref().filter(|_| *epoch <= self.config.short_epochs);
         let tokenizer = short.unwrap_or(&self.tokenizer);
-        batches.iter().map(|indices| self.data.batch(indices, tokenizer, bi_encoder.as_ref())).collect()
+        batches
+            .iter()
+            .map(|indices| self.data.batch(indices, tokenizer, bi_encoder.as_ref()))
+            .collect()
     }
 
     /// The dropout of one batch of a step.
     pub fn dropout(&self, step: usize, part: usize) -> Option<StepDropout> {
         let (hidden, attention) = self.dropout;
-        let seed = self.config.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ step as u64 ^ (part as u64) << 40;
+        let seed = self.config.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15)
+            ^ step as u64
+            ^ (part as u64) << 40;
         (hidden > 0.0 || attention > 0.0).then_some(StepDropout { hidden, attention, seed })
     }
 
-    /// The loss of a batch: towards the embeddings' own scores during the warm start, as configured after it.
+    /// The loss of a batch: towards the embeddings' own scores during the warm start, as configured
+    /// after it.
     pub fn loss(&self, batch: &Batch, logits: &[f32]) -> Option<Loss> {
         if let Some(labels) = &batch.warm_labels {
             return soft_bce(logits, labels);
         }
-        let of =
-            |values: &[f32]| -> Vec<f32> { batch.indices.iter().filter_map(|&i| values.get(i).copied()).collect() };
+        let of = |values: &[f32]| -> Vec<f32> {
+            batch.indices.iter().filter_map(|&i| values.get(i).copied()).collect()
+        };
         let groups: Vec<usize> = batch.indices.iter().map(|&i| self.data.groups[i]).collect();
-        let targets = Targets { labels: &of(&self.data.labels), teacher: &of(&self.teacher), groups: &groups };
+        let targets = Targets {
+            labels: &of(&self.data.labels),
+            teacher: &of(&self.teacher),
+            groups: &groups,
+        };
         loss(self.config, self.positive_weight, logits, &targets)
     }
 
@@ -183,5 +215,6 @@ impl<'a> Fit<'a> {
 fn general_dev(config: &TrainConfig, tokenizer: &PairTokenizer) -> Result<Option<Dev>> {
     let Some(folder) = &config.general_dev else { return Ok(None) };
     let dev = Dev::read(folder, tokenizer)?;
-    dev.map(Some).ok_or_else(|| Error::NoPairs { path: folder.join("dev.jsonl"), what: "relevant passage" })
+    dev.map(Some)
+        .ok_or_else(|| Error::NoPairs { path: folder.join("dev.jsonl"), what: "relevant passage" })
 }

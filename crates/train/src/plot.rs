@@ -48,8 +48,10 @@ pub(crate) fn write(run: &Path, lines: &[LogLine]) -> Result<()> {
         Series { name: "dev", color: BLUE_LINE, points: dev(|own, _| Some(own)) },
         Series { name: "general", color: ORANGE_LINE, points: dev(|_, general| general) },
     ];
-    for (file, title, series) in [("loss.svg", "training loss", loss), ("dev.svg", "nDCG@10", dev)] {
-        let series: Vec<Series> = series.into_iter().filter(|series| !series.points.is_empty()).collect();
+    for (file, title, series) in [("loss.svg", "training loss", loss), ("dev.svg", "nDCG@10", dev)]
+    {
+        let series: Vec<Series> =
+            series.into_iter().filter(|series| !series.points.is_empty()).collect();
         if !series.is_empty() {
             AtomicFile::write_all_to(&run.join(file), svg(title, &series).as_bytes())?;
         }
@@ -82,7 +84,8 @@ fn draw(area: &DrawingArea<SVGBackend, Shift>, title: &str, series: &[Series]) -
     area.fill(&WHITE)?;
     let all = || series.iter().flat_map(|series| &series.points);
     let last = all().map(|point| point.0).fold(1.0, f64::max);
-    let (low, high) = all().fold((f64::MAX, f64::MIN), |(low, high), point| (low.min(point.1), high.max(point.1)));
+    let (low, high) = all()
+        .fold((f64::MAX, f64::MIN), |(low, high), point| (low.min(point.1), high.max(point.1)));
     let margin = ((high - low) * 0.05).max(1e-3);
     let mut chart = ChartBuilder::on(area)
         .caption(title, ("sans-serif", 18))
@@ -91,7 +94,12 @@ fn draw(area: &DrawingArea<SVGBackend, Shift>, title: &str, series: &[Series]) -
         .y_label_area_size(56)
         .build_cartesian_2d(0.0..last, low - margin..high + margin)?;
     let step = |value: &f64| format!("{value:.0}");
-    chart.configure_mesh().x_desc("step").x_label_formatter(&step).light_line_style(WHITE).draw()?;
+    chart
+        .configure_mesh()
+        .x_desc("step")
+        .x_label_formatter(&step)
+        .light_line_style(WHITE)
+        .draw()?;
     for Series { name, color, points } in series {
         let style = color.stroke_width(2);
         chart
@@ -99,7 +107,11 @@ fn draw(area: &DrawingArea<SVGBackend, Shift>, title: &str, series: &[Series]) -
             .label(*name)
             .legend(move |(x, y)| PathElement::new([(x, y), (x + 16, y)], style));
     }
-    chart.configure_series_labels().background_style(WHITE.mix(0.8)).border_style(GRAY_LINE).draw()?;
+    chart
+        .configure_series_labels()
+        .background_style(WHITE.mix(0.8))
+        .border_style(GRAY_LINE)
+        .draw()?;
     area.present()
 }
 
@@ -116,10 +128,22 @@ mod tests {
     #[test]
     fn plots_are_written_for_what_the_log_has() {
         let run = tempfile::tempdir().unwrap();
-        let step = |step, loss| LogLine::Step { step, epoch: 1, loss, lr: 1e-4, grad_norm: 1.0, pairs: 4, tokens: 90 };
+        let step = |step, loss| LogLine::Step {
+            step,
+            epoch: 1,
+            loss,
+            lr: 1e-4,
+            grad_norm: 1.0,
+            pairs: 4,
+            tokens: 90,
+        };
         write(run.path(), &[step(1, 0.7), step(2, 0.5)]).unwrap();
         let loss = std::fs::read_to_string(run.path().join("loss.svg")).unwrap();
-        assert!(loss.starts_with("<svg") && loss.contains("training loss") && loss.contains("<polyline"));
+        assert!(
+            loss.starts_with("<svg")
+                && loss.contains("training loss")
+                && loss.contains("<polyline")
+        );
         assert!(!run.path().join("dev.svg").exists());
         let dev = LogLine::Dev { step: 2, dev_ndcg_at_10: 0.6, general_ndcg_at_10: Some(0.5) };
         write(run.path(), &[step(1, 0.7), dev]).unwrap();

@@ -1,6 +1,7 @@
 use crate::config::{Schedule, TrainConfig};
 
-/// Returns the learning rate of step `step` of `total`, from 0: linear warm-up to `peak`, then the schedule.
+/// Returns the learning rate of step `step` of `total`, from 0: linear warm-up to `peak`, then the
+/// schedule.
 pub(crate) fn learning_rate(config: &TrainConfig, peak: f64, step: usize, total: usize) -> f64 {
     let warmup = warmup_steps(config, total) as f64;
     let step = step as f64;
@@ -27,8 +28,10 @@ mod tests {
     #[test]
     fn the_rate_climbs_to_its_peak_and_falls_to_zero() {
         let config = TrainConfig { warmup_fraction: 0.1, ..Default::default() };
-        let rates: Vec<f64> = (0..=100).map(|step| learning_rate(&config, 1.0, step, 100)).collect();
-        // transformers' get_linear_schedule_with_warmup: step / warmup, then (total - step) / (total - warmup).
+        let rates: Vec<f64> =
+            (0..=100).map(|step| learning_rate(&config, 1.0, step, 100)).collect();
+        // transformers' get_linear_schedule_with_warmup: step / warmup, then (total - step) /
+        // (total - warmup).
         assert_eq!((rates[0], rates[5], rates[10], rates[100]), (0.0, 0.5, 1.0, 0.0));
         assert!((rates[55] - 0.5).abs() < 1e-12);
     }

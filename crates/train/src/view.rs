@@ -25,8 +25,11 @@ impl View {
         (self.pairs, self.tokens) = (self.pairs + pairs, self.tokens + tokens);
         let seconds = self.since.elapsed().as_secs_f64().max(1e-3);
         let rate = |count: usize| count as f64 / seconds;
-        let padding =
-            if padding_fraction > 0.0 { format!(", {:.0} % padding", 100.0 * padding_fraction) } else { String::new() };
+        let padding = if padding_fraction > 0.0 {
+            format!(", {:.0} % padding", 100.0 * padding_fraction)
+        } else {
+            String::new()
+        };
         format!(
             "loss {loss:.4}{}, {:.1} pairs/s, {:.0} tokens/s{padding}",
             self.dev,

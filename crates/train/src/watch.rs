@@ -5,7 +5,8 @@ use std::fmt;
 
 /// Steps that a sign must last.
 const WINDOW: usize = 50;
-/// Scores of a batch that differ by less than this, as a standard deviation, say nothing about their passages.
+/// Scores of a batch that differ by less than this, as a standard deviation, say nothing about
+/// their passages.
 const CONSTANT: f32 = 1e-3;
 /// A loss this near to that of guessing, relative to it, has learned nothing.
 const CHANCE: f32 = 0.01;
@@ -56,8 +57,8 @@ pub(crate) struct Observed<'a> {
     pub logits: &'a [f32],
     pub loss: f32,
     pub grad_norm: f64,
-    /// The loss of a model that scores every pair 0, where the loss has such a value and can be expected to have left it: while
-    /// the learning rate climbs it cannot.
+    /// The loss of a model that scores every pair 0, where the loss has such a value and can be
+    /// expected to have left it: while the learning rate climbs it cannot.
     pub chance: Option<f32>,
 }
 
@@ -74,8 +75,12 @@ pub(crate) struct Watch {
 impl Watch {
     /// Returns the signs that this step shows for the first time.
     pub fn observe(&mut self, step: &Observed) -> Vec<Sign> {
-        let signs =
-            [self.constant(step.logits), self.at_chance(step), self.exploding(step), self.saturated(step.logits)];
+        let signs = [
+            self.constant(step.logits),
+            self.at_chance(step),
+            self.exploding(step),
+            self.saturated(step.logits),
+        ];
         let mut new = Vec::new();
         for (told, sign) in self.told.iter_mut().zip(signs) {
             if let (false, Some(sign)) = (*told, sign) {
@@ -88,7 +93,8 @@ impl Watch {
 
     fn constant(&mut self, logits: &[f32]) -> Option<Sign> {
         let mean = logits.iter().sum::<f32>() / logits.len() as f32;
-        let variance = logits.iter().map(|logit| (logit - mean).powi(2)).sum::<f32>() / logits.len() as f32;
+        let variance =
+            logits.iter().map(|logit| (logit - mean).powi(2)).sum::<f32>() / logits.len() as f32;
         let is_constant = logits.len() > 1 && variance.sqrt() < CONSTANT;
         self.constant_steps = if is_constant { self.constant_steps + 1 } else { 0 };
         (self.constant_steps >= WINDOW).then_some(Sign::ConstantScores)
@@ -96,7 +102,9 @@ impl Watch {
 
     fn at_chance(&mut self, step: &Observed) -> Option<Sign> {
         push(&mut self.losses, (step.loss, step.chance?));
-        let sum = |of: fn(&(f32, f32)) -> f32| self.losses.iter().map(of).sum::<f32>() / self.losses.len() as f32;
+        let sum = |of: fn(&(f32, f32)) -> f32| {
+            self.losses.iter().map(of).sum::<f32>() / self.losses.len() as f32
+        };
         let (loss, chance) = (sum(|pair| pair.0), sum(|pair| pair.1));
         let is_stuck = self.losses.len() == WINDOW && (loss - chance).abs() < CHANCE * chance;
         is_stuck.then_some(Sign::LossAtChance { loss, chance })
@@ -113,9 +121,13 @@ impl Watch {
     }
 
     fn saturated(&mut self, logits: &[f32]) -> Option<Sign> {
-        push(&mut self.saturated, logits.iter().map(|logit| logit.abs()).sum::<f32>() / logits.len() as f32);
+        push(
+            &mut self.saturated,
+            logits.iter().map(|logit| logit.abs()).sum::<f32>() / logits.len() as f32,
+        );
         let mean = self.saturated.iter().sum::<f32>() / self.saturated.len() as f32;
-        (self.saturated.len() == WINDOW && mean > SATURATED).then_some(Sign::SaturatedScores { mean })
+        (self.saturated.len() == WINDOW && mean > SATURATED)
+            .then_some(Sign::SaturatedScores { mean })
     }
 }
 
@@ -137,7 +149,11 @@ mod tests {
             .flat_map(|step| {
                 let (logits, loss, grad_norm) = of(step);
                 let observed = Observed { logits: &logits, loss, grad_norm, chance: Some(LN_2) };
-                watch.observe(&observed).into_iter().map(move |sign| (step, sign)).collect::<Vec<_>>()
+                watch
+                    .observe(&observed)
+                    .into_iter()
+                    .map(move |sign| (step, sign))
+                    .collect::<Vec<_>>()
             })
             .collect()
     }
@@ -155,11 +171,14 @@ mod tests {
     fn each_sign_is_told_once_and_only_when_it_lasts() {
         let constant = watch(200, |_| (vec![0.42; 8], 0.3, 1.0));
         assert_eq!(constant, [(49, Sign::ConstantScores)]);
-        let stuck = watch(200, |step| (vec![0.1, -0.1], LN_2 + if step % 2 == 0 { 0.01 } else { -0.01 }, 1.0));
+        let stuck = watch(200, |step| {
+            (vec![0.1, -0.1], LN_2 + if step % 2 == 0 { 0.01 } else { -0.01 }, 1.0)
+        });
         assert!(matches!(stuck[..], [(49, Sign::LossAtChance { .. })]), "{stuck:?}");
         let short = watch(200, |step| (vec![0.1, -0.1], if step < 45 { LN_2 } else { 0.3 }, 1.0));
         assert_eq!(short, []);
-        let exploding = watch(200, |step| (vec![0.1, -0.1], 0.3, if step == 120 { 5e3 } else { 2.0 }));
+        let exploding =
+            watch(200, |step| (vec![0.1, -0.1], 0.3, if step == 120 { 5e3 } else { 2.0 }));
         assert_eq!(exploding, [(120, Sign::ExplodingGradients { norm: 5e3, usual: 2.0 })]);
         let saturated = watch(120, |step| (vec![step as f32, -(step as f32)], 0.01, 0.1));
         assert!(matches!(saturated[..], [(_, Sign::SaturatedScores { .. })]), "{saturated:?}");

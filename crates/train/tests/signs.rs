@@ -30,7 +30,11 @@ fn scores_that_stay_constant_are_told_once_and_stop_a_strict_run() {
     let warnings = Warnings::default();
     run(data.path(), &out.path().join("warned"), &config, &warnings).unwrap();
     let told = warnings.0.into_inner().unwrap();
-    assert_eq!(told.iter().filter(|text| text.contains("the same score for 50 steps")).count(), 1, "{told:?}");
+    assert_eq!(
+        told.iter().filter(|text| text.contains("the same score for 50 steps")).count(),
+        1,
+        "{told:?}"
+    );
     let config = TrainConfig { strict: true, ..config };
     let error = run(data.path(), &out.path().join("strict"), &config, &Silent).unwrap_err();
     assert!(matches!(error, Error::Collapse { .. }), "{error}");
@@ -58,11 +62,20 @@ fn contradictions() -> tempfile::TempDir {
 fn a_loss_at_chance_is_told_once_the_learning_rate_has_been_at_its_peak() {
     let (data, out) = (contradictions(), tempfile::tempdir().unwrap());
     let told = |name: &str, warmup_fraction: f64| {
-        let config = TrainConfig { epochs: 150, batch_pairs: 28, dropout: Some(0.0), warmup_fraction, ..short_run() };
+        let config = TrainConfig {
+            epochs: 150,
+            batch_pairs: 28,
+            dropout: Some(0.0),
+            warmup_fraction,
+            ..short_run()
+        };
         let warnings = Warnings::default();
         run(data.path(), &out.path().join(name), &config, &warnings).unwrap();
         let warnings = warnings.0.into_inner().unwrap();
-        warnings.into_iter().filter(|text| text.contains("which is what guessing gives")).collect::<Vec<_>>()
+        warnings
+            .into_iter()
+            .filter(|text| text.contains("which is what guessing gives"))
+            .collect::<Vec<_>>()
     };
     // 150 steps, of which the learning rate climbs for 15 and for 120.
     let short = told("short", 0.1);

@@ -10,13 +10,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use whetstone_records::{Progress, Silent};
 use whetstone_train::{LossName, Schedule, TrainConfig, train};
 
-/// f32 against float64 over four AdamW steps at lr 1e-3. PyTorch also gives the row of the padding token no gradient, and
-/// one golden text holds a literal "[PAD]": that alone moves the second loss by 2e-5.
+/// f32 against float64 over four AdamW steps at lr 1e-3. PyTorch also gives the row of the padding
+/// token no gradient, and one golden text holds a literal "[PAD]": that alone moves the second loss
+/// by 2e-5.
 const LOSS_TOLERANCE: f64 = 1e-4;
 
 fn losses(out: &Path) -> Vec<f64> {
     let log = std::fs::read_to_string(out.join("log.jsonl")).unwrap();
-    log.lines().filter_map(|line| serde_json::from_str::<Value>(line).unwrap()["loss"].as_f64()).collect()
+    log.lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).unwrap()["loss"].as_f64())
+        .collect()
 }
 
 #[test]
@@ -62,8 +65,9 @@ fn an_interrupted_run_ends_with_the_bytes_of_an_uninterrupted_one() {
         let (whole, parts) = (whole.path().join(&name), parts.path().join(&name));
         let manifest = run(data.path(), &whole, &config, &Silent).unwrap();
         for steps in [2, 4, 7] {
-            let stopped =
-                std::panic::catch_unwind(|| run(data.path(), &parts, &config, &StopAt(AtomicU64::new(steps))));
+            let stopped = std::panic::catch_unwind(|| {
+                run(data.path(), &parts, &config, &StopAt(AtomicU64::new(steps)))
+            });
             assert!(stopped.is_err(), "the run was stopped");
         }
         let resumed = run(data.path(), &parts, &config, &Silent).unwrap();
@@ -77,19 +81,25 @@ fn a_fresh_head_starts_from_the_embeddings_and_resumes_in_the_middle_of_that() {
     let (data, out) = (data_folder(true), tempfile::tempdir().unwrap());
     let config = TrainConfig { warm_start_steps: 5, ..short_run() };
     let encoder = oracles().join("tiny-encoder");
-    let go =
-        |out: &Path, progress: &dyn Progress| train(data.path(), out, &encoder, &config, &[Device::flex()], progress);
+    let go = |out: &Path, progress: &dyn Progress| {
+        train(data.path(), out, &encoder, &config, &[Device::flex()], progress)
+    };
     let (whole, parts) = (out.path().join("whole"), out.path().join("parts"));
     let manifest = go(&whole, &Silent).unwrap();
     for steps in [2, 4, 7] {
-        assert!(std::panic::catch_unwind(|| go(&parts, &StopAt(AtomicU64::new(steps)))).is_err(), "stopped");
+        assert!(
+            std::panic::catch_unwind(|| go(&parts, &StopAt(AtomicU64::new(steps)))).is_err(),
+            "stopped"
+        );
     }
     assert_eq!(go(&parts, &Silent).unwrap().outputs, manifest.outputs);
     let log = std::fs::read_to_string(whole.join("log.jsonl")).unwrap();
     assert_eq!(log.matches("\"epoch\":0,").count(), 5);
     // Step 3 is due for an evaluation, but belongs to the warm start.
     assert!(
-        log.contains("{\"step\":0,\"dev") && !log.contains("{\"step\":3,\"dev") && log.contains("{\"step\":6,\"dev")
+        log.contains("{\"step\":0,\"dev")
+            && !log.contains("{\"step\":3,\"dev")
+            && log.contains("{\"step\":6,\"dev")
     );
     assert_eq!(log.matches("\"loss\"").count() as u64, manifest.counts["steps"]);
 }
@@ -100,12 +110,18 @@ fn a_folder_with_another_run_is_refused_with_what_differs() {
     run(data.path(), out.path(), &TrainConfig { epochs: 1, ..short_run() }, &Silent).unwrap();
     let other = TrainConfig { epochs: 1, learning_rate: 2e-3, ..short_run() };
     let error = run(data.path(), out.path(), &other, &Silent).unwrap_err();
-    assert!(error.to_string().ends_with("holds a run with another `learning-rate`: 0.001 then, 0.002 now"), "{error}");
+    assert!(
+        error
+            .to_string()
+            .ends_with("holds a run with another `learning-rate`: 0.001 then, 0.002 now"),
+        "{error}"
+    );
     std::fs::remove_file(data.path().join("dev.jsonl")).unwrap();
     let lines = std::fs::read_to_string(data.path().join("train.jsonl")).unwrap();
     let shorter = lines.lines().skip(1).map(|line| format!("{line}\n")).collect::<String>();
     std::fs::write(data.path().join("train.jsonl"), shorter).unwrap();
-    let error = run(data.path(), out.path(), &TrainConfig { epochs: 1, ..short_run() }, &Silent).unwrap_err();
+    let error = run(data.path(), out.path(), &TrainConfig { epochs: 1, ..short_run() }, &Silent)
+        .unwrap_err();
     assert!(error.to_string().ends_with("another `train`"), "{error}");
 }
 
@@ -126,7 +142,8 @@ fn the_reference_config_lists_every_key_with_its_default() {
 #[test]
 fn the_configs_for_special_cases_are_good() {
     for name in ["quickstart-train.toml", "judged.toml"] {
-        TrainConfig::load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../../configs").join(name)).unwrap();
+        TrainConfig::load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../../configs").join(name))
+            .unwrap();
     }
 }
 
@@ -152,7 +169,9 @@ fn pairs_that_teach_nothing_are_refused() {
 fn tensors(folder: &Path) -> std::collections::BTreeMap<String, Vec<f32>> {
     let bytes = std::fs::read(folder.join("model.safetensors")).unwrap();
     let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
-    let values = |data: &[u8]| data.chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect();
+    let values = |data: &[u8]| {
+        data.chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect()
+    };
     file.iter().map(|(name, view)| (name.to_owned(), values(view.data()))).collect()
 }
 
@@ -160,7 +179,8 @@ fn tensors(folder: &Path) -> std::collections::BTreeMap<String, Vec<f32>> {
 fn two_accumulated_batches_are_a_step_of_one_batch_of_both() {
     let (data, out) = (data_folder(false), tempfile::tempdir().unwrap());
     let losses_of = |batch_pairs, accumulation_steps| {
-        let config = TrainConfig { batch_pairs, accumulation_steps, dropout: Some(0.0), ..short_run() };
+        let config =
+            TrainConfig { batch_pairs, accumulation_steps, dropout: Some(0.0), ..short_run() };
         let out = out.path().join(format!("{accumulation_steps}"));
         run(data.path(), &out, &config, &Silent).unwrap();
         losses(&out)
@@ -178,7 +198,14 @@ fn two_devices_train_as_one_does_with_the_same_batches() {
     let config = TrainConfig { accumulation_steps: 3, ..short_run() };
     let go = |name: &str, devices: usize| {
         let devices = vec![Device::flex(); devices];
-        train(data.path(), &out.path().join(name), &oracles().join("tiny-model"), &config, &devices, &Silent)
+        train(
+            data.path(),
+            &out.path().join(name),
+            &oracles().join("tiny-model"),
+            &config,
+            &devices,
+            &Silent,
+        )
     };
     assert_eq!(go("one", 1).unwrap().outputs, go("two", 2).unwrap().outputs);
     let message = go("four", 4).unwrap_err().to_string();
@@ -214,9 +241,18 @@ fn short_epochs_cut_their_pairs_and_leave_the_last_epoch_whole() {
 
     let refused = |config: TrainConfig| config.check().unwrap_err().to_string();
     let error = refused(TrainConfig { epochs: 1, short_epochs: 1, ..Default::default() });
-    assert!(error.contains("`short-epochs`") && error.contains("`epochs` (1)") && error.ends_with("got 1"), "{error}");
-    let error = refused(TrainConfig { short_epochs: 1, short_seq_tokens: 300, ..Default::default() });
-    assert!(error.contains("`short-seq-tokens`") && error.contains("`max-seq-tokens` (256)"), "{error}");
+    assert!(
+        error.contains("`short-epochs`")
+            && error.contains("`epochs` (1)")
+            && error.ends_with("got 1"),
+        "{error}"
+    );
+    let error =
+        refused(TrainConfig { short_epochs: 1, short_seq_tokens: 300, ..Default::default() });
+    assert!(
+        error.contains("`short-seq-tokens`") && error.contains("`max-seq-tokens` (256)"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -235,7 +271,9 @@ fn the_epochs_at_full_length_can_have_a_schedule_of_their_own() {
     let lines = log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
     let rates: Vec<(u64, f64)> =
         lines.filter_map(|line| Some((line["epoch"].as_u64()?, line["lr"].as_f64()?))).collect();
-    let of = |whole: bool| -> Vec<f64> { rates.iter().filter(|(e, _)| (*e > 1) == whole).map(|(_, lr)| *lr).collect() };
+    let of = |whole: bool| -> Vec<f64> {
+        rates.iter().filter(|(e, _)| (*e > 1) == whole).map(|(_, lr)| *lr).collect()
+    };
     for (rates, peak) in [(of(false), config.learning_rate), (of(true), 4e-4)] {
         assert!(rates.len() > 1, "no steps with a peak of {peak}");
         for (step, rate) in rates.iter().enumerate() {
@@ -246,7 +284,10 @@ fn the_epochs_at_full_length_can_have_a_schedule_of_their_own() {
 
     let alone = TrainConfig { full_length_learning_rate: Some(1e-5), ..Default::default() };
     let error = alone.check().unwrap_err().to_string();
-    assert!(error.contains("`full-length-learning-rate`") && error.contains("`short-epochs` is 0"), "{error}");
+    assert!(
+        error.contains("`full-length-learning-rate`") && error.contains("`short-epochs` is 0"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -254,7 +295,8 @@ fn frozen_embeddings_stay_and_everything_else_learns() {
     let (data, out) = (data_folder(false), tempfile::tempdir().unwrap());
     let config = TrainConfig { epochs: 1, freeze_embeddings: true, ..short_run() };
     run(data.path(), out.path(), &config, &Silent).unwrap();
-    let (before, after) = (tensors(&oracles().join("tiny-model")), tensors(&out.path().join("step-000004")));
+    let (before, after) =
+        (tensors(&oracles().join("tiny-model")), tensors(&out.path().join("step-000004")));
     for (name, values) in &after {
         assert_eq!(before[name] == *values, name.starts_with("bert.embeddings."), "{name}");
     }
@@ -272,8 +314,13 @@ fn the_first_the_best_and_the_last_checkpoints_are_kept() {
         .collect();
     steps.sort();
     let best = format!("step-{:06}", manifest.counts["best-step"]);
-    let mut expected =
-        vec!["step-000000".to_owned(), best, "step-000012".into(), "step-000014".into(), "step-000016".into()];
+    let mut expected = vec![
+        "step-000000".to_owned(),
+        best,
+        "step-000012".into(),
+        "step-000014".into(),
+        "step-000016".into(),
+    ];
     expected.sort();
     expected.dedup();
     assert_eq!(steps, expected);
@@ -281,15 +328,24 @@ fn the_first_the_best_and_the_last_checkpoints_are_kept() {
 
 #[test]
 fn the_base_model_is_mixed_into_what_is_exported() {
-    let (data, general, out) = (data_folder(false), data_folder(true), tempfile::tempdir().unwrap());
-    let config = TrainConfig { interpolate: 0.25, general_dev: Some(general.path().into()), ..short_run() };
+    let (data, general, out) =
+        (data_folder(false), data_folder(true), tempfile::tempdir().unwrap());
+    let config =
+        TrainConfig { interpolate: 0.25, general_dev: Some(general.path().into()), ..short_run() };
     let manifest = run(data.path(), out.path(), &config, &Silent).unwrap();
     let best = manifest.counts["best-step"];
     assert_eq!(best, 16, "without dev queries the last step is the best");
-    assert!(manifest.notes.iter().any(|note| note.contains("mixed in: dev nDCG@10 not measured, general 0.")));
+    assert!(
+        manifest
+            .notes
+            .iter()
+            .any(|note| note.contains("mixed in: dev nDCG@10 not measured, general 0."))
+    );
     assert_eq!(whetstone_train::best_step(out.path()).unwrap(), out.path().join("blended"));
-    let (base, tuned) =
-        (tensors(&out.path().join("step-000000")), tensors(&out.path().join(format!("step-{best:06}"))));
+    let (base, tuned) = (
+        tensors(&out.path().join("step-000000")),
+        tensors(&out.path().join(format!("step-{best:06}"))),
+    );
     for (name, values) in tensors(&out.path().join("blended")) {
         for ((value, tuned), base) in values.iter().zip(&tuned[&name]).zip(&base[&name]) {
             assert!((value - (0.75 * tuned + 0.25 * base)).abs() < 1e-6, "{name}");
@@ -305,7 +361,8 @@ fn a_second_dev_set_is_followed_in_the_log() {
     run(data.path(), out.path(), &config, &Silent).unwrap();
     let log = std::fs::read_to_string(out.path().join("log.jsonl")).unwrap();
     let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    let evaluations: Vec<&Value> = lines.iter().filter(|line| line["dev_ndcg@10"].is_f64()).collect();
+    let evaluations: Vec<&Value> =
+        lines.iter().filter(|line| line["dev_ndcg@10"].is_f64()).collect();
     assert_eq!(evaluations.len(), 3);
     // The same queries twice.
     assert!(evaluations.iter().all(|line| line["dev_ndcg@10"] == line["general_ndcg@10"]));

@@ -6,7 +6,8 @@ use comfy_table::{ContentArrangement, Table, presets};
 use std::path::PathBuf;
 use whetstone_synth::{AskJob, Estimate, GeneratorName, Preview, RoundTrip, SynthConfig};
 
-/// Make queries for passages, with an LLM server or from the passages themselves (second step of synth)
+/// Make queries for passages, with an LLM server or from the passages themselves (second step of
+/// synth)
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   whetstone ask --config configs/synth.toml --out data/mine
@@ -38,21 +39,32 @@ pub struct Args {
 pub fn run(args: &Args, talk: &Talk) -> Result<()> {
     let (config, out) = args.data.load()?;
     let progress = talk.progress();
-    let model = needs_model(&config).then(|| models::resolve(&config.model, &*progress)).transpose()?;
-    let job = AskJob { out: &out, config: &config, model: model.as_deref(), device: args.device.device };
+    let model =
+        needs_model(&config).then(|| models::resolve(&config.model, &*progress)).transpose()?;
+    let job =
+        AskJob { out: &out, config: &config, model: model.as_deref(), device: args.device.device };
     if args.dry_run {
         let estimate = whetstone_synth::estimate(&job)?;
         return if talk.json() { output::json(&estimate) } else { output::data(&told(&estimate)) };
     }
     if let Some(count) = args.preview {
         let previews = whetstone_synth::preview(&job, count, &*progress)?;
-        return if talk.json() { output::json(&previews) } else { output::data(&side_by_side(&previews)) };
+        return if talk.json() {
+            output::json(&previews)
+        } else {
+            output::data(&side_by_side(&previews))
+        };
     }
     if let Some(path) = &args.batch_out {
         let files = whetstone_synth::batch_out(&job, path)?;
-        let names: Vec<String> = files.files.iter().map(|path| format!("`{}`", path.display())).collect();
-        let text =
-            format!("{} requests in {}; {} are in the journal\n", files.requests, names.join(", "), files.from_journal);
+        let names: Vec<String> =
+            files.files.iter().map(|path| format!("`{}`", path.display())).collect();
+        let text = format!(
+            "{} requests in {}; {} are in the journal\n",
+            files.requests,
+            names.join(", "),
+            files.from_journal
+        );
         return if talk.json() { output::json(&files) } else { output::data(&text) };
     }
     if let Some(path) = &args.batch_in {
@@ -94,7 +106,9 @@ fn told(estimate: &Estimate) -> String {
         rows.push(("stops early", format!("at {cap}")));
     }
     let width = rows.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
-    rows.into_iter().map(|(name, value)| format!("{name:width$}  {value}").trim_end().to_owned() + "\n").collect()
+    rows.into_iter()
+        .map(|(name, value)| format!("{name:width$}  {value}").trim_end().to_owned() + "\n")
+        .collect()
 }
 
 /// Requests, tokens, money and time.
@@ -107,11 +121,16 @@ fn figures(estimate: &Estimate) -> Vec<(&'static str, String)> {
     };
     let time = match estimate.wall_s {
         Some(seconds) => duration(seconds),
-        None => "unknown: no limit a minute is set, and no answer has told how long it took".to_owned(),
+        None => {
+            "unknown: no limit a minute is set, and no answer has told how long it took".to_owned()
+        }
     };
     vec![
         ("requests", estimate.requests.to_string()),
-        ("tokens in", format!("{} ± {error:.0} %, by {}", estimate.tokens_in, estimate.counted_with)),
+        (
+            "tokens in",
+            format!("{} ± {error:.0} %, by {}", estimate.tokens_in, estimate.counted_with),
+        ),
         ("tokens out", format!("{}, at most {}", estimate.tokens_out, estimate.tokens_out_most)),
         ("cost", cost),
         ("time", time),
@@ -130,14 +149,19 @@ fn duration(seconds: f64) -> String {
 /// Passages on the left, what would become of their queries on the right.
 fn side_by_side(previews: &[Preview]) -> String {
     let mut table = Table::new();
-    table.load_style(presets::UTF8_FULL_CONDENSED).set_content_arrangement(ContentArrangement::Dynamic);
+    table
+        .load_style(presets::UTF8_FULL_CONDENSED)
+        .set_content_arrangement(ContentArrangement::Dynamic);
     table.set_width(table.width().unwrap_or(120));
     table.set_header(["passage", "queries"]);
     for preview in previews {
         let left = format!("{}\n{}\n\n{}", preview.passage, preview.title, preview.text);
-        let mut right: Vec<String> = preview.kept.iter().map(|(text, style)| format!("+ {text}  [{style}]")).collect();
+        let mut right: Vec<String> =
+            preview.kept.iter().map(|(text, style)| format!("+ {text}  [{style}]")).collect();
         let dropped = preview.dropped.iter();
-        right.extend(dropped.map(|(text, reason)| format!("- {text}  [{}]", reason.trim_start_matches("dropped-"))));
+        right.extend(dropped.map(|(text, reason)| {
+            format!("- {text}  [{}]", reason.trim_start_matches("dropped-"))
+        }));
         right.extend(preview.flaws.iter().map(|flaw| format!("! {flaw}")));
         table.add_row([left, right.join("\n")]);
     }

@@ -40,7 +40,8 @@ pub struct Args {
 
 pub fn run(args: &Args, talk: &Talk) -> Result<()> {
     let config = CompareConfig { alpha: args.alpha, seed: args.seed, ..Default::default() };
-    let (a, b) = (PastEvaluation::read(&per_query(&args.a)?)?, PastEvaluation::read(&per_query(&args.b)?)?);
+    let (a, b) =
+        (PastEvaluation::read(&per_query(&args.a)?)?, PastEvaluation::read(&per_query(&args.b)?)?);
     let diff = diff(&a, &b, args.run.as_deref(), args.measure, &config)?;
     if talk.json() {
         output::json(&diff)?;
@@ -48,13 +49,22 @@ pub fn run(args: &Args, talk: &Talk) -> Result<()> {
         output::data(&table(&diff))?;
         for (only, path) in [(diff.only_in_a, &args.a), (diff.only_in_b, &args.b)] {
             if only > 0 {
-                output::warning(&format!("{only} queries are only in `{}` and were left out", path.display()));
+                output::warning(&format!(
+                    "{only} queries are only in `{}` and were left out",
+                    path.display()
+                ));
             }
         }
     }
-    let worse: Vec<&str> = diff.runs.iter().filter(|run| run.change == Change::Worse).map(|run| &*run.run).collect();
+    let worse: Vec<&str> =
+        diff.runs.iter().filter(|run| run.change == Change::Worse).map(|run| &*run.run).collect();
     if args.gate && !worse.is_empty() {
-        bail!(CheckFailed(format!("worse by {} than in `{}`: {}", diff.measure, args.a.display(), worse.join(", "))));
+        bail!(CheckFailed(format!(
+            "worse by {} than in `{}`: {}",
+            diff.measure,
+            args.a.display(),
+            worse.join(", ")
+        )));
     }
     Ok(())
 }
@@ -67,7 +77,8 @@ fn per_query(path: &Path) -> Result<PathBuf> {
         _ => path.into(),
     };
     if !file.is_file() {
-        let message = format!("`{}` is no evaluation: `{}` is not there", path.display(), file.display());
+        let message =
+            format!("`{}` is no evaluation: `{}` is not there", path.display(), file.display());
         bail!(Problem::new(message, "name a folder that `whetstone eval --out` made"));
     }
     Ok(file)
@@ -78,7 +89,11 @@ fn table(diff: &Diff) -> String {
     let rows = diff.runs.iter().map(|run| {
         let paired = &run.paired;
         vec![
-            if run.run == run.other { run.run.clone() } else { format!("{} / {}", run.run, run.other) },
+            if run.run == run.other {
+                run.run.clone()
+            } else {
+                format!("{} / {}", run.run, run.other)
+            },
             format!("{:.4}", run.a_mean),
             format!("{:.4}", run.b_mean),
             format!("{:+.4}", paired.difference),
@@ -88,5 +103,10 @@ fn table(diff: &Diff) -> String {
             run.change.to_string(),
         ]
     });
-    format!("{} over {} queries\n\n{}\n", diff.measure, diff.queries, aligned(header.map(Into::into).into(), rows))
+    format!(
+        "{} over {} queries\n\n{}\n",
+        diff.measure,
+        diff.queries,
+        aligned(header.map(Into::into).into(), rows)
+    )
 }

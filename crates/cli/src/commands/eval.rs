@@ -27,13 +27,15 @@ There is no verdict where the runs don't rank the same candidates, or --data sho
 
 Measures: ndcg@K, ndcg-exp@K (gain 2^grade - 1), mrr@K, p@K, recall@K, hit@K, judged@K, map.")]
 pub struct Args {
-    /// Relevance judgements: BEIR's qrels/test.tsv or TREC's four columns [default: qrels/test.tsv of --data]
+    /// Relevance judgements: BEIR's qrels/test.tsv or TREC's four columns [default: qrels/test.tsv
+    /// of --data]
     #[arg(long, value_name = "FILE", required_unless_present = "data")]
     qrels: Option<PathBuf>,
     /// A ranking in TREC's run format, and the name it gets in the table; may be given again
     #[arg(long = "run", value_name = "NAME=RUN", required_unless_present = "data", value_parser = named_run)]
     runs: Vec<(String, PathBuf)>,
-    /// Data set of the queries: its texts for the report, its candidates and first stages (runs/*.run) as runs
+    /// Data set of the queries: its texts for the report, its candidates and first stages
+    /// (runs/*.run) as runs
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
     /// Model dir of the system: the report says how many pairs it cuts
@@ -42,10 +44,12 @@ pub struct Args {
     /// What the systems were given to order [default: candidates.run of --data, where it is there]
     #[arg(long, value_name = "RUN")]
     candidates: Option<PathBuf>,
-    /// The run that the others are held against [default: the candidates of --data, else the first run]
+    /// The run that the others are held against [default: the candidates of --data, else the first
+    /// run]
     #[arg(long, value_name = "NAME")]
     baseline: Option<String>,
-    /// The run that the verdict is about [default: with --data the one that is added, else the best but the baseline]
+    /// The run that the verdict is about [default: with --data the one that is added, else the best
+    /// but the baseline]
     #[arg(long, value_name = "NAME")]
     system: Option<String>,
     /// What is measured, parted by commas (default: ndcg@10,mrr@10,p@1,recall@10,map,judged@10)
@@ -80,7 +84,9 @@ pub struct Args {
 /// A run with its name, as in `bm25=bm25.run`.
 pub fn named_run(text: &str) -> Result<(String, PathBuf), String> {
     match text.split_once('=') {
-        Some((name, path)) if !name.is_empty() && !path.is_empty() => Ok((name.into(), path.into())),
+        Some((name, path)) if !name.is_empty() && !path.is_empty() => {
+            Ok((name.into(), path.into()))
+        }
         _ => Err("expected NAME=RUN, such as bm25=bm25.run".into()),
     }
 }
@@ -91,7 +97,10 @@ const CANDIDATES: &str = "candidates";
 pub fn run(args: &Args, talk: &Talk) -> Result<()> {
     let request = args.request()?;
     if args.gate && request.runs.len() < 2 {
-        bail!(Problem::new("there is nothing to compare: only one run", "give a baseline and a system with --run"));
+        bail!(Problem::new(
+            "there is nothing to compare: only one run",
+            "give a baseline and a system with --run"
+        ));
     }
     let evaluated = request.evaluate()?;
     let assessment = &evaluated.assessment;
@@ -112,7 +121,10 @@ pub fn run(args: &Args, talk: &Talk) -> Result<()> {
     }
     match &assessment.verdict {
         Some(decision) if args.gate && !decision.ruling.ships() => {
-            bail!(CheckFailed(format!("the gate stays closed for `{}`: {}", decision.system, decision.ruling)))
+            bail!(CheckFailed(format!(
+                "the gate stays closed for `{}`: {}",
+                decision.system, decision.ruling
+            )))
         }
         _ => Ok(()),
     }
@@ -127,8 +139,9 @@ impl Args {
             let of_data = first_stages(data)?
                 .into_iter()
                 .chain(self.in_data("candidates.run").map(|path| (CANDIDATES.into(), path)));
-            let of_data: Vec<_> =
-                of_data.filter(|(name, _)| self.runs.iter().all(|(other, _)| other != name)).collect();
+            let of_data: Vec<_> = of_data
+                .filter(|(name, _)| self.runs.iter().all(|(other, _)| other != name))
+                .collect();
             if baseline.is_none() && of_data.iter().any(|(name, _)| name == CANDIDATES) {
                 baseline = Some(CANDIDATES.into());
             }
@@ -136,7 +149,8 @@ impl Args {
         }
         let system = self.system.clone().or_else(|| self.only_run());
         let qrels = self.qrels.clone().or_else(|| Some(self.data.as_ref()?.join("qrels/test.tsv")));
-        let measures = if self.measures.is_empty() { Measure::defaults() } else { self.measures.clone() };
+        let measures =
+            if self.measures.is_empty() { Measure::defaults() } else { self.measures.clone() };
         let compare = CompareConfig {
             seed: self.seed,
             alpha: self.alpha,

@@ -2,7 +2,8 @@ use super::{DataArgs, forget};
 use crate::cli::Talk;
 use anyhow::Result;
 
-/// Have an LLM grade the pairs of training: soft labels, and negatives that are none (optional, between mine and pair)
+/// Have an LLM grade the pairs of training: soft labels, and negatives that are none (optional,
+/// between mine and pair)
 #[derive(clap::Args)]
 #[command(after_help = "Example:
   whetstone grade --config configs/synth.toml --out data/mine

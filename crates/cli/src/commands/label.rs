@@ -23,7 +23,8 @@ Keys: 0 no answer, 1 touches the subject, 2 answers in part, 3 answers; u undo, 
 grade is on the disk before the next passage is shown; given again, the command goes on where it was. The file is a
 qrels: BEIR's where its name ends in .tsv, else TREC's.")]
 pub struct Args {
-    /// A data set: its corpus.jsonl, queries.jsonl and, where no --run is given, all runs in its folder runs
+    /// A data set: its corpus.jsonl, queries.jsonl and, where no --run is given, all runs in its
+    /// folder runs
     #[arg(long, value_name = "DIR", required_unless_present_all = ["corpus", "queries"])]
     data: Option<PathBuf>,
     /// Texts of the passages: BEIR's corpus.jsonl
@@ -81,7 +82,8 @@ impl Summary {
         if *skipped > 0 {
             output::talk(&format!("  {skipped} skipped: the same command asks for them again"));
         }
-        let few = if *queries_with_answer < REAL_QUERIES { "; 50 make a verdict likely" } else { "" };
+        let few =
+            if *queries_with_answer < REAL_QUERIES { "; 50 make a verdict likely" } else { "" };
         output::talk(&format!("  {queries_with_answer} queries have an answer{few}"));
     }
 }
@@ -89,7 +91,8 @@ impl Summary {
 impl Args {
     /// Everything that is to be judged, in the order in which it is asked.
     fn items(&self) -> Result<Vec<Item>> {
-        let runs = self.run_files()?.iter().map(|path| Run::read(path)).collect::<Result<Vec<_>, _>>()?;
+        let runs =
+            self.run_files()?.iter().map(|path| Run::read(path)).collect::<Result<Vec<_>, _>>()?;
         let pools = pool(&runs.iter().collect::<Vec<_>>(), self.depth.get(), self.seed);
         let queries = texts_of_queries(&self.file(&self.queries, "queries.jsonl"), &pools)?;
         let passages = texts_of_passages(&self.file(&self.corpus, "corpus.jsonl"), &pools)?;
@@ -134,7 +137,8 @@ fn texts_of_queries(path: &Path, pools: &[Pool]) -> Result<HashMap<QueryId, Stri
     let wanted: HashSet<&QueryId> = pools.iter().map(|pool| &pool.query).collect();
     let queries = select_jsonl(path, |query: &Query| wanted.contains(&query.id))?;
     let texts: HashMap<_, _> = queries.into_iter().map(|query| (query.id, query.text)).collect();
-    let missing: Vec<_> = pools.iter().map(|pool| &pool.query).filter(|query| !texts.contains_key(*query)).collect();
+    let missing: Vec<_> =
+        pools.iter().map(|pool| &pool.query).filter(|query| !texts.contains_key(*query)).collect();
     refuse_missing("queries", path, &missing)?;
     Ok(texts)
 }
@@ -145,7 +149,10 @@ fn texts_of_passages(path: &Path, pools: &[Pool]) -> Result<HashMap<PassageId, (
     let passages = select_jsonl(path, |passage: &Passage| wanted.contains(&passage.id))?;
     let texts: HashMap<_, _> =
         passages.into_iter().map(|passage| (passage.id, (passage.title, passage.text))).collect();
-    let missing = pools.iter().flat_map(|pool| &pool.passages).filter(|passage| !texts.contains_key(*passage));
+    let missing = pools
+        .iter()
+        .flat_map(|pool| &pool.passages)
+        .filter(|passage| !texts.contains_key(*passage));
     refuse_missing("passages", path, &missing.collect::<Vec<_>>())?;
     Ok(texts)
 }

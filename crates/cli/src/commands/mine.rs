@@ -3,7 +3,8 @@ use crate::cli::Talk;
 use crate::models;
 use anyhow::Result;
 
-/// Find passages that look like answers and are not, with BM25 and a bi-encoder (third step of synth)
+/// Find passages that look like answers and are not, with BM25 and a bi-encoder (third step of
+/// synth)
 #[derive(clap::Args)]
 #[command(after_help = "Example:
   whetstone mine --config configs/synth.toml --out data/mine")]
@@ -23,6 +24,7 @@ pub fn run(args: &Args, talk: &Talk) -> Result<()> {
     let device = whetstone_model::open_device(args.device.device)?;
     let model = models::resolve(&config.model, &*progress)?;
     let (mine, split) = (&config.mine, &config.split);
-    let manifest = whetstone_synth::mine(&out, &model, mine, split, config.seed, &device, &*progress)?;
+    let manifest =
+        whetstone_synth::mine(&out, &model, mine, split, config.seed, &device, &*progress)?;
     talk.report(&out, &manifest)
 }

@@ -1,4 +1,5 @@
-//! One file per command: its arguments, and a function that reads the config, calls one stage and prints the manifest.
+//! One file per command: its arguments, and a function that reads the config, calls one stage and
+//! prints the manifest.
 
 pub mod answers;
 pub mod ask;
@@ -47,7 +48,10 @@ impl DataArgs {
     pub fn load(&self) -> Result<(SynthConfig, PathBuf)> {
         let config = SynthConfig::load(&self.config)?;
         let out = self.out.clone().or_else(|| config.out.clone()).ok_or_else(|| {
-            Problem::new("no folder for the data set", "name one with --out, or as `out` in the config")
+            Problem::new(
+                "no folder for the data set",
+                "name one with --out, or as `out` in the config",
+            )
         })?;
         Ok((config, out))
     }
@@ -77,14 +81,16 @@ pub struct DeviceArgs {
 /// Makes a stage's earlier result count for nothing: `--force`.
 pub fn forget(out: &Path, stage: &str) -> Result<()> {
     let manifest = out.join("manifests").join(format!("{stage}.json"));
-    // Emptied, not removed: it still says who made the folder, which is why the stage may replace it.
+    // Emptied, not removed: it still says who made the folder, which is why the stage may replace
+    // it.
     if manifest.exists() { Ok(AtomicFile::write_all_to(&manifest, b"{}\n")?) } else { Ok(()) }
 }
 
 /// Removes a training run, so that the next one starts from its first step: `--force`.
 pub fn forget_run(run: &Path) -> Result<()> {
     forget(run, "train")?;
-    // Only what `whetstone train` makes, and run.json last: stopped in between, the rest still counts as that run.
+    // Only what `whetstone train` makes, and run.json last: stopped in between, the rest still
+    // counts as that run.
     if run.join("run.json").exists() {
         for entry in std::fs::read_dir(run)?.collect::<Result<Vec<_>, _>>()? {
             let name = entry.file_name();
@@ -92,13 +98,16 @@ pub fn forget_run(run: &Path) -> Result<()> {
                 remove(&entry.path())?;
             }
         }
-        ["best.json", "log.jsonl", "run.json"].iter().try_for_each(|name| remove(&run.join(name)))?;
+        ["best.json", "log.jsonl", "run.json"]
+            .iter()
+            .try_for_each(|name| remove(&run.join(name)))?;
     }
     Ok(())
 }
 
 fn remove(path: &Path) -> Result<()> {
-    let removed = if path.is_dir() { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) };
+    let removed =
+        if path.is_dir() { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) };
     match removed {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
             Err(error).with_context(|| format!("cannot remove `{}`", path.display()))

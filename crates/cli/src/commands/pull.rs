@@ -10,7 +10,8 @@ use std::path::PathBuf;
   whetstone pull cross-encoder/ms-marco-MiniLM-L6-v2 --out models/ms-marco
 The hub's token, cache and endpoint are taken from HF_TOKEN, HF_HOME and HF_ENDPOINT.")]
 pub struct Args {
-    /// `minilm-l6` (all-MiniLM-L6-v2), the id of a BERT model on the Hugging Face hub, or a local folder
+    /// `minilm-l6` (all-MiniLM-L6-v2), the id of a BERT model on the Hugging Face hub, or a local
+    /// folder
     #[arg(value_name = "MODEL")]
     model: String,
     /// Folder for the model's files [default: models/MODEL]

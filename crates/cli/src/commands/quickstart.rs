@@ -16,7 +16,8 @@ use whetstone_records::{Manifest, Run};
 use whetstone_synth::SynthConfig;
 use whetstone_train::TrainConfig;
 
-/// Run the whole job on the sample corpus: pull, synth, train, export, rerank, eval; no key, no server
+/// Run the whole job on the sample corpus: pull, synth, train, export, rerank, eval; no key, no
+/// server
 #[derive(clap::Args)]
 #[command(after_help = "Example:
   whetstone quickstart
@@ -61,7 +62,10 @@ pub fn run(args: &Args, talk: &Talk) -> Result<()> {
             #[serde(flatten)]
             assessment: &'a Assessment,
         }
-        return output::json(&Result { stages: stages.manifests().collect(), assessment: &assessment });
+        return output::json(&Result {
+            stages: stages.manifests().collect(),
+            assessment: &assessment,
+        });
     }
     stages.tell_costs();
     output::data(&format!("\n{}", tables(&assessment)))?;
@@ -114,7 +118,8 @@ impl<'a> Quickstart<'a> {
         }
         let folder = models::default_folder(model);
         if !stages.ran("pull", &folder) {
-            stages.run("pull", &folder, |progress| models::pull(model, &folder, false, progress))?;
+            stages
+                .run("pull", &folder, |progress| models::pull(model, &folder, false, progress))?;
         }
         Ok(folder)
     }
@@ -122,7 +127,13 @@ impl<'a> Quickstart<'a> {
     /// chunk, ask, mine, pair
     fn data(&self, stages: &mut Stages, model: &Path) -> Result<()> {
         let out = self.path("data");
-        let job = Job { config: &self.synth, corpus: &self.corpus, out: &out, model, device: self.args.device.device };
+        let job = Job {
+            config: &self.synth,
+            corpus: &self.corpus,
+            out: &out,
+            model,
+            device: self.args.device.device,
+        };
         for stage in STAGES {
             self.forget(&out, stage)?;
             stages.run(stage, &out, |progress| job.stage(stage, progress))?;
@@ -138,7 +149,14 @@ impl<'a> Quickstart<'a> {
         }
         stages.run("train", &run, |progress| {
             let device = open_device(self.args.device.device)?;
-            Ok(whetstone_train::train(&data, &run, base, &self.train, std::slice::from_ref(&device), progress)?)
+            Ok(whetstone_train::train(
+                &data,
+                &run,
+                base,
+                &self.train,
+                std::slice::from_ref(&device),
+                progress,
+            )?)
         })?;
         for (label, checkpoint, out) in [
             ("export untuned", run.join("step-000000"), self.path("untuned-model")),
@@ -154,33 +172,42 @@ impl<'a> Quickstart<'a> {
     fn calibration(&self, stages: &mut Stages, data: &Path) -> Result<()> {
         let model = self.path("model");
         self.forget(&model, calibrate::STAGE)?;
-        let inputs = calibrate::Inputs { model: &model, data, first_stage: None, precisions: &[0.9] };
+        let inputs =
+            calibrate::Inputs { model: &model, data, first_stage: None, precisions: &[0.9] };
         let device = self.args.device.device;
         stages.run("calibrate", &model, |progress| calibrate::calibrate(&inputs, device, progress))
     }
 
     /// The candidates in the order of both cross-encoders
     fn runs(&self, stages: &mut Stages) -> Result<()> {
-        let [corpus, queries, candidates] =
-            ["corpus.jsonl", "queries.jsonl", "candidates.run"].map(|name| self.path("data").join(name));
+        let [corpus, queries, candidates] = ["corpus.jsonl", "queries.jsonl", "candidates.run"]
+            .map(|name| self.path("data").join(name));
         for (label, model, run) in [
             ("rerank untuned", self.path("untuned-model"), self.path("runs/untuned.run")),
             ("rerank tuned", self.path("model"), self.path("runs/tuned.run")),
         ] {
-            let inputs =
-                Inputs { model: &model, corpus: &corpus, queries: &queries, candidates: &candidates, fusion: None };
+            let inputs = Inputs {
+                model: &model,
+                corpus: &corpus,
+                queries: &queries,
+                candidates: &candidates,
+                fusion: None,
+            };
             self.forget(rerank::folder(&run), &rerank::stage_name(rerank::RERANK, &run))?;
             let device = self.args.device.device;
-            stages.run(label, rerank::folder(&run), |progress| rerank::rerank(&inputs, &run, device, progress))?;
+            stages.run(label, rerank::folder(&run), |progress| {
+                rerank::rerank(&inputs, &run, device, progress)
+            })?;
         }
         Ok(())
     }
 
-    /// Reciprocal rank fusion of the two first stages, and of them with the tuned cross-encoder: what the model adds to a
-    /// search that fuses anyway.
+    /// Reciprocal rank fusion of the two first stages, and of them with the tuned cross-encoder:
+    /// what the model adds to a search that fuses anyway.
     fn fusions(&self) -> Result<()> {
         let parts = ["data/runs/bm25.run", "data/runs/dense.run", "runs/tuned.run"];
-        let runs: Vec<Run> = parts.iter().map(|part| Run::read(&self.path(part))).collect::<Result<_, _>>()?;
+        let runs: Vec<Run> =
+            parts.iter().map(|part| Run::read(&self.path(part))).collect::<Result<_, _>>()?;
         for (name, count) in [("first-stages", 2), ("fused", 3)] {
             let fused = whetstone_eval::rrf(&runs.iter().take(count).collect::<Vec<_>>(), RRF_K);
             fused.write(&self.path(&format!("runs/{name}.run")), "rrf")?;
@@ -190,8 +217,8 @@ impl<'a> Quickstart<'a> {
         Ok(weighted.write(&self.path("runs/weighted.run"), "whetstone-fused")?)
     }
 
-    /// All systems on the same candidates. What training adds to a search that fuses its first stages anyway is what the
-    /// verdict is about.
+    /// All systems on the same candidates. What training adds to a search that fuses its first
+    /// stages anyway is what the verdict is about.
     fn measures(&self, stages: &mut Stages) -> Result<Assessment> {
         self.fusions()?;
         let runs = [

@@ -25,7 +25,8 @@ files, blank ones too, which are passed over. Prints score, index and text, high
 [{\"index\": 2, \"score\": 1.73, \"text\": \"…\"}, …]. The score is the raw logit; --probability adds
 \"probability\".")]
 pub struct Args {
-    /// A cross-encoder: folder, `whetstone export` wrote it, or the id of one on the Hugging Face hub
+    /// A cross-encoder: folder, `whetstone export` wrote it, or the id of one on the Hugging Face
+    /// hub
     #[arg(long, value_name = "DIR")]
     model: String,
     /// A query: order the passages of FILE… by it
@@ -49,8 +50,8 @@ pub struct Args {
     /// Join the model's scores with the candidates', as `whetstone calibrate` found best
     #[arg(long, requires = "candidates")]
     fuse: bool,
-    /// Print the probability of being relevant in place of the logit (beside it with --json), as `whetstone calibrate`
-    /// has learned it
+    /// Print the probability of being relevant in place of the logit (beside it with --json), as
+    /// `whetstone calibrate` has learned it
     #[arg(long, conflicts_with = "candidates")]
     probability: bool,
     #[command(flatten)]
@@ -77,7 +78,8 @@ pub fn run(args: &Args, talk: &Talk) -> Result<()> {
     talk.report(rerank::folder(out), &manifest)
 }
 
-/// The fusion in the model's notes; warns where the candidates come from another first stage than it was chosen for.
+/// The fusion in the model's notes; warns where the candidates come from another first stage than
+/// it was chosen for.
 fn stored_fusion(model: &Path, candidates: &Path) -> Result<Fusion> {
     let (notes, name) = (notes_of(model)?, run_name(candidates)?);
     if notes.first_stage != name {
@@ -93,7 +95,10 @@ fn stored_fusion(model: &Path, candidates: &Path) -> Result<Fusion> {
 fn stored_scaling(model: &Path) -> Result<Scaling> {
     let Some(calibration) = notes_of(model)?.calibration else {
         bail!(Problem::new(
-            format!("`{}` holds no calibration: dev had too little for one", ModelNotes::path(model).display()),
+            format!(
+                "`{}` holds no calibration: dev had too little for one",
+                ModelNotes::path(model).display()
+            ),
             "calibrate on a data set with more dev queries",
         ));
     };
@@ -116,9 +121,13 @@ fn one_query(args: &Args, model: &Path, talk: &Talk) -> Result<()> {
         bail!(Problem::new("the query is empty", "write the question after --query"));
     }
     let text = passages(&args.files)?;
-    let lines: Vec<(usize, &str)> = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()).collect();
+    let lines: Vec<(usize, &str)> =
+        text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()).collect();
     if lines.is_empty() {
-        bail!(Problem::new("there are no passages", "name files with a passage on each line, or pipe them in"));
+        bail!(Problem::new(
+            "there are no passages",
+            "name files with a passage on each line, or pipe them in"
+        ));
     }
     let scaling = if args.probability { Some(stored_scaling(model)?) } else { None };
     let encoder = CrossEncoder::load(model, None, &open_device(args.device.device)?)?;
@@ -134,7 +143,8 @@ fn one_query(args: &Args, model: &Path, talk: &Talk) -> Result<()> {
         return output::json(&ranked);
     }
     let shown = |hit: &Ranked| hit.probability.unwrap_or(f64::from(hit.score));
-    let lines = ranked.iter().map(|hit| format!("{:.4}\t{}\t{}\n", shown(hit), hit.index, hit.text));
+    let lines =
+        ranked.iter().map(|hit| format!("{:.4}\t{}\t{}\n", shown(hit), hit.index, hit.text));
     output::data(&lines.collect::<String>())
 }
 
@@ -142,7 +152,9 @@ fn one_query(args: &Args, model: &Path, talk: &Talk) -> Result<()> {
 fn passages(files: &[PathBuf]) -> Result<String> {
     let mut text = String::new();
     if files.is_empty() {
-        std::io::stdin().read_to_string(&mut text).context("cannot read passages from standard input")?;
+        std::io::stdin()
+            .read_to_string(&mut text)
+            .context("cannot read passages from standard input")?;
     }
     for file in files {
         text.push_str(&read_text(file)?);

@@ -52,7 +52,10 @@ pub fn run(args: &Args, talk: &Talk) -> Result<()> {
         return output::json(&found);
     }
     if found.is_empty() {
-        output::talk(&format!("no evaluation below `{}`; `whetstone eval --out DIR` makes one", args.folder.display()));
+        output::talk(&format!(
+            "no evaluation below `{}`; `whetstone eval --out DIR` makes one",
+            args.folder.display()
+        ));
         return Ok(());
     }
     let header = ["made (UTC)", "folder", "queries", "measure", "baseline", "system", "verdict"];
@@ -79,7 +82,8 @@ fn row(past: &Past) -> Vec<String> {
 
 /// Looks through a folder and all below it. Links are not followed, so that there is an end.
 fn find(folder: &Path, found: &mut Vec<Past>) -> Result<()> {
-    let entries = std::fs::read_dir(folder).with_context(|| format!("cannot read `{}`", folder.display()))?;
+    let entries =
+        std::fs::read_dir(folder).with_context(|| format!("cannot read `{}`", folder.display()))?;
     for entry in entries {
         let entry = entry?;
         if entry.file_type()?.is_dir() {
@@ -94,7 +98,9 @@ fn find(folder: &Path, found: &mut Vec<Past>) -> Result<()> {
 /// Reads a measures.json; none where it is not of an evaluation.
 fn past(folder: &Path, path: &Path) -> Result<Option<Past>> {
     let Ok(json) = serde_json::from_str::<Value>(&read_text(path)?) else { return Ok(None) };
-    let (Some(runs), Some(primary)) = (json["runs"].as_object(), json["primary"].as_str()) else { return Ok(None) };
+    let (Some(runs), Some(primary)) = (json["runs"].as_object(), json["primary"].as_str()) else {
+        return Ok(None);
+    };
     let made = Timestamp::try_from(path.metadata()?.modified()?)?;
     let verdict = &json["verdict"];
     let text = |value: &Value| value.as_str().map(str::to_owned);
@@ -106,7 +112,10 @@ fn past(folder: &Path, path: &Path) -> Result<Option<Past>> {
         system: text(&verdict["system"]),
         verdict: text(&verdict["decision"]),
         queries: runs.values().next().and_then(|run| run["queries"].as_u64()).unwrap_or_default(),
-        runs: runs.iter().map(|(name, run)| (name.clone(), run[primary].as_f64().unwrap_or_default())).collect(),
+        runs: runs
+            .iter()
+            .map(|(name, run)| (name.clone(), run[primary].as_f64().unwrap_or_default()))
+            .collect(),
         primary: primary.into(),
     }))
 }

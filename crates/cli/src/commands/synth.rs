@@ -17,7 +17,8 @@ candidates.run. Every step that is up to date is passed over. --json prints the 
 pub struct Args {
     #[command(flatten)]
     data: DataArgs,
-    /// Folder of .md, .txt and .html files, or a BEIR corpus.jsonl; the config may name it as `corpus`
+    /// Folder of .md, .txt and .html files, or a BEIR corpus.jsonl; the config may name it as
+    /// `corpus`
     #[arg(long, value_name = "PATH")]
     corpus: Option<PathBuf>,
     #[command(flatten)]
@@ -34,7 +35,13 @@ pub fn run(args: &Args, talk: &Talk) -> Result<()> {
     }
     let progress = talk.progress();
     let model = models::resolve(&config.model, &*progress)?;
-    let job = Job { config: &config, corpus: &corpus, out: &out, model: &model, device: args.device.device };
+    let job = Job {
+        config: &config,
+        corpus: &corpus,
+        out: &out,
+        model: &model,
+        device: args.device.device,
+    };
     let mut manifests = vec![];
     for stage in STAGES {
         let manifest = job.stage(stage, &*progress)?;
@@ -67,7 +74,15 @@ impl Job<'_> {
             }
             "mine" => {
                 let device = whetstone_model::open_device(self.device)?;
-                whetstone_synth::mine(out, model, &config.mine, &config.split, config.seed, &device, progress)?
+                whetstone_synth::mine(
+                    out,
+                    model,
+                    &config.mine,
+                    &config.split,
+                    config.seed,
+                    &device,
+                    progress,
+                )?
             }
             _ => whetstone_synth::pair(out, &config.pair, &config.split, config.seed, progress)?,
         })

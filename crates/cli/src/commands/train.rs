@@ -38,7 +38,8 @@ pub fn run(args: &Args, talk: &Talk) -> Result<()> {
     let progress = talk.progress();
     let devices = whetstone_model::open_devices(args.device.device, args.devices)?;
     let model = models::resolve(&config.model, &*progress)?;
-    let manifest = whetstone_train::train(&args.data, &args.out, &model, &config, &devices, &*progress)?;
+    let manifest =
+        whetstone_train::train(&args.data, &args.out, &model, &config, &devices, &*progress)?;
     talk.report(&args.out, &manifest)
 }
 
@@ -58,7 +59,11 @@ mod tests {
         let text = std::fs::read_to_string(path).unwrap();
         let keys = serde_json::to_value(TrainConfig::default()).unwrap();
         for key in keys.as_object().unwrap().keys() {
-            assert!(text.lines().any(|line| line.trim_start_matches("# ").starts_with(&format!("{key} = "))), "{key}");
+            assert!(
+                text.lines()
+                    .any(|line| line.trim_start_matches("# ").starts_with(&format!("{key} = "))),
+                "{key}"
+            );
         }
     }
 

@@ -7,8 +7,8 @@ use whetstone_eval::{Inputs, Lengths, Material};
 use whetstone_model::PairTokenizer;
 use whetstone_records::{Passage, PassageId, Query, QueryId, select_jsonl};
 
-/// Reads the texts of the judged queries and of all passages that are ranked for them, and their lengths in the model's
-/// tokens.
+/// Reads the texts of the judged queries and of all passages that are ranked for them, and their
+/// lengths in the model's tokens.
 pub fn gather(request: &Request, inputs: &Inputs, sources: &Sources) -> Result<Material> {
     let mut material = Material { costs: sources.costs.clone(), ..Default::default() };
     if let Some(data) = &request.data {
@@ -22,7 +22,8 @@ pub fn gather(request: &Request, inputs: &Inputs, sources: &Sources) -> Result<M
 }
 
 fn queries(path: &Path, inputs: &Inputs) -> Result<HashMap<QueryId, Query>> {
-    let queries = select_jsonl(path, |query: &Query| inputs.qrels.get(query.id.as_str()).is_some())?;
+    let queries =
+        select_jsonl(path, |query: &Query| inputs.qrels.get(query.id.as_str()).is_some())?;
     Ok(queries.into_iter().map(|query| (query.id.clone(), query)).collect())
 }
 
@@ -31,7 +32,10 @@ fn passages(path: &Path, inputs: &Inputs) -> Result<HashMap<PassageId, Passage>>
     for (query, grades) in inputs.qrels.iter() {
         wanted.extend(grades.keys());
         let runs = inputs.candidates.iter().chain(inputs.runs.iter().map(|(_, run)| run));
-        wanted.extend(runs.flat_map(|run| run.get(query.as_str()).unwrap_or_default()).map(|hit| &hit.passage));
+        wanted.extend(
+            runs.flat_map(|run| run.get(query.as_str()).unwrap_or_default())
+                .map(|hit| &hit.passage),
+        );
     }
     let passages = select_jsonl(path, |passage: &Passage| wanted.contains(&passage.id))?;
     Ok(passages.into_iter().map(|passage| (passage.id.clone(), passage)).collect())

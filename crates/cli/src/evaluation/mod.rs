@@ -1,4 +1,5 @@
-//! Systems side by side, with a verdict and its reasons: reads qrels, runs and the data set, and writes the report.
+//! Systems side by side, with a verdict and its reasons: reads qrels, runs and the data set, and
+//! writes the report.
 
 mod material;
 mod sources;
@@ -12,8 +13,8 @@ use sources::Sources;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use whetstone_eval::{
-    AssessConfig, Assessment, Calibration, Caveats, Finding, Inputs, ModelNotes, Page, Why, assess, guards, html,
-    markdown, why,
+    AssessConfig, Assessment, Calibration, Caveats, Finding, Inputs, ModelNotes, Page, Why, assess,
+    guards, html, markdown, why,
 };
 use whetstone_records::{AtomicFile, Manifest, Progress, Stage, write_jsonl};
 
@@ -49,13 +50,17 @@ impl Request {
         Ok(Evaluated { request: self, inputs, assessment })
     }
 
-    /// What the guards find in the data set: leakage refuses the verdict, the rest is said before the numbers.
+    /// What the guards find in the data set: leakage refuses the verdict, the rest is said before
+    /// the numbers.
     fn caveats(&self, inputs: &Inputs) -> Result<Caveats> {
         let Some(data) = &self.data else { return Ok(Caveats::default()) };
         let (refusals, labels): (Vec<Finding>, Vec<Finding>) =
             guards(data, &inputs.qrels)?.into_iter().partition(|finding| finding.refuses);
         let in_words = |findings: Vec<Finding>| {
-            findings.iter().map(|finding| format!("{finding}; {}", finding.hint())).collect::<Vec<_>>()
+            findings
+                .iter()
+                .map(|finding| format!("{finding}; {}", finding.hint()))
+                .collect::<Vec<_>>()
         };
         Ok(Caveats { refusals: in_words(refusals), labels: in_words(labels) })
     }
@@ -92,7 +97,8 @@ impl Evaluated<'_> {
         self.write_files(out, &sources, why.as_ref())?;
         progress.finish();
         let counts = [("queries", self.assessment.queries()), ("runs", self.request.runs.len())];
-        let counts: BTreeMap<_, _> = counts.map(|(name, count)| (name.to_owned(), count as u64)).into();
+        let counts: BTreeMap<_, _> =
+            counts.map(|(name, count)| (name.to_owned(), count as u64)).into();
         Ok(stage.finish(&OUTPUTS, counts, self.assessment.warnings.clone())?)
     }
 

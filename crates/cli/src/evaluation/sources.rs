@@ -31,7 +31,12 @@ pub struct Config<'a> {
 impl Sources {
     /// Finds and digests what belongs to a request: its files, and the manifests beside them.
     pub fn gather(request: &Request) -> Result<Self> {
-        let mut sources = Self { origins: vec![], made_by: vec![], costs: BTreeMap::new(), seen: BTreeSet::new() };
+        let mut sources = Self {
+            origins: vec![],
+            made_by: vec![],
+            costs: BTreeMap::new(),
+            seen: BTreeSet::new(),
+        };
         sources.file("qrels", &request.qrels)?;
         if let Some(candidates) = &request.candidates {
             sources.file("candidates", candidates)?;
@@ -41,13 +46,18 @@ impl Sources {
             let folder = manifests(rerank::folder(path));
             for command in [RERANK, FUSE] {
                 let manifest = folder.join(format!("{}.json", rerank::stage_name(command, path)));
-                if let Some(cost) = sources.manifest(&manifest, Some(digest.as_str()))?.as_ref().and_then(cost) {
+                if let Some(cost) =
+                    sources.manifest(&manifest, Some(digest.as_str()))?.as_ref().and_then(cost)
+                {
                     sources.costs.insert(name.clone(), cost);
                 }
             }
         }
-        for (role, path) in
-            request.data.iter().flat_map(|data| texts(data)).chain(request.model.iter().flat_map(|model| parts(model)))
+        for (role, path) in request
+            .data
+            .iter()
+            .flat_map(|data| texts(data))
+            .chain(request.model.iter().flat_map(|model| parts(model)))
         {
             if path.is_file() {
                 sources.file(role, &path)?;
@@ -63,19 +73,26 @@ impl Sources {
 
     fn file(&mut self, role: &str, path: &Path) -> Result<String> {
         let digest = sha256_file(path)?;
-        self.origins.push(Origin { role: role.into(), path: path.display().to_string(), digest: digest.clone() });
+        self.origins.push(Origin {
+            role: role.into(),
+            path: path.display().to_string(),
+            digest: digest.clone(),
+        });
         Ok(digest)
     }
 
-    /// Takes a manifest up, where there is one, and of one file that of those bytes: another command may have written it anew. Not
-    /// that of an evaluation, which would be about itself.
+    /// Takes a manifest up, where there is one, and of one file that of those bytes: another
+    /// command may have written it anew. Not that of an evaluation, which would be about itself.
     fn manifest(&mut self, path: &Path, of: Option<&str>) -> Result<Option<Manifest>> {
         if !self.seen.insert(path.to_path_buf()) || !path.is_file() {
             return Ok(None);
         }
         // A manifest that `--force` has emptied says nothing.
-        let Ok(manifest) = serde_json::from_str::<Manifest>(&read_text(path)?) else { return Ok(None) };
-        let is_of_other_bytes = of.is_some_and(|digest| !manifest.outputs.values().any(|output| output == digest));
+        let Ok(manifest) = serde_json::from_str::<Manifest>(&read_text(path)?) else {
+            return Ok(None);
+        };
+        let is_of_other_bytes =
+            of.is_some_and(|digest| !manifest.outputs.values().any(|output| output == digest));
         if manifest.stage == "eval" || is_of_other_bytes {
             return Ok(None);
         }
@@ -87,7 +104,8 @@ impl Sources {
     pub fn digests(&self) -> BTreeMap<String, String> {
         let files = self.origins.iter().map(|origin| (origin.role.clone(), origin.digest.clone()));
         let manifests = self.made_by.iter().map(|(path, manifest)| {
-            let text = serde_json::to_vec(manifest).expect("manifests are plain data, which always serialises");
+            let text = serde_json::to_vec(manifest)
+                .expect("manifests are plain data, which always serialises");
             (format!("manifest {path}"), sha256_bytes(&text))
         });
         files.chain(manifests).collect()
@@ -102,7 +120,11 @@ impl Sources {
 /// The files of a data set that the report shows or the guards look at.
 fn texts(data: &Path) -> [(&'static str, PathBuf); 3] {
     let file = |name: &str| data.join(name);
-    [("corpus", file("corpus.jsonl")), ("queries", file("queries.jsonl")), ("training pairs", file("train.jsonl"))]
+    [
+        ("corpus", file("corpus.jsonl")),
+        ("queries", file("queries.jsonl")),
+        ("training pairs", file("train.jsonl")),
+    ]
 }
 
 /// The files of a model dir that say how it reads a pair.

@@ -1,8 +1,8 @@
 use comfy_table::{CellAlignment, Table, presets};
 use whetstone_eval::{Assessment, Comparison, Interval, Measure, RunReport, Verdict, stars};
 
-/// The measures of every run, how the systems compare with the baseline, and the verdict; readable as it is and as
-/// Markdown.
+/// The measures of every run, how the systems compare with the baseline, and the verdict; readable
+/// as it is and as Markdown.
 pub fn tables(assessment: &Assessment) -> String {
     let mut text = format!("{}\n", means(assessment));
     if let Some(table) = comparisons(assessment) {
@@ -14,7 +14,8 @@ pub fn tables(assessment: &Assessment) -> String {
     text
 }
 
-/// A row for each run, a column for each measure, with stars where a system differs from the baseline.
+/// A row for each run, a column for each measure, with stars where a system differs from the
+/// baseline.
 fn means(assessment: &Assessment) -> Table {
     let Some(first) = assessment.report.runs.first() else { return Table::new() };
     let measures = &first.evaluation.measures;
@@ -31,7 +32,10 @@ fn mean_row(assessment: &Assessment, run: &RunReport, measures: &[Measure]) -> V
     let mut row = vec![run.name.clone(), run.evaluation.queries.len().to_string()];
     for (measure, mean) in measures.iter().zip(&run.evaluation.means) {
         let comparison = assessment.comparison(&run.name, *measure);
-        row.push(format!("{mean:.4}{:<3}", comparison.map_or("", |comparison| stars(comparison.p_holm))));
+        row.push(format!(
+            "{mean:.4}{:<3}",
+            comparison.map_or("", |comparison| stars(comparison.p_holm))
+        ));
         if *measure == assessment.primary {
             let interval = assessment.intervals.iter().find(|(name, _)| *name == run.name);
             row.push(interval.map_or(String::new(), |(_, interval)| span(*interval)));

@@ -6,10 +6,11 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use whetstone_records::{AtomicFile, PassageId, QueryId, read_text};
 
-/// Graded judgements in a qrels file, in the order in which they were given. What is given is on the disk before the call
-/// returns, so that a process that is killed loses nothing.
+/// Graded judgements in a qrels file, in the order in which they were given. What is given is on
+/// the disk before the call returns, so that a process that is killed loses nothing.
 ///
-/// A file named `.tsv` has BEIR's three columns and its header, any other TREC's four; an existing one keeps its columns.
+/// A file named `.tsv` has BEIR's three columns and its header, any other TREC's four; an existing
+/// one keeps its columns.
 pub struct Judgements {
     path: PathBuf,
     file: File,
@@ -31,9 +32,12 @@ impl Judgements {
         let is_empty = whole.trim().is_empty();
         let is_beir = match is_empty {
             true => path.extension().is_some_and(|extension| extension == "tsv"),
-            false => whole.lines().next().is_some_and(|line| line.split_ascii_whitespace().count() == 3),
+            false => {
+                whole.lines().next().is_some_and(|line| line.split_ascii_whitespace().count() == 3)
+            }
         };
-        let mut judgements = Self { path: path.into(), file, is_beir, given: Vec::new(), grades: HashMap::new() };
+        let mut judgements =
+            Self { path: path.into(), file, is_beir, given: Vec::new(), grades: HashMap::new() };
         if is_empty && is_beir {
             judgements.append(HEADER)?;
         }
@@ -48,18 +52,23 @@ impl Judgements {
         let parsed = match fields[..] {
             [] => return Ok(()),
             ["query-id", ..] if index == 0 => return Ok(()),
-            [query, passage, grade] | [query, _, passage, grade] => {
-                grade.parse().ok().map(|grade| (QueryId::from(query), PassageId::from(passage), grade))
-            }
+            [query, passage, grade] | [query, _, passage, grade] => grade
+                .parse()
+                .ok()
+                .map(|grade| (QueryId::from(query), PassageId::from(passage), grade)),
             _ => None,
         };
         let (path, number) = (self.path.display(), index + 1);
         let Some((query, passage, grade)) = parsed else {
             let message = format!("`{path}` line {number}: expected a judgement, got `{line}`");
-            bail!(Problem::new(message, "correct or delete that line, or name another file with --out"));
+            bail!(Problem::new(
+                message,
+                "correct or delete that line, or name another file with --out"
+            ));
         };
         if self.grades.insert((query.clone(), passage.clone()), grade).is_some() {
-            let message = format!("`{path}` line {number}: `{query}` with `{passage}` is judged twice");
+            let message =
+                format!("`{path}` line {number}: `{query}` with `{passage}` is judged twice");
             bail!(Problem::new(message, "delete one of the two lines"));
         }
         self.given.push((query, passage, grade));
@@ -95,7 +104,11 @@ impl Judgements {
     }
 
     fn line(&self, query: &QueryId, passage: &PassageId, grade: i32) -> String {
-        if self.is_beir { format!("{query}\t{passage}\t{grade}\n") } else { format!("{query} 0 {passage} {grade}\n") }
+        if self.is_beir {
+            format!("{query}\t{passage}\t{grade}\n")
+        } else {
+            format!("{query} 0 {passage} {grade}\n")
+        }
     }
 
     fn append(&mut self, text: &str) -> Result<()> {
@@ -105,7 +118,9 @@ impl Judgements {
 
     fn rewrite(&mut self) -> Result<()> {
         let mut text = if self.is_beir { HEADER.to_owned() } else { String::new() };
-        self.given.iter().for_each(|(query, passage, grade)| text += &self.line(query, passage, *grade));
+        self.given
+            .iter()
+            .for_each(|(query, passage, grade)| text += &self.line(query, passage, *grade));
         AtomicFile::write_all_to(&self.path, text.as_bytes())?;
         self.file = lock(&self.path)?;
         Ok(())
@@ -114,7 +129,8 @@ impl Judgements {
 
 fn lock(path: &Path) -> Result<File> {
     if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-        std::fs::create_dir_all(parent).with_context(|| format!("cannot create folder `{}`", parent.display()))?;
+        std::fs::create_dir_all(parent)
+            .with_context(|| format!("cannot create folder `{}`", parent.display()))?;
     }
     let file = OpenOptions::new().read(true).append(true).create(true).open(path);
     let file = file.with_context(|| format!("cannot open `{}`", path.display()))?;
@@ -182,7 +198,11 @@ mod tests {
         let path = folder.path().join("a.tsv");
         let refusal = || Judgements::open(&path).err().unwrap().to_string();
         std::fs::write(&path, "q\ta\t2\nq\tb\thigh\n").unwrap();
-        assert!(refusal().contains("line 2: expected a judgement, got `q\tb\thigh`"), "{}", refusal());
+        assert!(
+            refusal().contains("line 2: expected a judgement, got `q\tb\thigh`"),
+            "{}",
+            refusal()
+        );
         std::fs::write(&path, "q\ta\t2\nq\ta\t2\n").unwrap();
         assert!(refusal().contains("line 2: `q` with `a` is judged twice"), "{}", refusal());
         std::fs::write(&path, "q\ta\t2\n").unwrap();

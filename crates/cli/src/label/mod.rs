@@ -1,7 +1,7 @@
 //! The terminal labeller: a human grades what several runs found, and every grade is kept at once.
 //!
-//! `session` decides what is asked next, `judgements` keeps the file, `screen` lays out text, `terminal` is the only
-//! part that knows a terminal.
+//! `session` decides what is asked next, `judgements` keeps the file, `screen` lays out text,
+//! `terminal` is the only part that knows a terminal.
 
 mod judgements;
 mod screen;

@@ -19,12 +19,19 @@ pub type Line = Vec<(String, Style)>;
 
 /// Wider lines are hard to read.
 const MAX_WIDTH: usize = 100;
-/// Lines that are never scrolled: where we are, a blank, and at the bottom a blank, the message and the keys.
+/// Lines that are never scrolled: where we are, a blank, and at the bottom a blank, the message and
+/// the keys.
 const FIXED: usize = 5;
 
-/// Returns the lines of the screen, at most `height`, none wider than `width`; `scroll` lines of the text are above the
-/// top, and are set to as many as there are to scroll by.
-pub fn draw(session: &Session, width: usize, height: usize, scroll: &mut usize, help: bool) -> Vec<Line> {
+/// Returns the lines of the screen, at most `height`, none wider than `width`; `scroll` lines of
+/// the text are above the top, and are set to as many as there are to scroll by.
+pub fn draw(
+    session: &Session,
+    width: usize,
+    height: usize,
+    scroll: &mut usize,
+    help: bool,
+) -> Vec<Line> {
     let text_width = width.clamp(1, MAX_WIDTH);
     let body = if help { help_lines(text_width) } else { body(session, text_width) };
     let room = height.saturating_sub(FIXED).max(1);
@@ -35,7 +42,10 @@ pub fn draw(session: &Session, width: usize, height: usize, scroll: &mut usize, 
     lines.resize(height.max(FIXED).saturating_sub(3), vec![]);
     lines.push(vec![(if below { "… more below (arrow keys)" } else { "" }.to_owned(), Style::Dim)]);
     lines.push(vec![(session.message.clone(), Style::Bold)]);
-    lines.push(vec![("0 1 2 3 grade   u undo   s skip   b back   ? help   q quit".to_owned(), Style::Dim)]);
+    lines.push(vec![(
+        "0 1 2 3 grade   u undo   s skip   b back   ? help   q quit".to_owned(),
+        Style::Dim,
+    )]);
     lines.iter_mut().for_each(|line| cut(line, width));
     lines.truncate(height.max(1));
     lines
@@ -46,7 +56,9 @@ fn position(session: &Session) -> String {
     let ((query, queries), (passage, passages)) = (item.query_place, item.passage_place);
     let grade = session.grade().map_or(String::new(), |grade| format!(" · judged: {grade}"));
     let (judged, all) = (session.judged(), session.len());
-    format!("query {query} of {queries} · passage {passage} of {passages} · {judged} of {all} judged{grade}")
+    format!(
+        "query {query} of {queries} · passage {passage} of {passages} · {judged} of {all} judged{grade}"
+    )
 }
 
 /// The query, and the passage with the query's words marked.
@@ -63,7 +75,10 @@ fn body(session: &Session, width: usize) -> Vec<Line> {
 }
 
 fn help_lines(width: usize) -> Vec<Line> {
-    let grades = GRADES.iter().enumerate().map(|(grade, meaning)| format!("{grade}  the passage: {meaning}"));
+    let grades = GRADES
+        .iter()
+        .enumerate()
+        .map(|(grade, meaning)| format!("{grade}  the passage: {meaning}"));
     let keys = [
         "u  take the last grade back",
         "s  skip: it comes again the next time",
@@ -78,7 +93,8 @@ fn help_lines(width: usize) -> Vec<Line> {
 /// A text in lines of at most `width` columns, its marked words apart.
 fn paragraph(text: &str, width: usize, style: Style, marked: Option<&Highlighter>) -> Vec<Line> {
     // Whatever a passage holds, it must not steer the terminal.
-    let text: String = text.chars().map(|c| if c.is_control() && c != '\n' { ' ' } else { c }).collect();
+    let text: String =
+        text.chars().map(|c| if c.is_control() && c != '\n' { ' ' } else { c }).collect();
     let spans = marked.map_or(vec![], |marked| marked.spans(&text));
     wrap(&text, width).into_iter().map(|line| pieces(&text, line, style, &spans)).collect()
 }
@@ -101,7 +117,8 @@ fn pieces(text: &str, line: Range<usize>, style: Style, spans: &[Range<usize>]) 
     pieces
 }
 
-/// Returns the spans of the lines into which a text is broken: at white space, and within a word that is too long.
+/// Returns the spans of the lines into which a text is broken: at white space, and within a word
+/// that is too long.
 fn wrap(text: &str, width: usize) -> Vec<Range<usize>> {
     let mut lines = Vec::new();
     for paragraph in text.split('\n') {
@@ -197,7 +214,10 @@ mod tests {
         assert_eq!(lines.len(), 12);
         assert_eq!(text[0], "query 3 of 150 · passage 4 of 17 · 0 of 1 judged");
         assert_eq!(text[2], "How is the pump primed?");
-        assert_eq!(text[5], "Prime the pump [2J before the start.", "control characters are taken out");
+        assert_eq!(
+            text[5], "Prime the pump [2J before the start.",
+            "control characters are taken out"
+        );
         let marked: Vec<&str> = lines
             .iter()
             .flatten()
@@ -211,12 +231,16 @@ mod tests {
     #[test]
     fn a_long_passage_scrolls_to_its_end_and_no_further() {
         let folder = tempfile::tempdir().unwrap();
-        let session = session(folder.path(), &(1..=40).map(|at| format!("line {at}\n")).collect::<String>());
+        let session =
+            session(folder.path(), &(1..=40).map(|at| format!("line {at}\n")).collect::<String>());
         let mut scroll = 0;
         assert!(plain(&draw(&session, 40, 15, &mut scroll, false)).concat().contains("more below"));
         scroll = 1000;
         let text = plain(&draw(&session, 40, 15, &mut scroll, false)).concat();
-        assert!(text.contains("line 40") && !text.contains("more below") && scroll < 40, "{scroll} {text}");
+        assert!(
+            text.contains("line 40") && !text.contains("more below") && scroll < 40,
+            "{scroll} {text}"
+        );
     }
 
     #[test]
@@ -227,7 +251,10 @@ mod tests {
             for help in [false, true] {
                 let lines = draw(&session, width, height, &mut 0, help);
                 assert!(lines.len() <= height.max(1));
-                assert!(plain(&lines).iter().all(|line| line.chars().count() <= width), "{width}x{height}");
+                assert!(
+                    plain(&lines).iter().all(|line| line.chars().count() <= width),
+                    "{width}x{height}"
+                );
             }
         }
     }

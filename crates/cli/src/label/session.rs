@@ -44,9 +44,19 @@ impl Session {
         let place = |query: &QueryId, passage: &PassageId| {
             items.iter().position(|item| (&item.query, &item.passage) == (query, passage))
         };
-        let history: Vec<_> =
-            judgements.given().iter().filter_map(|(query, passage, _)| Some((place(query, passage)?, None))).collect();
-        let mut session = Self { items, judgements, at: 0, skipped: HashSet::new(), history, message: String::new() };
+        let history: Vec<_> = judgements
+            .given()
+            .iter()
+            .filter_map(|(query, passage, _)| Some((place(query, passage)?, None)))
+            .collect();
+        let mut session = Self {
+            items,
+            judgements,
+            at: 0,
+            skipped: HashSet::new(),
+            history,
+            message: String::new(),
+        };
         session.at = session.next_open(0).unwrap_or(session.items.len());
         session
     }
@@ -63,7 +73,10 @@ impl Session {
 
     /// How many items have a grade.
     pub fn judged(&self) -> usize {
-        self.items.iter().filter(|item| self.judgements.grade(&item.query, &item.passage).is_some()).count()
+        self.items
+            .iter()
+            .filter(|item| self.judgements.grade(&item.query, &item.passage).is_some())
+            .count()
     }
 
     /// How many queries have at least one relevant passage: those that an evaluation will count.
@@ -92,7 +105,8 @@ impl Session {
                 Ok(())
             }
             Key::Back => {
-                self.message = if self.at == 0 { "this is the first".into() } else { String::new() };
+                self.message =
+                    if self.at == 0 { "this is the first".into() } else { String::new() };
                 self.at = self.at.saturating_sub(1);
                 Ok(())
             }
@@ -125,7 +139,8 @@ impl Session {
         Ok(())
     }
 
-    /// Goes to the next item without a grade; from the last one, to an earlier one that was left open.
+    /// Goes to the next item without a grade; from the last one, to an earlier one that was left
+    /// open.
     fn advance(&mut self) {
         let next = self.next_open(self.at + 1).or_else(|| self.next_open(0));
         self.at = next.unwrap_or(self.items.len());
@@ -134,7 +149,8 @@ impl Session {
     fn next_open(&self, from: usize) -> Option<usize> {
         let is_open = |at: &usize| {
             let item = &self.items[*at];
-            !self.skipped.contains(at) && self.judgements.grade(&item.query, &item.passage).is_none()
+            !self.skipped.contains(at)
+                && self.judgements.grade(&item.query, &item.passage).is_none()
         };
         (from..self.items.len()).find(is_open)
     }
@@ -192,7 +208,11 @@ mod tests {
         assert_eq!((at(&second), second.grade()), ("p2", Some(1)));
         second.press(Key::Grade(3)).unwrap();
         second.press(Key::Undo).unwrap();
-        assert_eq!((at(&second), second.grade()), ("p2", Some(1)), "the grade before the change is back");
+        assert_eq!(
+            (at(&second), second.grade()),
+            ("p2", Some(1)),
+            "the grade before the change is back"
+        );
         second.press(Key::Undo).unwrap();
         second.press(Key::Undo).unwrap();
         assert_eq!((at(&second), second.judged()), ("p1", 0));

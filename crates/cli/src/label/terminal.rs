@@ -8,7 +8,8 @@ use crossterm::terminal::{self, Clear, ClearType, EnterAlternateScreen, LeaveAlt
 use crossterm::{cursor, execute, queue};
 use std::io::{IsTerminal, Stderr, Write, stderr, stdin};
 
-/// Asks for grades until all items are judged or skipped, or the user quits. Draws on stderr: stdout is for data.
+/// Asks for grades until all items are judged or skipped, or the user quits. Draws on stderr:
+/// stdout is for data.
 ///
 /// # Errors
 /// Where there is no terminal to ask at; where a grade cannot be kept.
@@ -34,7 +35,9 @@ pub fn label(session: &mut Session) -> Result<()> {
                 scroll = 0;
                 session.press(key)?;
             }
-            None => session.message = "that key has no meaning here; ? shows those that have".into(),
+            None => {
+                session.message = "that key has no meaning here; ? shows those that have".into()
+            }
         }
     }
     Ok(())

@@ -30,7 +30,8 @@ pub fn copy(from: &Path, to: &Path) -> Result<()> {
     check(from)?;
     for name in files(from) {
         let path = from.join(name);
-        fs::copy(&path, to.join(name)).with_context(|| format!("cannot copy `{}`", path.display()))?;
+        fs::copy(&path, to.join(name))
+            .with_context(|| format!("cannot copy `{}`", path.display()))?;
     }
     Ok(())
 }
@@ -49,12 +50,17 @@ pub fn check(folder: &Path) -> Result<()> {
         }
         return check_weights(&folder.join(WEIGHTS));
     }
-    let other_weights = ["pytorch_model.bin", "tf_model.h5", "flax_model.msgpack", "model.safetensors.index.json"];
-    let other = other_weights.into_iter().find(|name| missing.contains(&WEIGHTS) && folder.join(name).exists());
+    let other_weights =
+        ["pytorch_model.bin", "tf_model.h5", "flax_model.msgpack", "model.safetensors.index.json"];
+    let other = other_weights
+        .into_iter()
+        .find(|name| missing.contains(&WEIGHTS) && folder.join(name).exists());
     bail!(Problem::new(
         format!("`{}` is no model: it has no {}", folder.display(), missing.join(", ")),
         match other {
-            Some(name) => format!("only models in one safetensors file are read, not {name}; convert it first"),
+            Some(name) => format!(
+                "only models in one safetensors file are read, not {name}; convert it first"
+            ),
             None => format!("place {} of the model in that folder", missing.join(", ")),
         }
     ))
@@ -75,7 +81,8 @@ fn check_weights(path: &Path) -> Result<()> {
         let path = path.display();
         bail!(Problem::new(
             match stated {
-                Some(stated) => format!("`{path}` is not whole: it has {found} bytes, its header says {stated}"),
+                Some(stated) =>
+                    format!("`{path}` is not whole: it has {found} bytes, its header says {stated}"),
                 None => format!("`{path}` is truncated or no safetensors file"),
             },
             "get that file again; if `whetstone pull` made the folder, run it with --force"
@@ -84,7 +91,8 @@ fn check_weights(path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The size of a whole file according to the header: eight bytes of its length, the header, the tensors.
+/// The size of a whole file according to the header: eight bytes of its length, the header, the
+/// tensors.
 fn stated_bytes(file: &mut File, found: u64) -> Option<u64> {
     let mut length = [0u8; 8];
     file.read_exact(&mut length).ok()?;
@@ -127,10 +135,15 @@ mod tests {
     #[test]
     fn half_a_weights_file_is_refused() {
         let folder = tempfile::tempdir().unwrap();
-        for weights in [&weights(8)[..50], &weights(7), &weights(9), b"", b"<html>no such file</html>"] {
+        for weights in
+            [&weights(8)[..50], &weights(7), &weights(9), b"", b"<html>no such file</html>"]
+        {
             model(folder.path(), weights);
             let message = check(folder.path()).unwrap_err().to_string();
-            assert!(message.contains("is truncated") || message.contains("is not whole: it has"), "{message}");
+            assert!(
+                message.contains("is truncated") || message.contains("is not whole: it has"),
+                "{message}"
+            );
         }
     }
 
@@ -139,7 +152,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         model(folder.path(), &weights(8));
         fs::write(folder.path().join("tokenizer.json"), "{\"model\": {").unwrap();
-        assert!(check(folder.path()).unwrap_err().to_string().contains("tokenizer.json` is not whole JSON"));
+        assert!(
+            check(folder.path())
+                .unwrap_err()
+                .to_string()
+                .contains("tokenizer.json` is not whole JSON")
+        );
     }
 
     #[test]

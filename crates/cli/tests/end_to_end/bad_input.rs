@@ -1,4 +1,6 @@
-use crate::whetstone::{assert_fails, quickstart_folder, run, synth_config, text, tiny_model, train_config};
+use crate::whetstone::{
+    assert_fails, quickstart_folder, run, synth_config, text, tiny_model, train_config,
+};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -48,9 +50,13 @@ fn a_config_with_an_unknown_key() {
     let path = config(folder.path(), "seed = 1\n[chunk]\npassage-token = 3\n");
     let outcome = run(&["chunk", "--config", &path, "--corpus", "x", "--out", "y"]);
     assert_eq!(outcome.code, Some(2));
-    for part in
-        ["bad.toml` is not understood\n", "line 3, column 1", "passage-token = 3\n", "^^^^^^^^^^^^^", "\nhint: "]
-    {
+    for part in [
+        "bad.toml` is not understood\n",
+        "line 3, column 1",
+        "passage-token = 3\n",
+        "^^^^^^^^^^^^^",
+        "\nhint: ",
+    ] {
         assert!(outcome.stderr.contains(part), "{part:?} is not in\n{}", outcome.stderr);
     }
     let path = config(folder.path(), "epoch = 1\n");
@@ -117,7 +123,13 @@ hint: get that file again; if `whetstone pull` made the folder, run it with --fo
 fn a_checkpoint_that_is_none() {
     let folder = tempfile::tempdir().unwrap();
     assert_fails(
-        &["export", "--checkpoint", &text(folder.path()), "--out", &text(&folder.path().join("out"))],
+        &[
+            "export",
+            "--checkpoint",
+            &text(folder.path()),
+            "--out",
+            &text(&folder.path().join("out")),
+        ],
         folder.path(),
         "error: `DIR` is neither a training run with a best step nor a step folder
 hint: name the --out folder of `whetstone train`, or a step-000500 folder in it",
@@ -129,7 +141,15 @@ fn a_data_set_without_training_pairs() {
     let folder = tempfile::tempdir().unwrap();
     let config = train_config(folder.path(), "");
     assert_fails(
-        &["train", "--config", &config, "--data", &text(folder.path()), "--out", &text(&folder.path().join("run"))],
+        &[
+            "train",
+            "--config",
+            &config,
+            "--data",
+            &text(folder.path()),
+            "--out",
+            &text(&folder.path().join("run")),
+        ],
         folder.path(),
         "error: cannot read `DIR/train.jsonl`: No such file or directory (os error 2)
 hint: check the path; nothing was written",
@@ -154,7 +174,8 @@ hint: correct or delete that line",
 fn candidates_of_another_corpus() {
     let folder = tempfile::tempdir().unwrap();
     let data = quickstart_folder().join("data");
-    let [queries, candidates] = ["queries.jsonl", "candidates.run"].map(|name| text(&data.join(name)));
+    let [queries, candidates] =
+        ["queries.jsonl", "candidates.run"].map(|name| text(&data.join(name)));
     let corpus = folder.path().join("corpus.jsonl");
     fs::write(&corpus, "{\"_id\":\"other\",\"text\":\"a passage\"}\n").unwrap();
     let out = folder.path().join("a.run");
@@ -175,7 +196,9 @@ fn candidates_of_another_corpus() {
     assert!(
         outcome.stderr.starts_with("error: the candidates do not belong to this corpus: ")
             && outcome.stderr.contains(" passages are not in `")
-            && outcome.stderr.ends_with("hint: corpus, queries and candidates must be of one data set\n"),
+            && outcome
+                .stderr
+                .ends_with("hint: corpus, queries and candidates must be of one data set\n"),
         "{}",
         outcome.stderr
     );
@@ -228,10 +251,11 @@ fn a_disk_that_is_full() {
     let file = folder.path().join("p.txt");
     fs::write(&file, "a passage\n").unwrap();
     let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
-    let output = crate::whetstone::command(&["rerank", "--model", &model, "--query", "x", &text(&file)])
-        .stdout(full)
-        .output()
-        .unwrap();
+    let output =
+        crate::whetstone::command(&["rerank", "--model", &model, "--query", "x", &text(&file)])
+            .stdout(full)
+            .output()
+            .unwrap();
     assert_eq!(output.status.code(), Some(2));
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert_eq!(

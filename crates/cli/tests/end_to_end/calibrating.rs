@@ -16,15 +16,19 @@ fn notes(model: &str) -> Value {
     serde_json::from_slice(&fs::read(Path::new(model).join("whetstone.json")).unwrap()).unwrap()
 }
 
-/// A data set whose dev labels follow the model's own logits: the 60 highest are relevant, but for one in twelve.
+/// A data set whose dev labels follow the model's own logits: the 60 highest are relevant, but for
+/// one in twelve.
 fn data_that_agrees(model: &str, folder: &Path, with_scores: bool) -> String {
-    let passages: Vec<String> = (0..30).map(|at| format!("{} {}", PASSAGES.lines().nth(at % 4).unwrap(), at)).collect();
+    let passages: Vec<String> =
+        (0..30).map(|at| format!("{} {}", PASSAGES.lines().nth(at % 4).unwrap(), at)).collect();
     let mut hits = Vec::new();
     for query in 0..8 {
         let question = format!("how to oil a chain {query}");
         let args = ["rerank", "--model", model, "--query", &question, "--json"];
         let answer = run_with_stdin(&args, &passages.join("\n")).json();
-        hits.extend(answer.as_array().unwrap().iter().map(|hit| (query, question.clone(), hit.clone())));
+        hits.extend(
+            answer.as_array().unwrap().iter().map(|hit| (query, question.clone(), hit.clone())),
+        );
     }
     hits.sort_by(|a, b| b.2["score"].as_f64().unwrap().total_cmp(&a.2["score"].as_f64().unwrap()));
     let mut lines = vec![String::new(); 8];
@@ -35,7 +39,8 @@ fn data_that_agrees(model: &str, folder: &Path, with_scores: bool) -> String {
             "query_id": format!("q{query}"), "passage_id": format!("p{}", hit["index"]),
         });
         if with_scores {
-            pair["provenance"] = json!({"miner": "bm25", "rank": 1, "score": (rank * 7 % 30) as f32});
+            pair["provenance"] =
+                json!({"miner": "bm25", "rank": 1, "score": (rank * 7 % 30) as f32});
         }
         lines[query] += &format!("{pair}\n");
     }
@@ -50,9 +55,23 @@ fn a_calibrated_model_fuses_and_gives_probabilities_and_its_weights_are_untouche
     let model = model(folder.path());
     let weights = fs::read(Path::new(&model).join("model.safetensors")).unwrap();
     let data = data_that_agrees(&model, &folder.path().join("data"), true);
-    let args = ["calibrate", "--model", &model, "--data", &data, "--precision", "0.8", "--precision", "1", "--json"];
+    let args = [
+        "calibrate",
+        "--model",
+        &model,
+        "--data",
+        &data,
+        "--precision",
+        "0.8",
+        "--precision",
+        "1",
+        "--json",
+    ];
     let manifest = run(&args).json();
-    assert_eq!((&manifest["counts"]["dev-queries"], &manifest["counts"]["dev-pairs"]), (&json!(8), &json!(240)));
+    assert_eq!(
+        (&manifest["counts"]["dev-queries"], &manifest["counts"]["dev-pairs"]),
+        (&json!(8), &json!(240))
+    );
     assert_eq!(run(&args).json()["up_to_date"], true);
     assert_eq!(run(&[&args[..], &["--force"]].concat()).json()["up_to_date"], false);
 
@@ -60,22 +79,35 @@ fn a_calibrated_model_fuses_and_gives_probabilities_and_its_weights_are_untouche
     assert!(notes["fusion"]["fused"].as_f64() >= notes["fusion"]["reranked"].as_f64(), "{notes:#}");
     assert_eq!(notes["first_stage"], "bm25");
     assert!(
-        notes["calibration"]["log_loss_after"].as_f64() < notes["calibration"]["log_loss_before"].as_f64(),
+        notes["calibration"]["log_loss_after"].as_f64()
+            < notes["calibration"]["log_loss_before"].as_f64(),
         "{notes:#}"
     );
     assert_eq!(notes["calibration"]["bins_after"].as_array().unwrap().len(), 10);
     let [threshold] = &notes["thresholds"].as_array().unwrap()[..] else { panic!("{notes:#}") };
-    assert!(threshold["precision"].as_f64().unwrap() >= 0.8 && threshold["above"].as_u64().unwrap() >= 20);
-    assert!(manifest["notes"].to_string().contains("no threshold for precision 1: "), "{manifest:#}");
+    assert!(
+        threshold["precision"].as_f64().unwrap() >= 0.8
+            && threshold["above"].as_u64().unwrap() >= 20
+    );
+    assert!(
+        manifest["notes"].to_string().contains("no threshold for precision 1: "),
+        "{manifest:#}"
+    );
 
     let query = ["rerank", "--model", &model, "--query", "how to oil a chain", "--json"];
     let plain = run_with_stdin(&query, PASSAGES).json();
     let with = run_with_stdin(&[&query[..], &["--probability"]].concat(), PASSAGES).json();
     for (plain, with) in plain.as_array().unwrap().iter().zip(with.as_array().unwrap()) {
-        assert_eq!((plain["score"].clone(), plain.get("probability")), (with["score"].clone(), None));
+        assert_eq!(
+            (plain["score"].clone(), plain.get("probability")),
+            (with["score"].clone(), None)
+        );
         let number = |name: &str| notes["calibration"][name].as_f64().unwrap();
         let logit = number("a") * with["score"].as_f64().unwrap() + number("b");
-        assert!((with["probability"].as_f64().unwrap() - 1.0 / (1.0 + (-logit).exp())).abs() < 1e-6, "{with}");
+        assert!(
+            (with["probability"].as_f64().unwrap() - 1.0 / (1.0 + (-logit).exp())).abs() < 1e-6,
+            "{with}"
+        );
     }
     assert_eq!(fs::read(Path::new(&model).join("model.safetensors")).unwrap(), weights);
 }
@@ -93,7 +125,9 @@ fn the_first_stages_scores_may_come_from_a_run() {
          hint: name the first stage's run over the dev candidates with --first-stage",
     );
     let lines: String = (0..8)
-        .flat_map(|query| (0..30).map(move |at| format!("q{query} Q0 p{at} {} {} mine\n", at + 1, 30 - at)))
+        .flat_map(|query| {
+            (0..30).map(move |at| format!("q{query} Q0 p{at} {} {} mine\n", at + 1, 30 - at))
+        })
         .collect();
     let path = text(&folder.path().join("dev.run"));
     fs::write(&path, &lines).unwrap();
@@ -138,9 +172,18 @@ fn a_fused_run_is_quickstarts_and_an_uncalibrated_model_refuses() {
         &format!("error: `DIR/model/whetstone.json` was made for other weights\n{hint}"),
     );
     fs::remove_file(Path::new(&model).join("whetstone.json")).unwrap();
-    assert_fails(&args, folder.path(), &format!("error: `DIR/model` has not been calibrated\n{hint}"));
-    let outcome = run_with_stdin(&["rerank", "--model", &model, "--query", "x", "--probability"], PASSAGES);
-    assert!(outcome.code == Some(2) && outcome.stderr.contains("has not been calibrated"), "{}", outcome.stderr);
+    assert_fails(
+        &args,
+        folder.path(),
+        &format!("error: `DIR/model` has not been calibrated\n{hint}"),
+    );
+    let outcome =
+        run_with_stdin(&["rerank", "--model", &model, "--query", "x", "--probability"], PASSAGES);
+    assert!(
+        outcome.code == Some(2) && outcome.stderr.contains("has not been calibrated"),
+        "{}",
+        outcome.stderr
+    );
 }
 
 #[test]
@@ -168,8 +211,13 @@ fn what_dev_cannot_support_is_said_and_bad_input_is_named() {
         assert!(said.contains(part), "{said}");
     }
     assert_eq!(notes(&model)["calibration"], Value::Null);
-    let outcome = run_with_stdin(&["rerank", "--model", &model, "--query", "x", "--probability"], PASSAGES);
-    assert!(outcome.stderr.contains("holds no calibration: dev had too little for one"), "{}", outcome.stderr);
+    let outcome =
+        run_with_stdin(&["rerank", "--model", &model, "--query", "x", "--probability"], PASSAGES);
+    assert!(
+        outcome.stderr.contains("holds no calibration: dev had too little for one"),
+        "{}",
+        outcome.stderr
+    );
 
     fs::write(data.join("dev.jsonl"), "").unwrap();
     assert_fails(
@@ -180,7 +228,11 @@ fn what_dev_cannot_support_is_said_and_bad_input_is_named() {
     );
     fs::remove_file(data.join("dev.jsonl")).unwrap();
     let outcome = run(&args);
-    assert!(outcome.code == Some(2) && outcome.stderr.contains("data/dev.jsonl`"), "{}", outcome.stderr);
+    assert!(
+        outcome.code == Some(2) && outcome.stderr.contains("data/dev.jsonl`"),
+        "{}",
+        outcome.stderr
+    );
     let outcome = run(&[&args[..], &["--precision", "1.5"]].concat());
     assert!(outcome.stderr.contains("expected a share above 0 and up to 1"), "{}", outcome.stderr);
 }

@@ -11,7 +11,8 @@ fn evaluation(folder: &Path, name: &str, tuned: Ranks) -> String {
     fs::create_dir(&runs).unwrap();
     let out = text(&folder.join("out").join(name));
     let args = collection(&runs, &[("bm25", |query| query % 4 + 2), ("tuned", tuned)]);
-    let args: Vec<&str> = args.iter().map(String::as_str).chain(["--out", &out, "--quiet"]).collect();
+    let args: Vec<&str> =
+        args.iter().map(String::as_str).chain(["--out", &out, "--quiet"]).collect();
     assert_eq!(run(&args).code, Some(0));
     out
 }
@@ -19,7 +20,8 @@ fn evaluation(folder: &Path, name: &str, tuned: Ranks) -> String {
 #[test]
 fn past_evaluations_are_listed_with_their_verdicts() {
     let folder = tempfile::tempdir().unwrap();
-    let (good, bad) = (evaluation(folder.path(), "good", |_| 1), evaluation(folder.path(), "bad", |_| 8));
+    let (good, bad) =
+        (evaluation(folder.path(), "good", |_| 1), evaluation(folder.path(), "bad", |_| 8));
     let out = folder.path().join("out");
     // Neither an evaluation nor whole: passed over.
     fs::create_dir(out.join("other")).unwrap();
@@ -29,7 +31,11 @@ fn past_evaluations_are_listed_with_their_verdicts() {
     let rows: Vec<&str> = listed.stdout.lines().skip(2).collect();
     assert_eq!(rows.len(), 2, "{}", listed.stdout);
     let row = |folder: &str| *rows.iter().find(|row| row.contains(&format!(" {folder} "))).unwrap();
-    assert!(row(&good).contains("| tuned 1.0000 |") && row(&good).contains(" ship |"), "{}", listed.stdout);
+    assert!(
+        row(&good).contains("| tuned 1.0000 |") && row(&good).contains(" ship |"),
+        "{}",
+        listed.stdout
+    );
     assert!(row(&bad).contains("| dont-ship |"), "{}", listed.stdout);
     let json = run(&["runs", &text(&out), "--json"]).json();
     assert_eq!((&json[0]["primary"], &json[1]["baseline"]), (&"ndcg@10".into(), &"bm25".into()));
@@ -47,12 +53,25 @@ fn two_evaluations_are_compared_run_by_run() {
     assert_eq!(answer.code, Some(0), "{}", answer.stderr);
     assert!(answer.stdout.starts_with("ndcg@10 over 80 queries\n"), "{}", answer.stdout);
     let row = |name: &str| {
-        answer.stdout.lines().find(|line| line.split(['|', ' ']).any(|word| word == name)).unwrap().to_owned()
+        answer
+            .stdout
+            .lines()
+            .find(|line| line.split(['|', ' ']).any(|word| word == name))
+            .unwrap()
+            .to_owned()
     };
-    assert!(row("bm25").contains("the same") && row("tuned").contains(" worse |"), "{}", answer.stdout);
+    assert!(
+        row("bm25").contains("the same") && row("tuned").contains(" worse |"),
+        "{}",
+        answer.stdout
+    );
     let gate = run(&["diff", &before, &after, "--gate"]);
     assert_eq!(gate.code, Some(1));
-    assert!(gate.stderr.contains("worse by ndcg@10 than in") && gate.stderr.contains(": tuned"), "{}", gate.stderr);
+    assert!(
+        gate.stderr.contains("worse by ndcg@10 than in") && gate.stderr.contains(": tuned"),
+        "{}",
+        gate.stderr
+    );
     assert_eq!(run(&["diff", &after, &before, "--gate"]).code, Some(0), "better is not worse");
     assert_eq!(run(&["diff", &before, &after, "--gate", "--run", "bm25"]).code, Some(0));
     let files = [format!("{before}/measures.json"), format!("{after}/per_query.jsonl")];
@@ -94,7 +113,9 @@ hint: add hit@3 to the measures",
     let outcome = run(&["diff", &text(&broken), &good]);
     assert_eq!(outcome.code, Some(2));
     assert!(
-        outcome.stderr.contains("broken.jsonl` line 1 is not the JSON that was expected: missing field `runs`"),
+        outcome.stderr.contains(
+            "broken.jsonl` line 1 is not the JSON that was expected: missing field `runs`"
+        ),
         "{}",
         outcome.stderr
     );

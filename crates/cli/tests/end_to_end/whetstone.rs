@@ -35,8 +35,12 @@ pub fn copy_folder(from: &Path, to: &Path) {
 pub fn command(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_whetstone"));
     command.args(args).current_dir(repository()).stdin(Stdio::null());
-    // Nothing of the tester's own hub reaches the tests: a port where nobody answers, an empty cache.
-    command.env("HF_ENDPOINT", "http://127.0.0.1:9").env("HF_HOME", "/nonexistent").env_remove("HF_TOKEN");
+    // Nothing of the tester's own hub reaches the tests: a port where nobody answers, an empty
+    // cache.
+    command
+        .env("HF_ENDPOINT", "http://127.0.0.1:9")
+        .env("HF_HOME", "/nonexistent")
+        .env_remove("HF_TOKEN");
     command.env_remove("RUST_BACKTRACE");
     command
 }
@@ -50,7 +54,11 @@ pub struct Outcome {
 impl From<Output> for Outcome {
     fn from(output: Output) -> Self {
         let text = |bytes| String::from_utf8(bytes).unwrap();
-        Self { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
+        Self {
+            code: output.status.code(),
+            stdout: text(output.stdout),
+            stderr: text(output.stderr),
+        }
     }
 }
 
@@ -67,7 +75,12 @@ pub fn run(args: &[&str]) -> Outcome {
 }
 
 pub fn run_with_stdin(args: &[&str], stdin: &str) -> Outcome {
-    let mut child = command(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child = command(args)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
     child.stdin.take().unwrap().write_all(stdin.as_bytes()).unwrap();
     child.wait_with_output().unwrap().into()
 }
@@ -80,8 +93,13 @@ pub fn assert_fails(args: &[&str], folder: &Path, expected: &str) {
     assert_eq!(outcome.stdout, "", "an error leaves stdout empty");
 }
 
-pub const QUICKSTART: [&str; 5] =
-    ["quickstart", "--config", "tests/e2e/quickstart.toml", "--train-config", "tests/e2e/train.toml"];
+pub const QUICKSTART: [&str; 5] = [
+    "quickstart",
+    "--config",
+    "tests/e2e/quickstart.toml",
+    "--train-config",
+    "tests/e2e/train.toml",
+];
 
 /// What a quickstart on the tiny corpus leaves; made once, read by many tests.
 pub fn quickstart_folder() -> &'static Path {
@@ -89,7 +107,8 @@ pub fn quickstart_folder() -> &'static Path {
     FOLDER.get_or_init(|| {
         let out = tempfile::tempdir().unwrap().keep();
         let (model, folder) = (tiny_model(), text(&out));
-        let outcome = run(&[&QUICKSTART[..], &["--model", &model, "--out", &folder, "--quiet"]].concat());
+        let outcome =
+            run(&[&QUICKSTART[..], &["--model", &model, "--out", &folder, "--quiet"]].concat());
         assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
         out
     })

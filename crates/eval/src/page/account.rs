@@ -2,7 +2,9 @@ use super::plot;
 use super::prose::{prose, share, signed, tone, value};
 use crate::assess::Assessment;
 use crate::calibration::Calibration;
-use crate::why::{DepthPoint, ScoreDistribution, Slice, SliceGroup, Sweep, Truncation, Unjudged, Why};
+use crate::why::{
+    DepthPoint, ScoreDistribution, Slice, SliceGroup, Sweep, Truncation, Unjudged, Why,
+};
 use maud::{Markup, html};
 
 /// What lies behind the verdict: query by query, slices, depth, scores, truncation, judgements.

@@ -6,8 +6,8 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 const STYLE: &str = include_str!("style.css");
 
-/// Returns the report as one self-contained file: no script, no network, for light, dark and paper. Everything that
-/// comes from data is escaped.
+/// Returns the report as one self-contained file: no script, no network, for light, dark and paper.
+/// Everything that comes from data is escaped.
 pub fn html(page: &Page) -> String {
     let assessment = page.assessment;
     let title = assessment.verdict.as_ref().map_or("Evaluation".to_owned(), |decision| {

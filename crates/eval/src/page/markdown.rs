@@ -42,7 +42,8 @@ fn table(assessment: &Assessment) -> String {
         text += &format!("\n| {} |", cell(&run.name));
         for (measure, mean) in measures.iter().zip(&run.evaluation.means) {
             let comparison = assessment.comparison(&run.name, *measure);
-            let stars = comparison.map_or(String::new(), |one| stars(one.p_holm).replace('*', "\\*"));
+            let stars =
+                comparison.map_or(String::new(), |one| stars(one.p_holm).replace('*', "\\*"));
             text += &format!(" {mean:.4}{stars} |");
         }
         text += &match assessment.comparison(&run.name, assessment.primary) {
@@ -74,7 +75,11 @@ fn notes(why: &Why, assessment: &Assessment) -> String {
     notes.extend(why.truncation.as_ref().map(|truncation| truncation.in_words()));
     for run in why.unjudged.iter().filter(|run| run.run == why.system && run.unjudged > 0) {
         let share = share(run.unjudged, run.passages);
-        notes.push(format!("{share} of the first {} passages of {} are not judged.", run.depth, name(&run.run)));
+        notes.push(format!(
+            "{share} of the first {} passages of {} are not judged.",
+            run.depth,
+            name(&run.run)
+        ));
     }
     let change = |title: &str, changes: &[crate::why::Change]| {
         let change = changes.first()?;
@@ -95,7 +100,9 @@ fn notes(why: &Why, assessment: &Assessment) -> String {
 /// A sentence whose words between backticks are names.
 fn prose(text: &str) -> String {
     let parts = text.split('`').enumerate();
-    parts.map(|(place, part)| if place % 2 == 1 { format!("`{part}`") } else { cell(part) }).collect()
+    parts
+        .map(|(place, part)| if place % 2 == 1 { format!("`{part}`") } else { cell(part) })
+        .collect()
 }
 
 /// A text that neither ends a cell nor begins something of Markdown's or HTML's.

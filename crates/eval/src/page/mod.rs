@@ -1,4 +1,5 @@
-//! What an evaluation found, as a page for a browser and as Markdown. Pure: the numbers come in, text goes out.
+//! What an evaluation found, as a page for a browser and as Markdown. Pure: the numbers come in,
+//! text goes out.
 
 mod account;
 mod examples;

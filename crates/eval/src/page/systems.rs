@@ -30,7 +30,11 @@ pub(crate) fn section(assessment: &Assessment) -> Markup {
 }
 
 fn class(assessment: &Assessment, run: &str) -> &'static str {
-    if assessment.verdict.as_ref().is_some_and(|decision| decision.system == run) { "chosen" } else { "" }
+    if assessment.verdict.as_ref().is_some_and(|decision| decision.system == run) {
+        "chosen"
+    } else {
+        ""
+    }
 }
 
 fn measures(assessment: &Assessment) -> Markup {
@@ -53,7 +57,9 @@ fn measures(assessment: &Assessment) -> Markup {
 
 fn measure_row(assessment: &Assessment, run: &RunReport, class: &str) -> Markup {
     let evaluation = &run.evaluation;
-    let stars = |measure| assessment.comparison(&run.name, measure).map_or("", |comparison| stars(comparison.p_holm));
+    let stars = |measure| {
+        assessment.comparison(&run.name, measure).map_or("", |comparison| stars(comparison.p_holm))
+    };
     html! {
         tr class=(class) {
             td { (run.name) }

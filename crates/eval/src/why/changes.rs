@@ -65,17 +65,26 @@ fn change(view: &View, place: usize) -> Change {
     let query = view.material.queries.get(query_id);
     let text = query.map(|query| query.text.clone()).unwrap_or_default();
     let highlighter = Highlighter::new(&text);
-    let (before, after) = (view.baseline.get(query_id.as_str()), view.system.get(query_id.as_str()));
+    let (before, after) =
+        (view.baseline.get(query_id.as_str()), view.system.get(query_id.as_str()));
     let (before, after) = (before.unwrap_or_default(), after.unwrap_or_default());
-    let mut relevant: Vec<&PassageId> = view.relevant(query_id).into_iter().map(|(passage, _)| passage).collect();
+    let mut relevant: Vec<&PassageId> =
+        view.relevant(query_id).into_iter().map(|(passage, _)| passage).collect();
     // Those that stand highest in either ranking tell most.
     relevant.sort_by_key(|passage| {
         rank(before, passage).into_iter().chain(rank(after, passage)).min().unwrap_or(usize::MAX)
     });
-    let firsts = [after, before].into_iter().filter_map(|hits| hits.first()).map(|hit| &hit.passage);
+    let firsts =
+        [after, before].into_iter().filter_map(|hits| hits.first()).map(|hit| &hit.passage);
     let mut seen = HashSet::new();
-    let shown = relevant.into_iter().take(RELEVANT_SHOWN).chain(firsts).filter(|passage| seen.insert(*passage));
-    let moved = |id: &PassageId| moved(view, query_id, id, &highlighter, (rank(before, id), rank(after, id)));
+    let shown = relevant
+        .into_iter()
+        .take(RELEVANT_SHOWN)
+        .chain(firsts)
+        .filter(|passage| seen.insert(*passage));
+    let moved = |id: &PassageId| {
+        moved(view, query_id, id, &highlighter, (rank(before, id), rank(after, id)))
+    };
     Change {
         query_id: query_id.clone(),
         style: query.and_then(|query| query.metadata.style.clone()),
@@ -94,7 +103,9 @@ fn moved(
     (before, after): (Option<usize>, Option<usize>),
 ) -> MovedPassage {
     let passage = view.material.passages.get(id);
-    let pieces = |text: Option<&String>| text.map(|text| snippet(text, highlighter, SNIPPET_CHARS)).unwrap_or_default();
+    let pieces = |text: Option<&String>| {
+        text.map(|text| snippet(text, highlighter, SNIPPET_CHARS)).unwrap_or_default()
+    };
     MovedPassage {
         passage_id: id.clone(),
         grade: view.grade(query, id),

@@ -45,7 +45,10 @@ pub struct DepthPoint {
 pub(crate) fn sweeps(inputs: &Inputs, view: &View, system: &str) -> Vec<Sweep> {
     let has_cost = |name: &str| view.material.costs.contains_key(name);
     let mean = |run: &Run| per_query(view.qrels, run, &[view.measure]).means[0];
-    let costed = inputs.runs.iter().filter(|(name, _)| name != system && has_cost(name) && !has_cost(system));
+    let costed = inputs
+        .runs
+        .iter()
+        .filter(|(name, _)| name != system && has_cost(name) && !has_cost(system));
     let best = costed.max_by(|(_, a), (_, b)| mean(a).total_cmp(&mean(b)));
     let systems = inputs.runs.iter().filter(|(name, _)| name == system).chain(best);
     systems.filter_map(|(name, run)| sweep(view, name, run)).collect()
@@ -54,7 +57,8 @@ pub(crate) fn sweeps(inputs: &Inputs, view: &View, system: &str) -> Vec<Sweep> {
 fn sweep(view: &View, name: &str, run: &Run) -> Option<Sweep> {
     let longest = view.first_stage.iter().map(|(_, hits)| hits.len()).max()?;
     let depths = DEPTHS.into_iter().take_while(|depth| *depth < longest).chain([longest]);
-    let ms_per_pair = view.material.costs.get(name).map(|cost| 1000.0 * cost.seconds / cost.pairs.max(1) as f64);
+    let ms_per_pair =
+        view.material.costs.get(name).map(|cost| 1000.0 * cost.seconds / cost.pairs.max(1) as f64);
     let point = |depth| {
         let (cut, pairs) = rerank_first(view, run, depth);
         let pairs_per_query = pairs as f64 / view.queries.len().max(1) as f64;
@@ -76,7 +80,8 @@ fn knee(points: &[DepthPoint]) -> Option<usize> {
     points.iter().find(enough).map(|point| point.depth)
 }
 
-/// Returns the run whose first `depth` candidates the system has ordered, and how many pairs it scored.
+/// Returns the run whose first `depth` candidates the system has ordered, and how many pairs it
+/// scored.
 fn rerank_first(view: &View, system: &Run, depth: usize) -> (Run, usize) {
     let (mut cut, mut pairs) = (Run::default(), 0);
     for query in view.queries {
@@ -90,7 +95,9 @@ fn rerank_first(view: &View, system: &Run, depth: usize) -> (Run, usize) {
         first.sort_by_key(|hit| ranks.get(hit.passage.as_str()).copied().unwrap_or(usize::MAX));
         pairs += first.len();
         let order = first.into_iter().chain(rest).enumerate();
-        let hits = order.map(|(at, hit)| Hit { passage: hit.passage.clone(), score: -(at as f32) }).collect();
+        let hits = order
+            .map(|(at, hit)| Hit { passage: hit.passage.clone(), score: -(at as f32) })
+            .collect();
         cut.insert(query.clone(), hits);
     }
     (cut, pairs)

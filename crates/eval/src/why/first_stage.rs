@@ -5,9 +5,11 @@ use serde::Serialize;
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct FirstStage {
     pub queries: usize,
-    /// Queries whose first candidate is relevant: reranking can't make the first place better there.
+    /// Queries whose first candidate is relevant: reranking can't make the first place better
+    /// there.
     pub first_is_relevant: usize,
-    /// Queries with a relevant passage among the candidates, but not in the first place: where reranking can help.
+    /// Queries with a relevant passage among the candidates, but not in the first place: where
+    /// reranking can help.
     pub relevant_below: usize,
     /// Queries without a relevant passage among the candidates: no order helps.
     pub none_retrieved: usize,
@@ -19,7 +21,8 @@ pub struct FirstStage {
 impl FirstStage {
     /// What the counts mean for a reranker, in words.
     pub fn in_words(&self) -> String {
-        let share = |count: usize| format!("{:.0} %", 100.0 * count as f64 / self.queries.max(1) as f64);
+        let share =
+            |count: usize| format!("{:.0} %", 100.0 * count as f64 / self.queries.max(1) as f64);
         let mut text = format!(
             "The first stage already has a relevant passage in the first place for {} of {} queries ({}). Reranking can \
              bring one there for {} more ({}); for {} ({}) no candidate is relevant, and no order helps.",
@@ -34,7 +37,8 @@ impl FirstStage {
         if self.first_is_relevant * 2 > self.queries {
             text += " So reranking can't change much here; a better first stage, or harder questions, would show more.";
         } else if self.none_retrieved * 4 > self.queries {
-            text += " More candidates, or a better first stage, would help more than another reranker.";
+            text +=
+                " More candidates, or a better first stage, would help more than another reranker.";
         }
         text
     }
@@ -48,9 +52,13 @@ pub(crate) fn best_rank(view: &View, place: usize) -> Option<usize> {
 }
 
 pub(crate) fn first_stage(view: &View) -> FirstStage {
-    let ranks: Vec<Option<usize>> = (0..view.queries.len()).map(|place| best_rank(view, place)).collect();
+    let ranks: Vec<Option<usize>> =
+        (0..view.queries.len()).map(|place| best_rank(view, place)).collect();
     let count = |is_so: fn(&Option<usize>) -> bool| ranks.iter().filter(|rank| is_so(rank)).count();
-    let relevant = view.queries.iter().flat_map(|query| view.relevant(query).into_iter().map(move |one| (query, one)));
+    let relevant = view
+        .queries
+        .iter()
+        .flat_map(|query| view.relevant(query).into_iter().map(move |one| (query, one)));
     let (mut total, mut retrieved) = (0, 0);
     for (query, (passage, _)) in relevant {
         total += 1;

@@ -9,7 +9,8 @@ pub struct Piece {
     pub is_query_term: bool,
 }
 
-/// Returns the part of a text of at most `max_chars` with the most query terms, in pieces; `…` where text was left out.
+/// Returns the part of a text of at most `max_chars` with the most query terms, in pieces; `…`
+/// where text was left out.
 pub(crate) fn snippet(text: &str, highlighter: &Highlighter, max_chars: usize) -> Vec<Piece> {
     let terms = highlighter.spans(text);
     let (from, to) = window(text, &terms, max_chars);
@@ -21,7 +22,9 @@ pub(crate) fn snippet(text: &str, highlighter: &Highlighter, max_chars: usize) -
     };
     push(if from > 0 { "… " } else { "" }, false);
     let mut at = from;
-    for Range { start, end } in terms.into_iter().filter(|term| term.start >= from && term.end <= to) {
+    for Range { start, end } in
+        terms.into_iter().filter(|term| term.start >= from && term.end <= to)
+    {
         push(&text[at..start], false);
         push(&text[start..end], true);
         at = end;
@@ -31,19 +34,30 @@ pub(crate) fn snippet(text: &str, highlighter: &Highlighter, max_chars: usize) -
     pieces
 }
 
-/// The span in bytes of at most `max_chars` characters that begins at a term and holds the most of them, the earliest of
-/// such where several do.
+/// The span in bytes of at most `max_chars` characters that begins at a term and holds the most of
+/// them, the earliest of such where several do.
 fn window(text: &str, terms: &[Range<usize>], max_chars: usize) -> (usize, usize) {
-    let end_of = |from: usize| text[from..].char_indices().nth(max_chars).map_or(text.len(), |(at, _)| from + at);
+    let end_of = |from: usize| {
+        text[from..].char_indices().nth(max_chars).map_or(text.len(), |(at, _)| from + at)
+    };
     if end_of(0) == text.len() {
         return (0, text.len());
     }
     let starts = std::iter::once(0).chain(terms.iter().map(|term| term.start));
-    let count = |from: usize| terms.iter().filter(|term| (from..end_of(from)).contains(&term.start)).count();
-    let from = starts.map(|from| (count(from), std::cmp::Reverse(from))).max().map_or(0, |(_, from)| from.0);
+    let count = |from: usize| {
+        terms.iter().filter(|term| (from..end_of(from)).contains(&term.start)).count()
+    };
+    let from = starts
+        .map(|from| (count(from), std::cmp::Reverse(from)))
+        .max()
+        .map_or(0, |(_, from)| from.0);
     let end = end_of(from);
     // A word is not cut, where there is another before it.
-    let whole = words(text).into_iter().map(|word| word.end).filter(|stop| (from + 1..=end).contains(stop)).max();
+    let whole = words(text)
+        .into_iter()
+        .map(|word| word.end)
+        .filter(|stop| (from + 1..=end).contains(stop))
+        .max();
     (from, whole.filter(|_| end < text.len()).unwrap_or(end))
 }
 
@@ -55,7 +69,15 @@ mod tests {
         let pieces = snippet(text, &Highlighter::new(query), max_chars);
         pieces
             .iter()
-            .map(|piece| if piece.is_query_term { format!("[{}]", piece.text) } else { piece.text.clone() })
+            .map(
+                |piece| {
+                    if piece.is_query_term {
+                        format!("[{}]", piece.text)
+                    } else {
+                        piece.text.clone()
+                    }
+                },
+            )
             .collect()
     }
 
@@ -70,7 +92,11 @@ mod tests {
 
     #[test]
     fn a_long_text_is_shown_where_the_query_terms_are() {
-        let text = format!("{}Then oil the chain well. {}", "Nothing here. ".repeat(30), "More words. ".repeat(30));
+        let text = format!(
+            "{}Then oil the chain well. {}",
+            "Nothing here. ".repeat(30),
+            "More words. ".repeat(30)
+        );
         assert_eq!(marked(&text, "oil chain", 20), "… [oil] the [chain] well …");
         assert_eq!(marked(&text, "spokes", 16), "Nothing here …");
     }
@@ -78,8 +104,11 @@ mod tests {
     #[test]
     fn letters_of_more_than_one_byte_are_never_cut() {
         for max_chars in 1..30 {
-            let text =
-                marked("Die Öfen heizen über Nacht, größer wäre günstiger — 日本語のテキスト", "über öfen", max_chars);
+            let text = marked(
+                "Die Öfen heizen über Nacht, größer wäre günstiger — 日本語のテキスト",
+                "über öfen",
+                max_chars,
+            );
             assert!(!text.is_empty());
         }
     }

@@ -2,11 +2,13 @@ use super::View;
 use crate::report::Inputs;
 use serde::Serialize;
 
-/// How many of a run's first passages nobody has judged: they count as not relevant, whether they are or not.
+/// How many of a run's first passages nobody has judged: they count as not relevant, whether they
+/// are or not.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Unjudged {
     pub run: String,
-    /// How many of the first passages are looked at: those of the primary measure, 10 where it has no cut.
+    /// How many of the first passages are looked at: those of the primary measure, 10 where it has
+    /// no cut.
     pub depth: usize,
     /// Passages in the first `depth` of all queries.
     pub passages: usize,
@@ -19,14 +21,21 @@ pub struct Unjudged {
 pub(crate) fn unjudged(inputs: &Inputs, view: &View) -> Vec<Unjudged> {
     let depth = view.measure.depth().unwrap_or(10);
     let count = |(name, run): &(String, whetstone_records::Run)| {
-        let mut found = Unjudged { run: name.clone(), depth, passages: 0, unjudged: 0, before_the_first_relevant: 0 };
+        let mut found = Unjudged {
+            run: name.clone(),
+            depth,
+            passages: 0,
+            unjudged: 0,
+            before_the_first_relevant: 0,
+        };
         for query in view.queries {
             let top = run.get(query.as_str()).unwrap_or_default().iter().take(depth);
             let grades: Vec<Option<i32>> = top.map(|hit| view.grade(query, &hit.passage)).collect();
             found.passages += grades.len();
             found.unjudged += grades.iter().filter(|grade| grade.is_none()).count();
             let above = grades.iter().take_while(|grade| !grade.is_some_and(|grade| grade > 0));
-            found.before_the_first_relevant += usize::from(above.clone().any(|grade| grade.is_none()));
+            found.before_the_first_relevant +=
+                usize::from(above.clone().any(|grade| grade.is_none()));
         }
         found
     };

@@ -1,4 +1,5 @@
-//! Why a system is better or worse than the baseline: which queries changed, and what they have in common.
+//! Why a system is better or worse than the baseline: which queries changed, and what they have in
+//! common.
 
 mod changes;
 mod depth;
@@ -82,7 +83,8 @@ impl View<'_> {
     /// Relevant passages of a query, highest grade first.
     pub fn relevant(&self, query: &QueryId) -> Vec<(&PassageId, i32)> {
         let grades = self.qrels.get(query.as_str()).into_iter().flatten();
-        let mut relevant: Vec<_> = grades.filter(|(_, grade)| **grade > 0).map(|(id, grade)| (id, *grade)).collect();
+        let mut relevant: Vec<_> =
+            grades.filter(|(_, grade)| **grade > 0).map(|(id, grade)| (id, *grade)).collect();
         relevant.sort_by_key(|(_, grade)| std::cmp::Reverse(*grade));
         relevant
     }
@@ -101,7 +103,8 @@ pub(crate) fn rank(hits: &[Hit], passage: &PassageId) -> Option<usize> {
 pub fn why(inputs: &Inputs, assessment: &Assessment, material: &Material) -> Option<Why> {
     let decision = assessment.verdict.as_ref()?;
     let run = |name: &str| inputs.runs.iter().find(|(other, _)| other == name).map(|(_, run)| run);
-    let (baseline, system) = (assessment.run(&decision.baseline)?, assessment.run(&decision.system)?);
+    let (baseline, system) =
+        (assessment.run(&decision.baseline)?, assessment.run(&decision.system)?);
     let view = View {
         measure: assessment.primary,
         qrels: &inputs.qrels,
@@ -115,7 +118,8 @@ pub fn why(inputs: &Inputs, assessment: &Assessment, material: &Material) -> Opt
         alpha: assessment.config.alpha,
         seed: assessment.config.seed,
     };
-    let mut differences: Vec<f64> = (0..view.queries.len()).map(|place| view.difference(place)).collect();
+    let mut differences: Vec<f64> =
+        (0..view.queries.len()).map(|place| view.difference(place)).collect();
     differences.sort_unstable_by(f64::total_cmp);
     Some(Why {
         system: decision.system.clone(),

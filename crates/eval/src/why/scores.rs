@@ -9,18 +9,24 @@ const BINS: usize = 40;
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ScoreDistribution {
     pub run: String,
-    /// The range of the bins; of either kind, up to 0.5 % at each end lie beyond and count in the outermost bin.
+    /// The range of the bins; of either kind, up to 0.5 % at each end lie beyond and count in the
+    /// outermost bin.
     pub low: f64,
     pub high: f64,
     /// Passages in each of the bins of equal width.
     pub relevant: Vec<usize>,
     /// Judged not relevant, or not judged.
     pub others: Vec<usize>,
-    /// Probability that a relevant passage scores higher than another, over all queries together; ties count half.
+    /// Probability that a relevant passage scores higher than another, over all queries together;
+    /// ties count half.
     pub auc: f64,
 }
 
-pub(crate) fn distributions(inputs: &Inputs, view: &View, names: &[&str]) -> Vec<ScoreDistribution> {
+pub(crate) fn distributions(
+    inputs: &Inputs,
+    view: &View,
+    names: &[&str],
+) -> Vec<ScoreDistribution> {
     let runs = inputs.runs.iter().filter(|(name, _)| names.contains(&name.as_str()));
     runs.filter_map(|(name, run)| distribution(view, name, run)).collect()
 }
@@ -29,12 +35,15 @@ fn distribution(view: &View, name: &str, run: &Run) -> Option<ScoreDistribution>
     let mut scores: Vec<(f64, bool)> = Vec::new();
     for query in view.queries {
         let hits = run.get(query.as_str()).unwrap_or_default();
-        scores.extend(hits.iter().map(|hit| (f64::from(hit.score), view.is_relevant(query, &hit.passage))));
+        scores.extend(
+            hits.iter().map(|hit| (f64::from(hit.score), view.is_relevant(query, &hit.passage))),
+        );
     }
     scores.retain(|(score, _)| score.is_finite());
     scores.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
-    let kind =
-        |relevant: bool| scores.iter().filter(move |one| one.1 == relevant).map(|one| one.0).collect::<Vec<f64>>();
+    let kind = |relevant: bool| {
+        scores.iter().filter(move |one| one.1 == relevant).map(|one| one.0).collect::<Vec<f64>>()
+    };
     // Of either kind, the outermost 0.5 % may lie beyond the figure.
     let ends = |scores: &[f64]| {
         let cut = scores.len() / 200;
@@ -53,7 +62,8 @@ fn distribution(view: &View, name: &str, run: &Run) -> Option<ScoreDistribution>
     Some(ScoreDistribution { run: name.into(), low, high, relevant, others, auc: auc(&scores) })
 }
 
-/// The area under the ROC curve of scores in rising order, which is the probability of Mann and Whitney's test.
+/// The area under the ROC curve of scores in rising order, which is the probability of Mann and
+/// Whitney's test.
 fn auc(scores: &[(f64, bool)]) -> f64 {
     let (mut lower, mut relevant, mut sum) = (0.0, 0.0, 0.0);
     for ties in scores.chunk_by(|a, b| a.0 == b.0) {

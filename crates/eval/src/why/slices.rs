@@ -28,7 +28,8 @@ pub struct Slice {
     pub baseline: f64,
     pub system: f64,
     pub difference: f64,
-    /// Bootstrap interval of the difference, not corrected for the number of slices: a place to look, not a finding.
+    /// Bootstrap interval of the difference, not corrected for the number of slices: a place to
+    /// look, not a finding.
     pub interval: Option<Interval>,
     pub wins: usize,
     pub losses: usize,
@@ -56,7 +57,8 @@ fn group(view: &View, by: &'static str, key: impl Fn(usize) -> Option<Key>) -> S
             members.entry(key).or_default().push(place);
         }
     }
-    let slices = members.into_iter().map(|((_, name), places)| slice(view, name, &places)).collect();
+    let slices =
+        members.into_iter().map(|((_, name), places)| slice(view, name, &places)).collect();
     SliceGroup { by, slices }
 }
 
@@ -70,7 +72,8 @@ fn slice(view: &View, name: String, places: &[usize]) -> Slice {
         baseline: of(view.baseline_values),
         system: of(view.system_values),
         difference: mean(&differences),
-        interval: enough.then(|| bootstrap_interval(&differences, RESAMPLES, view.alpha, view.seed)),
+        interval: enough
+            .then(|| bootstrap_interval(&differences, RESAMPLES, view.alpha, view.seed)),
         wins: differences.iter().filter(|difference| **difference > TIE).count(),
         losses: differences.iter().filter(|difference| **difference < -TIE).count(),
     }
@@ -108,7 +111,8 @@ fn by_style(view: &View, query: &QueryId) -> Option<Key> {
     Some((0, view.material.queries.get(query)?.metadata.style.clone()?))
 }
 
-/// By the document of the relevant passage with the highest grade; documents with few queries go together.
+/// By the document of the relevant passage with the highest grade; documents with few queries go
+/// together.
 fn by_document(view: &View) -> SliceGroup {
     let document = |place: usize| {
         let (passage, _) = *view.relevant(&view.queries[place]).first()?;
@@ -119,10 +123,15 @@ fn by_document(view: &View) -> SliceGroup {
     for name in (0..view.queries.len()).filter_map(document) {
         *counts.entry(name).or_default() += 1;
     }
-    let mut names: Vec<(&String, &usize)> = counts.iter().filter(|(_, count)| **count > 1).collect();
+    let mut names: Vec<(&String, &usize)> =
+        counts.iter().filter(|(_, count)| **count > 1).collect();
     names.sort_by_key(|(name, count)| (std::cmp::Reverse(**count), (*name).clone()));
-    let places: BTreeMap<&str, usize> =
-        names.iter().take(DOCUMENTS_SHOWN).enumerate().map(|(place, (name, _))| (name.as_str(), place)).collect();
+    let places: BTreeMap<&str, usize> = names
+        .iter()
+        .take(DOCUMENTS_SHOWN)
+        .enumerate()
+        .map(|(place, (name, _))| (name.as_str(), place))
+        .collect();
     if places.is_empty() {
         return SliceGroup { by: "document", slices: vec![] };
     }

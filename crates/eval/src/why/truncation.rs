@@ -27,7 +27,8 @@ pub struct Truncation {
     /// Candidates that are relevant, and those of them that are cut.
     pub relevant: usize,
     pub relevant_truncated: usize,
-    /// Queries with a relevant candidate that is cut, and the others that have a relevant candidate.
+    /// Queries with a relevant candidate that is cut, and the others that have a relevant
+    /// candidate.
     pub affected: Part,
     pub unaffected: Part,
 }
@@ -74,7 +75,8 @@ pub(crate) fn truncation(view: &View) -> Option<Truncation> {
     let part = |differences: Vec<f64>| Part {
         queries: differences.len(),
         difference: mean(&differences),
-        interval: (differences.len() >= 10).then(|| bootstrap_interval(&differences, RESAMPLES, view.alpha, view.seed)),
+        interval: (differences.len() >= 10)
+            .then(|| bootstrap_interval(&differences, RESAMPLES, view.alpha, view.seed)),
     };
     found.affected = part(affected);
     found.unaffected = part(unaffected);
@@ -84,7 +86,8 @@ pub(crate) fn truncation(view: &View) -> Option<Truncation> {
 impl Truncation {
     /// What the counts say, in words.
     pub fn in_words(&self) -> String {
-        let share = |count: usize, of: usize| format!("{:.1} %", 100.0 * count as f64 / of.max(1) as f64);
+        let share =
+            |count: usize, of: usize| format!("{:.1} %", 100.0 * count as f64 / of.max(1) as f64);
         let mut text = format!(
             "The model reads {} tokens: {} of {} pairs ({}) are cut, among them {} of {} relevant ones ({}).",
             self.max_seq_tokens,
@@ -96,8 +99,15 @@ impl Truncation {
             share(self.relevant_truncated, self.relevant),
         );
         let part = |part: &Part| {
-            let interval = part.interval.map(|interval| format!(" ({:+.4} to {:+.4})", interval.low, interval.high));
-            format!("{:+.4}{} over {} queries", part.difference, interval.unwrap_or_default(), part.queries)
+            let interval = part
+                .interval
+                .map(|interval| format!(" ({:+.4} to {:+.4})", interval.low, interval.high));
+            format!(
+                "{:+.4}{} over {} queries",
+                part.difference,
+                interval.unwrap_or_default(),
+                part.queries
+            )
         };
         if self.affected.queries > 0 && self.unaffected.queries > 0 {
             text += &format!(

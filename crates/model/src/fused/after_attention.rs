@@ -1,5 +1,6 @@
-//! What follows attention in a layer: its output matrix, the feed-forward part and both LayerNorms. All of it goes row by
-//! row, so one task takes a block of rows through everything and finds them in its cache.
+//! What follows attention in a layer: its output matrix, the feed-forward part and both LayerNorms.
+//! All of it goes row by row, so one task takes a block of rows through everything and finds them
+//! in its cache.
 
 use super::gemm::{View, share};
 use super::layer::{LayerSpec, LayerWeights, buffer};
@@ -43,7 +44,8 @@ impl<T> Steps<T> {
     }
 }
 
-/// The number of a block, its rows of attention's output and of the layer's input, and where the layer's output goes.
+/// The number of a block, its rows of attention's output and of the layer's input, and where the
+/// layer's output goes.
 type Block<'a> = (usize, ((&'a [f32], &'a [f32]), &'a mut [f32]));
 
 /// A layer's weights for this part, made ready once for all blocks.
@@ -57,8 +59,8 @@ struct Part<'a> {
     block: usize,
 }
 
-/// Returns the layer's output from attention's, `[rows, hidden]` like the layer's input at these rows, and with `keep` the steps
-/// to it.
+/// Returns the layer's output from attention's, `[rows, hidden]` like the layer's input at these
+/// rows, and with `keep` the steps to it.
 pub fn after_attention(
     attended: &[f32],
     residual: &[f32],
@@ -84,10 +86,14 @@ pub fn after_attention(
     if keep {
         let columns = [hidden, 1, hidden, ffn, ffn, hidden, 1];
         let mut kept = columns.map(|columns| buffer(rows * columns));
-        let mut chunks: Vec<_> =
-            kept.iter_mut().zip(columns).map(|(kept, columns)| kept.chunks_mut(block * columns)).collect();
+        let mut chunks: Vec<_> = kept
+            .iter_mut()
+            .zip(columns)
+            .map(|(kept, columns)| kept.chunks_mut(block * columns))
+            .collect();
         let mut next = |i: usize| chunks[i].next().expect("as many chunks as blocks");
-        let steps: Vec<[_; 7]> = (0..rows.div_ceil(block)).map(|_| std::array::from_fn(&mut next)).collect();
+        let steps: Vec<[_; 7]> =
+            (0..rows.div_ceil(block)).map(|_| std::array::from_fn(&mut next)).collect();
         blocks.zip(steps).for_each(|(block, steps)| part.run(block, Steps::from_array(steps)));
         (out, Some(Steps::from_array(kept)))
     } else {
@@ -149,7 +155,10 @@ impl Norm<'_> {
     /// out := LayerNorm(y + residual); y becomes the normalised values, `inv_std` 1/σ of every row.
     fn add_and_norm(&self, y: &mut [f32], residual: &[f32], out: &mut [f32], inv_std: &mut [f32]) {
         let hidden = self.gamma.len();
-        let rows = y.chunks_exact_mut(hidden).zip(residual.chunks_exact(hidden)).zip(out.chunks_exact_mut(hidden));
+        let rows = y
+            .chunks_exact_mut(hidden)
+            .zip(residual.chunks_exact(hidden))
+            .zip(out.chunks_exact_mut(hidden));
         for (((y, residual), out), inv_std) in rows.zip(inv_std) {
             *inv_std = rows::layer_norm(y, residual, self.gamma, self.beta, out, self.eps);
         }

@@ -7,7 +7,8 @@ use rayon::prelude::*;
 
 /// One (sequence, head): where its rows start, how many there are, and where its probabilities lie.
 struct Task {
-    /// Offset of the first value of this head in the buffer of queries, `[rows of all sequences, hidden]`.
+    /// Offset of the first value of this head in the buffer of queries, `[rows of all sequences,
+    /// hidden]`.
     query_at: usize,
     /// The same for keys and values, `[tokens, hidden]`.
     at: usize,
@@ -43,8 +44,16 @@ fn tasks(spec: &LayerSpec, hidden: usize) -> (Vec<Task>, usize, usize) {
     (tasks, probabilities, largest)
 }
 
-/// softmax(Q·Kᵀ/√d)·V for every sequence and head; returns the result and, if asked, the probabilities.
-pub fn attention(q: &[f32], k: &[f32], v: &[f32], hidden: usize, spec: &LayerSpec, keep: bool) -> (Vec<f32>, Vec<f32>) {
+/// softmax(Q·Kᵀ/√d)·V for every sequence and head; returns the result and, if asked, the
+/// probabilities.
+pub fn attention(
+    q: &[f32],
+    k: &[f32],
+    v: &[f32],
+    hidden: usize,
+    spec: &LayerSpec,
+    keep: bool,
+) -> (Vec<f32>, Vec<f32>) {
     let head_size = hidden / spec.heads;
     let scale = 1.0 / (head_size as f32).sqrt();
     let (tasks, total, largest) = tasks(spec, hidden);
@@ -52,10 +61,12 @@ pub fn attention(q: &[f32], k: &[f32], v: &[f32], hidden: usize, spec: &LayerSpe
     let mut kept = if keep { buffer(total) } else { Vec::new() };
     let (attended_at, kept_at) = (Shared::new(&mut attended), Shared::new(&mut kept));
     let drop = spec.attention_dropout.is_active();
-    let scratch = || (buffer(if keep { 0 } else { largest }), buffer(if drop { largest } else { 0 }));
+    let scratch =
+        || (buffer(if keep { 0 } else { largest }), buffer(if drop { largest } else { 0 }));
     tasks.par_iter().for_each_init(scratch, |(own, dropped), task| {
         let Task { query_at, at, rows, len, probabilities } = *task;
-        // SAFETY: `probabilities..+rows·len` and the head's columns of `attended` belong to this task alone.
+        // SAFETY: `probabilities..+rows·len` and the head's columns of `attended` belong to this
+        // task alone.
         unsafe {
             let scores = if keep { kept_at.at(probabilities) } else { own.as_mut_ptr() };
             let query = (q[query_at..].as_ptr(), hidden, 1);
@@ -66,22 +77,40 @@ pub fn attention(q: &[f32], k: &[f32], v: &[f32], hidden: usize, spec: &LayerSpe
             scores.chunks_exact_mut(len).for_each(|row| rows::softmax(row, scale));
             let mut weights: &[f32] = scores;
             if drop {
-                rows::dropout(scores, &mut dropped[..rows * len], spec.attention_dropout, probabilities as u32);
+                rows::dropout(
+                    scores,
+                    &mut dropped[..rows * len],
+                    spec.attention_dropout,
+                    probabilities as u32,
+                );
                 weights = &dropped[..rows * len];
             }
             let weights = (weights.as_ptr(), len, 1);
-            gemm_one([rows, head_size, len], attended_at.at(query_at), hidden, weights, value, false);
+            gemm_one(
+                [rows, head_size, len],
+                attended_at.at(query_at),
+                hidden,
+                weights,
+                value,
+                false,
+            );
         }
     });
     (attended, kept)
 }
 
 /// Gradients of Q, K and V from that of the attended values.
-pub fn attention_backward(d_attended: &[f32], saved: &Saved, hidden: usize, spec: &LayerSpec) -> [Vec<f32>; 3] {
+pub fn attention_backward(
+    d_attended: &[f32],
+    saved: &Saved,
+    hidden: usize,
+    spec: &LayerSpec,
+) -> [Vec<f32>; 3] {
     let head_size = hidden / spec.heads;
     let scale = 1.0 / (head_size as f32).sqrt();
     let (tasks, _, largest) = tasks(spec, hidden);
-    let [mut d_query, mut d_key, mut d_value] = [d_attended, &saved.key, &saved.value].map(|like| buffer(like.len()));
+    let [mut d_query, mut d_key, mut d_value] =
+        [d_attended, &saved.key, &saved.value].map(|like| buffer(like.len()));
     let [dq, dk, dv] = [&mut d_query, &mut d_key, &mut d_value].map(|grad| Shared::new(grad));
     let drop = spec.attention_dropout.is_active();
     let scratch = || (buffer(largest), buffer(if drop { largest } else { 0 }));
@@ -112,7 +141,14 @@ pub fn attention_backward(d_attended: &[f32], saved: &Saved, hidden: usize, spec
                 .zip(p.chunks_exact(len))
                 .for_each(|(grad, p)| rows::softmax_backward(grad, p, scale));
             let by_rows = (d_scores.as_ptr(), len, 1);
-            gemm_one([rows, head_size, len], dq.at(query_at), hidden, by_rows, head(&saved.key, at), false);
+            gemm_one(
+                [rows, head_size, len],
+                dq.at(query_at),
+                hidden,
+                by_rows,
+                head(&saved.key, at),
+                false,
+            );
             let query = head(&saved.query, query_at);
             gemm_one([len, head_size, rows], dk.at(at), hidden, transposed(by_rows), query, false);
         }

@@ -10,8 +10,14 @@ use rayon::prelude::*;
 /// Rows of one partial sum over tokens. Fixed, so that sums are added in the same order everywhere.
 const SUM_ROWS: usize = 512;
 
-/// Turns the gradient of a LayerNorm's output into that of its input; returns those of gamma and beta.
-pub fn norm_backward(grad: &mut [f32], normalised: &[f32], inv_std: &[f32], gamma: &[f32]) -> (Vec<f32>, Vec<f32>) {
+/// Turns the gradient of a LayerNorm's output into that of its input; returns those of gamma and
+/// beta.
+pub fn norm_backward(
+    grad: &mut [f32],
+    normalised: &[f32],
+    inv_std: &[f32],
+    gamma: &[f32],
+) -> (Vec<f32>, Vec<f32>) {
     let hidden = gamma.len();
     let partial: Vec<(Vec<f32>, Vec<f32>)> = grad
         .par_chunks_mut(hidden * SUM_ROWS)
@@ -22,7 +28,14 @@ pub fn norm_backward(grad: &mut [f32], normalised: &[f32], inv_std: &[f32], gamm
             for (i, &inv_std) in inv_std.iter().enumerate() {
                 let row = i * hidden..(i + 1) * hidden;
                 let (grad, normalised) = (&mut grad[row.clone()], &normalised[row]);
-                rows::layer_norm_backward(grad, normalised, inv_std, gamma, &mut d_gamma, &mut d_beta);
+                rows::layer_norm_backward(
+                    grad,
+                    normalised,
+                    inv_std,
+                    gamma,
+                    &mut d_gamma,
+                    &mut d_beta,
+                );
             }
             (d_gamma, d_beta)
         })
@@ -73,7 +86,8 @@ fn input_gradient(
     precision.gemm([tokens, inner, out], d_x, View::rows(grad, out), weight, accumulate);
 }
 
-/// The inverse of [`computed_rows`]: `[tokens, hidden]`, zero but for the first token of each sequence.
+/// The inverse of [`computed_rows`]: `[tokens, hidden]`, zero but for the first token of each
+/// sequence.
 fn scatter_rows(rows: &[f32], spec: &LayerSpec, hidden: usize) -> Vec<f32> {
     let mut x = vec![0.0; spec.starts.last().map_or(0, |tokens| tokens * hidden)];
     for (row, &start) in rows.chunks_exact(hidden).zip(spec.starts.iter()) {
@@ -95,7 +109,8 @@ fn through_dropout(grad: &[f32], dropout: Dropout) -> Option<Vec<f32>> {
     })
 }
 
-/// The feed-forward part, out = norm(middle + drop(gelu(middle·W1)·W2)): the gradient of middle, and of the weights.
+/// The feed-forward part, out = norm(middle + drop(gelu(middle·W1)·W2)): the gradient of middle,
+/// and of the weights.
 fn feed_forward_backward(
     w: &LayerWeights,
     saved: &Saved,
@@ -105,8 +120,12 @@ fn feed_forward_backward(
     let (hidden, ffn) = (w.output_bias.len(), w.intermediate_bias.len());
     let rows = d_out.len() / hidden;
     let mut d_sum = d_out;
-    let (d_output_gamma, d_output_beta) =
-        norm_backward(&mut d_sum, &saved.steps.output_normalised, &saved.steps.output_inv_std, w.output_gamma);
+    let (d_output_gamma, d_output_beta) = norm_backward(
+        &mut d_sum,
+        &saved.steps.output_normalised,
+        &saved.steps.output_inv_std,
+        w.output_gamma,
+    );
     let masked = through_dropout(&d_sum, spec.ffn_dropout);
     let d_ffn = masked.as_deref().unwrap_or(&d_sum);
     let d_output = weight_gradient(spec.precision, rows, &saved.steps.after_gelu, d_ffn);
@@ -121,7 +140,14 @@ fn feed_forward_backward(
     let d_intermediate_bias = column_sums(&d_gelu, ffn);
     let mut d_middle = d_sum;
     input_gradient(spec.precision, &d_gelu, (w.intermediate, ffn), &mut d_middle, true);
-    let gradients = [d_intermediate, d_intermediate_bias, d_output, d_output_bias, d_output_gamma, d_output_beta];
+    let gradients = [
+        d_intermediate,
+        d_intermediate_bias,
+        d_output,
+        d_output_bias,
+        d_output_gamma,
+        d_output_beta,
+    ];
     (d_middle, gradients)
 }
 
@@ -152,15 +178,29 @@ pub fn backward(
     let d_attention_output = weight_gradient(spec.precision, rows, &saved.attended, d_projected);
     let d_attention_output_bias = column_sums(d_projected, hidden);
     let mut d_attended = buffer(rows * hidden);
-    input_gradient(spec.precision, d_projected, (w.attention_output, hidden), &mut d_attended, false);
+    input_gradient(
+        spec.precision,
+        d_projected,
+        (w.attention_output, hidden),
+        &mut d_attended,
+        false,
+    );
     let [d_query, d_key, d_value] = attention_backward(&d_attended, saved, hidden, spec);
     let mut d_residual = d_middle;
     input_gradient(spec.precision, &d_query, (w.query, hidden), &mut d_residual, true);
-    let mut d_x = if spec.first_only { scatter_rows(&d_residual, spec, hidden) } else { d_residual };
+    let mut d_x =
+        if spec.first_only { scatter_rows(&d_residual, spec, hidden) } else { d_residual };
     for (grad, weight) in [(&d_key, w.key), (&d_value, w.value)] {
         input_gradient(spec.precision, grad, (weight, hidden), &mut d_x, true);
     }
-    let [d_intermediate, d_intermediate_bias, d_output, d_output_bias, d_output_gamma, d_output_beta] = feed_forward;
+    let [
+        d_intermediate,
+        d_intermediate_bias,
+        d_output,
+        d_output_bias,
+        d_output_gamma,
+        d_output_beta,
+    ] = feed_forward;
     let gradients = [
         weight_gradient(spec.precision, rows, &residual, &d_query),
         column_sums(&d_query, hidden),

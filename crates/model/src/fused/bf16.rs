@@ -1,7 +1,9 @@
-//! Matrix products in bfloat16 with f32 accumulation (`vdpbf16ps`), for CPUs that have AVX-512 BF16.
+//! Matrix products in bfloat16 with f32 accumulation (`vdpbf16ps`), for CPUs that have AVX-512
+//! BF16.
 //!
-//! Both sides are packed: the right one, once for all rows, into panels of 64 columns whose rows are interleaved in pairs, the
-//! left one into rows of pairs. Packing costs a few percent of the product and doubles its speed.
+//! Both sides are packed: the right one, once for all rows, into panels of 64 columns whose rows
+//! are interleaved in pairs, the left one into rows of pairs. Packing costs a few percent of the
+//! product and doubles its speed.
 
 use super::gemm::{Shared, View};
 use rayon::prelude::*;
@@ -11,7 +13,8 @@ use std::sync::OnceLock;
 /// Rows of C that one kernel call computes, and columns: 6 × 4 registers of accumulators.
 const ROWS: usize = 6;
 const COLS: usize = 64;
-/// Pairs along the inner dimension that are multiplied before moving on: a panel of 256 KiB stays in the L2 cache.
+/// Pairs along the inner dimension that are multiplied before moving on: a panel of 256 KiB stays
+/// in the L2 cache.
 const PAIRS: usize = 1024;
 /// Columns of the right side that are packed together where they are contiguous.
 const LINES: usize = 16;
@@ -82,7 +85,8 @@ impl Left {
     }
 }
 
-/// The right side of a product: panels of 64 columns, each `[pairs, 64]`; columns beyond `n` are zero.
+/// The right side of a product: panels of 64 columns, each `[pairs, 64]`; columns beyond `n` are
+/// zero.
 pub struct Panels {
     panels: Vec<u32>,
     n: usize,
@@ -151,18 +155,22 @@ impl Tile<'_> {
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
     unsafe fn multiply(&self, c: *mut f32, c_stride: usize) {
         let mut sums = [[_mm512_setzero_ps(); COLS / 16]; ROWS];
-        // The last rows of a task may be fewer: those above are computed from the last one again and not stored.
+        // The last rows of a task may be fewer: those above are computed from the last one again
+        // and not stored.
         let row = |r: usize| self.left[r.min(self.rows - 1) * self.row_stride..].as_ptr();
         let rows: [*const u32; ROWS] = std::array::from_fn(row);
         for (p, columns) in self.right.chunks_exact(COLS).enumerate() {
-            // SAFETY: a chunk is four registers long; every row has as many pairs as there are chunks.
+            // SAFETY: a chunk is four registers long; every row has as many pairs as there are
+            // chunks.
             unsafe {
                 let b: [__m512bh; COLS / 16] = std::array::from_fn(|j| {
-                    std::mem::transmute::<__m512i, __m512bh>(_mm512_loadu_si512(columns.as_ptr().add(j * 16).cast()))
+                    std::mem::transmute::<__m512i, __m512bh>(_mm512_loadu_si512(
+                        columns.as_ptr().add(j * 16).cast(),
+                    ))
                 });
                 for (sums, row) in sums.iter_mut().zip(rows) {
                     let a = std::mem::transmute::<__m512i, __m512bh>(_mm512_set1_epi32(
-                        *row.add(p * self.pair_stride) as i32
+                        *row.add(p * self.pair_stride) as i32,
                     ));
                     for (sum, b) in sums.iter_mut().zip(b) {
                         *sum = _mm512_dpbf16_ps(*sum, a, b);
@@ -177,7 +185,11 @@ impl Tile<'_> {
                 // SAFETY: the mask keeps to the columns of C.
                 unsafe {
                     let at = c.add(r * c_stride + j * 16);
-                    let sum = if self.add { _mm512_add_ps(*sum, _mm512_maskz_loadu_ps(mask, at)) } else { *sum };
+                    let sum = if self.add {
+                        _mm512_add_ps(*sum, _mm512_maskz_loadu_ps(mask, at))
+                    } else {
+                        *sum
+                    };
                     _mm512_mask_storeu_ps(at, mask, sum);
                 }
             }
@@ -223,7 +235,8 @@ fn pack_across(cols: usize, k: usize, panel: usize, b: View, to: &mut [u32]) {
 fn pack_line(from: &[f32], to: &mut [u32]) {
     let (many, rest) = from.as_chunks::<32>();
     for (from, to) in many.iter().zip(to.as_chunks_mut::<16>().0) {
-        // SAFETY: both sides hold as much as is read and written; the caller has asked whether bfloat16 is supported.
+        // SAFETY: both sides hold as much as is read and written; the caller has asked whether
+        // bfloat16 is supported.
         unsafe { pack_32(from, to) };
     }
     for (from, to) in rest.chunks(2).zip(&mut to[many.len() * 16..]) {
@@ -238,7 +251,8 @@ unsafe fn pack_32(from: &[f32; 32], to: &mut [u32; 16]) {
     // SAFETY: two registers are read and one is written.
     unsafe {
         let halves = [_mm512_loadu_ps(from.as_ptr()), _mm512_loadu_ps(from.as_ptr().add(16))];
-        let packed = std::mem::transmute::<__m512bh, __m512i>(_mm512_cvtne2ps_pbh(halves[1], halves[0]));
+        let packed =
+            std::mem::transmute::<__m512bh, __m512i>(_mm512_cvtne2ps_pbh(halves[1], halves[0]));
         _mm512_storeu_si512(to.as_mut_ptr().cast(), packed);
     }
 }
@@ -278,8 +292,10 @@ mod tests {
             for (a_transposed, b_transposed, accumulate) in
                 [(false, false, false), (true, false, true), (false, true, true)]
             {
-                let a = if a_transposed { View::rows(&a, m).transposed() } else { View::rows(&a, k) };
-                let b = if b_transposed { View::rows(&b, k).transposed() } else { View::rows(&b, n) };
+                let a =
+                    if a_transposed { View::rows(&a, m).transposed() } else { View::rows(&a, k) };
+                let b =
+                    if b_transposed { View::rows(&b, k).transposed() } else { View::rows(&b, n) };
                 let (mut exact, mut rounded) = (numbers(m * n, 3), numbers(m * n, 3));
                 gemm::gemm(m, n, k, &mut exact, a, b, accumulate);
                 super::gemm(m, n, k, &mut rounded, a, b, accumulate);
@@ -291,7 +307,10 @@ mod tests {
                 // Each product errs by 2⁻⁸ at most; their errors add up like a random walk.
                 let tolerance = 2f32.powi(-8) * 2.0 * (k as f32).sqrt();
                 for (exact, rounded) in exact.iter().zip(&rounded) {
-                    assert!((exact - rounded).abs() < tolerance, "[{m}, {n}, {k}]: {exact} {rounded}");
+                    assert!(
+                        (exact - rounded).abs() < tolerance,
+                        "[{m}, {n}, {k}]: {exact} {rounded}"
+                    );
                 }
             }
         }

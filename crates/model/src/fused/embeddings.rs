@@ -1,4 +1,5 @@
-//! The embeddings as one operation over packed tokens: word, token type and position added, LayerNorm, dropout.
+//! The embeddings as one operation over packed tokens: word, token type and position added,
+//! LayerNorm, dropout.
 
 use super::backward::norm_backward;
 use super::layer::buffer;
@@ -37,7 +38,8 @@ struct Normalised {
 
 #[backend_extension(Flex, Autodiff)]
 pub trait FusedEmbeddings: burn::backend::Backend {
-    /// The tables are `[rows, hidden]`, the LayerNorm's weights `[hidden]`; returns `[tokens, hidden]`.
+    /// The tables are `[rows, hidden]`, the LayerNorm's weights `[hidden]`; returns `[tokens,
+    /// hidden]`.
     fn fused_embeddings(
         word: FloatTensor<Self>,
         token_type: FloatTensor<Self>,
@@ -48,16 +50,21 @@ pub trait FusedEmbeddings: burn::backend::Backend {
     ) -> FloatTensor<Self>;
 }
 
-fn forward([word, token_type, position, gamma, beta]: [&[f32]; 5], spec: &EmbeddingSpec) -> (Vec<f32>, Normalised) {
+fn forward(
+    [word, token_type, position, gamma, beta]: [&[f32]; 5],
+    spec: &EmbeddingSpec,
+) -> (Vec<f32>, Normalised) {
     let (tokens, hidden) = (spec.rows.len(), gamma.len());
-    let (mut out, mut values, mut inv_std) = (buffer(tokens * hidden), buffer(tokens * hidden), buffer(tokens));
+    let (mut out, mut values, mut inv_std) =
+        (buffer(tokens * hidden), buffer(tokens * hidden), buffer(tokens));
     let chunks = out.par_chunks_mut(hidden * ROWS).zip(values.par_chunks_mut(hidden * ROWS));
     let chunks = chunks.zip(inv_std.par_chunks_mut(ROWS)).zip(spec.rows.par_chunks(ROWS));
     chunks.enumerate().for_each(|(index, (((out, values), inv_std), ids))| {
         let rows = out.chunks_exact_mut(hidden).zip(values.chunks_exact_mut(hidden)).zip(inv_std);
         for (((out, sum), inv_std), ids) in rows.zip(ids) {
             let [word, token_type, position] =
-                [(word, ids[0]), (token_type, ids[1]), (position, ids[2])].map(|(table, id)| row(table, id, hidden));
+                [(word, ids[0]), (token_type, ids[1]), (position, ids[2])]
+                    .map(|(table, id)| row(table, id, hidden));
             sum.copy_from_slice(word);
             rows::add(sum, token_type);
             *inv_std = rows::layer_norm(sum, position, gamma, beta, out, spec.eps);
@@ -73,8 +80,14 @@ fn row(table: &[f32], id: u32, hidden: usize) -> &[f32] {
     &table[id as usize * hidden..][..hidden]
 }
 
-/// The gradient of a table with `len` values: each token's row of `grad` added to the row that it was taken from, in order.
-fn table_gradient(grad: &[f32], ids: impl Iterator<Item = u32>, len: usize, hidden: usize) -> Vec<f32> {
+/// The gradient of a table with `len` values: each token's row of `grad` added to the row that it
+/// was taken from, in order.
+fn table_gradient(
+    grad: &[f32],
+    ids: impl Iterator<Item = u32>,
+    len: usize,
+    hidden: usize,
+) -> Vec<f32> {
     let mut table = buffer(len);
     table.par_chunks_mut(1 << 16).for_each(|chunk| chunk.fill(0.0));
     for (grad, id) in grad.chunks_exact(hidden).zip(ids) {
@@ -119,9 +132,12 @@ impl Backward<Flex, 5> for EmbeddingsBackward {
         let hidden = gamma.len();
         if spec.dropout.is_active() {
             let chunks = grad.par_chunks_mut(1 << 14).enumerate();
-            chunks.for_each(|(i, chunk)| rows::dropout_in_place(chunk, spec.dropout, (i << 14) as u32));
+            chunks.for_each(|(i, chunk)| {
+                rows::dropout_in_place(chunk, spec.dropout, (i << 14) as u32)
+            });
         }
-        let (d_gamma, d_beta) = norm_backward(&mut grad, &normalised.values, &normalised.inv_std, gamma);
+        let (d_gamma, d_beta) =
+            norm_backward(&mut grad, &normalised.values, &normalised.inv_std, gamma);
         let mut norm = [Some(d_gamma), Some(d_beta)];
         for (place, (parent, shape)) in ops.parents.into_iter().zip(shapes).enumerate() {
             let Some(node) = parent else { continue };
@@ -155,9 +171,8 @@ impl<C: CheckpointStrategy> FusedEmbeddings for Autodiff<Flex, C> {
         let [_, _, _, gamma, _] = params;
         let out = tensor(out, &[spec.rows.len(), shapes[3][0]]);
         match prepared {
-            OpsKind::Tracked(prepared) => {
-                prepared.finish(State { shapes, gamma, normalised: Arc::new(normalised), spec }, out)
-            }
+            OpsKind::Tracked(prepared) => prepared
+                .finish(State { shapes, gamma, normalised: Arc::new(normalised), spec }, out),
             OpsKind::UnTracked(prepared) => prepared.finish(out),
         }
     }
@@ -169,7 +184,12 @@ impl<C: CheckpointStrategy> FusedEmbeddings for Autodiff<Flex, C> {
 /// - tables: word, token type, position, `[rows, hidden]`
 /// - gamma, beta: `[hidden]`
 /// - output: `[tokens, hidden]`
-pub fn embeddings(tables: [Tensor<2>; 3], gamma: Tensor<1>, beta: Tensor<1>, spec: EmbeddingSpec) -> Tensor<2> {
+pub fn embeddings(
+    tables: [Tensor<2>; 3],
+    gamma: Tensor<1>,
+    beta: Tensor<1>,
+    spec: EmbeddingSpec,
+) -> Tensor<2> {
     let [word, token_type, position] = tables.map(Tensor::into_dispatch);
     Tensor::from_dispatch(<Dispatch as FusedEmbeddings>::fused_embeddings(
         word,

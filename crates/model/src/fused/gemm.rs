@@ -2,12 +2,15 @@
 
 use rayon::prelude::*;
 
-/// Tasks for each thread: a few, so that one whose core is busy with something else leaves work to the others.
+/// Tasks for each thread: a few, so that one whose core is busy with something else leaves work to
+/// the others.
 const TASKS: usize = 4;
-/// Rows or columns of a task at least, unless threads would go without: each task packs the other side anew.
+/// Rows or columns of a task at least, unless threads would go without: each task packs the other
+/// side anew.
 const LEAST: usize = 384;
 
-/// How many of `total` rows or columns a task has: as many tasks for each thread, so that none waits for the last.
+/// How many of `total` rows or columns a task has: as many tasks for each thread, so that none
+/// waits for the last.
 pub fn share(total: usize, multiple: usize) -> usize {
     let threads = rayon::current_num_threads();
     let tasks = (total / (threads * LEAST)).clamp(1, TASKS) * threads;
@@ -40,7 +43,10 @@ impl<'a> View<'a> {
     }
 
     fn check(&self, rows: usize, cols: usize) {
-        assert!((rows - 1) * self.row_stride + (cols - 1) * self.col_stride < self.data.len(), "view out of bounds");
+        assert!(
+            (rows - 1) * self.row_stride + (cols - 1) * self.col_stride < self.data.len(),
+            "view out of bounds"
+        );
     }
 }
 
@@ -64,10 +70,12 @@ impl Shared {
     }
 }
 
-/// C := A·B (+ C), on the calling thread. `m, n, k` are the rows and columns of C and the inner length.
+/// C := A·B (+ C), on the calling thread. `m, n, k` are the rows and columns of C and the inner
+/// length.
 ///
 /// # Safety
-/// `c` must be valid for `m` rows of `n` values, `c_stride` apart, that no other thread touches meanwhile.
+/// `c` must be valid for `m` rows of `n` values, `c_stride` apart, that no other thread touches
+/// meanwhile.
 pub unsafe fn gemm_one(
     [m, n, k]: [usize; 3],
     c: *mut f32,
@@ -128,7 +136,16 @@ pub fn gemm(m: usize, n: usize, k: usize, c: &mut [f32], a: View, b: View, accum
             let left = (a.offset(first, 0), a.row_stride, a.col_stride);
             let right = (b.offset(0, 0), b.row_stride, b.col_stride);
             // SAFETY: each part writes its own rows of C.
-            unsafe { gemm_one([rows.min(m - first), n, k], target.at(first * n), n, left, right, accumulate) };
+            unsafe {
+                gemm_one(
+                    [rows.min(m - first), n, k],
+                    target.at(first * n),
+                    n,
+                    left,
+                    right,
+                    accumulate,
+                )
+            };
         });
     } else {
         let cols = share(n, 64);
@@ -137,7 +154,9 @@ pub fn gemm(m: usize, n: usize, k: usize, c: &mut [f32], a: View, b: View, accum
             let left = (a.offset(0, 0), a.row_stride, a.col_stride);
             let right = (b.offset(0, first), b.row_stride, b.col_stride);
             // SAFETY: each part writes its own columns of C.
-            unsafe { gemm_one([m, cols.min(n - first), k], target.at(first), n, left, right, accumulate) };
+            unsafe {
+                gemm_one([m, cols.min(n - first), k], target.at(first), n, left, right, accumulate)
+            };
         });
     }
 }

@@ -1,7 +1,7 @@
 //! One BERT encoder layer over packed tokens, on slices: what it is made of, and its forward pass.
 //!
-//! Packed means that the tokens of all sequences stand one after the other, `[tokens, hidden]`, and attention looks at
-//! one sequence at a time: no work is done on padding, and there is no mask.
+//! Packed means that the tokens of all sequences stand one after the other, `[tokens, hidden]`, and
+//! attention looks at one sequence at a time: no work is done on padding, and there is no mask.
 
 use super::after_attention::{Steps, after_attention};
 use super::attention::attention;
@@ -12,7 +12,8 @@ use rayon::prelude::*;
 use std::borrow::Cow;
 use std::sync::Arc;
 
-/// Rows that one task of an element-wise pass handles. Fixed, so that sums are added in the same order everywhere.
+/// Rows that one task of an element-wise pass handles. Fixed, so that sums are added in the same
+/// order everywhere.
 const ROWS: usize = 64;
 
 /// What a layer must know besides its input and weights.
@@ -22,8 +23,8 @@ pub struct LayerSpec {
     pub starts: Arc<[usize]>,
     pub heads: usize,
     pub eps: f32,
-    /// Compute only the first token of each sequence: all that the head of a cross-encoder reads of the last layer. Keys and
-    /// values are still those of every token.
+    /// Compute only the first token of each sequence: all that the head of a cross-encoder reads of
+    /// the last layer. Keys and values are still those of every token.
     pub first_only: bool,
     /// Of the products with weights; attention's own are small and stay f32.
     pub precision: Precision,
@@ -73,7 +74,8 @@ pub struct Saved {
 /// A buffer whose contents the caller overwrites in full.
 pub fn buffer(len: usize) -> Vec<f32> {
     let mut buffer = Vec::with_capacity(len);
-    // SAFETY: f32 has no invalid bit patterns, and every caller writes each element before it is read.
+    // SAFETY: f32 has no invalid bit patterns, and every caller writes each element before it is
+    // read.
     #[allow(clippy::uninit_vec)]
     unsafe {
         buffer.set_len(len)
@@ -82,11 +84,24 @@ pub fn buffer(len: usize) -> Vec<f32> {
 }
 
 /// x·W + bias.
-fn linear(precision: Precision, tokens: usize, x: &[f32], weight: &[f32], bias: &[f32]) -> Vec<f32> {
+fn linear(
+    precision: Precision,
+    tokens: usize,
+    x: &[f32],
+    weight: &[f32],
+    bias: &[f32],
+) -> Vec<f32> {
     let (out, inner) = (bias.len(), weight.len() / bias.len());
     let mut y = buffer(tokens * out);
-    y.par_chunks_mut(out * ROWS).for_each(|rows| rows.chunks_exact_mut(out).for_each(|row| row.copy_from_slice(bias)));
-    precision.gemm([tokens, out, inner], &mut y, View::rows(x, inner), View::rows(weight, out), true);
+    y.par_chunks_mut(out * ROWS)
+        .for_each(|rows| rows.chunks_exact_mut(out).for_each(|row| row.copy_from_slice(bias)));
+    precision.gemm(
+        [tokens, out, inner],
+        &mut y,
+        View::rows(x, inner),
+        View::rows(weight, out),
+        true,
+    );
     y
 }
 
@@ -96,12 +111,23 @@ pub fn computed_rows<'a>(x: &'a [f32], spec: &LayerSpec, hidden: usize) -> Cow<'
         return Cow::Borrowed(x);
     }
     let starts = &spec.starts[..spec.starts.len() - 1];
-    Cow::Owned(starts.iter().flat_map(|&start| &x[start * hidden..(start + 1) * hidden]).copied().collect())
+    Cow::Owned(
+        starts
+            .iter()
+            .flat_map(|&start| &x[start * hidden..(start + 1) * hidden])
+            .copied()
+            .collect(),
+    )
 }
 
-/// Returns the layer's output `[tokens, hidden]` (`[sequences, hidden]` with `first_only`), and with `keep` what
-/// [`backward`] needs.
-pub fn forward(x: &[f32], w: &LayerWeights, spec: &LayerSpec, keep: bool) -> (Vec<f32>, Option<Saved>) {
+/// Returns the layer's output `[tokens, hidden]` (`[sequences, hidden]` with `first_only`), and
+/// with `keep` what [`backward`] needs.
+pub fn forward(
+    x: &[f32],
+    w: &LayerWeights,
+    spec: &LayerSpec,
+    keep: bool,
+) -> (Vec<f32>, Option<Saved>) {
     let hidden = w.query_bias.len();
     let tokens = x.len() / hidden;
     let residual = computed_rows(x, spec, hidden);

@@ -1,5 +1,6 @@
-//! Fused operations for the CPU (burn-flex): the embeddings and each encoder layer as one op with a hand-written
-//! backward pass, over packed tokens, with run-time CPU detection. ENGINE: plain ops spend most of their time on copies, scalar `erf` and padding.
+//! Fused operations for the CPU (burn-flex): the embeddings and each encoder layer as one op with a
+//! hand-written backward pass, over packed tokens, with run-time CPU detection. ENGINE: plain ops
+//! spend most of their time on copies, scalar `erf` and padding.
 
 mod after_attention;
 mod attention;

@@ -1,4 +1,5 @@
-//! The fused operations as a burn backend extension: dispatched by the tensor's device, tracked by autodiff.
+//! The fused operations as a burn backend extension: dispatched by the tensor's device, tracked by
+//! autodiff.
 
 use super::backward::backward;
 use super::layer::{LayerGradients, LayerSpec, LayerWeights, Saved, forward};
@@ -9,7 +10,9 @@ use burn::backend::autodiff::{
     grads::Gradients,
     ops::{Backward, Ops, OpsKind},
 };
-use burn::backend::{Dispatch, ExtensionType, Flex, TensorMetadata, backend_extension, tensor::FloatTensor};
+use burn::backend::{
+    Dispatch, ExtensionType, Flex, TensorMetadata, backend_extension, tensor::FloatTensor,
+};
 use burn::tensor::{Tensor, TensorData};
 use burn_flex::FlexTensor;
 use rayon::prelude::*;
@@ -61,7 +64,8 @@ impl<B: burn::backend::Backend> LayerParams<B> {
 
 #[backend_extension(Flex, Autodiff)]
 pub trait FusedLayer: burn::backend::Backend {
-    /// `x` is `[tokens, hidden]`, packed; so is the output, or `[sequences, hidden]` with `first_only`.
+    /// `x` is `[tokens, hidden]`, packed; so is the output, or `[sequences, hidden]` with
+    /// `first_only`.
     fn fused_layer(
         x: FloatTensor<Self>,
         #[extension_type] params: LayerParams<Self>,
@@ -88,7 +92,8 @@ pub(super) fn slice(tensor: &FlexTensor) -> &[f32] {
     tensor.as_slice::<f32>().expect("tensors are made contiguous and f32 before they come here")
 }
 
-/// The tensor itself where it is contiguous: `to_contiguous` makes a second handle, and a write then copies.
+/// The tensor itself where it is contiguous: `to_contiguous` makes a second handle, and a write
+/// then copies.
 pub(super) fn contiguous(tensor: FlexTensor) -> FlexTensor {
     if tensor.is_contiguous() { tensor } else { tensor.to_contiguous() }
 }
@@ -149,7 +154,12 @@ struct LayerBackward;
 impl Backward<Flex, 17> for LayerBackward {
     type State = LayerState;
 
-    fn backward(self, ops: Ops<LayerState, 17>, grads: &mut Gradients, _checkpointer: &mut Checkpointer) {
+    fn backward(
+        self,
+        ops: Ops<LayerState, 17>,
+        grads: &mut Gradients,
+        _checkpointer: &mut Checkpointer,
+    ) {
         let d_out = grads.consume::<Flex>(&ops.node).to_contiguous();
         let LayerState { x, params, saved, spec } = ops.state;
         let (d_x, d_params): (Vec<f32>, LayerGradients) =
@@ -165,7 +175,11 @@ impl Backward<Flex, 17> for LayerBackward {
 }
 
 impl<C: CheckpointStrategy> FusedLayer for Autodiff<Flex, C> {
-    fn fused_layer(x: FloatTensor<Self>, params: LayerParams<Self>, spec: LayerSpec) -> FloatTensor<Self> {
+    fn fused_layer(
+        x: FloatTensor<Self>,
+        params: LayerParams<Self>,
+        spec: LayerSpec,
+    ) -> FloatTensor<Self> {
         let params = params.into_array();
         let nodes = std::array::from_fn(|i| if i == 0 { x.node() } else { params[i - 1].node() });
         let prepared = LayerBackward.prepare::<C>(nodes).compute_bound().stateful();
@@ -177,7 +191,8 @@ impl<C: CheckpointStrategy> FusedLayer for Autodiff<Flex, C> {
         let out = tensor(out, &shape);
         match (prepared, saved) {
             (OpsKind::Tracked(prepared), Some(saved)) => {
-                let state = LayerState { x, params: Arc::new(params), saved: Arc::new(saved), spec };
+                let state =
+                    LayerState { x, params: Arc::new(params), saved: Arc::new(saved), spec };
                 prepared.finish(state, out)
             }
             (OpsKind::UnTracked(prepared), _) => prepared.finish(out),
@@ -231,7 +246,8 @@ pub struct LayerTensors {
 /// - vectors: their biases interleaved with the LayerNorm weights, as the code below names them
 /// - output: `[tokens, hidden]`, or `[sequences, hidden]` with `first_only`
 pub fn encoder_layer(x: Tensor<2>, tensors: LayerTensors, spec: LayerSpec) -> Tensor<2> {
-    let [query, key, value, attention_output, intermediate, output] = tensors.matrices.map(Tensor::into_dispatch);
+    let [query, key, value, attention_output, intermediate, output] =
+        tensors.matrices.map(Tensor::into_dispatch);
     let [
         query_bias,
         key_bias,
@@ -285,6 +301,7 @@ pub fn adamw<const D: usize>(
 
 /// Returns Σ x² of a tensor on burn-flex.
 pub fn squared_norm<const D: usize>(x: Tensor<D>) -> f32 {
-    let sum: Tensor<1> = Tensor::from_dispatch(<Dispatch as FusedOptimizer>::fused_squared_norm(x.into_dispatch()));
+    let sum: Tensor<1> =
+        Tensor::from_dispatch(<Dispatch as FusedOptimizer>::fused_squared_norm(x.into_dispatch()));
     sum.into_scalar()
 }

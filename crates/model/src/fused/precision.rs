@@ -1,7 +1,8 @@
 use super::gemm::{View, add_product, gemm};
 use serde::{Deserialize, Serialize};
 
-/// How the large matrix products of the fused layer are computed. Weights, activations and sums are f32 either way.
+/// How the large matrix products of the fused layer are computed. Weights, activations and sums are
+/// f32 either way.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Precision {
@@ -24,7 +25,14 @@ impl Precision {
     }
 
     /// C := A·B, or C += A·B; C is row-major `[m, n]`.
-    pub(super) fn gemm(self, [m, n, k]: [usize; 3], c: &mut [f32], a: View, b: View, accumulate: bool) {
+    pub(super) fn gemm(
+        self,
+        [m, n, k]: [usize; 3],
+        c: &mut [f32],
+        a: View,
+        b: View,
+        accumulate: bool,
+    ) {
         #[cfg(target_arch = "x86_64")]
         if self == Precision::Bf16 && self.is_supported() {
             return super::bf16::gemm(m, n, k, c, a, b, accumulate);

@@ -5,7 +5,8 @@ use super::simd::{fma, simd};
 /// Lanes of the partial sums: fixed, so that the order of additions is the same on every CPU.
 const LANES: usize = 16;
 
-/// e^x by range reduction and a degree-5 polynomial (Cephes `expf`); relative error about 1e-7, for x up to 88.
+/// e^x by range reduction and a degree-5 polynomial (Cephes `expf`); relative error about 1e-7, for
+/// x up to 88.
 #[inline(always)]
 fn exp<const FMA: bool>(x: f32) -> f32 {
     let x = if x > -87.0 { x } else { -87.0 };
@@ -23,13 +24,15 @@ fn exp<const FMA: bool>(x: f32) -> f32 {
     f32::from_bits((exponent << 23) as u32) * p
 }
 
-/// Returns (Φ(x), e^(-x²/2)). Near 0 by the rational approximation of erf that Eigen and XLA use, in the tails by Abramowitz &
-/// Stegun 7.1.26: each where it errs least and without bias. A bias of 1e-8 here is 1e-5 on the logit after six layers.
+/// Returns (Φ(x), e^(-x²/2)). Near 0 by the rational approximation of erf that Eigen and XLA use,
+/// in the tails by Abramowitz & Stegun 7.1.26: each where it errs least and without bias. A bias of
+/// 1e-8 here is 1e-5 on the logit after six layers.
 #[inline(always)]
 fn normal_cdf<const FMA: bool>(x: f32) -> (f32, f32) {
     let z = x.abs() * std::f32::consts::FRAC_1_SQRT_2;
     let e = exp::<FMA>(-0.5 * x * x);
-    let cdf = if z < std::f32::consts::SQRT_2 { near_cdf::<FMA>(x) } else { far_cdf::<FMA>(x, z, e) };
+    let cdf =
+        if z < std::f32::consts::SQRT_2 { near_cdf::<FMA>(x) } else { far_cdf::<FMA>(x, z, e) };
     (cdf, e)
 }
 
@@ -87,8 +90,8 @@ fn dot_lanes<const FMA: bool>(x: &[f32], y: &[f32]) -> f32 {
     lanes.iter().sum::<f32>() + rest
 }
 
-/// Which elements dropout keeps: a pure function of a key and the element's index, so that the backward pass and a
-/// resumed run find the same mask without storing it.
+/// Which elements dropout keeps: a pure function of a key and the element's index, so that the
+/// backward pass and a resumed run find the same mask without storing it.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Dropout {
     key: u32,
@@ -97,11 +100,17 @@ pub struct Dropout {
 }
 
 impl Dropout {
-    /// Keeps each element with probability `1 - rate` and scales it by `1 / (1 - rate)`; `rate` in [0, 1).
+    /// Keeps each element with probability `1 - rate` and scales it by `1 / (1 - rate)`; `rate` in
+    /// [0, 1).
     pub fn new(rate: f32, seed: u64, site: u64) -> Self {
-        let mixed = (seed ^ site.wrapping_mul(0x9e37_79b9_7f4a_7c15)).wrapping_mul(0xd6e8_feb8_6659_fd93);
+        let mixed =
+            (seed ^ site.wrapping_mul(0x9e37_79b9_7f4a_7c15)).wrapping_mul(0xd6e8_feb8_6659_fd93);
         let key = (mixed ^ (mixed >> 32)) as u32;
-        Self { key, threshold: (f64::from(rate) * 4_294_967_296.0) as u32, scale: 1.0 / (1.0 - rate) }
+        Self {
+            key,
+            threshold: (f64::from(rate) * 4_294_967_296.0) as u32,
+            scale: 1.0 / (1.0 - rate),
+        }
     }
 
     pub fn is_active(&self) -> bool {
@@ -113,7 +122,8 @@ impl Dropout {
         (0..len as u32).map(|index| self.factor(index)).collect()
     }
 
-    /// The factor of element `index`: 0 or 1 / (1 - rate). lowbias32 of Chris Wellons' hash prospector.
+    /// The factor of element `index`: 0 or 1 / (1 - rate). lowbias32 of Chris Wellons' hash
+    /// prospector.
     #[inline(always)]
     fn factor(&self, index: u32) -> f32 {
         let mut x = index.wrapping_mul(0x9e37_79b9).wrapping_add(self.key);
@@ -292,7 +302,8 @@ mod tests {
     fn softmax_sums_to_one_at_any_length_and_magnitude() {
         for len in [1, 7, 16, 33, 100] {
             for scale in [1e-3, 1.0, 80.0] {
-                let mut row: Vec<f32> = (0..len).map(|i| ((i * 37 % 11) as f32 - 5.0) * scale).collect();
+                let mut row: Vec<f32> =
+                    (0..len).map(|i| ((i * 37 % 11) as f32 - 5.0) * scale).collect();
                 softmax(&mut row, 0.7);
                 assert!((row.iter().sum::<f32>() - 1.0).abs() < 1e-5);
                 assert!(row.iter().all(|p| p.is_finite() && *p >= 0.0));

@@ -37,14 +37,16 @@ fn detect() -> Level {
     Level::Portable
 }
 
-/// Multiply-add: fused where `FMA` says that the instruction exists, since without it `mul_add` is a library call.
+/// Multiply-add: fused where `FMA` says that the instruction exists, since without it `mul_add` is
+/// a library call.
 #[inline(always)]
 pub fn fma<const FMA: bool>(a: f32, b: f32, c: f32) -> f32 {
     if FMA { a.mul_add(b, c) } else { a * b + c }
 }
 
-/// Compiles a body for each [`Level`] and defines a function that calls the right one. The body may use the constant
-/// `FMA`. The loops inside are plain Rust; the compiler vectorises them with each level's registers.
+/// Compiles a body for each [`Level`] and defines a function that calls the right one. The body may
+/// use the constant `FMA`. The loops inside are plain Rust; the compiler vectorises them with each
+/// level's registers.
 macro_rules! simd {
     ($($(#[$doc:meta])* fn $name:ident($($arg:ident: $ty:ty),* $(,)?) $(-> $ret:ty)? $body:block)*) => { $(
         $(#[$doc])*

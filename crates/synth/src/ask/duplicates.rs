@@ -13,11 +13,16 @@ const ASKING: &[&str] = &["what", "when", "where", "which", "who", "whom", "whos
 /// A query as the set of its stems; takes lower-case words.
 pub fn word_set(tokens: &[String]) -> WordSet {
     let stems = |general: bool| -> BTreeSet<String> {
-        let counts = |word: &&String| general || !is_general(word) || ASKING.contains(&word.as_str());
+        let counts =
+            |word: &&String| general || !is_general(word) || ASKING.contains(&word.as_str());
         tokens.iter().filter(counts).map(|word| stem(word)).collect()
     };
     let topics = stems(false);
-    let numbers = tokens.iter().filter(|word| word.bytes().any(|byte| byte.is_ascii_digit())).cloned().collect();
+    let numbers = tokens
+        .iter()
+        .filter(|word| word.bytes().any(|byte| byte.is_ascii_digit()))
+        .cloned()
+        .collect();
     WordSet { words: if topics.len() < MIN_TOPICS { stems(true) } else { topics }, numbers }
 }
 
@@ -36,7 +41,10 @@ mod tests {
     fn order_endings_and_small_words_make_no_difference_and_numbers_do() {
         let query = words("What is the largest pressure of the red valve?");
         assert_eq!(query.alike(&words("what largest pressure of red valves")), 1.0);
-        assert_eq!(words("pressure of the red valve V2").alike(&words("pressure of the red valve V3")), 0.0);
+        assert_eq!(
+            words("pressure of the red valve V2").alike(&words("pressure of the red valve V3")),
+            0.0
+        );
         assert!(words("When is the pump oiled?").alike(&words("Why is the pump oiled?")) < 0.8);
         assert!(query.alike(&words("What is the largest weight of the red valve?")) < 0.8);
     }
@@ -44,11 +52,13 @@ mod tests {
     #[test]
     fn the_index_finds_what_a_comparison_of_all_finds() {
         let mut rng = crate::random::rng(1, "test", "");
-        let vocabulary: Vec<String> = (0..40).map(|word| format!("topic{}", char::from(b'a' + word % 26))).collect();
+        let vocabulary: Vec<String> =
+            (0..40).map(|word| format!("topic{}", char::from(b'a' + word % 26))).collect();
         let queries: Vec<WordSet> = (0..300)
             .map(|_| {
                 let length = rng.random_range(1..8);
-                let mut words: Vec<String> = (0..length).map(|_| vocabulary[rng.random_range(0..40)].clone()).collect();
+                let mut words: Vec<String> =
+                    (0..length).map(|_| vocabulary[rng.random_range(0..40)].clone()).collect();
                 if rng.random_range(0..3) == 0 {
                     words.push(rng.random_range(1..3).to_string());
                 }
@@ -59,7 +69,9 @@ mod tests {
             let found = pairs_alike(&queries, queries.len(), fraction, |a, b| a % 3 != b % 3);
             let mut pairs = 0;
             for (place, earlier) in found.iter().enumerate() {
-                let all = (0..place).filter(|a| a % 3 != place % 3 && queries[*a].alike(&queries[place]) >= fraction);
+                let all = (0..place).filter(|a| {
+                    a % 3 != place % 3 && queries[*a].alike(&queries[place]) >= fraction
+                });
                 let all: Vec<usize> = all.collect();
                 assert_eq!(*earlier, all, "{fraction} {place}");
                 pairs += all.len();

@@ -42,7 +42,9 @@ impl Examples {
         let mut examples = Vec::new();
         let mut lines = JsonlReader::<Example>::open(path)?;
         while let Some(example) = lines.next().transpose()? {
-            if example.text.trim().is_empty() || example.queries.iter().all(|query| query.trim().is_empty()) {
+            if example.text.trim().is_empty()
+                || example.queries.iter().all(|query| query.trim().is_empty())
+            {
                 return Err(Error::BadExample { path: path.into(), line: lines.line() });
             }
             examples.push(example);
@@ -55,7 +57,8 @@ impl Examples {
 
     /// The first `most` of a style; where the user gave none of it, those of every style, then all.
     pub fn of(&self, style: Style, most: usize) -> Vec<&Example> {
-        let fitting = |wanted: Option<Style>| self.0.iter().filter(move |example| example.style == wanted);
+        let fitting =
+            |wanted: Option<Style>| self.0.iter().filter(move |example| example.style == wanted);
         let own: Vec<&Example> = fitting(Some(style)).chain(fitting(None)).take(most).collect();
         if own.is_empty() { self.0.iter().take(most).collect() } else { own }
     }

@@ -51,7 +51,8 @@ impl<'a> Filter<'a> {
         }
     }
 
-    /// Returns the proposal as a query, or why it is none. What was returned once is a duplicate the second time.
+    /// Returns the proposal as a query, or why it is none. What was returned once is a duplicate
+    /// the second time.
     pub fn admit(&mut self, proposal: &str) -> Result<Admitted, Drop> {
         let text = tidy(proposal);
         let tokens = tokens(&text);
@@ -83,7 +84,11 @@ impl<'a> Filter<'a> {
             if self.seen.contains(&tokens) {
                 return Err(Drop::Duplicate);
             }
-            if self.kept.iter().any(|kept| kept.alike(&words) >= self.config.near_duplicate_fraction) {
+            if self
+                .kept
+                .iter()
+                .any(|kept| kept.alike(&words) >= self.config.near_duplicate_fraction)
+            {
                 return Err(Drop::NearDuplicate);
             }
         }
@@ -103,7 +108,8 @@ impl<'a> Filter<'a> {
         if repeats(tokens) { Err(Drop::Repetitive) } else { Ok(()) }
     }
 
-    /// Share of the words with a topic that title or text of the passage hold; 0 where the query has none.
+    /// Share of the words with a topic that title or text of the passage hold; 0 where the query
+    /// has none.
     fn overlap_fraction(&self, tokens: &[String]) -> f32 {
         let topics = tokens.iter().filter(|word| !is_general(word));
         let shared = topics.clone().filter(|word| self.topics.contains(&stem(word))).count();
@@ -113,7 +119,10 @@ impl<'a> Filter<'a> {
     fn is_copied(&self, query: &[String]) -> bool {
         let most = |sentence: &[String]| self.config.max_sentence_fraction * sentence.len() as f64;
         longest_run(query, &self.passage) > self.config.max_shared_words
-            || self.sentences.iter().any(|sentence| in_order(query, sentence) as f64 > most(sentence))
+            || self
+                .sentences
+                .iter()
+                .any(|sentence| in_order(query, sentence) as f64 > most(sentence))
     }
 }
 
@@ -124,7 +133,12 @@ mod tests {
     fn passage() -> Passage {
         let text = "The secret must be renewed every 180 days. A reminder is sent to the technical contact of the firm four \
                     weeks ahead by plain mail.";
-        Passage { id: "p".into(), title: String::new(), text: text.into(), metadata: Default::default() }
+        Passage {
+            id: "p".into(),
+            title: String::new(),
+            text: text.into(),
+            metadata: Default::default(),
+        }
     }
 
     fn admit<'a>(filter: &mut Filter<'a>, text: &str) -> Result<String, Drop> {
@@ -139,7 +153,10 @@ mod tests {
         let run = "is sent to the technical contact of the firm";
         assert_eq!(admit(&mut filter, run), Err(Drop::Copied), "nine words in a row");
         let good = "how often must the secret be renewed?";
-        assert_eq!(filter.admit(good).unwrap(), Admitted { text: good.into(), overlap_fraction: 1.0 });
+        assert_eq!(
+            filter.admit(good).unwrap(),
+            Admitted { text: good.into(), overlap_fraction: 1.0 }
+        );
         let strict = FilterConfig { max_overlap_fraction: 0.9, ..FilterConfig::default() };
         assert_eq!(admit(&mut Filter::new(&passage(), &strict, 5), good), Err(Drop::Copied));
     }
@@ -166,9 +183,18 @@ mod tests {
     #[test]
     fn every_filter_can_be_switched_off() {
         let queries = [
-            ("incomprehensible", FilterConfig { format: false, generic: false, ..FilterConfig::default() }),
-            ("What does the passage say about mail?", FilterConfig { generic: false, ..FilterConfig::default() }),
-            ("the secret must be renewed every year", FilterConfig { copied: false, ..FilterConfig::default() }),
+            (
+                "incomprehensible",
+                FilterConfig { format: false, generic: false, ..FilterConfig::default() },
+            ),
+            (
+                "What does the passage say about mail?",
+                FilterConfig { generic: false, ..FilterConfig::default() },
+            ),
+            (
+                "the secret must be renewed every year",
+                FilterConfig { copied: false, ..FilterConfig::default() },
+            ),
         ];
         for (query, config) in queries {
             let mut filter = Filter::new(&passage(), &config, 5);
@@ -183,7 +209,12 @@ mod tests {
     #[test]
     fn a_script_without_spaces_has_words_too() {
         let text = "暖房の戻り温度は四十五度までです。それを超えると弁が閉じます。";
-        let passage = Passage { id: "p".into(), title: String::new(), text: text.into(), metadata: Default::default() };
+        let passage = Passage {
+            id: "p".into(),
+            title: String::new(),
+            text: text.into(),
+            metadata: Default::default(),
+        };
         let config = FilterConfig::default();
         let mut filter = Filter::new(&passage, &config, 5);
         assert!(filter.admit("戻り温度の上限は何度ですか").is_ok());

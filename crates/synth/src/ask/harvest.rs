@@ -56,7 +56,12 @@ pub struct Harvest<'a> {
 
 impl<'a> Harvest<'a> {
     /// Passes every proposal through the filters that need only its own passage.
-    pub fn of(asked: &[&'a Passage], answers: Vec<Answer>, generator: &str, config: &SynthConfig) -> Self {
+    pub fn of(
+        asked: &[&'a Passage],
+        answers: Vec<Answer>,
+        generator: &str,
+        config: &SynthConfig,
+    ) -> Self {
         let mut harvest = Self { asked: asked.len(), ..Self::default() };
         for (passage, answer) in asked.iter().zip(answers) {
             harvest.count(passage, &answer);
@@ -72,12 +77,20 @@ impl<'a> Harvest<'a> {
                             generator: Some(generator.to_owned()),
                             style: Some(proposal.style),
                             persona: answer.persona.clone(),
-                            quality: Some(QueryQuality { overlap_fraction, ..QueryQuality::default() }),
+                            quality: Some(QueryQuality {
+                                overlap_fraction,
+                                ..QueryQuality::default()
+                            }),
                         };
                         let id = QueryId::new(format!("{}-q{kept}", passage.id));
-                        harvest.kept.push(Kept { query: Query { id, text: admitted.text, metadata }, passage });
+                        harvest.kept.push(Kept {
+                            query: Query { id, text: admitted.text, metadata },
+                            passage,
+                        });
                     }
-                    Err(reason) => harvest.dropped.push(Dropped { text: proposal.text, passage, reason }),
+                    Err(reason) => {
+                        harvest.dropped.push(Dropped { text: proposal.text, passage, reason })
+                    }
                 }
             }
         }
@@ -106,15 +119,19 @@ impl<'a> Harvest<'a> {
         for (place, one) in kept.into_iter().enumerate() {
             match verdict(place, &one) {
                 Some(reason) => {
-                    self.dropped.push(Dropped { text: one.query.text, passage: one.passage, reason });
+                    self.dropped.push(Dropped {
+                        text: one.query.text,
+                        passage: one.passage,
+                        reason,
+                    });
                 }
                 None => self.kept.push(one),
             }
         }
     }
 
-    /// Drops queries that were made for passages of several places: none of these would be the only answer. Passages
-    /// that overlap may share one.
+    /// Drops queries that were made for passages of several places: none of these would be the only
+    /// answer. Passages that overlap may share one.
     pub fn drop_ambiguous(&mut self) {
         let mut places: HashMap<String, Vec<&Passage>> = HashMap::new();
         for Kept { query, passage } in &self.kept {
@@ -122,17 +139,20 @@ impl<'a> Harvest<'a> {
         }
         self.drop_where(|_, Kept { query, passage }| {
             let of_others = &places[&query.text.to_lowercase()];
-            let alone = of_others.iter().all(|other| other.id == passage.id || other.overlaps(passage));
+            let alone =
+                of_others.iter().all(|other| other.id == passage.id || other.overlaps(passage));
             (!alone).then_some(Drop::Ambiguous)
         });
     }
 
     /// Drops the later of two queries that say almost the same of passages of different places.
     pub fn drop_near_duplicates(&mut self, fraction: f64) {
-        let words: Vec<WordSet> = self.kept.iter().map(|kept| word_set(&tokens(&kept.query.text))).collect();
+        let words: Vec<WordSet> =
+            self.kept.iter().map(|kept| word_set(&tokens(&kept.query.text))).collect();
         let kept = &self.kept;
-        let apart =
-            |a: usize, b: usize| kept[a].passage.id != kept[b].passage.id && !kept[a].passage.overlaps(kept[b].passage);
+        let apart = |a: usize, b: usize| {
+            kept[a].passage.id != kept[b].passage.id && !kept[a].passage.overlaps(kept[b].passage)
+        };
         let alike = pairs_alike(&words, words.len(), fraction, apart);
         // A query that is out itself keeps nobody out.
         let mut out = vec![false; alike.len()];
@@ -151,14 +171,18 @@ impl<'a> Harvest<'a> {
     }
 
     pub fn reasons(&self) -> Vec<(String, u64)> {
-        let drops = self.drops().into_iter().map(|(reason, count)| (reason.count_name().to_owned(), count));
+        let drops =
+            self.drops().into_iter().map(|(reason, count)| (reason.count_name().to_owned(), count));
         let flaws = self.flaws.iter().map(|(flaw, count)| (flaw.to_string(), *count));
         let open = [
             ("passages-not-answered", self.not_answered.len() as u64),
             ("passages-not-asked", self.not_asked),
             ("queries-not-graded", self.not_graded),
         ];
-        let open = open.into_iter().filter(|(_, count)| *count > 0).map(|(name, count)| (name.to_owned(), count));
+        let open = open
+            .into_iter()
+            .filter(|(_, count)| *count > 0)
+            .map(|(name, count)| (name.to_owned(), count));
         drops.chain(flaws).chain(open).collect()
     }
 
@@ -179,7 +203,8 @@ impl<'a> Harvest<'a> {
 
     /// The asked passages that no query is left of.
     pub fn without(&self, asked: &[&'a Passage]) -> Vec<&'a Passage> {
-        let with: std::collections::HashSet<&str> = self.kept.iter().map(|kept| kept.passage.id.as_str()).collect();
+        let with: std::collections::HashSet<&str> =
+            self.kept.iter().map(|kept| kept.passage.id.as_str()).collect();
         asked.iter().filter(|passage| !with.contains(passage.id.as_str())).copied().collect()
     }
 
@@ -187,9 +212,14 @@ impl<'a> Harvest<'a> {
     pub fn notes(&self, without: &[&Passage]) -> Vec<String> {
         let mut notes = Vec::new();
         if !without.is_empty() {
-            let named: Vec<String> = without.iter().take(NAMED).map(|passage| format!("`{}`", passage.id)).collect();
+            let named: Vec<String> =
+                without.iter().take(NAMED).map(|passage| format!("`{}`", passage.id)).collect();
             let more = if without.len() > NAMED { ", …" } else { "" };
-            notes.push(format!("{} passages have no query: {}{more}", without.len(), named.join(", ")));
+            notes.push(format!(
+                "{} passages have no query: {}{more}",
+                without.len(),
+                named.join(", ")
+            ));
         }
         if let Some((passage, reason)) = self.not_answered.first() {
             let count = self.not_answered.len();

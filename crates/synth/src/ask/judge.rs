@@ -9,15 +9,16 @@ use whetstone_records::{Passage, Progress};
 
 const COMPILED_IN: &str = include_str!("../../../../configs/prompts/judge.md");
 /// Stands for the queries that are not there yet in an estimate.
-const TYPICAL_QUERY: &str = "how long is the customer given to hand in the form after the first letter?";
+const TYPICAL_QUERY: &str =
+    "how long is the customer given to hand in the form after the first letter?";
 
 fn open(config: &SynthConfig) -> Result<PairJudge<'_>> {
     let form = judging::object([("question", judging::grade()), ("answer", judging::grade())]);
     PairJudge::open(config, config.filter.judge_prompt.as_deref(), COMPILED_IN, ("grades", form))
 }
 
-/// Estimates what judging the queries of these passages will take, `queries` for each of them; what the journal holds of
-/// it cannot be known before the queries are.
+/// Estimates what judging the queries of these passages will take, `queries` for each of them; what
+/// the journal holds of it cannot be known before the queries are.
 pub fn estimate(
     llm: &Llm,
     passages: &[&Passage],
@@ -30,14 +31,21 @@ pub fn estimate(
         part: "judge",
         unit: "queries",
         count: passages.len(),
-        request: &|index, attempt| judge.request(format!("{index}"), TYPICAL_QUERY, passages[index], attempt),
+        request: &|index, attempt| {
+            judge.request(format!("{index}"), TYPICAL_QUERY, passages[index], attempt)
+        },
         assess: &|_, entry| judging::assess(true, entry),
     };
     Ok(llm.estimate(&work, counter)?.times(queries))
 }
 
 /// Grades every query that is kept; those without a grade are counted as not graded.
-pub fn grade(harvest: &mut Harvest, llm: &Llm, config: &SynthConfig, progress: &dyn Progress) -> Result<()> {
+pub fn grade(
+    harvest: &mut Harvest,
+    llm: &Llm,
+    config: &SynthConfig,
+    progress: &dyn Progress,
+) -> Result<()> {
     let judge = open(config)?;
     let kept = &harvest.kept;
     let work = Work {
@@ -63,7 +71,8 @@ pub fn grade(harvest: &mut Harvest, llm: &Llm, config: &SynthConfig, progress: &
     }
     for (kept, grades) in harvest.kept.iter_mut().zip(grades) {
         let quality = kept.quality();
-        (quality.question_grade, quality.answer_grade) = grades.map_or((None, None), |(a, b)| (Some(a), Some(b)));
+        (quality.question_grade, quality.answer_grade) =
+            grades.map_or((None, None), |(a, b)| (Some(a), Some(b)));
     }
     Ok(())
 }
@@ -81,8 +90,17 @@ mod tests {
     #[test]
     fn grades_are_found_among_words_and_only_where_both_are_sound() {
         assert_eq!(grades_in(r#"{"question": 3, "answer": 0}"#), Some((3, 0)));
-        assert_eq!(grades_in("Here:\n```json\n{\"answer\": 2, \"question\": 1}\n``` ok"), Some((1, 2)));
-        for poor in ["", "3", r#"{"question": 3}"#, r#"{"question": 4, "answer": 0}"#, r#"{"question": "3", "answer"#] {
+        assert_eq!(
+            grades_in("Here:\n```json\n{\"answer\": 2, \"question\": 1}\n``` ok"),
+            Some((1, 2))
+        );
+        for poor in [
+            "",
+            "3",
+            r#"{"question": 3}"#,
+            r#"{"question": 4, "answer": 0}"#,
+            r#"{"question": "3", "answer"#,
+        ] {
             assert_eq!(grades_in(poor), None, "{poor}");
         }
     }

@@ -63,7 +63,9 @@ pub fn read(path: &Path, passages: &[Passage]) -> Result<Judgements> {
         }
         if !seen.insert(judged.id.clone()) {
             let id = judged.id.as_str().to_owned();
-            return Err(whetstone_records::Error::DuplicateId { path: path.into(), line, id }.into());
+            return Err(
+                whetstone_records::Error::DuplicateId { path: path.into(), line, id }.into()
+            );
         }
         for answer in &judged.answers {
             let document = answer.document.clone();
@@ -71,17 +73,29 @@ pub fn read(path: &Path, passages: &[Passage]) -> Result<Judgements> {
                 return Err(Error::JudgedDocumentMissing { path: path.into(), line, document });
             };
             let Some((found, cut)) = passages_with(&answer.quote, of_document) else {
-                return Err(Error::QuoteNotFound { path: path.into(), line, document, quote: answer.quote.clone() });
+                return Err(Error::QuoteNotFound {
+                    path: path.into(),
+                    line,
+                    document,
+                    quote: answer.quote.clone(),
+                });
             };
             judgements.cut_quotes += u64::from(cut);
             for passage in found {
-                let earlier = judgements.qrels.get(judged.id.as_str()).and_then(|grades| grades.get(&passage.id));
+                let earlier = judgements
+                    .qrels
+                    .get(judged.id.as_str())
+                    .and_then(|grades| grades.get(&passage.id));
                 let grade = answer.grade.max(earlier.copied().unwrap_or(answer.grade));
                 judgements.qrels.insert(judged.id.clone(), passage.id.clone(), grade);
             }
         }
         let metadata = QueryMetadata { style: Some("human".into()), ..QueryMetadata::default() };
-        judgements.queries.push(Query { id: judged.id, text: judged.text.trim().to_owned(), metadata });
+        judgements.queries.push(Query {
+            id: judged.id,
+            text: judged.text.trim().to_owned(),
+            metadata,
+        });
     }
     Ok(judgements)
 }
@@ -91,14 +105,21 @@ fn collapse(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// The passages that hold the quote; else, with `true`, those that hold its larger part up to their border.
-fn passages_with<'a>(quote: &str, passages: &[(&'a Passage, String)]) -> Option<(Vec<&'a Passage>, bool)> {
+/// The passages that hold the quote; else, with `true`, those that hold its larger part up to their
+/// border.
+fn passages_with<'a>(
+    quote: &str,
+    passages: &[(&'a Passage, String)],
+) -> Option<(Vec<&'a Passage>, bool)> {
     let quote = collapse(quote);
     if quote.is_empty() {
         return None;
     }
-    let whole: Vec<&Passage> =
-        passages.iter().filter(|(_, text)| text.contains(&quote)).map(|(passage, _)| *passage).collect();
+    let whole: Vec<&Passage> = passages
+        .iter()
+        .filter(|(_, text)| text.contains(&quote))
+        .map(|(passage, _)| *passage)
+        .collect();
     if !whole.is_empty() {
         return Some((whole, false));
     }
@@ -154,8 +175,7 @@ mod tests {
 
     #[test]
     fn a_quote_that_a_border_cuts_counts_for_its_larger_part() {
-        let line =
-            r#"{"_id":"h1","text":"?","answers":[{"document":"a.md","quote":"It opens by itself after one hour"}]}"#;
+        let line = r#"{"_id":"h1","text":"?","answers":[{"document":"a.md","quote":"It opens by itself after one hour"}]}"#;
         let judgements = read_lines(line).unwrap();
         let grades = judgements.qrels.get("h1").unwrap();
         assert_eq!((grades.len(), grades["a.md#0001"], judgements.cut_quotes), (1, 1, 1));
@@ -164,15 +184,22 @@ mod tests {
     #[test]
     fn what_is_found_nowhere_is_named_with_its_line() {
         let answer = |document: &str, quote: &str| {
-            format!(r#"{{"_id":"h","text":"x","answers":[{{"document":"{document}","quote":"{quote}"}}]}}"#)
+            format!(
+                r#"{{"_id":"h","text":"x","answers":[{{"document":"{document}","quote":"{quote}"}}]}}"#
+            )
         };
         let message = |line: &str| read_lines(&format!("\n{line}")).unwrap_err().to_string();
         let missing = message(&answer("a.md", "never said"));
         assert!(
-            missing.ends_with("questions.jsonl` line 2: no passage of `a.md` holds the quote `never said`"),
+            missing.ends_with(
+                "questions.jsonl` line 2: no passage of `a.md` holds the quote `never said`"
+            ),
             "{missing}"
         );
-        assert!(message(&answer("b.md", "bar")).contains("line 2: document `b.md` is not in the corpus"));
+        assert!(
+            message(&answer("b.md", "bar"))
+                .contains("line 2: document `b.md` is not in the corpus")
+        );
         assert!(message(r#"{"_id":"h","text":"x","answers":[]}"#).contains("at least one answer"));
     }
 }

@@ -100,7 +100,9 @@ pub fn junk(passage: &Passage) -> Option<Junk> {
         return Some(Junk::Licence);
     }
     let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-    if lines.len() >= MIN_LINES && lines.iter().filter(|line| is_entry(line)).count() * 4 >= lines.len() * 3 {
+    if lines.len() >= MIN_LINES
+        && lines.iter().filter(|line| is_entry(line)).count() * 4 >= lines.len() * 3
+    {
         return Some(Junk::Contents);
     }
     if is_navigation(text, &lines) { Some(Junk::Navigation) } else { None }
@@ -129,7 +131,10 @@ fn is_navigation(text: &str, lines: &[&str]) -> bool {
         .collect();
     let short = entries.iter().filter(|entry| entry.split_whitespace().count() <= 4).count();
     let known = entries.iter().filter(|entry| MENU.contains(&entry.as_str())).count();
-    let sentences = lines.iter().filter(|line| line.ends_with(['.', '!', '?', ':']) && line.contains(' ')).count();
+    let sentences = lines
+        .iter()
+        .filter(|line| line.ends_with(['.', '!', '?', ':']) && line.contains(' '))
+        .count();
     entries.len() >= MIN_LINES
         && short * 10 >= entries.len() * 8
         && known >= 3
@@ -142,13 +147,21 @@ mod tests {
     use super::*;
 
     fn of(text: &str) -> Option<Junk> {
-        junk(&Passage { id: "p".into(), title: "T".into(), text: text.into(), metadata: Default::default() })
+        junk(&Passage {
+            id: "p".into(),
+            title: "T".into(),
+            text: text.into(),
+            metadata: Default::default(),
+        })
     }
 
     #[test]
     fn what_answers_nothing_is_recognised() {
         assert_eq!(of("Home | About us | Products | Contact | Login"), Some(Junk::Navigation));
-        assert_eq!(of("Home\nProducts\nPumps\nContact us\nPrivacy policy\nSearch"), Some(Junk::Navigation));
+        assert_eq!(
+            of("Home\nProducts\nPumps\nContact us\nPrivacy policy\nSearch"),
+            Some(Junk::Navigation)
+        );
         let contents = "1 Safety ........ 3\n2 Installation .... 7\n2.1 Pumps ... 9\n3 Errors ..... 12\nIndex ... 40";
         assert_eq!(of(contents), Some(Junk::Contents));
         let licence = "Permission is hereby granted, free of charge, to any person … The Software is provided \"as is\", \
@@ -171,8 +184,10 @@ mod tests {
 
     #[test]
     fn the_sample_corpus_and_its_like_hold_next_to_none() {
-        let mut folders =
-            vec![std::path::PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../datasets/handbook/documents")];
+        let mut folders = vec![
+            std::path::PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+                .join("../../datasets/handbook/documents"),
+        ];
         let mut paragraphs = 0;
         while let Some(folder) = folders.pop() {
             for entry in std::fs::read_dir(folder).unwrap() {
@@ -182,7 +197,8 @@ mod tests {
                     continue;
                 }
                 let text = std::fs::read_to_string(path).unwrap();
-                for paragraph in text.split("\n\n").filter(|paragraph| !paragraph.trim().is_empty()) {
+                for paragraph in text.split("\n\n").filter(|paragraph| !paragraph.trim().is_empty())
+                {
                     paragraphs += 1;
                     assert_eq!(of(paragraph), None, "{paragraph}");
                 }

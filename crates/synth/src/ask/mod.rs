@@ -41,15 +41,16 @@ use whetstone_records::{Manifest, Progress, Qrels, write_jsonl};
 /// The file in OUT that holds every answer of an LLM, also of runs that were stopped.
 pub const JOURNAL: &str = "ask.journal.jsonl";
 
-const OUTPUTS: [&str; 5] = ["queries.jsonl", "qrels/all.tsv", "skipped.jsonl", "synth.json", "synth.html"];
+const OUTPUTS: [&str; 5] =
+    ["queries.jsonl", "qrels/all.tsv", "skipped.jsonl", "synth.json", "synth.html"];
 
-/// Makes queries for the passages of `OUT/corpus.jsonl` and adds the human ones of `judgements`; writes
-/// `OUT/queries.jsonl`, `OUT/qrels/all.tsv`, the passages that were not asked about (`skipped.jsonl`) and a report
-/// (`synth.json`, `synth.html`).
+/// Makes queries for the passages of `OUT/corpus.jsonl` and adds the human ones of `judgements`;
+/// writes `OUT/queries.jsonl`, `OUT/qrels/all.tsv`, the passages that were not asked about
+/// (`skipped.jsonl`) and a report (`synth.json`, `synth.html`).
 ///
-/// Passages of documents that answer a human question are not asked about: they are the test, where only human
-/// questions count. Where passages stay without an answer, the stage does not count as up to date: run again, it asks
-/// only them.
+/// Passages of documents that answer a human question are not asked about: they are the test, where
+/// only human questions count. Where passages stay without an answer, the stage does not count as
+/// up to date: run again, it asks only them.
 pub fn ask(job: &AskJob, progress: &dyn Progress) -> Result<Manifest> {
     let stage = job.stage()?;
     if let Some(manifest) = stage.up_to_date().filter(|manifest| !plan::is_open(manifest)) {
@@ -117,7 +118,11 @@ fn questions<'a>(llm: Option<&'a Llm<'a>>, plan: &Plan<'a>) -> Result<Questions<
 }
 
 /// What the run will take, for the comparison at its end.
-fn estimate_first<'a>(plan: &Plan<'a>, llm: Option<&'a Llm<'a>>, progress: &dyn Progress) -> Result<Option<Estimate>> {
+fn estimate_first<'a>(
+    plan: &Plan<'a>,
+    llm: Option<&'a Llm<'a>>,
+    progress: &dyn Progress,
+) -> Result<Option<Estimate>> {
     let Some(llm) = llm else { return Ok(None) };
     progress.start("estimate", None, "");
     let estimate = estimate_all(plan, llm)?;
@@ -151,7 +156,12 @@ fn estimate_all(plan: &Plan, llm: &Llm) -> Result<Estimate> {
 }
 
 /// The filters that look at all queries together, cheapest first.
-fn filter_all(harvest: &mut Harvest, plan: &Plan, llm: Option<&Llm>, progress: &dyn Progress) -> Result<()> {
+fn filter_all(
+    harvest: &mut Harvest,
+    plan: &Plan,
+    llm: Option<&Llm>,
+    progress: &dyn Progress,
+) -> Result<()> {
     let config = plan.job.config;
     let filter = &config.filter;
     if filter.duplicates {
@@ -160,7 +170,9 @@ fn filter_all(harvest: &mut Harvest, plan: &Plan, llm: Option<&Llm>, progress: &
     }
     if filter.round_trip != RoundTrip::Off {
         round_trip::search(harvest, &plan.passages, plan.job, progress)?;
-        let lost = |kept: &Kept| kept.query.metadata.quality.as_ref().is_none_or(|of| of.round_trip_rank.is_none());
+        let lost = |kept: &Kept| {
+            kept.query.metadata.quality.as_ref().is_none_or(|of| of.round_trip_rank.is_none())
+        };
         harvest.drop_where(|_, kept| lost(kept).then_some(Drop::RoundTrip));
     }
     if let Some(llm) = llm.filter(|_| filter.judge) {
@@ -193,7 +205,9 @@ fn keep_best(harvest: &mut Harvest, top: usize, by: TopBy) {
     };
     let scores: Vec<(u8, f32)> = harvest.kept.iter().map(score).collect();
     let mut order: Vec<usize> = (0..scores.len()).collect();
-    order.sort_by(|a, b| scores[*b].0.cmp(&scores[*a].0).then(scores[*b].1.total_cmp(&scores[*a].1)).then(a.cmp(b)));
+    order.sort_by(|a, b| {
+        scores[*b].0.cmp(&scores[*a].0).then(scores[*b].1.total_cmp(&scores[*a].1)).then(a.cmp(b))
+    });
     let best: std::collections::HashSet<usize> = order.into_iter().take(top).collect();
     harvest.drop_where(|place, _| (!best.contains(&place)).then_some(Drop::BelowTop));
 }
@@ -217,7 +231,12 @@ fn beside(estimate: &Estimate, spent: &Spent) -> String {
     };
     format!(
         "estimated → real: {} → {} requests, {} → {} tokens in, {} → {} tokens out{money}",
-        ahead.requests, spent.requests, ahead.tokens_in, spent.tokens_in, ahead.tokens_out, spent.tokens_out
+        ahead.requests,
+        spent.requests,
+        ahead.tokens_in,
+        spent.tokens_in,
+        ahead.tokens_out,
+        spent.tokens_out
     )
 }
 

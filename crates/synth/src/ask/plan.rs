@@ -23,14 +23,15 @@ pub struct AskJob<'a> {
     /// Folder of the data set, which holds `corpus.jsonl`.
     pub out: &'a Path,
     pub config: &'a SynthConfig,
-    /// Folder of the local model: its tokenizer estimates tokens, its embeddings are for the round trip.
+    /// Folder of the local model: its tokenizer estimates tokens, its embeddings are for the round
+    /// trip.
     pub model: Option<&'a Path>,
     pub device: DeviceName,
 }
 
 impl AskJob<'_> {
-    /// The stage with the digests of all that the queries depend on; how fast and by which address an LLM is asked is
-    /// no part of it.
+    /// The stage with the digests of all that the queries depend on; how fast and by which address
+    /// an LLM is asked is no part of it.
     pub(super) fn stage(&self) -> Result<Stage> {
         let config = self.config;
         config.check()?;
@@ -52,11 +53,20 @@ impl AskJob<'_> {
             }
         }
         let uses_llm = config.ask.generator == GeneratorName::Openai || config.filter.judge;
-        let llm =
-            uses_llm.then_some((&config.llm.name, &config.llm.extra_body, &config.llm.prices, &config.llm.currency));
+        let llm = uses_llm.then_some((
+            &config.llm.name,
+            &config.llm.extra_body,
+            &config.llm.prices,
+            &config.llm.currency,
+        ));
         let bm25 = (config.mine.bm25_k1, config.mine.bm25_b);
         let bm25 = (config.filter.round_trip == RoundTrip::Bm25).then_some(bm25);
-        Ok(Stage::new("ask", self.out, &(&config.ask, &config.filter, llm, bm25, config.seed), inputs))
+        Ok(Stage::new(
+            "ask",
+            self.out,
+            &(&config.ask, &config.filter, llm, bm25, config.seed),
+            inputs,
+        ))
     }
 }
 
@@ -76,7 +86,8 @@ pub struct Plan<'a> {
 }
 
 impl<'a> Plan<'a> {
-    /// Reads the corpus and the human questions; a wrong quote stops the run before anything is spent.
+    /// Reads the corpus and the human questions; a wrong quote stops the run before anything is
+    /// spent.
     pub fn open(job: &'a AskJob<'a>) -> Result<Self> {
         let passages: Vec<Passage> = read_jsonl(&job.out.join("corpus.jsonl"))?;
         let judgements = match &job.config.ask.judgements {
@@ -90,9 +101,12 @@ impl<'a> Plan<'a> {
 
     fn choose(&mut self) {
         let Self { passages, judgements, .. } = self;
-        let by_id: HashMap<&str, &Passage> = passages.iter().map(|passage| (passage.id.as_str(), passage)).collect();
-        let positive = judgements.qrels.iter().flat_map(|(_, grades)| grades).filter(|(_, grade)| **grade > 0);
-        let test: BTreeSet<DocumentId> = positive.map(|(passage, _)| by_id[passage.as_str()].document()).collect();
+        let by_id: HashMap<&str, &Passage> =
+            passages.iter().map(|passage| (passage.id.as_str(), passage)).collect();
+        let positive =
+            judgements.qrels.iter().flat_map(|(_, grades)| grades).filter(|(_, grade)| **grade > 0);
+        let test: BTreeSet<DocumentId> =
+            positive.map(|(passage, _)| by_id[passage.as_str()].document()).collect();
         let free = (0..passages.len()).filter(|at| !test.contains(&passages[*at].document()));
         let config = self.job.config;
         for at in free {
@@ -149,6 +163,8 @@ impl<'a> Plan<'a> {
             return Some(nothing.to_owned());
         }
         let junk = self.junk.len();
-        (junk > 0).then(|| format!("{junk} passages are no text that answers anything; skipped.jsonl lists them"))
+        (junk > 0).then(|| {
+            format!("{junk} passages are no text that answers anything; skipped.jsonl lists them")
+        })
     }
 }

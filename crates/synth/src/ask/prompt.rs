@@ -72,14 +72,16 @@ impl<'a> Prompt<'a> {
         })
     }
 
-    /// The style in which a passage is asked about: drawn by seed and id, so that other passages may come and go.
+    /// The style in which a passage is asked about: drawn by seed and id, so that other passages
+    /// may come and go.
     pub fn style(&self, passage: &Passage) -> Style {
         let weights = || self.config.styles.iter().filter(|(_, weight)| **weight > 0.0);
         let mut left = weights().map(|(_, weight)| weight).sum::<f64>();
         let mut styles = weights();
         let (first, _) = styles.next().expect("checked when the config was loaded");
         if weights().count() > 1 {
-            left *= crate::random::rng(self.seed, "style", passage.id.as_str()).random_range(0.0..1.0);
+            left *=
+                crate::random::rng(self.seed, "style", passage.id.as_str()).random_range(0.0..1.0);
             for (style, weight) in weights() {
                 left -= weight;
                 if left < 0.0 {
@@ -96,7 +98,8 @@ impl<'a> Prompt<'a> {
         if personas.is_empty() {
             return "";
         }
-        let drawn = crate::random::rng(self.seed, "persona", passage.id.as_str()).random_range(0..personas.len());
+        let drawn = crate::random::rng(self.seed, "persona", passage.id.as_str())
+            .random_range(0..personas.len());
         &personas[drawn]
     }
 
@@ -104,10 +107,17 @@ impl<'a> Prompt<'a> {
     pub fn request(&self, passage: &Passage, attempt: u32) -> Request {
         let (style, persona) = (self.style(passage), self.persona(passage));
         let document = passage.document();
-        let [system, user] = self.render(style, persona, &Place::of(&passage.title), document.as_str(), &passage.text);
+        let [system, user] = self.render(
+            style,
+            persona,
+            &Place::of(&passage.title),
+            document.as_str(),
+            &passage.text,
+        );
         let mut messages = vec![Message::system(system)];
         for example in self.examples.of(style, self.config.max_examples) {
-            let [_, asked] = self.render(style, persona, &Place::of(&example.title), "", &example.text);
+            let [_, asked] =
+                self.render(style, persona, &Place::of(&example.title), "", &example.text);
             messages.push(Message::user(asked));
             messages.push(Message::assistant(json!({"questions": example.queries}).to_string()));
         }
@@ -124,7 +134,14 @@ impl<'a> Prompt<'a> {
         }
     }
 
-    fn render(&self, style: Style, persona: &str, place: &Place, document: &str, text: &str) -> [String; 2] {
+    fn render(
+        &self,
+        style: Style,
+        persona: &str,
+        place: &Place,
+        document: &str,
+        text: &str,
+    ) -> [String; 2] {
         let words = styles::words(style);
         self.template.render(&[
             ("title", place.title),
@@ -149,7 +166,10 @@ impl<'a> Prompt<'a> {
             item["pattern"] = json!(self.config.question_pattern);
         }
         let (fewest, most) = (self.config.min_queries, self.config.max_queries);
-        object([("questions", json!({"type": "array", "items": item, "minItems": fewest, "maxItems": most}))])
+        object([(
+            "questions",
+            json!({"type": "array", "items": item, "minItems": fewest, "maxItems": most}),
+        )])
     }
 }
 
@@ -159,7 +179,12 @@ mod tests {
     use std::collections::BTreeMap;
 
     fn passage(id: &str, text: &str) -> Passage {
-        Passage { id: id.into(), title: "Book > Water".into(), text: text.into(), metadata: Default::default() }
+        Passage {
+            id: id.into(),
+            title: "Book > Water".into(),
+            text: text.into(),
+            metadata: Default::default(),
+        }
     }
 
     fn request(config: &AskConfig, passage: &Passage) -> Request {
@@ -176,28 +201,41 @@ mod tests {
         };
         let request = request(&config, &passage("p", "Some text."));
         let system = &request.messages[0].content;
-        for part in ["Write questions that", "is a gardener.", "Each has 4 to 9 words.", "Write in German."] {
+        for part in
+            ["Write questions that", "is a gardener.", "Each has 4 to 9 words.", "Write in German."]
+        {
             assert!(system.contains(part), "{system}");
         }
         let user = &request.messages.last().unwrap().content;
-        assert!(user.starts_with("Title: Book > Water\nPassage: Some text.\n\nWrite 3 to 5 questions as"), "{user}");
+        assert!(
+            user.starts_with(
+                "Title: Book > Water\nPassage: Some text.\n\nWrite 3 to 5 questions as"
+            ),
+            "{user}"
+        );
         let plain = self::request(&AskConfig::default(), &passage("p", "x"));
         assert!(!plain.messages[0].content.contains("The person"));
     }
 
     #[test]
     fn styles_come_in_their_shares_and_by_the_passage_alone() {
-        let styles = BTreeMap::from([(Style::Natural, 3.0), (Style::Keyword, 1.0), (Style::HowTo, 0.0)]);
+        let styles =
+            BTreeMap::from([(Style::Natural, 3.0), (Style::Keyword, 1.0), (Style::HowTo, 0.0)]);
         let config = AskConfig { styles, ..AskConfig::default() };
         let llm = LlmConfig::default();
         let prompt = Prompt::open(&config, &llm, 7).unwrap();
-        let drawn: Vec<Style> = (0..1000).map(|id| prompt.style(&passage(&format!("p{id}"), "x"))).collect();
+        let drawn: Vec<Style> =
+            (0..1000).map(|id| prompt.style(&passage(&format!("p{id}"), "x"))).collect();
         let keyword = drawn.iter().filter(|style| **style == Style::Keyword).count();
         assert!((200..300).contains(&keyword) && !drawn.contains(&Style::HowTo), "{keyword}");
         assert_eq!(prompt.style(&passage("p5", "other text")), drawn[5]);
         let at = drawn.iter().position(|style| *style == Style::Keyword).unwrap();
         let request = prompt.request(&passage(&format!("p{at}"), "x"), 0);
-        assert!(request.messages[0].content.contains("Write keyword queries that"), "{}", request.messages[0].content);
+        assert!(
+            request.messages[0].content.contains("Write keyword queries that"),
+            "{}",
+            request.messages[0].content
+        );
         assert_eq!(request.form.1["properties"]["questions"]["items"].get("pattern"), None);
     }
 

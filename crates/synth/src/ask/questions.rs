@@ -51,7 +51,10 @@ impl Generator for Questions<'_> {
             let texts = entry.map(|entry| parse::questions(&entry.content)).unwrap_or_default();
             let persona = self.prompt.persona(passage);
             Ok(Answer {
-                proposals: texts.into_iter().map(|text| Proposal { text, style: style.into() }).collect(),
+                proposals: texts
+                    .into_iter()
+                    .map(|text| Proposal { text, style: style.into() })
+                    .collect(),
                 flaws: outcome.flaws.into_iter().flatten().collect(),
                 open: outcome.open,
                 persona: (!persona.is_empty()).then(|| persona.to_owned()),
@@ -66,7 +69,8 @@ impl Generator for Questions<'_> {
 /// Looks at an answer as a whole; single queries are the filters' business.
 fn assess(entry: &Entry, passage: &Passage, asked: &Asked) -> Assessment {
     let questions = parse::questions(&entry.content);
-    let different: HashSet<String> = questions.iter().map(|question| question.to_lowercase()).collect();
+    let different: HashSet<String> =
+        questions.iter().map(|question| question.to_lowercase()).collect();
     let flaw = entry.flaw().or_else(|| {
         if questions.is_empty() {
             return Some("answers-unreadable");
@@ -77,18 +81,25 @@ fn assess(entry: &Entry, passage: &Passage, asked: &Asked) -> Assessment {
         let count = asked.config.min_queries..=asked.config.max_queries;
         (!count.contains(&different.len())).then_some("answers-of-wrong-count")
     });
-    let usable =
-        if flaw == Some("answers-in-another-language") { 0 } else { different.len().min(asked.config.max_queries) };
+    let usable = if flaw == Some("answers-in-another-language") {
+        0
+    } else {
+        different.len().min(asked.config.max_queries)
+    };
     Assessment { flaw, usable }
 }
 
-/// Whether the queries are in another language than asked for; in doubt they are not. Without a language in the config it is
-/// the passage's, or the one of most passages: code is easily taken for Spanish.
+/// Whether the queries are in another language than asked for; in doubt they are not. Without a
+/// language in the config it is the passage's, or the one of most passages: code is easily taken
+/// for Spanish.
 fn is_foreign(questions: &[String], passage: &Passage, asked: &Asked) -> bool {
     let Some(found) = language_of(&questions.join(" ")) else { return false };
     match &asked.config.language {
         Some(language) => named(language).is_some_and(|wanted| wanted != found),
-        None => Some(found) != asked.main_language && language_of(&passage.text).is_some_and(|own| own != found),
+        None => {
+            Some(found) != asked.main_language
+                && language_of(&passage.text).is_some_and(|own| own != found)
+        }
     }
 }
 
@@ -111,7 +122,12 @@ mod tests {
         };
         let text = "The garden pumps run from April to October. Watering by hose is allowed before nine in the \
                     morning, and who wants to set up a larger tank has to ask the board of the garden first.";
-        let passage = Passage { id: "p".into(), title: String::new(), text: text.into(), metadata: Default::default() };
+        let passage = Passage {
+            id: "p".into(),
+            title: String::new(),
+            text: text.into(),
+            metadata: Default::default(),
+        };
         assess(&entry, &passage, &Asked { config, main_language: named("English") }).flaw
     }
 
@@ -120,7 +136,10 @@ mod tests {
         let config = AskConfig::default();
         let of = |content: &str| flaw(content, "stop", &config);
         assert_eq!(of(r#"{"questions": ["When?", "Where?", "How?"]}"#), None);
-        assert_eq!(flaw(r#"{"questions": ["When?", "Wh"#, "length", &config), Some("answers-cut-off"));
+        assert_eq!(
+            flaw(r#"{"questions": ["When?", "Wh"#, "length", &config),
+            Some("answers-cut-off")
+        );
         assert_eq!(flaw("", "content_filter", &config), Some("answers-refused"));
         assert_eq!(of("  "), Some("answers-empty"));
         assert_eq!(of("I am sorry, Dave."), Some("answers-unreadable"));
@@ -128,7 +147,10 @@ mod tests {
         assert_eq!(of(r#"["a?","b?","c?","d?","e?","f?"]"#), Some("answers-of-wrong-count"));
         let german = r#"["Wann darf ich meinen Garten gießen?", "Wie lange laufen die Pumpen im Garten?", "Ab wann ist das Gießen mit dem Schlauch verboten?"]"#;
         assert_eq!(of(german), Some("answers-in-another-language"));
-        assert_eq!(flaw(german, "stop", &AskConfig { language: Some("German".into()), ..config.clone() }), None);
+        assert_eq!(
+            flaw(german, "stop", &AskConfig { language: Some("German".into()), ..config.clone() }),
+            None
+        );
         assert_eq!(flaw(german, "stop", &AskConfig { check_language: false, ..config }), None);
     }
 }

@@ -13,7 +13,12 @@ use whetstone_records::{Passage, Progress, sha256_file};
 const BLOCK: usize = 1024;
 
 /// Notes the rank and the score of every query's own passage; without a rank it did not come back.
-pub fn search(harvest: &mut Harvest, passages: &[Passage], job: &AskJob, progress: &dyn Progress) -> Result<()> {
+pub fn search(
+    harvest: &mut Harvest,
+    passages: &[Passage],
+    job: &AskJob,
+    progress: &dyn Progress,
+) -> Result<()> {
     // In the order of `mine`, which then finds their embeddings.
     let mut passages: Vec<&Passage> = passages.iter().collect();
     passages.sort_by(|a, b| a.id.cmp(&b.id));
@@ -21,12 +26,14 @@ pub fn search(harvest: &mut Harvest, passages: &[Passage], job: &AskJob, progres
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
     let queries: Vec<String> = harvest.kept.iter().map(|kept| kept.query.text.clone()).collect();
     let queries: Vec<&str> = queries.iter().map(String::as_str).collect();
-    let places: HashMap<&str, u32> = passages.iter().map(|passage| passage.id.as_str()).zip(0..).collect();
+    let places: HashMap<&str, u32> =
+        passages.iter().map(|passage| passage.id.as_str()).zip(0..).collect();
     let own: Vec<u32> = harvest.kept.iter().map(|kept| places[kept.passage.id.as_str()]).collect();
     let miner: Box<dyn Miner> = match job.config.filter.round_trip {
         RoundTrip::Off => return Ok(()),
         RoundTrip::Bm25 => {
-            let parameters = Bm25Parameters { k1: job.config.mine.bm25_k1, b: job.config.mine.bm25_b };
+            let parameters =
+                Bm25Parameters { k1: job.config.mine.bm25_k1, b: job.config.mine.bm25_b };
             Box::new(Bm25::build(&texts, &queries, parameters))
         }
         RoundTrip::Dense => Box::new(dense(&texts, &queries, job, progress)?),
@@ -49,7 +56,12 @@ pub fn search(harvest: &mut Harvest, passages: &[Passage], job: &AskJob, progres
 }
 
 /// The bi-encoder over the whole corpus; embeddings of passages are where `mine` looks for them.
-fn dense(passages: &[&str], queries: &[&str], job: &AskJob, progress: &dyn Progress) -> Result<Dense> {
+fn dense(
+    passages: &[&str],
+    queries: &[&str],
+    job: &AskJob,
+    progress: &dyn Progress,
+) -> Result<Dense> {
     let model = job.model.ok_or(Error::NoModel)?;
     let digests = MODEL_FILES.map(|file| sha256_file(&model.join(file)));
     let digests = digests.into_iter().collect::<Result<Vec<_>, _>>()?;

@@ -34,8 +34,8 @@ pub fn estimate(job: &AskJob) -> Result<Estimate> {
     estimate_all(&plan, &llm)
 }
 
-/// Asks about a few passages, seeded; the answers are kept for the real run. Only the filters that need one passage
-/// alone are at work.
+/// Asks about a few passages, seeded; the answers are kept for the real run. Only the filters that
+/// need one passage alone are at work.
 pub fn preview(job: &AskJob, count: usize, progress: &dyn Progress) -> Result<Vec<Preview>> {
     let config = job.config;
     config.check()?;
@@ -44,22 +44,31 @@ pub fn preview(job: &AskJob, count: usize, progress: &dyn Progress) -> Result<Ve
     let llm = open_llm(job)?;
     let answers = match config.ask.generator {
         GeneratorName::BuiltIn => {
-            BuiltIn::new(&plan.passages, &config.ask, &config.filter, config.seed).generate(&sample, progress)?
+            BuiltIn::new(&plan.passages, &config.ask, &config.filter, config.seed)
+                .generate(&sample, progress)?
         }
         GeneratorName::Openai => questions(llm.as_ref(), &plan)?.generate(&sample, progress)?,
     };
     let mut previews = Vec::new();
     for (passage, answer) in sample.into_iter().zip(answers) {
         let harvest = Harvest::of(&[passage], vec![answer], "", config);
-        let flaws = harvest.reasons().into_iter().map(|(name, _)| name).filter(|name| !name.starts_with("dropped"));
+        let flaws = harvest
+            .reasons()
+            .into_iter()
+            .map(|(name, _)| name)
+            .filter(|name| !name.starts_with("dropped"));
         let kept = harvest.kept.iter().map(|kept| &kept.query);
         let dropped = harvest.dropped.iter();
         previews.push(Preview {
             passage: passage.id.clone(),
             title: passage.title.clone(),
             text: passage.text.clone(),
-            kept: kept.map(|query| (query.text.clone(), query.metadata.style.clone().unwrap_or_default())).collect(),
-            dropped: dropped.map(|one| (one.text.clone(), one.reason.count_name().to_owned())).collect(),
+            kept: kept
+                .map(|query| (query.text.clone(), query.metadata.style.clone().unwrap_or_default()))
+                .collect(),
+            dropped: dropped
+                .map(|one| (one.text.clone(), one.reason.count_name().to_owned()))
+                .collect(),
             flaws: flaws.collect(),
         });
     }
@@ -80,7 +89,11 @@ pub fn batch_in(job: &AskJob, path: &Path) -> Result<BatchResults> {
     with_questions(job, &plan, |llm, work| llm.batch_in(work, path))
 }
 
-fn with_questions<R>(job: &AskJob, plan: &Plan, use_it: impl FnOnce(&Llm, &Work) -> Result<R>) -> Result<R> {
+fn with_questions<R>(
+    job: &AskJob,
+    plan: &Plan,
+    use_it: impl FnOnce(&Llm, &Work) -> Result<R>,
+) -> Result<R> {
     if job.config.ask.generator != GeneratorName::Openai {
         return Err(Error::NoLlm);
     }

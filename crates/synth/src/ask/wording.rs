@@ -8,7 +8,9 @@ pub fn tidy(proposal: &str) -> String {
     let text = proposal.split_whitespace().collect::<Vec<_>>().join(" ");
     let text = text.trim_start_matches(['-', '•', '*', ' ']);
     let listed = text.split_once(['.', ')']).filter(|(number, rest)| {
-        (1..=2).contains(&number.len()) && number.bytes().all(|byte| byte.is_ascii_digit()) && rest.starts_with(' ')
+        (1..=2).contains(&number.len())
+            && number.bytes().all(|byte| byte.is_ascii_digit())
+            && rest.starts_with(' ')
     });
     let text = listed.map_or(text, |(_, rest)| rest);
     text.trim_matches(['"', '“', '”', '*', '`', ' ']).to_owned()
@@ -75,7 +77,8 @@ pub fn in_order(query: &[String], sentence: &[String]) -> usize {
         let mut diagonal = 0;
         for index in 0..query.len() {
             let above = lengths[index + 1];
-            lengths[index + 1] = if query[index] == *word { diagonal + 1 } else { above.max(lengths[index]) };
+            lengths[index + 1] =
+                if query[index] == *word { diagonal + 1 } else { above.max(lengths[index]) };
             diagonal = above;
         }
     }

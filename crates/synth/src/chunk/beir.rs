@@ -9,8 +9,8 @@ use std::collections::HashSet;
 use std::path::Path;
 use whetstone_records::{DocumentId, JsonlReader, Passage, Progress};
 
-/// Takes every record of a BEIR corpus as one passage under its own id, so that qrels made for it stay valid; with
-/// `split-beir`, records longer than twice `passage-tokens` are cut.
+/// Takes every record of a BEIR corpus as one passage under its own id, so that qrels made for it
+/// stay valid; with `split-beir`, records longer than twice `passage-tokens` are cut.
 pub(crate) fn chunk_records(
     path: &Path,
     tokenize: Tokenize<'_>,
@@ -49,7 +49,12 @@ fn read_records(path: &Path) -> Result<(Vec<Passage>, Report)> {
             return Err(Error::BadPassageId { path: path.into(), line, id: id.into() });
         }
         if !seen.insert(record.id.clone()) {
-            return Err(whetstone_records::Error::DuplicateId { path: path.into(), line, id: id.into() }.into());
+            return Err(whetstone_records::Error::DuplicateId {
+                path: path.into(),
+                line,
+                id: id.into(),
+            }
+            .into());
         }
         if record.text.trim().is_empty() && record.title.trim().is_empty() {
             report.skip(id.to_owned(), Skip::Empty);
@@ -60,12 +65,20 @@ fn read_records(path: &Path) -> Result<(Vec<Passage>, Report)> {
     Ok((records, report))
 }
 
-fn chunk_record(mut record: Passage, tokenize: Tokenize<'_>, config: &ChunkConfig) -> Result<(Vec<Passage>, Report)> {
+fn chunk_record(
+    mut record: Passage,
+    tokenize: Tokenize<'_>,
+    config: &ChunkConfig,
+) -> Result<(Vec<Passage>, Report)> {
     let tokens = tokenize(&record.text)?.len();
     if config.split_beir && tokens > 2 * config.passage_tokens {
         let sections = plain::paragraphs_only(&record.text).sections;
         let id = DocumentId::new(record.id.as_str());
-        return chunk_document(&Document { id, title: record.title, text: record.text, sections }, tokenize, config);
+        return chunk_document(
+            &Document { id, title: record.title, text: record.text, sections },
+            tokenize,
+            config,
+        );
     }
     let mut report = Report::of_document();
     report.passage(tokens, tokenize(&record.title)?.len(), config);

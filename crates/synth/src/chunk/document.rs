@@ -5,7 +5,8 @@ use whetstone_records::DocumentId;
 pub(crate) struct Document {
     pub id: DocumentId,
     pub title: String,
-    /// The file's bytes for Markdown and plain text, the extracted text for HTML. Passages are slices of it.
+    /// The file's bytes for Markdown and plain text, the extracted text for HTML. Passages are
+    /// slices of it.
     pub text: String,
     pub sections: Vec<Section>,
 }
@@ -35,8 +36,8 @@ pub(crate) struct Outline {
 }
 
 impl Outline {
-    /// Opens a section under `heading`, which is of `level` (1 is the outermost). The first heading of level 1 is the
-    /// document's title, and no part of the path.
+    /// Opens a section under `heading`, which is of `level` (1 is the outermost). The first heading
+    /// of level 1 is the document's title, and no part of the path.
     pub fn open_section(&mut self, path: &mut Vec<(u8, String)>, level: u8, heading: String) {
         while path.last().is_some_and(|(above, _)| *above >= level) {
             path.pop();
@@ -61,13 +62,15 @@ impl Outline {
     /// Adds prose, sentence by sentence.
     pub fn push_prose(&mut self, text: &str, span: Range<usize>) {
         let sentences = super::sentences::sentences(&text[span.clone()]);
-        let units = sentences
-            .into_iter()
-            .map(|sentence| Unit { span: span.start + sentence.start..span.start + sentence.end, solid: false });
+        let units = sentences.into_iter().map(|sentence| Unit {
+            span: span.start + sentence.start..span.start + sentence.end,
+            solid: false,
+        });
         self.section().units.extend(units);
     }
 
-    /// Adds a piece that is not cut where it fits: a list item, or with `solid` a code block or table.
+    /// Adds a piece that is not cut where it fits: a list item, or with `solid` a code block or
+    /// table.
     pub fn push_unit(&mut self, text: &str, span: Range<usize>, solid: bool) {
         let span = trim(text, span);
         if !span.is_empty() {

@@ -5,17 +5,19 @@ use scraper::{Html, Node};
 
 /// Elements whose text is not for reading.
 const DROPPED: &[&str] = &[
-    "script", "style", "nav", "noscript", "template", "svg", "iframe", "button", "select", "textarea", "head", "object",
+    "script", "style", "nav", "noscript", "template", "svg", "iframe", "button", "select",
+    "textarea", "head", "object",
 ];
 
 /// Elements that run along within a line; every other element begins a new one.
 const INLINE: &[&str] = &[
-    "a", "abbr", "b", "bdi", "bdo", "cite", "code", "data", "del", "dfn", "em", "font", "i", "img", "input", "ins",
-    "kbd", "label", "mark", "q", "s", "samp", "small", "span", "strike", "strong", "sub", "sup", "time", "tt", "u",
-    "var", "wbr",
+    "a", "abbr", "b", "bdi", "bdo", "cite", "code", "data", "del", "dfn", "em", "font", "i", "img",
+    "input", "ins", "kbd", "label", "mark", "q", "s", "samp", "small", "span", "strike", "strong",
+    "sub", "sup", "time", "tt", "u", "var", "wbr",
 ];
 
-/// Returns the readable text of a page and its outline: headings as lines of their own, a table row a line.
+/// Returns the readable text of a page and its outline: headings as lines of their own, a table row
+/// a line.
 pub(crate) fn extract(page: &str) -> (String, Outline) {
     let page = Html::parse_document(page);
     let mut reader = Reader::default();
@@ -31,8 +33,11 @@ pub(crate) fn extract(page: &str) -> (String, Outline) {
     }
     reader.end_block();
     if reader.outline.title.is_none() {
-        let title = page.select(&scraper::Selector::parse("head > title").expect("a constant selector")).next();
-        reader.outline.title = title.map(|title| squeeze(&title.text().collect::<String>())).filter(|t| !t.is_empty());
+        let title = page
+            .select(&scraper::Selector::parse("head > title").expect("a constant selector"))
+            .next();
+        reader.outline.title =
+            title.map(|title| squeeze(&title.text().collect::<String>())).filter(|t| !t.is_empty());
     }
     (reader.text, reader.outline)
 }
@@ -53,7 +58,8 @@ struct Reader {
     outline: Outline,
     path: Vec<(u8, String)>,
     block: String,
-    /// Nesting within `pre` and within `table`: white space counts in one, and borders are lines in the other.
+    /// Nesting within `pre` and within `table`: white space counts in one, and borders are lines in
+    /// the other.
     pre: usize,
     table: usize,
     item: bool,
@@ -177,7 +183,10 @@ mod tests {
         assert_eq!(units(0), ["First one.", "Second."]);
         assert_eq!(outline.sections[1].headings, ["Power"]);
         assert_eq!(units(1), ["loose text", "- one", "- two", "- three", "a\n  b", "k | v\n1 | 2"]);
-        assert!(!text.contains("Home") && !text.contains("x()") && !text.contains("Site"), "{text}");
+        assert!(
+            !text.contains("Home") && !text.contains("x()") && !text.contains("Site"),
+            "{text}"
+        );
     }
 
     #[test]

@@ -29,7 +29,9 @@ pub(crate) fn outline(text: &str) -> Outline {
             }
             Event::End(tag) => {
                 depth -= 1;
-                if let (0, TagEnd::Heading(_), Some((level, title))) = (depth, tag, heading.take_if(|_| depth == 0)) {
+                if let (0, TagEnd::Heading(_), Some((level, title))) =
+                    (depth, tag, heading.take_if(|_| depth == 0))
+                {
                     outline.open_section(&mut path, level, title.trim().to_owned());
                 }
             }
@@ -80,6 +82,9 @@ mod tests {
     #[test]
     fn a_text_without_headings_is_one_section() {
         let outline = outline("One. Two.\n\nThree.");
-        assert_eq!((outline.title, outline.sections.len(), outline.sections[0].units.len()), (None, 1, 3));
+        assert_eq!(
+            (outline.title, outline.sections.len(), outline.sections[0].units.len()),
+            (None, 1, 3)
+        );
     }
 }

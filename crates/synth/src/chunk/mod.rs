@@ -1,4 +1,5 @@
-//! Documents become passages: slices of at most `passage-tokens`, cut between sentences, titled by their headings.
+//! Documents become passages: slices of at most `passage-tokens`, cut between sentences, titled by
+//! their headings.
 
 mod beir;
 mod document;
@@ -21,13 +22,16 @@ use read::{Listing, Skip};
 use report::Report;
 use std::path::Path;
 use whetstone_model::PairTokenizer;
-use whetstone_records::{Manifest, Passage, PassageId, PassageMetadata, Progress, Stage, sha256_file, write_jsonl};
+use whetstone_records::{
+    Manifest, Passage, PassageId, PassageMetadata, Progress, Stage, sha256_file, write_jsonl,
+};
 
 /// Returns the byte span of every token of a text.
 pub(crate) type Tokenize<'a> = &'a (dyn Fn(&str) -> Result<Vec<(usize, usize)>> + Sync);
 
-/// Cuts the documents of `input` (a folder of .md, .txt and .html files, or a BEIR `corpus.jsonl`) into passages and
-/// writes `OUT/corpus.jsonl`. Lengths are measured with the tokenizer of the model in `model_dir`.
+/// Cuts the documents of `input` (a folder of .md, .txt and .html files, or a BEIR `corpus.jsonl`)
+/// into passages and writes `OUT/corpus.jsonl`. Lengths are measured with the tokenizer of the
+/// model in `model_dir`.
 pub fn chunk(
     input: &Path,
     out: &Path,
@@ -87,7 +91,10 @@ impl<'a> Corpus<'a> {
         }
         // Written in place of what is read, a second run would chunk chunks.
         let target = out.join("corpus.jsonl");
-        if target.canonicalize().is_ok_and(|target| input.canonicalize().is_ok_and(|input| input == target)) {
+        if target
+            .canonicalize()
+            .is_ok_and(|target| input.canonicalize().is_ok_and(|input| input == target))
+        {
             return Err(Error::CorpusIsOutput { path: input.into() });
         }
         Ok(Self::Beir(input))
@@ -139,14 +146,22 @@ fn chunk_folder(
 }
 
 /// Cuts one document.
-fn chunk_document(document: &Document, tokenize: Tokenize<'_>, config: &ChunkConfig) -> Result<(Vec<Passage>, Report)> {
+fn chunk_document(
+    document: &Document,
+    tokenize: Tokenize<'_>,
+    config: &ChunkConfig,
+) -> Result<(Vec<Passage>, Report)> {
     let tokens = TokenMap::new(&tokenize(&document.text)?);
     let pieces = pack::pack(&document.text, document.sections.clone(), &tokens, config);
     let mut report = Report::of_document();
     let mut passages = Vec::with_capacity(pieces.len());
     for (index, piece) in pieces.into_iter().enumerate() {
         let headings = &document.sections[piece.section].headings;
-        let title = std::iter::once(&document.title).chain(headings).cloned().collect::<Vec<_>>().join(" > ");
+        let title = std::iter::once(&document.title)
+            .chain(headings)
+            .cloned()
+            .collect::<Vec<_>>()
+            .join(" > ");
         report.passage(tokens.count(&piece.span), tokenize(&title)?.len(), config);
         passages.push(Passage {
             id: passage_id(document.id.as_str(), index + 1),

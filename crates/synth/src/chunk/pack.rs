@@ -10,7 +10,8 @@ pub(crate) struct Piece {
     pub section: usize,
 }
 
-/// Where the tokens of a text are, so that any slice of it is counted without being tokenized again.
+/// Where the tokens of a text are, so that any slice of it is counted without being tokenized
+/// again.
 pub(crate) struct TokenMap {
     starts: Vec<usize>,
 }
@@ -31,25 +32,39 @@ impl TokenMap {
     }
 }
 
-/// Packs the units of each section into pieces of at most `passage-tokens`, the next one beginning with the last whole
-/// sentences of the one before, up to `overlap-tokens`.
-pub(crate) fn pack(text: &str, sections: Vec<Section>, tokens: &TokenMap, config: &ChunkConfig) -> Vec<Piece> {
+/// Packs the units of each section into pieces of at most `passage-tokens`, the next one beginning
+/// with the last whole sentences of the one before, up to `overlap-tokens`.
+pub(crate) fn pack(
+    text: &str,
+    sections: Vec<Section>,
+    tokens: &TokenMap,
+    config: &ChunkConfig,
+) -> Vec<Piece> {
     let mut pieces = Vec::new();
     for (index, units) in join_short(sections, tokens, config.min_tokens) {
-        let units: Vec<Unit> =
-            units.into_iter().flat_map(|unit| cut_long(text, unit, tokens, config.passage_tokens)).collect();
+        let units: Vec<Unit> = units
+            .into_iter()
+            .flat_map(|unit| cut_long(text, unit, tokens, config.passage_tokens))
+            .collect();
         let spans = pack_section(&units, tokens, config);
         pieces.extend(spans.into_iter().map(|span| Piece { span, section: index }));
     }
     pieces
 }
 
-/// Sections that are too short to stand alone go with the next one, and at the end with the one before.
-fn join_short(sections: Vec<Section>, tokens: &TokenMap, min_tokens: usize) -> Vec<(usize, Vec<Unit>)> {
+/// Sections that are too short to stand alone go with the next one, and at the end with the one
+/// before.
+fn join_short(
+    sections: Vec<Section>,
+    tokens: &TokenMap,
+    min_tokens: usize,
+) -> Vec<(usize, Vec<Unit>)> {
     let mut joined: Vec<(usize, Vec<Unit>)> = Vec::new();
     let mut short: Vec<Unit> = Vec::new();
     let mut short_index = 0;
-    for (index, section) in sections.into_iter().enumerate().filter(|(_, section)| !section.units.is_empty()) {
+    for (index, section) in
+        sections.into_iter().enumerate().filter(|(_, section)| !section.units.is_empty())
+    {
         short.extend(section.units);
         short_index = index;
         if tokens_of(&short, tokens) >= min_tokens {
@@ -97,7 +112,8 @@ fn pack_section(units: &[Unit], tokens: &TokenMap, config: &ChunkConfig) -> Vec<
     pieces
 }
 
-/// A unit that alone exceeds the limit, cut at the best places: lines of code or table, sentences, words.
+/// A unit that alone exceeds the limit, cut at the best places: lines of code or table, sentences,
+/// words.
 fn cut_long(text: &str, unit: Unit, tokens: &TokenMap, limit: usize) -> Vec<Unit> {
     if tokens.count(&unit.span) <= limit {
         return vec![unit];
@@ -110,7 +126,9 @@ fn cut_long(text: &str, unit: Unit, tokens: &TokenMap, limit: usize) -> Vec<Unit
     for part in parts {
         let span = unit.span.start + part.start..unit.span.start + part.end;
         match units.last_mut() {
-            Some(last) if tokens.count(&(last.span.start..span.end)) <= limit => last.span.end = span.end,
+            Some(last) if tokens.count(&(last.span.start..span.end)) <= limit => {
+                last.span.end = span.end
+            }
             _ => units.push(Unit { span, solid: unit.solid }),
         }
     }
@@ -154,11 +172,19 @@ mod tests {
 
     /// A token is a run of non-space characters.
     fn token_map(text: &str) -> TokenMap {
-        TokenMap::new(&words(text).into_iter().map(|span| (span.start, span.end)).collect::<Vec<_>>())
+        TokenMap::new(
+            &words(text).into_iter().map(|span| (span.start, span.end)).collect::<Vec<_>>(),
+        )
     }
 
-    fn pack_markdown(text: &str, passage_tokens: usize, overlap_tokens: usize, min_tokens: usize) -> Vec<&str> {
-        let config = ChunkConfig { passage_tokens, overlap_tokens, min_tokens, ..ChunkConfig::default() };
+    fn pack_markdown(
+        text: &str,
+        passage_tokens: usize,
+        overlap_tokens: usize,
+        min_tokens: usize,
+    ) -> Vec<&str> {
+        let config =
+            ChunkConfig { passage_tokens, overlap_tokens, min_tokens, ..ChunkConfig::default() };
         let pieces = pack(text, markdown::outline(text).sections, &token_map(text), &config);
         pieces.into_iter().map(|piece| &text[piece.span]).collect()
     }
@@ -167,7 +193,8 @@ mod tests {
 
     #[test]
     fn whole_sentences_fill_a_passage_and_the_next_repeats_the_last() {
-        let expected = ["a1 a2 a3 a4. B1 b2 b3 b4.", "B1 b2 b3 b4. C1 c2 c3 c4.", "C1 c2 c3 c4. D1 d2 d3 d4."];
+        let expected =
+            ["a1 a2 a3 a4. B1 b2 b3 b4.", "B1 b2 b3 b4. C1 c2 c3 c4.", "C1 c2 c3 c4. D1 d2 d3 d4."];
         assert_eq!(pack_markdown(STORY, 9, 4, 2)[..3], expected);
         assert_eq!(pack_markdown(STORY, 9, 0, 2)[..2], [expected[0], expected[2]]);
     }
@@ -182,7 +209,8 @@ mod tests {
     #[test]
     fn no_passage_crosses_a_heading_unless_its_section_is_too_short() {
         let text = "# T\n\nShort.\n\n## A\n\nOne two three four.\n\n## B\n\nFive six seven eight.\n\n## C\n\nNine.";
-        let expected = ["Short.\n\n## A\n\nOne two three four.", "Five six seven eight.\n\n## C\n\nNine."];
+        let expected =
+            ["Short.\n\n## A\n\nOne two three four.", "Five six seven eight.\n\n## C\n\nNine."];
         assert_eq!(pack_markdown(text, 50, 0, 3), expected);
     }
 
@@ -191,7 +219,8 @@ mod tests {
         let text = "Before it comes this.\n\n```\na b\nc d\n```\n\nAfter it comes that.";
         let expected = ["Before it comes this.", "```\na b\nc d\n```", "After it comes that."];
         assert_eq!(pack_markdown(text, 6, 3, 0), expected);
-        let expected = ["Before it comes", "this.", "```\na b", "c d\n```", "After it comes", "that."];
+        let expected =
+            ["Before it comes", "this.", "```\na b", "c d\n```", "After it comes", "that."];
         assert_eq!(pack_markdown(text, 3, 0, 0), expected);
     }
 

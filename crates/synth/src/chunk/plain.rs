@@ -3,8 +3,8 @@ use super::document::Outline;
 /// Longest first line that is taken for a title, in characters.
 const MAX_TITLE_CHARS: usize = 100;
 
-/// Returns the paragraphs of a plain text, sentence by sentence. A short first line with an empty one below it is the
-/// title.
+/// Returns the paragraphs of a plain text, sentence by sentence. A short first line with an empty
+/// one below it is the title.
 pub(crate) fn outline(text: &str) -> Outline {
     let mut outline = Outline::default();
     let mut rest = text;
@@ -69,7 +69,8 @@ mod tests {
         let text = "Winter rules\n\nClose the valve. Wait.\n \nThen open it.";
         let outline = outline(text);
         assert_eq!(outline.title.as_deref(), Some("Winter rules"));
-        let units: Vec<&str> = outline.sections[0].units.iter().map(|unit| &text[unit.span.clone()]).collect();
+        let units: Vec<&str> =
+            outline.sections[0].units.iter().map(|unit| &text[unit.span.clone()]).collect();
         assert_eq!(units, ["Close the valve.", "Wait.", "Then open it."]);
     }
 

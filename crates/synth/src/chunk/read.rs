@@ -108,7 +108,8 @@ pub(crate) fn read_document(source: &Source) -> Result<Result<Document, Skip>> {
 /// Makes a document of a file's name and bytes.
 pub(crate) fn document_of(name: &str, bytes: Vec<u8>) -> Result<Document, Skip> {
     // UTF-16 is full of zero bytes too, but its mark tells that it is text.
-    if bytes.contains(&0) && !bytes.starts_with(&[0xff, 0xfe]) && !bytes.starts_with(&[0xfe, 0xff]) {
+    if bytes.contains(&0) && !bytes.starts_with(&[0xff, 0xfe]) && !bytes.starts_with(&[0xfe, 0xff])
+    {
         return Err(Skip::Binary);
     }
     let mut text = String::from_utf8(bytes).map_err(|_| Skip::NotUtf8)?;
@@ -141,7 +142,9 @@ mod tests {
     fn a_folder_is_listed_in_order_of_names_without_what_cannot_be_read() {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
-        for name in ["b/2.md", "b/1.txt", "a.HTML", ".hidden/x.md", "out/y.md", "c.pdf", "b/logo.png"] {
+        for name in
+            ["b/2.md", "b/1.txt", "a.HTML", ".hidden/x.md", "out/y.md", "c.pdf", "b/logo.png"]
+        {
             std::fs::create_dir_all(at(name).parent().unwrap()).unwrap();
             std::fs::write(at(name), name).unwrap();
         }
@@ -168,6 +171,9 @@ mod tests {
 
     #[test]
     fn a_document_without_a_title_is_named_by_its_file() {
-        assert_eq!(document_of("x/valve-list.md", b"Text.".to_vec()).ok().unwrap().title, "valve-list");
+        assert_eq!(
+            document_of("x/valve-list.md", b"Text.".to_vec()).ok().unwrap().title,
+            "valve-list"
+        );
     }
 }

@@ -67,7 +67,11 @@ impl Report {
             ("tokens-max", self.max_tokens),
             ("pairs-truncated", self.truncated),
         ];
-        let counts = counts.into_iter().chain(self.skipped).map(|(name, count)| (name.to_owned(), count)).collect();
+        let counts = counts
+            .into_iter()
+            .chain(self.skipped)
+            .map(|(name, count)| (name.to_owned(), count))
+            .collect();
         let mut notes = self.named;
         if self.truncated > 0 {
             notes.push(format!(

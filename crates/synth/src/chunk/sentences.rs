@@ -3,15 +3,15 @@ use unicode_segmentation::UnicodeSegmentation;
 
 /// Abbreviations after which a full stop does not end the sentence, in lower case.
 const ABBREVIATIONS: &[&str] = &[
-    "al", "approx", "art", "ca", "cf", "ch", "dr", "eq", "eqs", "e.g", "etc", "ex", "fig", "figs", "i.e", "incl", "jr",
-    "max", "min", "mr", "mrs", "ms", "no", "nos", "p", "pp", "prof", "ref", "refs", "resp", "sec", "sect", "sp", "spp",
-    "sr", "st", "tab", "viz", "vol", "vs",
+    "al", "approx", "art", "ca", "cf", "ch", "dr", "eq", "eqs", "e.g", "etc", "ex", "fig", "figs",
+    "i.e", "incl", "jr", "max", "min", "mr", "mrs", "ms", "no", "nos", "p", "pp", "prof", "ref",
+    "refs", "resp", "sec", "sect", "sp", "spp", "sr", "st", "tab", "viz", "vol", "vs",
 ];
 
 /// Returns the sentences of a paragraph as byte spans without surrounding white space.
 ///
-/// Unicode's sentence boundaries (UAX 29), where a line break is a space and abbreviations and initials do not end a
-/// sentence.
+/// Unicode's sentence boundaries (UAX 29), where a line break is a space and abbreviations and
+/// initials do not end a sentence.
 pub(crate) fn sentences(text: &str) -> Vec<Range<usize>> {
     // One byte for one byte, so that offsets stay what they are.
     let flat: String = text.chars().map(|c| if c == '\n' || c == '\r' { ' ' } else { c }).collect();
@@ -21,7 +21,8 @@ pub(crate) fn sentences(text: &str) -> Vec<Range<usize>> {
         let end = start + piece.len();
         // Markdown's `**Name.** Text`: the marks after the full stop belong to what they close.
         let marks = piece.len() - piece.trim_start_matches(['*', '_', '`']).len();
-        let closes = marks > 0 && spans.last().is_some_and(|last| !flat[..last.end].ends_with(char::is_whitespace));
+        let closes = marks > 0
+            && spans.last().is_some_and(|last| !flat[..last.end].ends_with(char::is_whitespace));
         let start = if closes { start + marks } else { start };
         let piece = &flat[start..end];
         if let (true, Some(last)) = (closes, spans.last_mut()) {
@@ -46,7 +47,10 @@ pub(crate) fn sentences(text: &str) -> Vec<Range<usize>> {
 
 fn ends_in_abbreviation(piece: &str) -> bool {
     let Some(rest) = piece.trim_end().strip_suffix('.') else { return false };
-    let word = rest.rsplit(|c: char| c.is_whitespace() || "([\"'“‘".contains(c)).next().unwrap_or_default();
+    let word = rest
+        .rsplit(|c: char| c.is_whitespace() || "([\"'“‘".contains(c))
+        .next()
+        .unwrap_or_default();
     let initial = word.chars().count() == 1 && word.chars().all(char::is_uppercase);
     initial || ABBREVIATIONS.contains(&word.to_lowercase().as_str())
 }
@@ -61,10 +65,16 @@ mod tests {
 
     #[test]
     fn sentences_end_at_full_stops_but_not_in_numbers_and_abbreviations() {
-        let text = "Set 3.5 bar, e.g. by hand. See Fig. A of J. Smith et al. Then wait! Is it warm?  Yes.";
+        let text =
+            "Set 3.5 bar, e.g. by hand. See Fig. A of J. Smith et al. Then wait! Is it warm?  Yes.";
         assert_eq!(
             split(text),
-            ["Set 3.5 bar, e.g. by hand.", "See Fig. A of J. Smith et al. Then wait!", "Is it warm?", "Yes."]
+            [
+                "Set 3.5 bar, e.g. by hand.",
+                "See Fig. A of J. Smith et al. Then wait!",
+                "Is it warm?",
+                "Yes."
+            ]
         );
     }
 
@@ -78,7 +88,10 @@ mod tests {
 
     #[test]
     fn a_line_break_does_not_end_a_sentence() {
-        assert_eq!(split("Close the valve\nof the unit.\r\nWait."), ["Close the valve\nof the unit.", "Wait."]);
+        assert_eq!(
+            split("Close the valve\nof the unit.\r\nWait."),
+            ["Close the valve\nof the unit.", "Wait."]
+        );
     }
 
     #[test]

@@ -24,13 +24,19 @@ fn corpus(files: &[(&str, &[u8])]) -> tempfile::TempDir {
 
 #[test]
 fn a_folder_becomes_titled_passages_that_are_slices_of_their_documents() {
-    let text = "# Pump\n\nIt runs all day long here.\n\n## Noise\n\nIt hums in the night as well.\n";
-    let folder = corpus(&[("b/pump one.md", text.as_bytes()), ("a.txt", b"One two three."), ("c.bin", b"x")]);
+    let text =
+        "# Pump\n\nIt runs all day long here.\n\n## Noise\n\nIt hums in the night as well.\n";
+    let folder = corpus(&[
+        ("b/pump one.md", text.as_bytes()),
+        ("a.txt", b"One two three."),
+        ("c.bin", b"x"),
+    ]);
     let (input, out) = (folder.path().join("in"), folder.path().join("out"));
     let config = ChunkConfig { min_tokens: 3, ..ChunkConfig::default() };
     let manifest = run(&input, &out, &config).unwrap();
     let passages: Vec<Passage> = read_jsonl(&out.join("corpus.jsonl")).unwrap();
-    let found: Vec<_> = passages.iter().map(|p| (p.id.as_str(), p.title.as_str(), p.text.as_str())).collect();
+    let found: Vec<_> =
+        passages.iter().map(|p| (p.id.as_str(), p.title.as_str(), p.text.as_str())).collect();
     let expected = [
         ("a.txt#0001", "a", "One two three."),
         ("b/pump%20one.md#0001", "Pump", "It runs all day long here."),
@@ -51,17 +57,30 @@ fn a_folder_becomes_titled_passages_that_are_slices_of_their_documents() {
 
 #[test]
 fn a_passage_longer_than_the_model_is_reported() {
-    let line = |id: &str, words: usize| format!("{{\"_id\":\"{id}\",\"text\":\"{}\"}}\n", "w ".repeat(words));
-    let folder = corpus(&[("corpus.jsonl", (line("7", 300) + &line("x", 229) + &line("y", 230)).as_bytes())]);
+    let line = |id: &str, words: usize| {
+        format!("{{\"_id\":\"{id}\",\"text\":\"{}\"}}\n", "w ".repeat(words))
+    };
+    let folder = corpus(&[(
+        "corpus.jsonl",
+        (line("7", 300) + &line("x", 229) + &line("y", 230)).as_bytes(),
+    )]);
     let (input, out) = (folder.path().join("in/corpus.jsonl"), folder.path().join("out"));
     let manifest = run(&input, &out, &ChunkConfig::default()).unwrap();
     assert_eq!((manifest.counts["passages"], manifest.counts["pairs-truncated"]), (3, 2));
-    assert!(manifest.notes[0].starts_with("2 of 3 passages will be truncated"), "{:?}", manifest.notes);
+    assert!(
+        manifest.notes[0].starts_with("2 of 3 passages will be truncated"),
+        "{:?}",
+        manifest.notes
+    );
     let passages: Vec<Passage> = read_jsonl(&out.join("corpus.jsonl")).unwrap();
     assert_eq!(passages[0].id.as_str(), "7");
 
-    let manifest = run(&input, &out, &ChunkConfig { split_beir: true, ..ChunkConfig::default() }).unwrap();
-    assert_eq!(manifest.counts["pairs-truncated"], 1, "only what is longer than twice passage-tokens is split");
+    let manifest =
+        run(&input, &out, &ChunkConfig { split_beir: true, ..ChunkConfig::default() }).unwrap();
+    assert_eq!(
+        manifest.counts["pairs-truncated"], 1,
+        "only what is longer than twice passage-tokens is split"
+    );
     let passages: Vec<Passage> = read_jsonl(&out.join("corpus.jsonl")).unwrap();
     assert_eq!((passages[0].id.as_str(), passages[0].document()), ("7#0001", "7".into()));
 }
@@ -102,18 +121,38 @@ fn the_sample_corpus_is_cut_by_the_tokenizer_of_a_model() {
     let folder = tempfile::tempdir().unwrap();
     // The tiny model has 128 positions.
     let config = ChunkConfig { max_seq_tokens: 128, ..ChunkConfig::default() };
-    let manifest = chunk(&handbook.join("documents"), folder.path(), &model, &config, &Silent).unwrap();
+    let manifest =
+        chunk(&handbook.join("documents"), folder.path(), &model, &config, &Silent).unwrap();
     assert!(manifest.counts["documents"] >= 60 && !manifest.counts.contains_key("skipped-binary"));
     let tokenizer = PairTokenizer::open(&model, config.max_seq_tokens).unwrap();
     let passages: Vec<Passage> = read_jsonl(&folder.path().join("corpus.jsonl")).unwrap();
     for passage in &passages {
         let tokens = tokenizer.count(&passage.text).unwrap();
-        assert!(tokens <= config.passage_tokens + config.min_tokens, "{}: {tokens} tokens", passage.id);
-        assert_eq!(passage.text.matches("**").count() % 2, 0, "{}: emphasis is torn: {}", passage.id, passage.text);
+        assert!(
+            tokens <= config.passage_tokens + config.min_tokens,
+            "{}: {tokens} tokens",
+            passage.id
+        );
+        assert_eq!(
+            passage.text.matches("**").count() % 2,
+            0,
+            "{}: emphasis is torn: {}",
+            passage.id,
+            passage.text
+        );
     }
     let mut config = crate::SynthConfig { seed: 1, ..crate::SynthConfig::default() };
     config.ask.judgements = Some(handbook.join("judgements.jsonl"));
-    let job = crate::AskJob { out: folder.path(), config: &config, model: None, device: Default::default() };
+    let job = crate::AskJob {
+        out: folder.path(),
+        config: &config,
+        model: None,
+        device: Default::default(),
+    };
     let manifest = crate::ask(&job, &Silent).unwrap();
-    assert!(manifest.counts["queries-human"] >= 100 && manifest.counts["queries"] >= 500, "{:?}", manifest.counts);
+    assert!(
+        manifest.counts["queries-human"] >= 100 && manifest.counts["queries"] >= 500,
+        "{:?}",
+        manifest.counts
+    );
 }

@@ -74,7 +74,8 @@ pub struct AskConfig {
     pub personas: Vec<String>,
     /// Fewest and most words that a query should have.
     pub query_words: Option<(usize, usize)>,
-    /// Language of the queries, in English (`German`) or as ISO 639-3 code; absent: the passage's own.
+    /// Language of the queries, in English (`German`) or as ISO 639-3 code; absent: the passage's
+    /// own.
     pub language: Option<String>,
     /// Answers in another language than asked for are faulty.
     pub check_language: bool,
@@ -82,8 +83,8 @@ pub struct AskConfig {
     pub temperature: f32,
     /// Longest answer, in the LLM's tokens.
     pub max_answer_tokens: u32,
-    /// Regular expression for each question in the JSON schema, as far as the server supports one; empty for none. Not
-    /// for keyword queries.
+    /// Regular expression for each question in the JSON schema, as far as the server supports one;
+    /// empty for none. Not for keyword queries.
     pub question_pattern: String,
 }
 
@@ -105,8 +106,11 @@ impl Default for AskConfig {
             check_language: true,
             temperature: 0.7,
             max_answer_tokens: 400,
-            // Not `.`: it would let a quote through, and with it the end of the string, in llama.cpp's grammars.
-            question_pattern: r#"^(What|How|Why|When|Which|Where|Who|Can|Do|Does|Is|Are) [^"\\]{10,150}\?$"#.into(),
+            // Not `.`: it would let a quote through, and with it the end of the string, in
+            // llama.cpp's grammars.
+            question_pattern:
+                r#"^(What|How|Why|When|Which|Where|Who|Can|Do|Does|Is|Are) [^"\\]{10,150}\?$"#
+                    .into(),
         }
     }
 }
@@ -122,7 +126,12 @@ impl AskConfig {
             self.max_queries,
         )?;
         must(self.max_passages != Some(0), "ask.max-passages", "at least 1, or absent for all", 0)?;
-        must((1..=20).contains(&self.max_examples), "ask.max-examples", "in 1..=20", self.max_examples)?;
+        must(
+            (1..=20).contains(&self.max_examples),
+            "ask.max-examples",
+            "in 1..=20",
+            self.max_examples,
+        )?;
         let weights = self.styles.values();
         let fair = weights.clone().all(|weight| weight.is_finite() && *weight >= 0.0);
         let total: f64 = weights.sum();
@@ -134,13 +143,33 @@ impl AskConfig {
         )?;
         if let Some((least, most)) = self.query_words {
             let words = format!("[{least}, {most}]");
-            must(least >= 1 && most >= least, "ask.query-words", "[fewest, most], at least 1", words)?;
+            must(
+                least >= 1 && most >= least,
+                "ask.query-words",
+                "[fewest, most], at least 1",
+                words,
+            )?;
         }
         if let Some(language) = &self.language {
             let known = crate::language::named(language).is_some();
-            must(known, "ask.language", "a language such as `German` or `deu`", format!("`{language}`"))?;
+            must(
+                known,
+                "ask.language",
+                "a language such as `German` or `deu`",
+                format!("`{language}`"),
+            )?;
         }
-        must((0.0..=2.0).contains(&self.temperature), "ask.temperature", "in 0..=2", self.temperature)?;
-        must(self.max_answer_tokens >= 16, "ask.max-answer-tokens", "at least 16", self.max_answer_tokens)
+        must(
+            (0.0..=2.0).contains(&self.temperature),
+            "ask.temperature",
+            "in 0..=2",
+            self.temperature,
+        )?;
+        must(
+            self.max_answer_tokens >= 16,
+            "ask.max-answer-tokens",
+            "at least 16",
+            self.max_answer_tokens,
+        )
     }
 }

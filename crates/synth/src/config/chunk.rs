@@ -2,18 +2,20 @@ use super::must;
 use crate::error::Result;
 use serde::{Deserialize, Serialize};
 
-/// `[chunk]`: how documents become passages. All lengths are in tokens of the model's own tokenizer.
+/// `[chunk]`: how documents become passages. All lengths are in tokens of the model's own
+/// tokenizer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct ChunkConfig {
-    /// Longest passage; only a single code block, table or sentence of this length or more is cut inside.
+    /// Longest passage; only a single code block, table or sentence of this length or more is cut
+    /// inside.
     pub passage_tokens: usize,
     /// How much of a passage's end the next one of the same section repeats, in whole sentences.
     pub overlap_tokens: usize,
     /// A last passage shorter than this joins the one before it.
     pub min_tokens: usize,
-    /// Whether records of a BEIR `corpus.jsonl` longer than twice `passage-tokens` are split. They get new ids then,
-    /// so that qrels made for the collection no longer fit.
+    /// Whether records of a BEIR `corpus.jsonl` longer than twice `passage-tokens` are split. They
+    /// get new ids then, so that qrels made for the collection no longer fit.
     pub split_beir: bool,
     /// Length of a query-passage pair at which the model will truncate, for the report.
     pub max_seq_tokens: usize,
@@ -21,7 +23,13 @@ pub struct ChunkConfig {
 
 impl Default for ChunkConfig {
     fn default() -> Self {
-        Self { passage_tokens: 128, overlap_tokens: 24, min_tokens: 12, split_beir: false, max_seq_tokens: 256 }
+        Self {
+            passage_tokens: 128,
+            overlap_tokens: 24,
+            min_tokens: 12,
+            split_beir: false,
+            max_seq_tokens: 256,
+        }
     }
 }
 
@@ -34,7 +42,17 @@ impl ChunkConfig {
             "less than half of `passage-tokens`",
             self.overlap_tokens,
         )?;
-        must(self.min_tokens < self.passage_tokens, "chunk.min-tokens", "less than `passage-tokens`", self.min_tokens)?;
-        must((32..=512).contains(&self.max_seq_tokens), "chunk.max-seq-tokens", "in 32..=512", self.max_seq_tokens)
+        must(
+            self.min_tokens < self.passage_tokens,
+            "chunk.min-tokens",
+            "less than `passage-tokens`",
+            self.min_tokens,
+        )?;
+        must(
+            (32..=512).contains(&self.max_seq_tokens),
+            "chunk.max-seq-tokens",
+            "in 32..=512",
+            self.max_seq_tokens,
+        )
     }
 }

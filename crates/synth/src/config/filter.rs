@@ -46,7 +46,8 @@ pub struct FilterConfig {
     pub generic: bool,
     /// No query twice.
     pub duplicates: bool,
-    /// Queries of one passage, or of several, that share this share of their words are duplicates; 1: only equal ones.
+    /// Queries of one passage, or of several, that share this share of their words are duplicates;
+    /// 1: only equal ones.
     pub near_duplicate_fraction: f64,
     /// The query's own passage must come back.
     pub round_trip: RoundTrip,
@@ -94,10 +95,25 @@ impl Default for FilterConfig {
 impl FilterConfig {
     /// Refuses impossible values.
     pub fn check(&self) -> Result<()> {
-        must(self.min_query_chars >= 1, "filter.min-query-chars", "at least 1", self.min_query_chars)?;
+        must(
+            self.min_query_chars >= 1,
+            "filter.min-query-chars",
+            "at least 1",
+            self.min_query_chars,
+        )?;
         let longer = self.max_query_chars > self.min_query_chars;
-        must(longer, "filter.max-query-chars", "more than `min-query-chars`", self.max_query_chars)?;
-        must(self.max_shared_words >= 1, "filter.max-shared-words", "at least 1", self.max_shared_words)?;
+        must(
+            longer,
+            "filter.max-query-chars",
+            "more than `min-query-chars`",
+            self.max_query_chars,
+        )?;
+        must(
+            self.max_shared_words >= 1,
+            "filter.max-shared-words",
+            "at least 1",
+            self.max_shared_words,
+        )?;
         let fractions = [
             ("filter.max-sentence-fraction", self.max_sentence_fraction),
             ("filter.max-overlap-fraction", self.max_overlap_fraction),
@@ -106,7 +122,12 @@ impl FilterConfig {
         for (key, fraction) in fractions {
             must(fraction > 0.0 && fraction <= 1.0, key, "above 0 and at most 1", fraction)?;
         }
-        must(self.round_trip_depth >= 1, "filter.round-trip-depth", "at least 1", self.round_trip_depth)?;
+        must(
+            self.round_trip_depth >= 1,
+            "filter.round-trip-depth",
+            "at least 1",
+            self.round_trip_depth,
+        )?;
         must(self.min_grade <= 3, "filter.min-grade", "in 0..=3", self.min_grade)?;
         let named = self.judge_llm.as_ref().is_none_or(|name| !name.trim().is_empty());
         must(named, "filter.judge-llm", "the name of a model", "``")?;
@@ -115,6 +136,11 @@ impl FilterConfig {
                 TopBy::RoundTrip => self.round_trip != RoundTrip::Off,
                 TopBy::Judge => self.judge,
             };
-        must(scored, "filter.top-by", "a filter that is switched on, as it gives the score", "one that is off")
+        must(
+            scored,
+            "filter.top-by",
+            "a filter that is switched on, as it gives the score",
+            "one that is off",
+        )
     }
 }

@@ -26,7 +26,8 @@ pub struct LlmConfig {
     pub api_key_env: String,
     /// File that holds the key and nothing else; it comes before the environment.
     pub api_key_file: Option<PathBuf>,
-    /// Header that carries the key: `authorization` (as a bearer token), or `api-key` as Azure has it.
+    /// Header that carries the key: `authorization` (as a bearer token), or `api-key` as Azure has
+    /// it.
     pub api_key_header: String,
     /// Sent as `?api-version=…`, as Azure wants it.
     pub api_version: Option<String>,
@@ -99,24 +100,53 @@ impl LlmConfig {
     pub fn check(&self) -> Result<()> {
         let url = &self.base_url;
         let http = url.starts_with("http://") || url.starts_with("https://");
-        must(http, "llm.base-url", "a URL that starts with http:// or https://", format!("`{url}`"))?;
+        must(
+            http,
+            "llm.base-url",
+            "a URL that starts with http:// or https://",
+            format!("`{url}`"),
+        )?;
         // Not shown: what stands there may be a key.
         let bare = !url.contains(['?', '@', '#']);
-        must(bare, "llm.base-url", "an address without `?`, `@` and `#`", "one that may hold a key")?;
+        must(
+            bare,
+            "llm.base-url",
+            "an address without `?`, `@` and `#`",
+            "one that may hold a key",
+        )?;
         // A key put here by mistake would be shown in hints.
-        let variable = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
+        let variable =
+            |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
         let named = !self.api_key_env.is_empty() && self.api_key_env.bytes().all(variable);
-        must(named, "llm.api-key-env", "the name of a variable in capitals, not the key", "something else")?;
+        must(
+            named,
+            "llm.api-key-env",
+            "the name of a variable in capitals, not the key",
+            "something else",
+        )?;
         must(!self.name.trim().is_empty(), "llm.name", "the name of a model", "``")?;
         let header = self.api_key_header.to_lowercase();
-        let valid = !header.is_empty() && header.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+        let valid = !header.is_empty()
+            && header.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
         must(valid, "llm.api-key-header", "the name of a header", format!("`{header}`"))?;
-        must((1..=1024).contains(&self.concurrency), "llm.concurrency", "in 1..=1024", self.concurrency)?;
+        must(
+            (1..=1024).contains(&self.concurrency),
+            "llm.concurrency",
+            "in 1..=1024",
+            self.concurrency,
+        )?;
         must(self.timeout_s >= 1, "llm.timeout-s", "at least 1", self.timeout_s)?;
         must(self.max_retries <= 100, "llm.max-retries", "at most 100", self.max_retries)?;
         must(self.max_wait_s >= 1, "llm.max-wait-s", "at least 1", self.max_wait_s)?;
-        must(self.max_cost >= 0.0 && self.max_cost.is_finite(), "llm.max-cost", "at least 0", self.max_cost)?;
-        let fair = |price: &Price| [price.input, price.output].iter().all(|one| one.is_finite() && *one >= 0.0);
+        must(
+            self.max_cost >= 0.0 && self.max_cost.is_finite(),
+            "llm.max-cost",
+            "at least 0",
+            self.max_cost,
+        )?;
+        let fair = |price: &Price| {
+            [price.input, price.output].iter().all(|one| one.is_finite() && *one >= 0.0)
+        };
         must(self.prices.values().all(fair), "llm.prices", "prices of at least 0", "another")?;
         match self.extra_body.keys().find(|key| SET.contains(&key.as_str())) {
             Some(key) => Err(Error::ReservedBodyField { key: key.clone() }),

@@ -12,7 +12,8 @@ pub enum Sampling {
     Random,
 }
 
-/// What becomes of other passages of the positive's document. Those that overlap the positive are never negatives.
+/// What becomes of other passages of the positive's document. Those that overlap the positive are
+/// never negatives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum SameDocument {
@@ -34,7 +35,8 @@ pub struct MineConfig {
     pub dense_fraction: f64,
     /// How many passages a miner may find for a query.
     pub rank_max: usize,
-    /// The best of the passages that pass every filter below are skipped, this many: they may answer the query.
+    /// The best of the passages that pass every filter below are skipped, this many: they may
+    /// answer the query.
     pub rank_min: usize,
     /// A passage is dropped where its score s comes near the positive's score p by the same miner:
     /// s > p − |p| · relative-margin. Below 0, passages that score higher than the positive stay.
@@ -74,16 +76,37 @@ impl Default for MineConfig {
 impl MineConfig {
     pub fn check(&self) -> Result<()> {
         must(self.negatives >= 1, "mine.negatives", "at least 1", self.negatives)?;
-        must((0.0..=1.0).contains(&self.bm25_fraction), "mine.bm25-fraction", "in [0, 1]", self.bm25_fraction)?;
-        must((0.0..=1.0).contains(&self.dense_fraction), "mine.dense-fraction", "in [0, 1]", self.dense_fraction)?;
+        must(
+            (0.0..=1.0).contains(&self.bm25_fraction),
+            "mine.bm25-fraction",
+            "in [0, 1]",
+            self.bm25_fraction,
+        )?;
+        must(
+            (0.0..=1.0).contains(&self.dense_fraction),
+            "mine.dense-fraction",
+            "in [0, 1]",
+            self.dense_fraction,
+        )?;
         let both = self.bm25_fraction + self.dense_fraction;
         must(both <= 1.0 + 1e-9, "mine.bm25-fraction + mine.dense-fraction", "at most 1", both)?;
         must(self.rank_max >= 1, "mine.rank-max", "at least 1", self.rank_max)?;
-        must(self.rank_min < self.rank_max, "mine.rank-min", "less than `rank-max`", self.rank_min)?;
+        must(
+            self.rank_min < self.rank_max,
+            "mine.rank-min",
+            "less than `rank-max`",
+            self.rank_min,
+        )?;
         must(self.relative_margin < 1.0, "mine.relative-margin", "below 1", self.relative_margin)?;
-        let (lowest, highest) = (self.min_dense_score.unwrap_or(f32::MIN), self.max_dense_score.unwrap_or(f32::MAX));
+        let (lowest, highest) =
+            (self.min_dense_score.unwrap_or(f32::MIN), self.max_dense_score.unwrap_or(f32::MAX));
         must(lowest <= highest, "mine.min-dense-score", "at most `max-dense-score`", lowest)?;
-        must(self.bm25_k1 >= 0.0 && self.bm25_k1.is_finite(), "mine.bm25-k1", "a number of at least 0", self.bm25_k1)?;
+        must(
+            self.bm25_k1 >= 0.0 && self.bm25_k1.is_finite(),
+            "mine.bm25-k1",
+            "a number of at least 0",
+            self.bm25_k1,
+        )?;
         must((0.0..=1.0).contains(&self.bm25_b), "mine.bm25-b", "in [0, 1]", self.bm25_b)
     }
 }

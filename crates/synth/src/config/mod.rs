@@ -76,11 +76,12 @@ impl SynthConfig {
         if let Some(line) = line_with_key(&text) {
             return Err(Error::KeyInConfig { path: path.into(), line });
         }
-        let mut config: Self =
-            toml::from_str(&text).map_err(|source| Error::ConfigSyntax { path: path.into(), source: source.into() })?;
+        let mut config: Self = toml::from_str(&text)
+            .map_err(|source| Error::ConfigSyntax { path: path.into(), source: source.into() })?;
         let folder = path.parent().unwrap_or(Path::new(""));
         let SynthConfig { ask, filter, grade, .. } = &mut config;
-        let files = [&mut ask.prompt, &mut ask.examples, &mut filter.judge_prompt, &mut grade.prompt];
+        let files =
+            [&mut ask.prompt, &mut ask.examples, &mut filter.judge_prompt, &mut grade.prompt];
         for file in files.into_iter().flatten() {
             *file = folder.join(&file);
         }
@@ -107,15 +108,24 @@ fn line_with_key(text: &str) -> Option<usize> {
             return false;
         }
         let Some((name, _)) = line.split_once(['=', ':']) else { return false };
-        let name: String = name.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_lowercase();
+        let name: String =
+            name.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_lowercase();
         let last = name.strip_prefix("llm").unwrap_or(&name);
-        matches!(last, "apikey" | "key" | "token" | "authorization" | "openaiapikey" | "apitoken" | "bearer")
+        matches!(
+            last,
+            "apikey" | "key" | "token" | "authorization" | "openaiapikey" | "apitoken" | "bearer"
+        )
     };
     text.lines().position(names_key).map(|line| line + 1)
 }
 
 /// `Ok` where the condition holds, else the error `` `key` must be EXPECTED, got VALUE ``.
-fn must(holds: bool, key: &'static str, expected: &'static str, value: impl ToString) -> Result<()> {
+fn must(
+    holds: bool,
+    key: &'static str,
+    expected: &'static str,
+    value: impl ToString,
+) -> Result<()> {
     if holds { Ok(()) } else { Err(Error::ConfigValue { key, expected, value: value.to_string() }) }
 }
 
@@ -163,8 +173,12 @@ mod tests {
 
     #[test]
     fn an_impossible_value_is_refused_with_the_value() {
-        let message = load("[chunk]\npassage-tokens = 20\noverlap-tokens = 20\n").unwrap_err().to_string();
-        assert_eq!(message, "`chunk.overlap-tokens` must be less than half of `passage-tokens`, got 20");
+        let message =
+            load("[chunk]\npassage-tokens = 20\noverlap-tokens = 20\n").unwrap_err().to_string();
+        assert_eq!(
+            message,
+            "`chunk.overlap-tokens` must be less than half of `passage-tokens`, got 20"
+        );
         let message = load("[split]\ndev-fraction = 1.5\n").unwrap_err().to_string();
         assert_eq!(message, "`split.dev-fraction` must be in [0, 1), got 1.5");
     }

@@ -52,9 +52,19 @@ impl Default for PairConfig {
 impl PairConfig {
     pub fn check(&self) -> Result<()> {
         must(self.depth >= 1, "pair.depth", "at least 1", self.depth)?;
-        must(self.rrf_k >= 0.0 && self.rrf_k.is_finite(), "pair.rrf-k", "a number of at least 0", self.rrf_k)?;
+        must(
+            self.rrf_k >= 0.0 && self.rrf_k.is_finite(),
+            "pair.rrf-k",
+            "a number of at least 0",
+            self.rrf_k,
+        )?;
         let sane = |value: f32| (0.0..=100.0).contains(&value);
         must(sane(self.teacher_scale), "pair.teacher-scale", "from 0 to 100", self.teacher_scale)?;
-        must(sane(self.teacher_label_weight), "pair.teacher-label-weight", "from 0 to 100", self.teacher_label_weight)
+        must(
+            sane(self.teacher_label_weight),
+            "pair.teacher-label-weight",
+            "from 0 to 100",
+            self.teacher_label_weight,
+        )
     }
 }

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 pub struct SplitConfig {
     /// Share of the documents whose queries choose the best checkpoint.
     pub dev_fraction: f64,
-    /// Share of the documents whose queries measure the result; ignored where there are human questions, whose
-    /// documents are the test then.
+    /// Share of the documents whose queries measure the result; ignored where there are human
+    /// questions, whose documents are the test then.
     pub test_fraction: f64,
 }
 
@@ -21,8 +21,18 @@ impl Default for SplitConfig {
 
 impl SplitConfig {
     pub fn check(&self) -> Result<()> {
-        must((0.0..1.0).contains(&self.dev_fraction), "split.dev-fraction", "in [0, 1)", self.dev_fraction)?;
-        must((0.0..1.0).contains(&self.test_fraction), "split.test-fraction", "in [0, 1)", self.test_fraction)?;
+        must(
+            (0.0..1.0).contains(&self.dev_fraction),
+            "split.dev-fraction",
+            "in [0, 1)",
+            self.dev_fraction,
+        )?;
+        must(
+            (0.0..1.0).contains(&self.test_fraction),
+            "split.test-fraction",
+            "in [0, 1)",
+            self.test_fraction,
+        )?;
         let both = self.dev_fraction + self.test_fraction;
         must(both < 1.0, "split.dev-fraction + split.test-fraction", "less than 1", both)
     }

@@ -1,4 +1,5 @@
-//! Relevance grades by an LLM for pairs of training: soft labels, teacher scores, and negatives that are none.
+//! Relevance grades by an LLM for pairs of training: soft labels, teacher scores, and negatives
+//! that are none.
 
 use crate::ask::JOURNAL;
 use crate::collection::Collection;
@@ -11,8 +12,8 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use whetstone_records::{
-    Manifest, Negative, Passage, PassageId, Progress, Query, QueryId, Stage, digests, read_jsonl, sha256_file,
-    write_jsonl,
+    Manifest, Negative, Passage, PassageId, Progress, Query, QueryId, Stage, digests, read_jsonl,
+    sha256_file, write_jsonl,
 };
 
 /// The file that `pair` takes up where it is.
@@ -44,19 +45,24 @@ pub fn read(out: &Path) -> Result<Grades> {
     Ok(grades.into_iter().map(|grade| ((grade.query_id, grade.passage_id), grade.grade)).collect())
 }
 
-/// Asks an LLM for the grade of every positive and every negative of the training queries of `OUT`; writes
-/// `OUT/grades.jsonl`, which `pair` takes up. The journal and the caps are those of `ask`; a run again asks only what is open.
+/// Asks an LLM for the grade of every positive and every negative of the training queries of `OUT`;
+/// writes `OUT/grades.jsonl`, which `pair` takes up. The journal and the caps are those of `ask`; a
+/// run again asks only what is open.
 pub fn grade(out: &Path, config: &SynthConfig, progress: &dyn Progress) -> Result<Manifest> {
     config.check()?;
     let llm_name = config.judge();
     config.llm.check_price(llm_name)?;
-    let mut inputs = digests(INPUTS.map(|file| (file, out.join(file))).iter().map(|(file, path)| (*file, &**path)))?;
+    let mut inputs = digests(
+        INPUTS.map(|file| (file, out.join(file))).iter().map(|(file, path)| (*file, &**path)),
+    )?;
     if let Some(path) = &config.grade.prompt {
         inputs.push(("prompt".into(), sha256_file(path)?));
     }
     let prompt = (COMPILED_IN, llm_name, &config.llm.extra_body);
     let stage = Stage::new("grade", out, &(prompt, &config.split, config.seed), inputs);
-    let is_open = |manifest: &Manifest| manifest.counts.get("pairs-not-graded").is_some_and(|count| *count > 0);
+    let is_open = |manifest: &Manifest| {
+        manifest.counts.get("pairs-not-graded").is_some_and(|count| *count > 0)
+    };
     if let Some(manifest) = stage.up_to_date().filter(|manifest| !is_open(manifest)) {
         return Ok(manifest);
     }
@@ -79,7 +85,12 @@ pub fn grade(out: &Path, config: &SynthConfig, progress: &dyn Progress) -> Resul
     let mut found = Found::default();
     for (pair, outcome) in pairs.iter().zip(outcomes) {
         let entry = llm.answer_of(&outcome)?;
-        found.add(pair, entry.and_then(|entry| grade_in(&entry.content)), outcome.open.is_some(), llm_name);
+        found.add(
+            pair,
+            entry.and_then(|entry| grade_in(&entry.content)),
+            outcome.open.is_some(),
+            llm_name,
+        );
     }
     write_jsonl(&out.join(GRADES), &found.grades)?;
     found.counts.insert("pairs".into(), pairs.len() as u64);
@@ -106,7 +117,10 @@ fn pairs(collection: &Collection, negatives: Vec<Negative>) -> Vec<Pair<'_>> {
         let query = &collection.queries[place];
         let positives = collection.positives[place].iter().map(|(passage, _)| (*passage, true));
         let negatives = of_query.remove(&query.id).unwrap_or_default();
-        let negatives = negatives.iter().filter_map(|id| collection.passage(id)).map(|passage| (passage, false));
+        let negatives = negatives
+            .iter()
+            .filter_map(|id| collection.passage(id))
+            .map(|passage| (passage, false));
         pairs.extend(positives.chain(negatives).map(|(passage, is_positive)| Pair {
             query,
             passage: &collection.passages[passage as usize],
@@ -151,7 +165,9 @@ mod tests {
     #[test]
     fn a_grade_is_a_whole_number_from_0_to_3_among_whatever_words() {
         assert_eq!(grade_in("Sure: {\"grade\": 2} as asked"), Some(2));
-        for poor in ["2", "{\"grade\": 4}", "{\"grade\": \"2\"}", "{\"grade\": -1}", "{\"grade\": 2", ""] {
+        for poor in
+            ["2", "{\"grade\": 4}", "{\"grade\": \"2\"}", "{\"grade\": -1}", "{\"grade\": 2", ""]
+        {
             assert_eq!(grade_in(poor), None, "{poor}");
         }
     }

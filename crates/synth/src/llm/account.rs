@@ -33,7 +33,8 @@ impl Llm<'_> {
     /// What the user should know.
     pub fn notes(&self) -> Vec<String> {
         let mut notes = Vec::new();
-        let dialects: BTreeMap<String, Dialect> = self.dialects.borrow().clone().into_iter().collect();
+        let dialects: BTreeMap<String, Dialect> =
+            self.dialects.borrow().clone().into_iter().collect();
         for (llm, dialect) in dialects {
             notes.push(format!("{} (`{llm}`)", dialect.format.told()));
         }
@@ -41,7 +42,9 @@ impl Llm<'_> {
             notes.push(format!("stopped at {cap}; raise it and run again: all answers are kept"));
         }
         if self.tally.borrow().without_usage > 0 {
-            notes.push("the endpoint did not say how many tokens it used; they are estimated".to_owned());
+            notes.push(
+                "the endpoint did not say how many tokens it used; they are estimated".to_owned(),
+            );
         }
         let journal = self.journal.borrow();
         if let Some(first) = journal.damaged_lines.first() {

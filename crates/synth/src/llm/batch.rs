@@ -49,7 +49,8 @@ struct Response {
 }
 
 impl Llm<'_> {
-    /// Writes the requests that the journal does not answer; beyond 50,000 into further files beside the first.
+    /// Writes the requests that the journal does not answer; beyond 50,000 into further files
+    /// beside the first.
     pub fn batch_out(&self, work: &Work, path: &Path) -> Result<BatchFiles> {
         let mut open = Vec::new();
         let mut keys = std::collections::HashSet::new();
@@ -75,7 +76,11 @@ impl Llm<'_> {
             write_jsonl(&path, lines)?;
             files.push(path);
         }
-        Ok(BatchFiles { files, requests: open.len() as u64, from_journal: (work.count - open.len()) as u64 })
+        Ok(BatchFiles {
+            files,
+            requests: open.len() as u64,
+            from_journal: (work.count - open.len()) as u64,
+        })
     }
 
     /// Takes results into the journal; giving a file again changes nothing.
@@ -91,17 +96,27 @@ impl Llm<'_> {
         while let Some(line) = lines.next().transpose()? {
             let key = line.custom_id;
             if place_key(&key).is_none() {
-                return Err(Error::BadBatchLine { path: path.into(), line: lines.line(), custom_id: key });
+                return Err(Error::BadBatchLine {
+                    path: path.into(),
+                    line: lines.line(),
+                    custom_id: key,
+                });
             }
             if self.journal.borrow().has(&key) {
                 results.known += 1;
                 continue;
             }
-            let body = line.response.filter(|response| response.status_code == 200).map(|response| response.body);
+            let body = line
+                .response
+                .filter(|response| response.status_code == 200)
+                .map(|response| response.body);
             let known = subjects.get(&key).cloned();
-            let (subject, llm) = known.clone().unwrap_or_else(|| (String::new(), self.config.name.clone()));
+            let (subject, llm) =
+                known.clone().unwrap_or_else(|| (String::new(), self.config.name.clone()));
             let completion = body.and_then(|body| serde_json::from_value::<Completion>(body).ok());
-            let Some(mut entry) = completion.and_then(|completion| completion.entry(&key, &subject, &llm).ok()) else {
+            let Some(mut entry) =
+                completion.and_then(|completion| completion.entry(&key, &subject, &llm).ok())
+            else {
                 results.failed += 1;
                 continue;
             };
@@ -121,7 +136,10 @@ fn part_path(path: &Path, part: usize) -> PathBuf {
         return path.to_path_buf();
     }
     let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-    let extension = path.extension().map(|extension| format!(".{}", extension.to_string_lossy())).unwrap_or_default();
+    let extension = path
+        .extension()
+        .map(|extension| format!(".{}", extension.to_string_lossy()))
+        .unwrap_or_default();
     path.with_file_name(format!("{stem}.{}{extension}", part + 1))
 }
 

@@ -1,4 +1,5 @@
-//! A circuit breaker: after many failures in a row one call at a time tries whether the endpoint is back.
+//! A circuit breaker: after many failures in a row one call at a time tries whether the endpoint is
+//! back.
 
 use std::cell::{Cell, RefCell};
 use std::time::Duration;
@@ -88,7 +89,8 @@ impl Breaker {
     }
 
     fn open(&self) {
-        let pause = FIRST_PAUSE.saturating_mul(1 << self.probes.get().min(16)).min(self.longest_pause);
+        let pause =
+            FIRST_PAUSE.saturating_mul(1 << self.probes.get().min(16)).min(self.longest_pause);
         *self.open_until.borrow_mut() = Some(Instant::now() + pause);
     }
 }
@@ -98,7 +100,12 @@ mod tests {
     use super::*;
 
     fn run<F: Future>(future: F) -> F::Output {
-        tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap().block_on(future)
+        tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .start_paused(true)
+            .build()
+            .unwrap()
+            .block_on(future)
     }
 
     #[test]
@@ -122,7 +129,11 @@ mod tests {
                     breaker.answered();
                 })
             };
-            assert_eq!((waiting.await.0, start.elapsed().as_secs()), (Pass::Call, 12), "one probe at a time");
+            assert_eq!(
+                (waiting.await.0, start.elapsed().as_secs()),
+                (Pass::Call, 12),
+                "one probe at a time"
+            );
         });
     }
 

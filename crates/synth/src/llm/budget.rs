@@ -87,10 +87,18 @@ pub struct Budget<'a> {
 impl<'a> Budget<'a> {
     pub fn new(config: &'a LlmConfig, spent: Spent) -> Self {
         let (spent, reserved) = (Cell::new(spent), Cell::new(Spent::default()));
-        Self { config, spent, reserved, in_flight: Cell::new(0), freed: Notify::new(), met: RefCell::new(None) }
+        Self {
+            config,
+            spent,
+            reserved,
+            in_flight: Cell::new(0),
+            freed: Notify::new(),
+            met: RefCell::new(None),
+        }
     }
 
-    /// Sets aside what a call may cost at most; none once a cap is met. Waits where only calls in flight stand between.
+    /// Sets aside what a call may cost at most; none once a cap is met. Waits where only calls in
+    /// flight stand between.
     pub async fn admit(&self, llm: &str, tokens_in: u64, most_out: u64) -> Option<Leave> {
         let cost = cost(self.config, llm, false, tokens_in, most_out);
         let most = Spent { requests: 1, tokens_in, tokens_out: most_out, cost };
@@ -170,7 +178,12 @@ mod tests {
     use std::collections::BTreeMap;
 
     fn run<F: Future>(future: F) -> F::Output {
-        tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap().block_on(future)
+        tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .start_paused(true)
+            .build()
+            .unwrap()
+            .block_on(future)
     }
 
     fn priced() -> LlmConfig {

@@ -14,7 +14,8 @@ use std::time::{Duration, Instant};
 
 /// First wait before a second try; doubled for each further one.
 const FIRST_WAIT: Duration = Duration::from_millis(500);
-/// Waits are spread between these shares, so that calls which failed together do not come back together.
+/// Waits are spread between these shares, so that calls which failed together do not come back
+/// together.
 const JITTER: std::ops::Range<f64> = 0.5..1.0;
 
 /// What one call came to.
@@ -89,7 +90,8 @@ impl Gauge {
 }
 
 impl Completion {
-    /// The answer as a line of the journal, or why there is none. Usage that is not told stays empty.
+    /// The answer as a line of the journal, or why there is none. Usage that is not told stays
+    /// empty.
     pub fn entry(self, key: &str, subject: &str, llm: &str) -> Result<Entry, Fault> {
         let Some(choice) = self.choices.into_iter().next() else {
             return Err(match &self.error {
@@ -104,7 +106,11 @@ impl Completion {
             subject: subject.to_owned(),
             llm: llm.to_owned(),
             content: choice.message.content.unwrap_or_default(),
-            finish_reason: if refused { Some("content_filter".into()) } else { choice.finish_reason },
+            finish_reason: if refused {
+                Some("content_filter".into())
+            } else {
+                choice.finish_reason
+            },
             prompt_tokens: usage.prompt_tokens,
             completion_tokens: usage.completion_tokens,
             wall_ms: None,
@@ -164,11 +170,21 @@ impl Llm<'_> {
         }
     }
 
-    /// Tells the breaker of a failed try; returns what ends the call where the endpoint has gone or wants a long pause.
-    fn failed(&self, pass: Pass, reason: &str, after: Option<Duration>, limited: bool) -> Option<Call> {
+    /// Tells the breaker of a failed try; returns what ends the call where the endpoint has gone or
+    /// wants a long pause.
+    fn failed(
+        &self,
+        pass: Pass,
+        reason: &str,
+        after: Option<Duration>,
+        limited: bool,
+    ) -> Option<Call> {
         let longest = Duration::from_secs(self.config.max_wait_s);
         if let Some(wait) = after.filter(|wait| limited && *wait > longest) {
-            self.end(Error::AskedToWait { url: self.config.base_url.clone(), wait_s: wait.as_secs() });
+            self.end(Error::AskedToWait {
+                url: self.config.base_url.clone(),
+                wait_s: wait.as_secs(),
+            });
             return Some(Call::NotMade);
         }
         // A server that limits is there.
@@ -182,7 +198,13 @@ impl Llm<'_> {
     }
 
     /// One try. The answer goes to the journal before anything else is done with it.
-    async fn send(&self, request: &Request, key: &str, leave: Leave, expected: u64) -> Result<Result<(), Fault>> {
+    async fn send(
+        &self,
+        request: &Request,
+        key: &str,
+        leave: Leave,
+        expected: u64,
+    ) -> Result<Result<(), Fault>> {
         let body = request.body(self.config, self.dialect(&request.llm));
         self.tally.borrow_mut().calls += 1;
         self.in_air.set(self.in_air.get() + 1);
@@ -208,14 +230,16 @@ impl Llm<'_> {
             None => self.tally.borrow_mut().without_usage += 1,
         }
         let tokens_in = *entry.prompt_tokens.get_or_insert(expected);
-        let tokens_out = *entry.completion_tokens.get_or_insert(self.gauge.tokens(entry.content.len()));
+        let tokens_out =
+            *entry.completion_tokens.get_or_insert(self.gauge.tokens(entry.content.len()));
         self.journal.borrow_mut().append(&entry)?;
         self.budget.book(leave, &request.llm, Some((tokens_in, tokens_out)));
         self.pace.used(expected + u64::from(request.max_answer_tokens), tokens_in + tokens_out);
         Ok(Ok(()))
     }
 
-    /// The time before the next try: what the server asks for, else doubling; never more than the limit.
+    /// The time before the next try: what the server asks for, else doubling; never more than the
+    /// limit.
     fn wait(&self, tries: u32, after: Option<Duration>) -> Duration {
         let limit = Duration::from_secs(self.config.max_wait_s);
         let doubled = FIRST_WAIT.saturating_mul(1 << tries.min(16));

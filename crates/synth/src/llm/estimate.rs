@@ -13,9 +13,9 @@ use whetstone_model::PairTokenizer;
 const CALIBRATION: usize = 200;
 /// Fewer tell nothing.
 const MIN_CALIBRATION: usize = 20;
-/// Share by which the count may be off where no answer tells. Over 200 passages each of SciFact, CosQA, Cranfield and XQuAD,
-/// SmolLM2's tokenizer counts 0.90 to 1.05 times what MiniLM's does; the marks around messages come on top. Languages that
-/// MiniLM does not know may be further off.
+/// Share by which the count may be off where no answer tells. Over 200 passages each of SciFact,
+/// CosQA, Cranfield and XQuAD, SmolLM2's tokenizer counts 0.90 to 1.05 times what MiniLM's does;
+/// the marks around messages come on top. Languages that MiniLM does not know may be further off.
 const UNCALIBRATED_ERROR: f64 = 0.25;
 /// Tokens a byte where there is no tokenizer.
 const TOKENS_PER_BYTE: f64 = 0.25;
@@ -29,10 +29,15 @@ pub struct TokenCounter {
 impl TokenCounter {
     /// Reads the tokenizer of a model folder; without one, bytes are counted.
     pub fn open(model: Option<&Path>) -> Result<Self> {
-        let Some(path) = model else { return Ok(Self { tokenizer: None, name: "bytes / 4".into() }) };
+        let Some(path) = model else {
+            return Ok(Self { tokenizer: None, name: "bytes / 4".into() });
+        };
         let limit = PairTokenizer::stored_limit(path)?;
         let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
-        Ok(Self { tokenizer: Some(PairTokenizer::open(path, limit)?), name: format!("the tokenizer of `{name}`") })
+        Ok(Self {
+            tokenizer: Some(PairTokenizer::open(path, limit)?),
+            name: format!("the tokenizer of `{name}`"),
+        })
     }
 
     fn count(&self, text: &str) -> Result<f64> {
@@ -58,7 +63,8 @@ pub struct Estimate {
     /// None where the config has no price for the LLM.
     pub cost: Option<f64>,
     pub cost_most: Option<f64>,
-    /// By the limits a minute, and by the time that calls took so far where the journal tells; none without both.
+    /// By the limits a minute, and by the time that calls took so far where the journal tells; none
+    /// without both.
     pub wall_s: Option<f64>,
     /// How tokens were counted, and how far the count may be off.
     pub counted_with: String,
@@ -73,8 +79,13 @@ pub struct Estimate {
 impl Estimate {
     /// The same for `count` questions in place of each.
     pub fn times(mut self, count: f64) -> Self {
-        let counts =
-            [&mut self.asked, &mut self.requests, &mut self.tokens_in, &mut self.tokens_out, &mut self.tokens_out_most];
+        let counts = [
+            &mut self.asked,
+            &mut self.requests,
+            &mut self.tokens_in,
+            &mut self.tokens_out,
+            &mut self.tokens_out_most,
+        ];
         counts.into_iter().for_each(|number| *number = (*number as f64 * count).round() as u64);
         [&mut self.cost, &mut self.cost_most, &mut self.wall_s]
             .into_iter()
@@ -133,7 +144,11 @@ impl Llm<'_> {
                     }
                 }
                 Look::Asks { request, key, .. } if keys.insert(key.clone()) => {
-                    pending.push((counts.of(&request)?, request.max_answer_tokens, counts.answer(&request)?));
+                    pending.push((
+                        counts.of(&request)?,
+                        request.max_answer_tokens,
+                        counts.answer(&request)?,
+                    ));
                 }
                 Look::Asks { .. } => settled += 1,
             }
@@ -155,18 +170,23 @@ impl Llm<'_> {
         let calibrated = calibration.known >= MIN_CALIBRATION;
         let ratio = if calibrated { calibration.real / calibration.counted } else { 1.0 };
         // A share of the questions is asked twice.
-        let attempts = if calibrated { calibration.attempts as f64 / calibration.known as f64 } else { 1.0 };
+        let attempts =
+            if calibrated { calibration.attempts as f64 / calibration.known as f64 } else { 1.0 };
         let requests = (pending.len() as f64 * attempts).round() as u64;
         let tokens_in = pending.iter().map(|(tokens, ..)| tokens).sum::<f64>() * ratio * attempts;
         let most = pending.iter().map(|(_, most, _)| f64::from(*most)).sum::<f64>();
         let tokens_out = match calibrated {
-            true => pending.len() as f64 * calibration.tokens_out / calibration.known as f64 * attempts,
+            true => {
+                pending.len() as f64 * calibration.tokens_out / calibration.known as f64 * attempts
+            }
             false => pending.iter().map(|(_, most, answer)| answer.min(f64::from(*most))).sum(),
         };
         let (tokens_in, tokens_out) = (tokens_in.round() as u64, tokens_out.round() as u64);
         let tokens_out_most = (most * f64::from(ATTEMPTS)) as u64;
         let priced = config.prices.contains_key(&llm);
-        let money = |tokens_in, tokens_out| priced.then(|| cost(config, &llm, false, tokens_in, tokens_out));
+        let money = |tokens_in, tokens_out| {
+            priced.then(|| cost(config, &llm, false, tokens_in, tokens_out))
+        };
         let (counted_with, token_error_fraction) = calibration.told(counter, calibrated);
         Estimate {
             asked: work.count as u64,
@@ -189,11 +209,17 @@ impl Llm<'_> {
 
     fn wall_s(&self, requests: u64, tokens: u64, calibration: &Calibration) -> Option<f64> {
         let config = self.config;
-        let by_limit = |count: u64, limit: u32| (limit > 0).then(|| count as f64 * 60.0 / f64::from(limit));
-        let per_call_s = (calibration.timed > 0).then(|| calibration.wall_ms / 1000.0 / calibration.timed as f64);
-        let by_calls = per_call_s.map(|seconds| requests as f64 * seconds / config.concurrency as f64);
-        let times =
-            [by_limit(requests, config.requests_per_minute), by_limit(tokens, config.tokens_per_minute), by_calls];
+        let by_limit =
+            |count: u64, limit: u32| (limit > 0).then(|| count as f64 * 60.0 / f64::from(limit));
+        let per_call_s = (calibration.timed > 0)
+            .then(|| calibration.wall_ms / 1000.0 / calibration.timed as f64);
+        let by_calls =
+            per_call_s.map(|seconds| requests as f64 * seconds / config.concurrency as f64);
+        let times = [
+            by_limit(requests, config.requests_per_minute),
+            by_limit(tokens, config.tokens_per_minute),
+            by_calls,
+        ];
         times.into_iter().flatten().reduce(f64::max)
     }
 
@@ -212,7 +238,11 @@ impl Llm<'_> {
 
 impl Calibration {
     fn add(&mut self, counted: f64, entry: Option<&Entry>, attempts: usize) {
-        let Some((entry, real)) = entry.and_then(|entry| Some((entry, entry.prompt_tokens? as f64))) else { return };
+        let Some((entry, real)) =
+            entry.and_then(|entry| Some((entry, entry.prompt_tokens? as f64)))
+        else {
+            return;
+        };
         self.known += 1;
         self.counted += counted;
         self.real += real;
@@ -233,7 +263,13 @@ impl Calibration {
         }
         let ratio = self.real / self.counted;
         let error = (self.highest / ratio - 1.0).max(1.0 - self.lowest / ratio);
-        (format!("{}, times {ratio:.2} as {} answers in the journal tell", counter.name, self.known), error)
+        (
+            format!(
+                "{}, times {ratio:.2} as {} answers in the journal tell",
+                counter.name, self.known
+            ),
+            error,
+        )
     }
 }
 

@@ -9,7 +9,8 @@ use std::io::{BufRead, BufReader, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// How long answers may wait to be forced to the disk. A killed process loses none of them, a power cut these.
+/// How long answers may wait to be forced to the disk. A killed process loses none of them, a power
+/// cut these.
 const SYNC_EVERY: Duration = Duration::from_secs(2);
 
 /// One line: the raw answer to one call, so that a better parser needs no new call.
@@ -34,7 +35,8 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// What is wrong with an answer that never reached its end as it should, whatever it was asked for.
+    /// What is wrong with an answer that never reached its end as it should, whatever it was asked
+    /// for.
     pub fn flaw(&self) -> Option<Flaw> {
         match self.finish_reason.as_deref() {
             Some("length") => Some("answers-cut-off"),
@@ -59,7 +61,8 @@ pub struct Sum {
 /// Sums by name of the LLM and whether they came by batch.
 pub type Sums = BTreeMap<(String, bool), Sum>;
 
-/// An open journal; no second run can open it meanwhile. It holds in memory where each answer stands, not the answers.
+/// An open journal; no second run can open it meanwhile. It holds in memory where each answer
+/// stands, not the answers.
 pub struct Journal {
     file: File,
     path: PathBuf,
@@ -107,7 +110,8 @@ impl Journal {
         let mut number = 0;
         loop {
             line.clear();
-            let length = reader.read_until(b'\n', &mut line).map_err(Error::io("read", &self.path))?;
+            let length =
+                reader.read_until(b'\n', &mut line).map_err(Error::io("read", &self.path))?;
             if length == 0 {
                 return Ok(());
             }
@@ -117,7 +121,10 @@ impl Journal {
                 self.file.set_len(self.end).map_err(Error::io("repair", &self.path))?;
                 return Ok(());
             }
-            match serde_json::from_slice::<Entry>(&line).ok().and_then(|entry| Some((place_key(&entry.key)?, entry))) {
+            match serde_json::from_slice::<Entry>(&line)
+                .ok()
+                .and_then(|entry| Some((place_key(&entry.key)?, entry)))
+            {
                 Some((key, entry)) => self.note(key, &entry, length as u32),
                 None if line.trim_ascii().is_empty() => {}
                 None => self.damaged_lines.push(number),
@@ -143,7 +150,9 @@ impl Journal {
 
     /// Reads an answer from the file.
     pub fn get(&self, key: &str) -> Result<Option<Entry>> {
-        let Some((start, length)) = place_key(key).and_then(|key| self.places.get(&key)) else { return Ok(None) };
+        let Some((start, length)) = place_key(key).and_then(|key| self.places.get(&key)) else {
+            return Ok(None);
+        };
         let mut line = vec![0; *length as usize];
         read_at(&self.file, &mut line, *start).map_err(Error::io("read", &self.path))?;
         let entry = serde_json::from_slice(&line);
@@ -162,10 +171,12 @@ impl Journal {
 
     /// Appends an entry in one write, before anything is done with it.
     pub fn append(&mut self, entry: &Entry) -> Result<()> {
-        let mut line = serde_json::to_vec(entry).expect("an entry is plain data, which always serialises");
+        let mut line =
+            serde_json::to_vec(entry).expect("an entry is plain data, which always serialises");
         line.push(b'\n');
         self.file.write_all(&line).map_err(Error::io("append to", &self.path))?;
-        let key = place_key(&entry.key).expect("keys are made by `Request::key`, or checked where they come in");
+        let key = place_key(&entry.key)
+            .expect("keys are made by `Request::key`, or checked where they come in");
         self.note(key, entry, line.len() as u32);
         self.end += line.len() as u64;
         if self.synced.elapsed() > SYNC_EVERY {
@@ -237,7 +248,11 @@ mod tests {
         for length in whole.len()..both.len() {
             std::fs::write(&path, &both[..length]).unwrap();
             let mut journal = Journal::open(&path).unwrap();
-            assert_eq!((get(&journal, "a"), get(&journal, "b")), (Some(entry("a")), None), "{length}");
+            assert_eq!(
+                (get(&journal, "a"), get(&journal, "b")),
+                (Some(entry("a")), None),
+                "{length}"
+            );
             journal.append(&entry("b")).unwrap();
             assert_eq!(get(&journal, "b"), Some(entry("b")));
             drop(journal);

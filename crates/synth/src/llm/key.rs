@@ -21,7 +21,10 @@ impl ApiKey {
                 let text = whetstone_records::read_text(path)?;
                 (Some(text), format!("file `{}`", path.display()))
             }
-            None => (std::env::var(&config.api_key_env).ok(), format!("environment variable `{}`", config.api_key_env)),
+            None => (
+                std::env::var(&config.api_key_env).ok(),
+                format!("environment variable `{}`", config.api_key_env),
+            ),
         };
         let key = key.map(|key| key.trim().to_owned()).filter(|key| !key.is_empty());
         if key.as_ref().is_some_and(|key| !key.bytes().all(|byte| byte.is_ascii_graphic())) {

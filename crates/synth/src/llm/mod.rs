@@ -1,4 +1,5 @@
-//! Calls to an LLM behind any OpenAI-compatible endpoint, with every answer kept in a journal before it is used.
+//! Calls to an LLM behind any OpenAI-compatible endpoint, with every answer kept in a journal
+//! before it is used.
 
 mod account;
 mod batch;
@@ -40,7 +41,8 @@ use work::Look;
 
 /// How often one thing is asked: again, with another seed, where the first answer was of no use.
 pub const ATTEMPTS: u32 = 2;
-/// How many requests may be refused in a row at the start before the endpoint is taken to refuse all.
+/// How many requests may be refused in a row at the start before the endpoint is taken to refuse
+/// all.
 const MAX_REFUSED_AT_START: usize = 3;
 /// Failures in a row that open the circuit breaker, beside two for each call in flight.
 const BREAKER_FAILURES: u32 = 6;
@@ -107,7 +109,8 @@ impl<'a> Llm<'a> {
         })
     }
 
-    /// Asks for everything that the journal does not hold; returns one outcome for each question, in their order.
+    /// Asks for everything that the journal does not hold; returns one outcome for each question,
+    /// in their order.
     pub fn run(&self, work: &Work, progress: &dyn Progress) -> Result<Vec<Outcome>> {
         progress.start(work.part, Some(work.count as u64), work.unit);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -147,14 +150,16 @@ impl<'a> Llm<'a> {
         outcomes: &mut [Outcome],
         progress: &dyn Progress,
     ) -> Result<()> {
-        let calls = indices.iter().map(|index| async move { (*index, self.answer(work, *index).await) });
+        let calls =
+            indices.iter().map(|index| async move { (*index, self.answer(work, *index).await) });
         let mut answered = stream::iter(calls).buffer_unordered(self.config.concurrency);
         while let Some((index, outcome)) = answered.next().await {
             outcomes[index] = outcome?;
             self.note(&outcomes[index], progress);
             if self.fatal.borrow().is_some() {
                 // What is in flight may be paid for.
-                let drained = async { while self.in_air.get() > 0 && answered.next().await.is_some() {} };
+                let drained =
+                    async { while self.in_air.get() > 0 && answered.next().await.is_some() {} };
                 let _ = tokio::time::timeout(LAST_WAIT, drained).await;
                 break;
             }
@@ -205,7 +210,8 @@ impl<'a> Llm<'a> {
         Ok(Look::Settled(outcome))
     }
 
-    /// Asks for the first questions one by one until the endpoint takes the form of the request; returns how many were.
+    /// Asks for the first questions one by one until the endpoint takes the form of the request;
+    /// returns how many were.
     async fn learn_dialect(
         &self,
         work: &Work<'_>,
@@ -266,7 +272,11 @@ impl<'a> Llm<'a> {
             Some(_) => {}
         }
         if self.config.max_cost > 0.0 {
-            progress.message(&format!("{:.4} {} spent", self.budget.spent().cost, self.config.currency));
+            progress.message(&format!(
+                "{:.4} {} spent",
+                self.budget.spent().cost,
+                self.config.currency
+            ));
         }
     }
 

@@ -4,7 +4,8 @@ use std::cell::Cell;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Limits on calls and tokens a minute, kept by spacing the calls evenly, and the pauses that a server asks for.
+/// Limits on calls and tokens a minute, kept by spacing the calls evenly, and the pauses that a
+/// server asks for.
 pub struct Pace {
     between_requests: Duration,
     /// Seconds that a token takes of its minute.
@@ -64,7 +65,12 @@ mod tests {
     use super::*;
 
     fn run<F: Future>(future: F) -> F::Output {
-        tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap().block_on(future)
+        tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .start_paused(true)
+            .build()
+            .unwrap()
+            .block_on(future)
     }
 
     #[test]

@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value};
 
-/// Returns the questions in an answer: from JSON of any shape that holds strings, from JSON that was cut off or stands
-/// among other words, or from plain lines.
+/// Returns the questions in an answer: from JSON of any shape that holds strings, from JSON that
+/// was cut off or stands among other words, or from plain lines.
 pub fn questions(content: &str) -> Vec<String> {
     // Reasoning models may think aloud first.
     let content = content.rsplit_once("</think>").map_or(content, |(_, answer)| answer).trim();
@@ -87,12 +87,17 @@ mod tests {
         ] {
             assert_eq!(questions(answer), expected, "{answer}");
         }
-        assert_eq!(questions("1. What is a?\n2. keyword query"), ["1. What is a?", "2. keyword query"]);
+        assert_eq!(
+            questions("1. What is a?\n2. keyword query"),
+            ["1. What is a?", "2. keyword query"]
+        );
     }
 
     #[test]
     fn junk_gives_nothing_and_no_panic() {
-        for answer in ["", "I cannot do that.", "{", "[\"", "[\"\\", "{\"a\": 1}", "\"é\\", "[\"\u{e9}"] {
+        for answer in
+            ["", "I cannot do that.", "{", "[\"", "[\"\\", "{\"a\": 1}", "\"é\\", "[\"\u{e9}"]
+        {
             assert_eq!(questions(answer), Vec::<String>::new(), "{answer}");
         }
     }

@@ -44,8 +44,8 @@ pub struct Request {
 }
 
 impl Request {
-    /// Returns the key of the answer: a digest of all that it depends on. The endpoint and its dialect are no part of it,
-    /// so that an answer stays paid when the server moves.
+    /// Returns the key of the answer: a digest of all that it depends on. The endpoint and its
+    /// dialect are no part of it, so that an answer stays paid when the server moves.
     pub fn key(&self) -> String {
         sha256_bytes(&serde_json::to_vec(self).expect("plain data always serialises"))
     }
@@ -63,7 +63,8 @@ impl Request {
         body.insert("stream".into(), json!(false));
         if dialect.temperature {
             // By way of text, or the f32 0.7 would be sent as 0.699999988079071.
-            let temperature: f64 = self.temperature.to_string().parse().expect("a number reads back");
+            let temperature: f64 =
+                self.temperature.to_string().parse().expect("a number reads back");
             body.insert("temperature".into(), json!(temperature));
         }
         if dialect.seed {
@@ -76,7 +77,9 @@ impl Request {
         match dialect.format {
             Format::Schema => body.insert("response_format".into(), held_to(schema)),
             Format::BareSchema => body.insert("response_format".into(), held_to(&bare(schema))),
-            Format::JsonObject => body.insert("response_format".into(), json!({"type": "json_object"})),
+            Format::JsonObject => {
+                body.insert("response_format".into(), json!({"type": "json_object"}))
+            }
             Format::Plain => None,
         };
         for (key, value) in &config.extra_body {
@@ -91,9 +94,11 @@ pub fn extra_body(config: &LlmConfig) -> Vec<(String, String)> {
     config.extra_body.iter().map(|(key, value)| (key.clone(), value.to_string())).collect()
 }
 
-/// The schema without limits on lengths and numbers, which some servers with strict schemas do not know.
+/// The schema without limits on lengths and numbers, which some servers with strict schemas do not
+/// know.
 fn bare(schema: &Value) -> Value {
-    const LIMITS: &[&str] = &["pattern", "minItems", "maxItems", "minimum", "maximum", "minLength", "maxLength"];
+    const LIMITS: &[&str] =
+        &["pattern", "minItems", "maxItems", "minimum", "maximum", "minLength", "maxLength"];
     match schema {
         Value::Object(fields) => {
             let kept = fields.iter().filter(|(key, _)| !LIMITS.contains(&key.as_str()));
@@ -104,7 +109,8 @@ fn bare(schema: &Value) -> Value {
     }
 }
 
-/// How much of a request a server is known to take. Servers differ, so it starts with all and learns from refusals.
+/// How much of a request a server is known to take. Servers differ, so it starts with all and
+/// learns from refusals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Dialect {
     pub format: Format,
@@ -129,9 +135,15 @@ impl Format {
     pub fn told(self) -> &'static str {
         match self {
             Format::Schema => "the endpoint holds answers to a JSON schema",
-            Format::BareSchema => "the endpoint holds answers to a JSON schema without limits on lengths",
-            Format::JsonObject => "the endpoint takes no JSON schema; answers are JSON objects, parsed as they come",
-            Format::Plain => "the endpoint takes no JSON schema; answers are text, parsed as they come",
+            Format::BareSchema => {
+                "the endpoint holds answers to a JSON schema without limits on lengths"
+            }
+            Format::JsonObject => {
+                "the endpoint takes no JSON schema; answers are JSON objects, parsed as they come"
+            }
+            Format::Plain => {
+                "the endpoint takes no JSON schema; answers are text, parsed as they come"
+            }
         }
     }
 }
@@ -143,7 +155,8 @@ impl Default for Dialect {
 }
 
 impl Dialect {
-    /// Returns what to try after a refusal with this message, or none where nothing is left to leave out.
+    /// Returns what to try after a refusal with this message, or none where nothing is left to
+    /// leave out.
     pub fn simpler(self, message: &str) -> Option<Self> {
         if !self.completion_limit && message.contains("max_completion_tokens") {
             return Some(Self { completion_limit: true, ..self });
@@ -173,7 +186,10 @@ mod tests {
             subject: "p".into(),
             llm: "m".into(),
             messages: vec![Message::user("x".into())],
-            form: ("questions", json!({"type": "array", "items": {"type": "string", "pattern": "a"}, "maxItems": 3})),
+            form: (
+                "questions",
+                json!({"type": "array", "items": {"type": "string", "pattern": "a"}, "maxItems": 3}),
+            ),
             temperature: 0.7,
             max_answer_tokens: 400,
             attempt: 0,
@@ -205,7 +221,8 @@ mod tests {
         assert_eq!(body(first)["response_format"]["json_schema"]["schema"]["maxItems"], 3);
         assert_eq!(body(first)["temperature"].to_string(), "0.7");
         let renamed = first.simpler("use max_completion_tokens").unwrap();
-        let limits = (body(renamed)["max_tokens"].as_u64(), body(renamed)["max_completion_tokens"].as_u64());
+        let limits =
+            (body(renamed)["max_tokens"].as_u64(), body(renamed)["max_completion_tokens"].as_u64());
         assert_eq!(limits, (None, Some(400)));
         let unseeded = renamed.simpler("unknown field `seed`").unwrap();
         assert_eq!(body(unseeded).get("seed"), None);
@@ -221,7 +238,8 @@ mod tests {
 
     #[test]
     fn a_second_attempt_has_another_seed_and_extra_fields_are_sent() {
-        let extra = toml::Table::from_iter([("repeat_penalty".to_owned(), toml::Value::Float(1.1))]);
+        let extra =
+            toml::Table::from_iter([("repeat_penalty".to_owned(), toml::Value::Float(1.1))]);
         let config = LlmConfig { extra_body: extra, ..LlmConfig::default() };
         let body = |attempt| Request { attempt, ..request() }.body(&config, Dialect::default());
         assert_eq!((&body(0)["seed"], &body(1)["seed"]), (&json!(1), &json!(2)));

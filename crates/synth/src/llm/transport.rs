@@ -1,5 +1,5 @@
-//! Under async-openai: one HTTP call, with what it leaves out (Retry-After, a limit on the body, Azure's header and
-//! version) put in.
+//! Under async-openai: one HTTP call, with what it leaves out (Retry-After, a limit on the body,
+//! Azure's header and version) put in.
 
 use super::key::ApiKey;
 use crate::config::LlmConfig;
@@ -18,7 +18,8 @@ const MAX_BODY_BYTES: usize = 4 << 20;
 /// Longest message of a server that is passed on, in characters.
 const MAX_MESSAGE_CHARS: usize = 300;
 
-/// The client of async-openai over [`Transport`], without its own retries, which know no bound in time.
+/// The client of async-openai over [`Transport`], without its own retries, which know no bound in
+/// time.
 pub type Client = async_openai::Client<OpenAIConfig>;
 
 /// Makes a client for an endpoint.
@@ -27,16 +28,22 @@ pub fn client(config: &LlmConfig, key: &ApiKey) -> Result<Client, reqwest::Error
     let _ = rustls::crypto::ring::default_provider().install_default();
     let timeout = Duration::from_secs(config.timeout_s);
     // No redirects: the key goes where the config says, and nowhere else.
-    let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).timeout(timeout);
+    let http =
+        reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).timeout(timeout);
     let http = http.connect_timeout(timeout.min(Duration::from_secs(20))).build()?;
-    let base = OpenAIConfig::new().with_api_base(config.base_url.trim_end_matches('/')).with_api_key("");
-    let header = HeaderName::try_from(config.api_key_header.to_lowercase()).unwrap_or(AUTHORIZATION);
-    let value = key.secret().map(|key| if header == AUTHORIZATION { format!("Bearer {key}") } else { key.to_owned() });
+    let base =
+        OpenAIConfig::new().with_api_base(config.base_url.trim_end_matches('/')).with_api_key("");
+    let header =
+        HeaderName::try_from(config.api_key_header.to_lowercase()).unwrap_or(AUTHORIZATION);
+    let value = key
+        .secret()
+        .map(|key| if header == AUTHORIZATION { format!("Bearer {key}") } else { key.to_owned() });
     let value = value.and_then(|value| HeaderValue::try_from(value).ok()).map(|mut value| {
         value.set_sensitive(true);
         value
     });
-    let transport = Transport { http: http.clone(), header, value, version: config.api_version.clone() };
+    let transport =
+        Transport { http: http.clone(), header, value, version: config.api_version.clone() };
     Ok(Client::build(http, base).with_http_service(transport))
 }
 
@@ -61,9 +68,13 @@ impl Fault {
             },
             OpenAIError::Reqwest(error) if error.is_timeout() => again("time-out"),
             OpenAIError::Reqwest(error) if error.is_connect() => again("no connection"),
-            OpenAIError::Reqwest(error) if error.is_builder() => Self::Never { status: 0, message: error.to_string() },
+            OpenAIError::Reqwest(error) if error.is_builder() => {
+                Self::Never { status: 0, message: error.to_string() }
+            }
             OpenAIError::Reqwest(_) => again("broken connection"),
-            OpenAIError::JSONDeserialize(..) => again("an answer that is not the JSON of a completion"),
+            OpenAIError::JSONDeserialize(..) => {
+                again("an answer that is not the JSON of a completion")
+            }
             OpenAIError::InvalidArgument(message) => Self::Never { status: 0, message },
             error => again(error.to_string()),
         }
@@ -102,8 +113,12 @@ struct Refusal {
 impl Refusal {
     /// Whether no money is left, which waiting does not mend.
     fn is_spent(&self) -> bool {
-        const WORDS: &[&str] =
-            &["insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "insufficient_credits"];
+        const WORDS: &[&str] = &[
+            "insufficient_quota",
+            "billing_hard_limit_reached",
+            "billing_not_active",
+            "insufficient_credits",
+        ];
         WORDS.contains(&self.code.as_str())
     }
 
@@ -115,9 +130,11 @@ impl Refusal {
         let status = self.status;
         match status {
             429 if self.is_spent() => self.never(),
-            408 | 409 | 425 | 429 | 500.. => {
-                Fault::Again { reason: format!("status {status}"), after: self.after, limited: status == 429 }
-            }
+            408 | 409 | 425 | 429 | 500.. => Fault::Again {
+                reason: format!("status {status}"),
+                after: self.after,
+                limited: status == 429,
+            },
             400 | 413 | 422 => Fault::Form { status, message: self.message },
             _ => self.never(),
         }
@@ -166,7 +183,12 @@ impl tower_service::Service<HttpRequestFactory> for Transport {
                 return Ok(http::Response::new(body).into());
             }
             let (message, code) = message_of(&body);
-            Err(OpenAIError::Boxed(Box::new(Refusal { status: status.as_u16(), message, code, after })))
+            Err(OpenAIError::Boxed(Box::new(Refusal {
+                status: status.as_u16(),
+                message,
+                code,
+                after,
+            })))
         })
     }
 }
@@ -182,7 +204,8 @@ async fn read_body(mut response: reqwest::Response) -> Result<Vec<u8>, OpenAIErr
     Ok(body)
 }
 
-/// The wait that a server asks for: milliseconds (`retry-after-ms`), seconds or a date (`Retry-After`, RFC 9110).
+/// The wait that a server asks for: milliseconds (`retry-after-ms`), seconds or a date
+/// (`Retry-After`, RFC 9110).
 fn retry_after(headers: &http::HeaderMap) -> Option<Duration> {
     let text = |name: &str| headers.get(name)?.to_str().ok().map(str::trim);
     let number = |name: &str| text(name)?.parse::<f64>().ok();
@@ -199,7 +222,8 @@ fn message_of(body: &[u8]) -> (String, String) {
     let text = String::from_utf8_lossy(body);
     let json: Value = serde_json::from_slice(body).unwrap_or_default();
     let error = json.get("error").unwrap_or(&json);
-    let message = error.get("message").or(json.get("detail")).and_then(Value::as_str).or(error.as_str());
+    let message =
+        error.get("message").or(json.get("detail")).and_then(Value::as_str).or(error.as_str());
     let message: String = message.unwrap_or(&text).split_whitespace().collect::<Vec<_>>().join(" ");
     let word = |name: &str| error.get(name).and_then(Value::as_str);
     let code = word("code").or_else(|| word("type")).unwrap_or_default();
@@ -211,7 +235,10 @@ mod tests {
     use super::*;
 
     fn after(name: &'static str, value: &str) -> Option<Duration> {
-        retry_after(&http::HeaderMap::from_iter([(HeaderName::from_static(name), value.parse().unwrap())]))
+        retry_after(&http::HeaderMap::from_iter([(
+            HeaderName::from_static(name),
+            value.parse().unwrap(),
+        )]))
     }
 
     #[test]
@@ -229,10 +256,19 @@ mod tests {
     #[test]
     fn an_error_with_status_200_is_judged_by_what_it_says() {
         let fault = |json: &str| Fault::of_body(&serde_json::from_str(json).unwrap());
-        assert!(matches!(fault(r#"{"code": 502, "message": "upstream"}"#), Fault::Again { limited: false, .. }));
+        assert!(matches!(
+            fault(r#"{"code": 502, "message": "upstream"}"#),
+            Fault::Again { limited: false, .. }
+        ));
         assert!(matches!(fault(r#"{"code": 429}"#), Fault::Again { limited: true, .. }));
-        assert!(matches!(fault(r#"{"code": 401, "message": "no"}"#), Fault::Never { status: 401, .. }));
-        assert!(matches!(fault(r#"{"code": "insufficient_quota", "message": "no"}"#), Fault::Never { .. }));
+        assert!(matches!(
+            fault(r#"{"code": 401, "message": "no"}"#),
+            Fault::Never { status: 401, .. }
+        ));
+        assert!(matches!(
+            fault(r#"{"code": "insufficient_quota", "message": "no"}"#),
+            Fault::Never { .. }
+        ));
         assert!(matches!(fault(r#""overloaded""#), Fault::Again { .. }));
     }
 }

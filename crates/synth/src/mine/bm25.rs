@@ -8,13 +8,15 @@ use std::ops::Range;
 /// Passages whose tokens are held as strings at one time.
 const TOKENIZE_BLOCK: usize = 4096;
 
-/// Robertson and Zaragoza's BM25 (The Probabilistic Relevance Framework, 2009) with Lucene's idf, which is never
-/// negative: the sum over query terms of `ln(1 + (N − n + 0.5) / (n + 0.5)) · tf · (k1 + 1) / (tf + k1 · (1 − b + b · length / mean length))`.
+/// Robertson and Zaragoza's BM25 (The Probabilistic Relevance Framework, 2009) with Lucene's idf,
+/// which is never negative: the sum over query terms of `ln(1 + (N − n + 0.5) / (n + 0.5)) · tf ·
+/// (k1 + 1) / (tf + k1 · (1 − b + b · length / mean length))`.
 ///
-/// Tokens come from the `bm25` crate. Its own scorer looks through every token of every matching passage and orders
-/// ties by chance, hence the posting lists here.
+/// Tokens come from the `bm25` crate. Its own scorer looks through every token of every matching
+/// passage and orders ties by chance, hence the posting lists here.
 pub struct Bm25 {
-    /// Postings of term t: `passages[starts[t]..starts[t + 1]]`, in order of passages, and their weights beside them.
+    /// Postings of term t: `passages[starts[t]..starts[t + 1]]`, in order of passages, and their
+    /// weights beside them.
     starts: Vec<usize>,
     passages: Vec<u32>,
     /// Complete share of the term in the passage's score.
@@ -37,7 +39,9 @@ impl Bm25 {
     /// Indexes the passages and the queries, cut into words, without stop words, stemmed.
     pub fn build(passages: &[&str], queries: &[&str], parameters: Bm25Parameters) -> Self {
         let tokenizer = DefaultTokenizer::new(Language::English);
-        Self::from_tokens(passages, queries, parameters, |text| tokenizer.tokenize(&part_identifiers(text)))
+        Self::from_tokens(passages, queries, parameters, |text| {
+            tokenizer.tokenize(&part_identifiers(text))
+        })
     }
 
     fn from_tokens(
@@ -58,10 +62,13 @@ impl Bm25 {
         }
         let queries = queries
             .par_iter()
-            .map(|text| tokenize(text).iter().filter_map(|token| terms.get(token).copied()).collect())
+            .map(|text| {
+                tokenize(text).iter().filter_map(|token| terms.get(token).copied()).collect()
+            })
             .collect();
         let (starts, passages, frequencies) = invert(&counts, terms.len());
-        let mut index = Self { starts, passages, weights: frequencies, passage_count: counts.len(), queries };
+        let mut index =
+            Self { starts, passages, weights: frequencies, passage_count: counts.len(), queries };
         index.weigh(&lengths, parameters);
         index
     }
@@ -89,7 +96,13 @@ impl Bm25 {
     }
 
     /// `scores` is all zero, one a passage, and is so again at the end.
-    fn search_one(&self, query: usize, limit: usize, scores: &mut [f32], touched: &mut Vec<u32>) -> Vec<Scored> {
+    fn search_one(
+        &self,
+        query: usize,
+        limit: usize,
+        scores: &mut [f32],
+        touched: &mut Vec<u32>,
+    ) -> Vec<Scored> {
         for term in &self.queries[query] {
             for posting in self.postings(*term) {
                 let passage = self.passages[posting];
@@ -138,22 +151,25 @@ impl Miner for Bm25 {
     }
 }
 
-/// Parts `snake_case` and `dotted.names`, which Unicode's word borders keep whole, so that a question in plain words
-/// finds them; numbers such as `2.4.1` stay whole. nDCG@10 on CosQA (questions about code): 0.360 instead of 0.318.
+/// Parts `snake_case` and `dotted.names`, which Unicode's word borders keep whole, so that a
+/// question in plain words finds them; numbers such as `2.4.1` stay whole. nDCG@10 on CosQA
+/// (questions about code): 0.360 instead of 0.318.
 fn part_identifiers(text: &str) -> String {
     let mut parted = String::with_capacity(text.len());
     let mut characters = text.chars().peekable();
     let mut after_letter = false;
     while let Some(character) = characters.next() {
-        let is_dot_in_name =
-            character == '.' && after_letter && characters.peek().is_some_and(|next| next.is_alphabetic());
+        let is_dot_in_name = character == '.'
+            && after_letter
+            && characters.peek().is_some_and(|next| next.is_alphabetic());
         parted.push(if character == '_' || is_dot_in_name { ' ' } else { character });
         after_letter = character.is_alphabetic();
     }
     parted
 }
 
-/// Returns each different term of a passage with how often it occurs; new terms get the next number.
+/// Returns each different term of a passage with how often it occurs; new terms get the next
+/// number.
 fn count_terms(tokens: Vec<String>, terms: &mut HashMap<String, u32>) -> Vec<(u32, u32)> {
     let mut numbers: Vec<u32> = Vec::with_capacity(tokens.len());
     for token in tokens {
@@ -201,12 +217,14 @@ mod tests {
 
     #[test]
     fn a_passage_has_the_same_score_found_or_asked_for() {
-        let queries = ["when is the pump primed", "valve pressure valve", "the of is", "unknown words"];
+        let queries =
+            ["when is the pump primed", "valve pressure valve", "the of is", "unknown words"];
         let index = Bm25::build(&PASSAGES, &queries, PARAMETERS);
         for query in 0..queries.len() {
             let ranking = index.search(query..query + 1, 10).remove(0);
             for passage in 0..PASSAGES.len() as u32 {
-                let found = ranking.iter().find(|hit| hit.passage == passage).map_or(0.0, |hit| hit.score);
+                let found =
+                    ranking.iter().find(|hit| hit.passage == passage).map_or(0.0, |hit| hit.score);
                 assert_eq!(index.score(query, passage), found);
             }
         }
@@ -239,23 +257,32 @@ mod tests {
         let oracle: Oracle = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
         let passages: Vec<String> = oracle.passages.iter().map(|tokens| tokens.join(" ")).collect();
         let passages: Vec<&str> = passages.iter().map(String::as_str).collect();
-        let queries: Vec<String> = oracle.queries.iter().map(|query| query.query.join(" ")).collect();
+        let queries: Vec<String> =
+            oracle.queries.iter().map(|query| query.query.join(" ")).collect();
         let queries: Vec<&str> = queries.iter().map(String::as_str).collect();
         let parameters = Bm25Parameters { k1: oracle.about.k1, b: oracle.about.b };
         let words = |text: &str| text.split(' ').map(str::to_owned).collect();
         let index = Bm25::from_tokens(&passages, &queries, parameters, words);
         for (query, expected) in oracle.queries.iter().enumerate() {
             for (passage, expected) in expected.scores.iter().enumerate() {
-                let (score, expected) =
-                    (index.score(query, passage as u32), expected * oracle.about.factor_to_classical);
-                assert!((score - expected).abs() < TOLERANCE, "query {query} passage {passage}: {score} {expected}");
+                let (score, expected) = (
+                    index.score(query, passage as u32),
+                    expected * oracle.about.factor_to_classical,
+                );
+                assert!(
+                    (score - expected).abs() < TOLERANCE,
+                    "query {query} passage {passage}: {score} {expected}"
+                );
             }
         }
     }
 
     #[test]
     fn names_are_parted_and_numbers_are_not() {
-        assert_eq!(part_identifiers("set self.max_size to 2.4.1. Then v2.x"), "set self max size to 2.4.1. Then v2.x");
+        assert_eq!(
+            part_identifiers("set self.max_size to 2.4.1. Then v2.x"),
+            "set self max size to 2.4.1. Then v2.x"
+        );
     }
 
     #[test]

@@ -8,8 +8,9 @@ use std::ops::Range;
 const QUERY_BLOCK: usize = 128;
 const PASSAGE_BLOCK: usize = 2048;
 
-/// The kernel's last bits depend on a passage's place in the block, which would decide ties at the end of a ranking.
-/// So this many more than asked for are kept, scored again one by one, and cut then.
+/// The kernel's last bits depend on a passage's place in the block, which would decide ties at the
+/// end of a ranking. So this many more than asked for are kept, scored again one by one, and cut
+/// then.
 const SPARE: usize = 32;
 
 /// Exact search by the dot product of embeddings.
@@ -22,7 +23,11 @@ pub struct Dense {
 impl Dense {
     /// Takes row-major embeddings, `[queries, hidden]` and `[passages, hidden]`, both of length 1.
     pub fn new(hidden: usize, queries: Vec<f32>, passages: Vec<f32>) -> Self {
-        assert!(hidden > 0 && queries.len().is_multiple_of(hidden) && passages.len().is_multiple_of(hidden));
+        assert!(
+            hidden > 0
+                && queries.len().is_multiple_of(hidden)
+                && passages.len().is_multiple_of(hidden)
+        );
         Self { hidden, queries, passages }
     }
 
@@ -31,7 +36,12 @@ impl Dense {
     }
 
     /// Searches up to [`QUERY_BLOCK`] queries, one block of passages after the other.
-    fn search_block(&self, queries: Range<usize>, limit: usize, scores: &mut Vec<f32>) -> Vec<Vec<Scored>> {
+    fn search_block(
+        &self,
+        queries: Range<usize>,
+        limit: usize,
+        scores: &mut Vec<f32>,
+    ) -> Vec<Vec<Scored>> {
         let mut tops: Vec<Top> = queries.clone().map(|_| Top::new(limit + SPARE)).collect();
         for start in (0..self.passage_count()).step_by(PASSAGE_BLOCK) {
             let passages = start..(start + PASSAGE_BLOCK).min(self.passage_count());
@@ -63,8 +73,8 @@ impl Dense {
         let right = &self.passages[passages.start * hidden..passages.end * hidden];
         scores.clear();
         scores.resize(rows * columns, 0.0);
-        // SAFETY: the three slices are row-major matrices of exactly [rows, hidden], [columns, hidden] (read transposed)
-        // and [rows, columns]; `scores` overlaps neither of the others.
+        // SAFETY: the three slices are row-major matrices of exactly [rows, hidden], [columns,
+        // hidden] (read transposed) and [rows, columns]; `scores` overlaps neither of the others.
         unsafe {
             gemm(
                 rows,
@@ -109,7 +119,10 @@ impl Miner for Dense {
 
     fn score(&self, query: usize, passage: u32) -> f32 {
         let (query, passage) = (query * self.hidden, passage as usize * self.hidden);
-        dot(&self.queries[query..query + self.hidden], &self.passages[passage..passage + self.hidden])
+        dot(
+            &self.queries[query..query + self.hidden],
+            &self.passages[passage..passage + self.hidden],
+        )
     }
 }
 
@@ -144,14 +157,17 @@ mod tests {
 
     #[test]
     fn search_by_blocks_equals_sorting_all_scores() {
-        // More than one block each way, neither full at the end, and a width that is no multiple of eight.
+        // More than one block each way, neither full at the end, and a width that is no multiple of
+        // eight.
         let (hidden, queries, passages) = (27, QUERY_BLOCK + 5, PASSAGE_BLOCK + 77);
-        let dense = Dense::new(hidden, embeddings(queries, hidden, "q"), embeddings(passages, hidden, "p"));
+        let dense =
+            Dense::new(hidden, embeddings(queries, hidden, "q"), embeddings(passages, hidden, "p"));
         let found = dense.search(3..queries, 10);
         assert_eq!(found.len(), queries - 3);
         for (query, ranking) in (3..queries).zip(found) {
-            let mut all: Vec<Scored> =
-                (0..passages as u32).map(|passage| Scored { passage, score: dense.score(query, passage) }).collect();
+            let mut all: Vec<Scored> = (0..passages as u32)
+                .map(|passage| Scored { passage, score: dense.score(query, passage) })
+                .collect();
             all.sort_by(ranking_order);
             assert_eq!(ranking, all[..10]);
         }

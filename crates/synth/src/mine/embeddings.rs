@@ -19,8 +19,9 @@ pub struct EmbeddingCache<'a> {
 }
 
 impl EmbeddingCache<'_> {
-    /// Returns row-major `[texts, hidden]`. Shards are named by `role` (`passages`, `queries`) and number, and hold the
-    /// digest of model and texts; one that does not fit, or cannot be read, is made anew.
+    /// Returns row-major `[texts, hidden]`. Shards are named by `role` (`passages`, `queries`) and
+    /// number, and hold the digest of model and texts; one that does not fit, or cannot be read, is
+    /// made anew.
     pub fn embed(&self, role: &str, texts: &[&str]) -> Result<Vec<f32>> {
         self.progress.start(&format!("embed {role}"), Some(texts.len() as u64), role);
         let mut embeddings = Vec::with_capacity(texts.len() * self.hidden);
@@ -65,7 +66,8 @@ impl EmbeddingCache<'_> {
         if tensor.dtype() != Dtype::F32 || tensor.shape() != [rows, self.hidden] {
             return None;
         }
-        let value = |bytes: &[u8]| f32::from_le_bytes(bytes.try_into().expect("chunks of four bytes"));
+        let value =
+            |bytes: &[u8]| f32::from_le_bytes(bytes.try_into().expect("chunks of four bytes"));
         Some(tensor.data().chunks_exact(4).map(value).collect())
     }
 
@@ -75,9 +77,11 @@ impl EmbeddingCache<'_> {
         }
         let bytes = f32_bytes(shard);
         let shape = vec![shard.len() / self.hidden, self.hidden];
-        let tensor = TensorView::new(Dtype::F32, shape, &bytes).expect("as many bytes as the shape says");
+        let tensor =
+            TensorView::new(Dtype::F32, shape, &bytes).expect("as many bytes as the shape says");
         let header = HashMap::from([("digest".to_owned(), digest.to_owned())]);
-        let file = safetensors::serialize([("embeddings", tensor)], Some(header)).expect("one small header");
+        let file = safetensors::serialize([("embeddings", tensor)], Some(header))
+            .expect("one small header");
         Ok(AtomicFile::write_all_to(path, &file)?)
     }
 
@@ -103,8 +107,14 @@ mod tests {
 
     const HIDDEN: usize = 2;
 
-    /// Embeds, with an encoder that gives up at call number `stop_at`; returns how many texts it was asked for too.
-    fn embed(folder: &Path, model: &str, texts: &[String], stop_at: usize) -> (Result<Vec<f32>>, usize) {
+    /// Embeds, with an encoder that gives up at call number `stop_at`; returns how many texts it
+    /// was asked for too.
+    fn embed(
+        folder: &Path,
+        model: &str,
+        texts: &[String],
+        stop_at: usize,
+    ) -> (Result<Vec<f32>>, usize) {
         let (calls, asked) = (Cell::new(0), Cell::new(0));
         let encode = |texts: &[&str]| {
             calls.set(calls.get() + 1);

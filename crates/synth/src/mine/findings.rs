@@ -19,36 +19,51 @@ pub struct Ranked {
     pub rank: Option<u32>,
 }
 
-/// What all miners found for one query: for each miner the same passages, in its own order, with its own scores.
+/// What all miners found for one query: for each miner the same passages, in its own order, with
+/// its own scores.
 pub type Findings = Vec<Vec<Ranked>>;
 
-/// Returns the findings of a block of queries: every passage among the best `limit` of any miner, scored by all.
+/// Returns the findings of a block of queries: every passage among the best `limit` of any miner,
+/// scored by all.
 pub fn find(miners: &[&dyn Miner], queries: Range<usize>, limit: usize) -> Vec<Findings> {
-    let found: Vec<Vec<Vec<Scored>>> = miners.iter().map(|miner| miner.search(queries.clone(), limit)).collect();
+    let found: Vec<Vec<Vec<Scored>>> =
+        miners.iter().map(|miner| miner.search(queries.clone(), limit)).collect();
     queries
         .clone()
         .into_par_iter()
         .map(|query| {
-            let of_query: Vec<&[Scored]> = found.iter().map(|found| &found[query - queries.start][..]).collect();
-            let union: BTreeSet<u32> = of_query.iter().copied().flatten().map(|hit| hit.passage).collect();
-            miners.iter().zip(of_query).map(|(miner, own)| rank_union(*miner, query, own, &union)).collect()
+            let of_query: Vec<&[Scored]> =
+                found.iter().map(|found| &found[query - queries.start][..]).collect();
+            let union: BTreeSet<u32> =
+                of_query.iter().copied().flatten().map(|hit| hit.passage).collect();
+            miners
+                .iter()
+                .zip(of_query)
+                .map(|(miner, own)| rank_union(*miner, query, own, &union))
+                .collect()
         })
         .collect()
 }
 
-fn rank_union(miner: &dyn Miner, query: usize, own: &[Scored], union: &BTreeSet<u32>) -> Vec<Ranked> {
+fn rank_union(
+    miner: &dyn Miner,
+    query: usize,
+    own: &[Scored],
+    union: &BTreeSet<u32>,
+) -> Vec<Ranked> {
     let mine: BTreeSet<u32> = own.iter().map(|hit| hit.passage).collect();
     let mut others: Vec<Scored> = union
         .difference(&mine)
         .map(|passage| Scored { passage: *passage, score: miner.score(query, *passage) })
         .collect();
     others.sort_unstable_by(ranking_order);
-    let own = own.iter().zip(1..).map(|(scored, rank)| Ranked { scored: *scored, rank: Some(rank) });
+    let own =
+        own.iter().zip(1..).map(|(scored, rank)| Ranked { scored: *scored, rank: Some(rank) });
     own.chain(others.into_iter().map(|scored| Ranked { scored, rank: None })).collect()
 }
 
-/// Writes a miner's findings as a TREC run, query by query. The last column is the miner's name, or `union` where only
-/// another miner found the passage.
+/// Writes a miner's findings as a TREC run, query by query. The last column is the miner's name, or
+/// `union` where only another miner found the passage.
 pub struct FindingsWriter {
     file: AtomicFile,
     path: PathBuf,
@@ -60,7 +75,12 @@ impl FindingsWriter {
         Ok(Self { file: AtomicFile::create(path)?, path: path.into(), name })
     }
 
-    pub fn write(&mut self, query: &QueryId, ranking: &[Ranked], passages: &[Passage]) -> Result<()> {
+    pub fn write(
+        &mut self,
+        query: &QueryId,
+        ranking: &[Ranked],
+        passages: &[Passage],
+    ) -> Result<()> {
         for (Ranked { scored, rank }, place) in ranking.iter().zip(1..) {
             let passage = &passages[scored.passage as usize].id;
             let tag = if rank.is_some() { self.name } else { UNION_TAG };
@@ -85,7 +105,10 @@ pub struct Finding {
 }
 
 /// Reads the findings of some queries, each in the miner's order, in memory for those alone.
-pub fn read_findings(path: &Path, wanted: &BTreeSet<&str>) -> Result<BTreeMap<QueryId, Vec<Finding>>> {
+pub fn read_findings(
+    path: &Path,
+    wanted: &BTreeSet<&str>,
+) -> Result<BTreeMap<QueryId, Vec<Finding>>> {
     let mut findings: BTreeMap<QueryId, Vec<Finding>> = BTreeMap::new();
     if wanted.is_empty() {
         return Ok(findings);
@@ -98,7 +121,12 @@ pub fn read_findings(path: &Path, wanted: &BTreeSet<&str>) -> Result<BTreeMap<Qu
         }
         let bad = |expected| {
             let (path, value) = (path.to_path_buf(), line.clone());
-            Error::Records(whetstone_records::Error::Line { path, line: index + 1, expected, value })
+            Error::Records(whetstone_records::Error::Line {
+                path,
+                line: index + 1,
+                expected,
+                value,
+            })
         };
         let fields: Vec<&str> = line.split_ascii_whitespace().collect();
         let [query, _, passage, _, score, tag] = fields[..] else {
@@ -112,7 +140,8 @@ pub fn read_findings(path: &Path, wanted: &BTreeSet<&str>) -> Result<BTreeMap<Qu
         findings.entry(query.into()).or_default().push(finding);
     }
     for findings in findings.values_mut() {
-        findings.sort_by(|a, b| b.score.total_cmp(&a.score).then_with(|| b.passage.cmp(&a.passage)));
+        findings
+            .sort_by(|a, b| b.score.total_cmp(&a.score).then_with(|| b.passage.cmp(&a.passage)));
     }
     Ok(findings)
 }

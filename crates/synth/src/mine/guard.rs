@@ -54,7 +54,8 @@ impl<'a> Guard<'a> {
         Self { collection, same_document, starts }
     }
 
-    /// Returns the first reason, in the order of [`Refusal`], why `passage` is no negative for these positives.
+    /// Returns the first reason, in the order of [`Refusal`], why `passage` is no negative for
+    /// these positives.
     pub fn refuse(&self, positives: &[u32], passage: u32) -> Option<Refusal> {
         let Collection { passages, text, .. } = self.collection;
         let any = |holds: &dyn Fn(u32) -> bool| positives.iter().any(|positive| holds(*positive));
@@ -62,7 +63,8 @@ impl<'a> Guard<'a> {
             Some(Refusal::Positive)
         } else if any(&|positive| text[positive as usize] == text[passage as usize]) {
             Some(Refusal::Duplicate)
-        } else if any(&|positive| passages[positive as usize].overlaps(&passages[passage as usize])) {
+        } else if any(&|positive| passages[positive as usize].overlaps(&passages[passage as usize]))
+        {
             Some(Refusal::Overlap)
         } else if any(&|positive| self.is_refused_neighbour(positive, passage)) {
             Some(Refusal::SameDocument)
@@ -78,10 +80,12 @@ impl<'a> Guard<'a> {
         if document != self.collection.document[passage as usize] {
             return false;
         }
-        self.same_document == SameDocument::Exclude || self.are_neighbours(document, positive, passage)
+        self.same_document == SameDocument::Exclude
+            || self.are_neighbours(document, positive, passage)
     }
 
-    /// Whether no third passage begins between the two; so also where the corpus does not say where they stand.
+    /// Whether no third passage begins between the two; so also where the corpus does not say where
+    /// they stand.
     fn are_neighbours(&self, document: u32, a: u32, b: u32) -> bool {
         let span = |passage: u32| self.collection.passages[passage as usize].metadata.span;
         let (Some(a), Some(b)) = (span(a), span(b)) else { return true };

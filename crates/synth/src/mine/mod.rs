@@ -1,5 +1,6 @@
-//! Finds passages that look like an answer and are none. Two miners, BM25 and the bi-encoder, rank the whole corpus for
-//! every query; what is left of their lists after the guards are the negatives of a training query.
+//! Finds passages that look like an answer and are none. Two miners, BM25 and the bi-encoder, rank
+//! the whole corpus for every query; what is left of their lists after the guards are the negatives
+//! of a training query.
 
 mod bm25;
 mod dense;
@@ -43,9 +44,9 @@ const OUTPUTS: [&str; 4] = ["mined/bm25.run", "mined/dense.run", "negatives.json
 /// The files of a model that decide its embeddings.
 pub(crate) const MODEL_FILES: [&str; 3] = ["config.json", "tokenizer.json", "model.safetensors"];
 
-/// Ranks the corpus for every query by both miners (`mined/*.run`) and chooses the negatives of training queries
-/// (`negatives.jsonl`, with the bi-encoder's scores in `mined/pairs.run`). Embeddings are kept in `mined/embeddings`, so
-/// that a stopped run goes on where it was.
+/// Ranks the corpus for every query by both miners (`mined/*.run`) and chooses the negatives of
+/// training queries (`negatives.jsonl`, with the bi-encoder's scores in `mined/pairs.run`).
+/// Embeddings are kept in `mined/embeddings`, so that a stopped run goes on where it was.
 pub fn mine(
     out: &Path,
     model_dir: &Path,
@@ -83,7 +84,8 @@ pub fn mine(
     Ok(stage.finish(&OUTPUTS, counts, Vec::new())?)
 }
 
-/// The stage without the model: `cache` says where embeddings come from, and where progress is told.
+/// The stage without the model: `cache` says where embeddings come from, and where progress is
+/// told.
 fn mine_collection(
     collection: &Collection,
     out: &Path,
@@ -93,27 +95,43 @@ fn mine_collection(
 ) -> Result<Counts> {
     let (bm25, dense) = build_miners(collection, config, cache)?;
     let guard = Guard::new(collection, config.same_document);
-    let has_text = |passage: &u32| !collection.passages[*passage as usize].full_text().trim().is_empty();
-    let trainable = (0..collection.passages.len() as u32).filter(|passage| collection.is_trainable(*passage));
+    let has_text =
+        |passage: &u32| !collection.passages[*passage as usize].full_text().trim().is_empty();
+    let trainable =
+        (0..collection.passages.len() as u32).filter(|passage| collection.is_trainable(*passage));
     let trainable: Vec<u32> = trainable.filter(has_text).collect();
-    let chooser = Chooser { collection, guard: &guard, miners: [&bm25, &dense], config, seed, trainable: &trainable };
+    let chooser = Chooser {
+        collection,
+        guard: &guard,
+        miners: [&bm25, &dense],
+        config,
+        seed,
+        trainable: &trainable,
+    };
     write_mined(&chooser, out, cache.progress)
 }
 
-fn build_miners(collection: &Collection, config: &MineConfig, cache: &EmbeddingCache) -> Result<(Bm25, Dense)> {
-    let texts: Vec<String> = collection.passages.iter().map(|passage| passage.full_text()).collect();
+fn build_miners(
+    collection: &Collection,
+    config: &MineConfig,
+    cache: &EmbeddingCache,
+) -> Result<(Bm25, Dense)> {
+    let texts: Vec<String> =
+        collection.passages.iter().map(|passage| passage.full_text()).collect();
     let passages: Vec<&str> = texts.iter().map(String::as_str).collect();
     let queries: Vec<&str> = collection.queries.iter().map(|query| query.text.as_str()).collect();
     let passage_embeddings = cache.embed("passages", &passages)?;
     let query_embeddings = cache.embed("queries", &queries)?;
-    let bm25 = Bm25::build(&passages, &queries, Bm25Parameters { k1: config.bm25_k1, b: config.bm25_b });
+    let bm25 =
+        Bm25::build(&passages, &queries, Bm25Parameters { k1: config.bm25_k1, b: config.bm25_b });
     Ok((bm25, Dense::new(cache.hidden, query_embeddings, passage_embeddings)))
 }
 
 /// Goes through the queries by blocks and writes the files, in memory for one block.
 fn write_mined(chooser: &Chooser, out: &Path, progress: &dyn Progress) -> Result<Counts> {
     let collection = chooser.collection;
-    let [bm25_path, dense_path, negatives_path, pairs_path] = OUTPUTS.map(|output| out.join(output));
+    let [bm25_path, dense_path, negatives_path, pairs_path] =
+        OUTPUTS.map(|output| out.join(output));
     let mut runs = [
         FindingsWriter::create(&bm25_path, chooser.miners[0].name())?,
         FindingsWriter::create(&dense_path, chooser.miners[1].name())?,

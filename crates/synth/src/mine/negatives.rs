@@ -31,11 +31,13 @@ pub struct Chooser<'a> {
 const DENSE: usize = 1;
 
 impl Chooser<'_> {
-    /// Returns the negatives of a query, BM25's first, then the dense ones, then the random ones; adds to the counts.
+    /// Returns the negatives of a query, BM25's first, then the dense ones, then the random ones;
+    /// adds to the counts.
     pub fn choose(&self, query: usize, findings: &Findings, counts: &mut Counts) -> Vec<Negative> {
         let id = &self.collection.queries[query].id;
         let mut rng = crate::random::rng(self.seed, "negatives", id.as_str());
-        let positives: Vec<u32> = self.collection.positives[query].iter().map(|(passage, _)| *passage).collect();
+        let positives: Vec<u32> =
+            self.collection.positives[query].iter().map(|(passage, _)| *passage).collect();
         let (pools, too_near) = self.filter(query, &positives, findings, counts);
         let pools = pools.map(|pool| self.order(pool, &mut rng));
 
@@ -52,7 +54,9 @@ impl Chooser<'_> {
         }
         let mut negatives: Vec<(&str, Option<Ranked>, u32)> = Vec::new();
         for (miner, chosen) in self.miners.iter().zip(&chosen) {
-            negatives.extend(chosen.iter().map(|ranked| (miner.name(), Some(*ranked), ranked.scored.passage)));
+            negatives.extend(
+                chosen.iter().map(|ranked| (miner.name(), Some(*ranked), ranked.scored.passage)),
+            );
         }
         add(counts, "negatives-filled-from-random", wanted[0] + wanted[1] - negatives.len());
         for _ in negatives.len()..self.config.negatives {
@@ -75,21 +79,30 @@ impl Chooser<'_> {
                 score: ranked.map(|ranked| ranked.scored.score),
             },
         });
-        negatives.inspect(|negative| add(counts, format!("negatives-{}", negative.provenance.miner), 1)).collect()
+        negatives
+            .inspect(|negative| add(counts, format!("negatives-{}", negative.provenance.miner), 1))
+            .collect()
     }
 
-    /// Returns the positives and the chosen negatives of a query by the bi-encoder's score, best first.
+    /// Returns the positives and the chosen negatives of a query by the bi-encoder's score, best
+    /// first.
     pub fn dense_scores(&self, query: usize, negatives: &[Negative]) -> Vec<Ranked> {
         let positives = self.collection.positives[query].iter().map(|(passage, _)| *passage);
-        let negatives = negatives.iter().filter_map(|negative| self.collection.passage(&negative.passage_id));
-        let score = |passage: u32| Scored { passage, score: self.miners[DENSE].score(query, passage) };
+        let negatives =
+            negatives.iter().filter_map(|negative| self.collection.passage(&negative.passage_id));
+        let score =
+            |passage: u32| Scored { passage, score: self.miners[DENSE].score(query, passage) };
         let mut scored: Vec<Scored> = positives.chain(negatives).map(score).collect();
         scored.sort_unstable_by(ranking_order);
-        scored.into_iter().zip(1..).map(|(scored, rank)| Ranked { scored, rank: Some(rank) }).collect()
+        scored
+            .into_iter()
+            .zip(1..)
+            .map(|(scored, rank)| Ranked { scored, rank: Some(rank) })
+            .collect()
     }
 
-    /// Returns what is left of each miner's own list, in its order, and the passages that a miner finds too near a
-    /// positive.
+    /// Returns what is left of each miner's own list, in its order, and the passages that a miner
+    /// finds too near a positive.
     fn filter(
         &self,
         query: usize,
@@ -123,7 +136,13 @@ impl Chooser<'_> {
         (pools, too_near)
     }
 
-    fn refuse_score(&self, query: usize, passage: u32, score: f32, lowest_positive: f32) -> Option<Refusal> {
+    fn refuse_score(
+        &self,
+        query: usize,
+        passage: u32,
+        score: f32,
+        lowest_positive: f32,
+    ) -> Option<Refusal> {
         if is_too_near(score, lowest_positive, self.config.relative_margin) {
             return Some(Refusal::Margin);
         }
@@ -149,8 +168,9 @@ impl Chooser<'_> {
     }
 }
 
-/// Whether a passage scores so near the positive, or above it, that it may well answer the query too. The margin is
-/// taken from the absolute value, or a negative score would turn it round (NV-Retriever's TopK-PercPos, 2407.15831).
+/// Whether a passage scores so near the positive, or above it, that it may well answer the query
+/// too. The margin is taken from the absolute value, or a negative score would turn it round
+/// (NV-Retriever's TopK-PercPos, 2407.15831).
 fn is_too_near(score: f32, positive: f32, relative_margin: f32) -> bool {
     score > positive - positive.abs() * relative_margin
 }
@@ -163,7 +183,12 @@ fn shares(config: &MineConfig) -> [usize; 2] {
 }
 
 /// Takes up to `limit` passages that are not taken yet; returns how many.
-fn take(pool: &[Ranked], limit: usize, taken: &mut HashSet<u32>, chosen: &mut Vec<Ranked>) -> usize {
+fn take(
+    pool: &[Ranked],
+    limit: usize,
+    taken: &mut HashSet<u32>,
+    chosen: &mut Vec<Ranked>,
+) -> usize {
     let before = chosen.len();
     let fresh = pool.iter().filter(|ranked| taken.insert(ranked.scored.passage));
     chosen.extend(fresh.take(limit));
@@ -206,7 +231,12 @@ mod tests {
     #[test]
     fn shares_never_exceed_the_number_of_negatives() {
         let shares = |negatives, bm25_fraction, dense_fraction| {
-            shares(&MineConfig { negatives, bm25_fraction, dense_fraction, ..MineConfig::default() })
+            shares(&MineConfig {
+                negatives,
+                bm25_fraction,
+                dense_fraction,
+                ..MineConfig::default()
+            })
         };
         assert_eq!(shares(5, 0.4, 0.4), [2, 2]);
         assert_eq!(shares(5, 0.5, 0.5), [3, 2]);

@@ -31,16 +31,19 @@ fn every_guard_holds_for_every_negative() {
     for same_document in [SameDocument::AllowFar, SameDocument::Exclude] {
         for sampling in [Sampling::Top, Sampling::Random] {
             let folder = tempfile::tempdir().unwrap();
-            let config = MineConfig { same_document, sampling, rank_max: 60, ..MineConfig::default() };
+            let config =
+                MineConfig { same_document, sampling, rank_max: 60, ..MineConfig::default() };
             mine_fixture(&collection, folder.path(), &config, 1);
-            let runs = ["bm25", "dense"]
-                .map(|name| (name, Run::read(&folder.path().join(format!("mined/{name}.run"))).unwrap()));
+            let runs = ["bm25", "dense"].map(|name| {
+                (name, Run::read(&folder.path().join(format!("mined/{name}.run"))).unwrap())
+            });
             let negatives = negatives(folder.path());
             assert_eq!(negatives.len(), collection.queries_of(Split::Train).len());
             let mut far = 0;
             for (query, negatives) in negatives {
                 assert_eq!(negatives.len(), config.negatives, "{query}");
-                let different: BTreeSet<&str> = negatives.iter().map(|negative| negative.passage_id.as_str()).collect();
+                let different: BTreeSet<&str> =
+                    negatives.iter().map(|negative| negative.passage_id.as_str()).collect();
                 assert_eq!(different.len(), negatives.len(), "{query}");
                 let (document, part) = place(&query[1..]);
                 for negative in &negatives {
@@ -53,12 +56,16 @@ fn every_guard_holds_for_every_negative() {
                         assert!(part.abs_diff(other_part) >= 3, "{query} {other_part}");
                         far += 1;
                     }
-                    let Some((_, run)) = runs.iter().find(|(name, _)| negative.provenance.miner == *name) else {
+                    let Some((_, run)) =
+                        runs.iter().find(|(name, _)| negative.provenance.miner == *name)
+                    else {
                         assert_eq!(negative.provenance.miner, "random");
                         continue;
                     };
                     let ranking = run.get(&query).unwrap();
-                    let score = |id: &str| ranking.iter().find(|hit| hit.passage.as_str() == id).map(|hit| hit.score);
+                    let score = |id: &str| {
+                        ranking.iter().find(|hit| hit.passage.as_str() == id).map(|hit| hit.score)
+                    };
                     assert_eq!(negative.provenance.score, score(negative.passage_id.as_str()));
                     if let Some(positive) = score(&query[1..]) {
                         assert!(negative.provenance.score.unwrap() <= positive * 0.95);
@@ -81,25 +88,37 @@ fn shares_are_kept_and_what_a_miner_lacks_the_others_bring() {
     assert!(!counts.contains_key("negatives-missing"));
 
     // The one passage that a miner may bring is most often the positive.
-    let config = MineConfig { rank_max: 1, bm25_fraction: 0.6, dense_fraction: 0.4, ..MineConfig::default() };
+    let config = MineConfig {
+        rank_max: 1,
+        bm25_fraction: 0.6,
+        dense_fraction: 0.4,
+        ..MineConfig::default()
+    };
     let counts = mine_fixture(&collection, folder.path(), &config, 1);
     assert!(counts["bm25-dropped-positive"] > queries / 2);
     assert!(counts["negatives-filled-from-random"] > 3 * queries);
-    let total: u64 =
-        ["bm25", "dense", "random"].iter().filter_map(|miner| counts.get(&format!("negatives-{miner}"))).sum();
+    let total: u64 = ["bm25", "dense", "random"]
+        .iter()
+        .filter_map(|miner| counts.get(&format!("negatives-{miner}")))
+        .sum();
     assert_eq!(total, 5 * queries);
 }
 
 #[test]
 fn top_sampling_takes_the_best_ranked_after_rank_min() {
     let collection = Fixture::new(20).collection(&SPLIT, 1).unwrap();
-    let config =
-        MineConfig { sampling: Sampling::Top, bm25_fraction: 1.0, dense_fraction: 0.0, ..MineConfig::default() };
+    let config = MineConfig {
+        sampling: Sampling::Top,
+        bm25_fraction: 1.0,
+        dense_fraction: 0.0,
+        ..MineConfig::default()
+    };
     let ranks = |rank_min: usize| {
         let folder = tempfile::tempdir().unwrap();
         mine_fixture(&collection, folder.path(), &MineConfig { rank_min, ..config.clone() }, 1);
-        let ranks =
-            |negatives: &Vec<Negative>| negatives.iter().filter_map(|negative| negative.provenance.rank).collect();
+        let ranks = |negatives: &Vec<Negative>| {
+            negatives.iter().filter_map(|negative| negative.provenance.rank).collect()
+        };
         negatives(folder.path()).values().map(ranks).collect::<Vec<Vec<u32>>>()
     };
     for (all, skipped) in ranks(0).into_iter().zip(ranks(2)) {
@@ -117,9 +136,12 @@ fn a_copy_of_the_positive_or_of_a_held_out_passage_is_no_negative() {
         passages.find(|passage| split.passage_split(*passage) == wanted).unwrap() as usize
     };
     // The last document in training gets copies of a training passage and of a test passage.
-    let copies = (0..split.passages.len()).rev().filter(|at| split.passage_split(*at as u32) == Split::Train);
+    let copies = (0..split.passages.len())
+        .rev()
+        .filter(|at| split.passage_split(*at as u32) == Split::Train);
     let copies: Vec<usize> = copies.take(2).collect();
-    fixture.passages[copies[0]].text = split.passages[of_split(Split::Train)].text.to_uppercase().replace(' ', "\n ");
+    fixture.passages[copies[0]].text =
+        split.passages[of_split(Split::Train)].text.to_uppercase().replace(' ', "\n ");
     fixture.passages[copies[1]].text = split.passages[of_split(Split::Test)].text.clone();
     let collection = fixture.collection(&SPLIT, 1).unwrap();
     let guard = Guard::new(&collection, SameDocument::AllowFar);
@@ -133,15 +155,22 @@ fn a_copy_of_the_positive_or_of_a_held_out_passage_is_no_negative() {
 fn both_runs_score_the_same_passages_for_every_query() {
     let collection = Fixture::new(20).collection(&SPLIT, 1).unwrap();
     let folder = tempfile::tempdir().unwrap();
-    mine_fixture(&collection, folder.path(), &MineConfig { rank_max: 7, ..MineConfig::default() }, 1);
+    mine_fixture(
+        &collection,
+        folder.path(),
+        &MineConfig { rank_max: 7, ..MineConfig::default() },
+        1,
+    );
     let wanted: BTreeSet<&str> = collection.queries.iter().map(|query| query.id.as_str()).collect();
-    let [bm25, dense] =
-        ["bm25", "dense"].map(|name| read_findings(&folder.path().join(format!("mined/{name}.run")), &wanted).unwrap());
+    let [bm25, dense] = ["bm25", "dense"].map(|name| {
+        read_findings(&folder.path().join(format!("mined/{name}.run")), &wanted).unwrap()
+    });
     assert_eq!(bm25.len(), collection.queries.len());
     for (query, bm25) in &bm25 {
         let dense = &dense[query];
-        let passages =
-            |findings: &[Finding]| findings.iter().map(|finding| finding.passage.clone()).collect::<BTreeSet<_>>();
+        let passages = |findings: &[Finding]| {
+            findings.iter().map(|finding| finding.passage.clone()).collect::<BTreeSet<_>>()
+        };
         assert_eq!(passages(bm25), passages(dense));
         for findings in [bm25, dense] {
             assert_eq!(findings.iter().filter(|finding| finding.found).count(), 7);

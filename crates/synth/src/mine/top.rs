@@ -7,15 +7,16 @@ pub struct Scored {
     pub score: f32,
 }
 
-/// The order of a ranking: score descending, then passage id descending, as trec_eval has it. Passages of a collection
-/// are numbered in the order of their ids, so the number stands for the id.
+/// The order of a ranking: score descending, then passage id descending, as trec_eval has it.
+/// Passages of a collection are numbered in the order of their ids, so the number stands for the
+/// id.
 pub fn ranking_order(a: &Scored, b: &Scored) -> Ordering {
     // Adding zero turns -0 into 0, which tie.
     (b.score + 0.0).total_cmp(&(a.score + 0.0)).then_with(|| b.passage.cmp(&a.passage))
 }
 
-/// Keeps the best of many scored passages in memory for twice as many as it returns; the result does not depend on the
-/// order in which they are pushed.
+/// Keeps the best of many scored passages in memory for twice as many as it returns; the result
+/// does not depend on the order in which they are pushed.
 pub struct Top {
     limit: usize,
     kept: Vec<Scored>,
@@ -69,8 +70,9 @@ mod tests {
     fn top_equals_the_head_of_a_full_sort_with_ties() {
         for limit in [0, 1, 3, 7, 100] {
             // Few different scores, so that the cut falls into ties.
-            let all: Vec<Scored> =
-                (0..50).map(|passage| Scored { passage, score: (passage * 7 % 5) as f32 - 2.0 }).collect();
+            let all: Vec<Scored> = (0..50)
+                .map(|passage| Scored { passage, score: (passage * 7 % 5) as f32 - 2.0 })
+                .collect();
             let mut top = Top::new(limit);
             all.iter().for_each(|scored| top.push(*scored));
             let mut sorted = all;

@@ -25,7 +25,12 @@ pub struct Measured {
 }
 
 /// Returns a seeded sample of a split's queries, in order; all where `max_queries` is 0.
-pub fn sample_queries(collection: &Collection, split: Split, max_queries: usize, seed: u64) -> Vec<usize> {
+pub fn sample_queries(
+    collection: &Collection,
+    split: Split,
+    max_queries: usize,
+    seed: u64,
+) -> Vec<usize> {
     let mut queries = collection.queries_of(split);
     if max_queries > 0 && max_queries < queries.len() {
         queries.shuffle(&mut crate::random::rng(seed, "max-queries", split.name()));
@@ -35,8 +40,15 @@ pub fn sample_queries(collection: &Collection, split: Split, max_queries: usize,
     queries
 }
 
-/// Returns the candidate list of every query with labels, best first: only what was really retrieved.
-pub fn measure(collection: &Collection, queries: &[usize], mined: &Mined, k: f64, depth: usize) -> Result<Measured> {
+/// Returns the candidate list of every query with labels, best first: only what was really
+/// retrieved.
+pub fn measure(
+    collection: &Collection,
+    queries: &[usize],
+    mined: &Mined,
+    k: f64,
+    depth: usize,
+) -> Result<Measured> {
     let max_grade = collection.max_grade(queries);
     let mut measured = Measured {
         pairs: Vec::new(),
@@ -58,8 +70,14 @@ pub fn measure(collection: &Collection, queries: &[usize], mined: &Mined, k: f64
             let passage = collection.passage(&hit.passage).ok_or_else(missing)?;
             let grade = grades.get(&passage).copied().unwrap_or(0);
             measured.positives_found += u64::from(grade > 0);
-            let provenance = Provenance { miner: "rrf".into(), rank: Some(rank), score: Some(hit.score) };
-            measured.pairs.push(collection.pair(*query, passage, grade as f32 / max_grade, provenance));
+            let provenance =
+                Provenance { miner: "rrf".into(), rank: Some(rank), score: Some(hit.score) };
+            measured.pairs.push(collection.pair(
+                *query,
+                passage,
+                grade as f32 / max_grade,
+                provenance,
+            ));
         }
         let kept: BTreeSet<&PassageId> = hits.iter().map(|hit| &hit.passage).collect();
         measured.bm25.insert(id.clone(), scores_of(bm25, &kept));

@@ -1,5 +1,5 @@
-//! Puts together what a trainer reads: training pairs, candidate lists for dev and test, qrels and the first stage's
-//! runs. No document is in two splits, which is checked on the finished pairs.
+//! Puts together what a trainer reads: training pairs, candidate lists for dev and test, qrels and
+//! the first stage's runs. No document is in two splits, which is checked on the finished pairs.
 
 mod fusion;
 mod measured;
@@ -17,7 +17,9 @@ use measured::{Measured, Mined, measure, qrels_of, sample_queries};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use train::{Group, is_positive, sample_groups, training_groups};
-use whetstone_records::{Manifest, Negative, Progress, Qrels, QueryId, Stage, read_jsonl, sha256_file, write_jsonl};
+use whetstone_records::{
+    Manifest, Negative, Progress, Qrels, QueryId, Stage, read_jsonl, sha256_file, write_jsonl,
+};
 
 const BEFORE_MINED: [&str; 3] = ["corpus.jsonl", "queries.jsonl", "qrels/all.tsv"];
 const MINED: [&str; 3] = ["negatives.jsonl", "mined/bm25.run", "mined/dense.run"];
@@ -34,7 +36,8 @@ const OUTPUTS: [&str; 9] = [
     "runs/dense.run",
 ];
 
-/// Writes the files for training and measuring; refuses a data set in which a document would be in two splits.
+/// Writes the files for training and measuring; refuses a data set in which a document would be in
+/// two splits.
 pub fn pair(
     out: &Path,
     config: &PairConfig,
@@ -51,7 +54,8 @@ pub fn pair(
         }
         Ok((file.to_owned(), sha256_file(&path)?))
     };
-    let mut inputs = BEFORE_MINED.into_iter().chain(MINED).map(digest).collect::<Result<Vec<_>>>()?;
+    let mut inputs =
+        BEFORE_MINED.into_iter().chain(MINED).map(digest).collect::<Result<Vec<_>>>()?;
     if out.join(GRADES).exists() {
         inputs.push(digest(GRADES)?);
     }
@@ -92,7 +96,9 @@ impl DataSet {
         }
         let dev = sample_queries(collection, Split::Dev, config.max_dev_queries, seed);
         let test = sample_queries(collection, Split::Test, config.max_test_queries, seed);
-        let ids = |queries: &[usize]| queries.iter().map(|query| collection.queries[*query].id.clone()).collect();
+        let ids = |queries: &[usize]| {
+            queries.iter().map(|query| collection.queries[*query].id.clone()).collect()
+        };
         let (dev_ids, test_ids): (Vec<QueryId>, Vec<QueryId>) = (ids(&dev), ids(&test));
         let wanted: BTreeSet<&str> = dev_ids.iter().chain(&test_ids).map(QueryId::as_str).collect();
         let mined = Mined {
@@ -107,10 +113,12 @@ impl DataSet {
         verify::verify(collection, &train, &qrels[1], &qrels[2])?;
         if train.is_empty() {
             let queries = collection.queries_of(Split::Train).len();
-            let documents = collection.document_split.iter().filter(|split| **split == Split::Train).count();
+            let documents =
+                collection.document_split.iter().filter(|split| **split == Split::Train).count();
             return Err(Error::NothingToTrain { queries, documents });
         }
-        let measure = |queries: &[usize]| measure(collection, queries, &mined, config.rrf_k, config.depth);
+        let measure =
+            |queries: &[usize]| measure(collection, queries, &mined, config.rrf_k, config.depth);
         Ok(Self { train, dev: measure(&dev)?, test: measure(&test)?, qrels })
     }
 

@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use whetstone_records::QueryId;
 
-/// Sets the teacher's score of every pair: the bi-encoder's, so that what it knows is kept, and more the more relevant
-/// the passage is, so that its mistakes are put right.
+/// Sets the teacher's score of every pair: the bi-encoder's, so that what it knows is kept, and
+/// more the more relevant the passage is, so that its mistakes are put right.
 pub fn teach(groups: &mut [Group], scores: &Path, config: &PairConfig) -> Result<()> {
     let queries: Vec<QueryId> = groups.iter().map(|group| group[0].query_id.clone()).collect();
     let wanted: BTreeSet<&str> = queries.iter().map(QueryId::as_str).collect();
@@ -16,7 +16,8 @@ pub fn teach(groups: &mut [Group], scores: &Path, config: &PairConfig) -> Result
         let mut of_query = scores.get(&pair.query_id).into_iter().flatten();
         let found = of_query.find(|finding| finding.passage == pair.passage_id);
         let found = found.ok_or_else(|| Error::FindingsMissing { query: pair.query_id.clone() })?;
-        pair.teacher = Some(config.teacher_scale * found.score + config.teacher_label_weight * pair.label);
+        pair.teacher =
+            Some(config.teacher_scale * found.score + config.teacher_label_weight * pair.label);
     }
     Ok(())
 }

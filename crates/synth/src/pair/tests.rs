@@ -18,7 +18,12 @@ fn mined(fixture: &Fixture, split: &SplitConfig, seed: u64) -> TempDir {
     folder
 }
 
-fn run_pair(folder: &TempDir, config: &PairConfig, split: &SplitConfig, seed: u64) -> Result<Manifest> {
+fn run_pair(
+    folder: &TempDir,
+    config: &PairConfig,
+    split: &SplitConfig,
+    seed: u64,
+) -> Result<Manifest> {
     pair(folder.path(), config, split, seed, &Silent)
 }
 
@@ -27,7 +32,11 @@ fn pairs(folder: &TempDir, name: &str) -> Vec<Pair> {
 }
 
 /// The documents of the relevant passages in a qrels file.
-fn judged_documents(folder: &TempDir, split: &str, document: &HashMap<String, String>) -> BTreeSet<String> {
+fn judged_documents(
+    folder: &TempDir,
+    split: &str,
+    document: &HashMap<String, String>,
+) -> BTreeSet<String> {
     let qrels = Qrels::read(&folder.path().join(format!("qrels/{split}.tsv"))).unwrap();
     let passages = qrels.iter().flat_map(|(_, grades)| grades).filter(|(_, grade)| **grade > 0);
     passages.map(|(passage, _)| document[passage.as_str()].clone()).collect()
@@ -35,15 +44,21 @@ fn judged_documents(folder: &TempDir, split: &str, document: &HashMap<String, St
 
 #[test]
 fn split_never_shares_a_document() {
-    let fixtures =
-        [Fixture::new(20), Fixture::new(20).with_human_question("h1", &[3, 4]).with_human_question("h2", &[5])];
-    for (fixture, seed) in fixtures.iter().flat_map(|fixture| (0..8).map(move |seed| (fixture, seed))) {
+    let fixtures = [
+        Fixture::new(20),
+        Fixture::new(20).with_human_question("h1", &[3, 4]).with_human_question("h2", &[5]),
+    ];
+    for (fixture, seed) in
+        fixtures.iter().flat_map(|fixture| (0..8).map(move |seed| (fixture, seed)))
+    {
         let folder = mined(fixture, &SPLIT, seed);
         run_pair(&folder, &PairConfig::default(), &SPLIT, seed).unwrap();
         let of = |passage: &Passage| (passage.id.to_string(), passage.document().to_string());
         let document: HashMap<String, String> = fixture.passages.iter().map(of).collect();
-        let train: BTreeSet<String> =
-            pairs(&folder, "train.jsonl").iter().map(|pair| document[pair.passage_id.as_str()].clone()).collect();
+        let train: BTreeSet<String> = pairs(&folder, "train.jsonl")
+            .iter()
+            .map(|pair| document[pair.passage_id.as_str()].clone())
+            .collect();
         let [dev, test] = ["dev", "test"].map(|split| judged_documents(&folder, split, &document));
         assert!(!train.is_empty() && !dev.is_empty() && !test.is_empty());
         assert!(train.is_disjoint(&dev) && train.is_disjoint(&test) && dev.is_disjoint(&test));
@@ -136,10 +151,12 @@ fn candidates_are_what_both_miners_found_and_the_baselines_score_the_same_list()
     let folder = mined(&fixture, &SPLIT, 1);
     let config = PairConfig { depth: 12, ..PairConfig::default() };
     let manifest = run_pair(&folder, &config, &SPLIT, 1).unwrap();
-    let [candidates, bm25, dense, mined] = ["candidates.run", "runs/bm25.run", "runs/dense.run", "mined/bm25.run"]
-        .map(|run| Run::read(&folder.path().join(run)).unwrap());
+    let [candidates, bm25, dense, mined] =
+        ["candidates.run", "runs/bm25.run", "runs/dense.run", "mined/bm25.run"]
+            .map(|run| Run::read(&folder.path().join(run)).unwrap());
     let passages = |run: &Run| {
-        let passages: BTreeSet<_> = run.get("h1").unwrap().iter().map(|hit| hit.passage.clone()).collect();
+        let passages: BTreeSet<_> =
+            run.get("h1").unwrap().iter().map(|hit| hit.passage.clone()).collect();
         assert_eq!(passages.len(), 12);
         passages
     };
@@ -149,7 +166,8 @@ fn candidates_are_what_both_miners_found_and_the_baselines_score_the_same_list()
     // Grades 2 and 1 of the one human question; its documents' generated queries are gone.
     assert_eq!((candidates.len(), manifest.counts["generated-test-queries-dropped"]), (1, 12));
     let test = pairs(&folder, "test.jsonl");
-    let order: Vec<_> = candidates.get("h1").unwrap().iter().map(|hit| hit.passage.clone()).collect();
+    let order: Vec<_> =
+        candidates.get("h1").unwrap().iter().map(|hit| hit.passage.clone()).collect();
     assert_eq!(test.iter().map(|pair| pair.passage_id.clone()).collect::<Vec<_>>(), order);
     for pair in test {
         let label = match pair.passage_id.as_str() {
@@ -160,7 +178,9 @@ fn candidates_are_what_both_miners_found_and_the_baselines_score_the_same_list()
         assert_eq!(pair.label, label);
     }
     // A generated query's only grade is 1, whatever the humans' highest is.
-    assert!(pairs(&folder, "train.jsonl").iter().all(|pair| pair.label == 0.0 || pair.label == 1.0));
+    assert!(
+        pairs(&folder, "train.jsonl").iter().all(|pair| pair.label == 0.0 || pair.label == 1.0)
+    );
     assert_eq!(manifest.counts["test-positives"], 2);
 }
 
@@ -168,11 +188,19 @@ fn candidates_are_what_both_miners_found_and_the_baselines_score_the_same_list()
 fn limits_keep_whole_queries() {
     let fixture = Fixture::new(20);
     let folder = mined(&fixture, &SPLIT, 1);
-    let config = PairConfig { max_pairs: 60, max_dev_queries: 5, max_test_queries: 7, ..PairConfig::default() };
+    let config = PairConfig {
+        max_pairs: 60,
+        max_dev_queries: 5,
+        max_test_queries: 7,
+        ..PairConfig::default()
+    };
     let manifest = run_pair(&folder, &config, &SPLIT, 1).unwrap();
     let used = |name: &str| manifest.counts[name];
     assert_eq!(used("train-pairs"), 60);
-    assert_eq!([used("train-queries-used"), used("dev-queries-used"), used("test-queries-used")], [10, 5, 7]);
+    assert_eq!(
+        [used("train-queries-used"), used("dev-queries-used"), used("test-queries-used")],
+        [10, 5, 7]
+    );
     assert_eq!(Qrels::read(&folder.path().join("qrels/dev.tsv")).unwrap().len(), 5);
 }
 

@@ -10,12 +10,17 @@ use whetstone_records::{Negative, Pair, Provenance, QueryId};
 /// The pairs of one query: its positives, then its negatives.
 pub type Group = Vec<Pair>;
 
-/// Returns the groups of all training queries, in the order of their ids. Positives whose text stands in a held-out
-/// document too are left out, and with its last positive the query.
+/// Returns the groups of all training queries, in the order of their ids. Positives whose text
+/// stands in a held-out document too are left out, and with its last positive the query.
 ///
-/// Grades of an LLM, where there are any, are labels (as shares of the best grade) and teacher scores; a negative that
-/// answers its query, and a positive that is about something else, are left out.
-pub fn training_groups(collection: &Collection, negatives: Vec<Negative>, grades: &Grades) -> Result<Vec<Group>> {
+/// Grades of an LLM, where there are any, are labels (as shares of the best grade) and teacher
+/// scores; a negative that answers its query, and a positive that is about something else, are left
+/// out.
+pub fn training_groups(
+    collection: &Collection,
+    negatives: Vec<Negative>,
+    grades: &Grades,
+) -> Result<Vec<Group>> {
     let mut of_query: BTreeMap<QueryId, Vec<Negative>> = BTreeMap::new();
     for negative in negatives {
         of_query.entry(negative.query_id.clone()).or_default().push(negative);
@@ -26,7 +31,9 @@ pub fn training_groups(collection: &Collection, negatives: Vec<Negative>, grades
     for query in queries {
         let id = &collection.queries[query].id;
         let negatives = of_query.remove(id).unwrap_or_default();
-        let trainable = collection.positives[query].iter().filter(|(passage, _)| collection.is_trainable(*passage));
+        let trainable = collection.positives[query]
+            .iter()
+            .filter(|(passage, _)| collection.is_trainable(*passage));
         let mut group: Group = trainable
             .map(|(passage, grade)| {
                 let provenance = Provenance { miner: "positive".into(), rank: None, score: None };
@@ -35,10 +42,14 @@ pub fn training_groups(collection: &Collection, negatives: Vec<Negative>, grades
             .collect();
         for negative in negatives {
             let passage = collection.passage(&negative.passage_id);
-            let is_positive =
-                |passage: &u32| collection.positives[query].iter().any(|(positive, _)| positive == passage);
+            let is_positive = |passage: &u32| {
+                collection.positives[query].iter().any(|(positive, _)| positive == passage)
+            };
             let Some(passage) = passage.filter(|passage| !is_positive(passage)) else {
-                return Err(Error::StaleNegative { query: id.clone(), passage: negative.passage_id });
+                return Err(Error::StaleNegative {
+                    query: id.clone(),
+                    passage: negative.passage_id,
+                });
             };
             if !group.is_empty() {
                 group.push(collection.pair(query, passage, 0.0, negative.provenance));
@@ -51,7 +62,9 @@ pub fn training_groups(collection: &Collection, negatives: Vec<Negative>, grades
     }
     // What is left belongs to no training query of this split.
     match of_query.into_values().flatten().next() {
-        Some(Negative { query_id: query, passage_id: passage, .. }) => Err(Error::StaleNegative { query, passage }),
+        Some(Negative { query_id: query, passage_id: passage, .. }) => {
+            Err(Error::StaleNegative { query, passage })
+        }
         None => Ok(groups),
     }
 }
@@ -67,14 +80,17 @@ fn take_up(group: &mut Group, grades: &Grades) {
         return;
     }
     group.retain_mut(|pair| {
-        let Some(grade) = grades.get(&(pair.query_id.clone(), pair.passage_id.clone())) else { return true };
+        let Some(grade) = grades.get(&(pair.query_id.clone(), pair.passage_id.clone())) else {
+            return true;
+        };
         pair.teacher = Some(f32::from(*grade));
         pair.label = f32::from(*grade) / f32::from(BEST);
         if is_positive(pair) { *grade > 0 } else { *grade < grade::ANSWERS }
     });
 }
 
-/// Returns a seeded sample of whole groups with at most `max_pairs` pairs, in their old order; all where it is 0.
+/// Returns a seeded sample of whole groups with at most `max_pairs` pairs, in their old order; all
+/// where it is 0.
 pub fn sample_groups(groups: Vec<Group>, max_pairs: usize, seed: u64) -> Vec<Group> {
     if max_pairs == 0 {
         return groups;
@@ -120,12 +136,17 @@ mod tests {
             label,
             ..group(1, 1).remove(0)
         };
-        let mut group =
-            vec![pair("p", "positive", 1.0), pair("n", "bm25", 0.0), pair("f", "dense", 0.0), pair("u", "bm25", 0.0)];
+        let mut group = vec![
+            pair("p", "positive", 1.0),
+            pair("n", "bm25", 0.0),
+            pair("f", "dense", 0.0),
+            pair("u", "bm25", 0.0),
+        ];
         let grades = [("p", 3), ("n", 1), ("f", 2)];
         let grades = grades.map(|(passage, grade)| (("1".into(), passage.into()), grade)).into();
         take_up(&mut group, &grades);
-        let found: Vec<_> = group.iter().map(|pair| (pair.passage_id.as_str(), pair.label, pair.teacher)).collect();
+        let found: Vec<_> =
+            group.iter().map(|pair| (pair.passage_id.as_str(), pair.label, pair.teacher)).collect();
         assert_eq!(found, [("p", 1.0, Some(3.0)), ("n", 1.0 / 3.0, Some(1.0)), ("u", 0.0, None)]);
     }
 
@@ -136,7 +157,9 @@ mod tests {
         let kept = sample(1);
         assert!((44..=50).contains(&kept.iter().map(Vec::len).sum::<usize>()));
         assert!(kept.iter().all(|group| groups.contains(group)));
-        assert!(kept.is_sorted_by_key(|group| group[0].query_id.as_str().parse::<usize>().unwrap()));
+        assert!(
+            kept.is_sorted_by_key(|group| group[0].query_id.as_str().parse::<usize>().unwrap())
+        );
         assert_eq!(kept, sample(1));
         assert_ne!(kept, sample(2));
         assert_eq!(sample_groups(groups.clone(), 0, 1), groups);

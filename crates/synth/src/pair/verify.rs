@@ -4,11 +4,18 @@ use crate::split::Split;
 use std::collections::HashMap;
 use whetstone_records::{DocumentId, Pair, PassageId, Qrels, QueryId};
 
-/// Refuses a data set that uses one document twice: for training and for measuring, or for dev and test.
+/// Refuses a data set that uses one document twice: for training and for measuring, or for dev and
+/// test.
 ///
-/// Goes by what is about to be written, not by how it was chosen: a document is used for training where one of its
-/// passages is in a training pair, and for dev or test where it is that split's or answers one of its queries.
-pub fn verify(collection: &Collection, train: &[Vec<Pair>], dev: &Qrels, test: &Qrels) -> Result<()> {
+/// Goes by what is about to be written, not by how it was chosen: a document is used for training
+/// where one of its passages is in a training pair, and for dev or test where it is that split's or
+/// answers one of its queries.
+pub fn verify(
+    collection: &Collection,
+    train: &[Vec<Pair>],
+    dev: &Qrels,
+    test: &Qrels,
+) -> Result<()> {
     let mut uses: HashMap<DocumentId, Split> = HashMap::new();
     for (split, qrels) in [(Split::Dev, dev), (Split::Test, test)] {
         for (query, grades) in qrels.iter() {
@@ -31,7 +38,10 @@ fn claim(
     passage: &PassageId,
 ) -> Result<()> {
     let place = collection.passage(passage);
-    let place = place.ok_or_else(|| Error::JudgedPassageMissing { query: query.clone(), passage: passage.clone() })?;
+    let place = place.ok_or_else(|| Error::JudgedPassageMissing {
+        query: query.clone(),
+        passage: passage.clone(),
+    })?;
     let document = collection.passages[place as usize].document();
     let earlier = *uses.entry(document.clone()).or_insert(split);
     let drawn = collection.passage_split(place);

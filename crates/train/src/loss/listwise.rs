@@ -1,8 +1,8 @@
 use super::pairwise::first_best;
 use super::{Loss, Targets, by_query, log_sum_exp};
 
-/// Cross-entropy of the query's passages with the first of the highest labels as the target, mean over queries:
-/// FlagEmbedding's group softmax, InfoNCE without in-batch negatives.
+/// Cross-entropy of the query's passages with the first of the highest labels as the target, mean
+/// over queries: FlagEmbedding's group softmax, InfoNCE without in-batch negatives.
 pub(super) fn softmax(logits: &[f64], targets: &Targets) -> Option<Loss> {
     towards(logits, targets, |positions, labels| {
         let best = first_best(positions, labels);
@@ -19,7 +19,11 @@ pub(super) fn listnet(logits: &[f64], targets: &Targets) -> Option<Loss> {
     })
 }
 
-fn towards(logits: &[f64], targets: &Targets, wanted: impl Fn(&[usize], &[f32]) -> Vec<f64>) -> Option<Loss> {
+fn towards(
+    logits: &[f64],
+    targets: &Targets,
+    wanted: impl Fn(&[usize], &[f32]) -> Vec<f64>,
+) -> Option<Loss> {
     let mut loss = Loss::zero(logits.len());
     let queries = by_query(targets.groups);
     for positions in &queries {
@@ -32,8 +36,8 @@ fn towards(logits: &[f64], targets: &Targets, wanted: impl Fn(&[usize], &[f32]) 
     loss.mean(queries.len())
 }
 
-/// −Σᵢ [sᵢ − ln Σ_{j ≥ i} e^{sⱼ}] over the passages in order of their labels, mean over queries (Xia et al. 2008). Equal
-/// labels keep the order of the file.
+/// −Σᵢ [sᵢ − ln Σ_{j ≥ i} e^{sⱼ}] over the passages in order of their labels, mean over queries
+/// (Xia et al. 2008). Equal labels keep the order of the file.
 pub(super) fn listmle(logits: &[f64], targets: &Targets) -> Option<Loss> {
     let mut loss = Loss::zero(logits.len());
     let queries = by_query(targets.groups);

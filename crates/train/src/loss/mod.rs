@@ -1,6 +1,7 @@
-//! Losses on raw logits, each as a value and its gradient. A batch has a few dozen logits, so they are computed on the host in
-//! f64, the same for every device, and the gradient is handed to autodiff. Only cross-entropies contain a sigmoid: anywhere
-//! else it would ruin the ranking while the loss still falls.
+//! Losses on raw logits, each as a value and its gradient. A batch has a few dozen logits, so they
+//! are computed on the host in f64, the same for every device, and the gradient is handed to
+//! autodiff. Only cross-entropies contain a sigmoid: anywhere else it would ruin the ranking while
+//! the loss still falls.
 
 mod listwise;
 mod pairwise;
@@ -39,8 +40,14 @@ impl Loss {
     }
 }
 
-/// Returns the configured loss; None where the batch says nothing, such as groups of one label only.
-pub(crate) fn loss(config: &TrainConfig, positive_weight: f32, logits: &[f32], targets: &Targets) -> Option<Loss> {
+/// Returns the configured loss; None where the batch says nothing, such as groups of one label
+/// only.
+pub(crate) fn loss(
+    config: &TrainConfig,
+    positive_weight: f32,
+    logits: &[f32],
+    targets: &Targets,
+) -> Option<Loss> {
     let logits: Vec<f64> = logits.iter().map(|&logit| logit.into()).collect();
     match config.loss {
         LossName::Bce => pointwise::bce(&logits, targets.labels, positive_weight.into()),
@@ -55,7 +62,8 @@ pub(crate) fn loss(config: &TrainConfig, positive_weight: f32, logits: &[f32], t
     }
 }
 
-/// Binary cross-entropy towards soft labels: what a fresh head learns from before it sees the real ones.
+/// Binary cross-entropy towards soft labels: what a fresh head learns from before it sees the real
+/// ones.
 pub(crate) fn soft_bce(logits: &[f32], labels: &[f32]) -> Option<Loss> {
     let logits: Vec<f64> = logits.iter().map(|&logit| logit.into()).collect();
     pointwise::bce(&logits, labels, 1.0)

@@ -6,7 +6,11 @@ use std::f64::consts::LN_2;
 fn ordered_pairs(targets: &Targets) -> Vec<(usize, usize)> {
     let of_query = |positions: Vec<usize>| -> Vec<(usize, usize)> {
         let is_better = |&(i, j): &(usize, usize)| targets.labels[i] > targets.labels[j];
-        positions.iter().flat_map(|&i| positions.iter().map(move |&j| (i, j))).filter(is_better).collect()
+        positions
+            .iter()
+            .flat_map(|&i| positions.iter().map(move |&j| (i, j)))
+            .filter(is_better)
+            .collect()
     };
     by_query(targets.groups).into_iter().flat_map(of_query).collect()
 }
@@ -26,8 +30,8 @@ pub(super) fn hinge(logits: &[f64], targets: &Targets, margin: f64) -> Option<Lo
     loss.mean(pairs.len())
 }
 
-/// Mean of ((s⁺ − s⁻) − (t⁺ − t⁻))², the first of a query's highest labels against each other passage
-/// (Hofstätter et al. 2020).
+/// Mean of ((s⁺ − s⁻) − (t⁺ − t⁻))², the first of a query's highest labels against each other
+/// passage (Hofstätter et al. 2020).
 pub(super) fn margin_mse(logits: &[f64], targets: &Targets) -> Option<Loss> {
     let mut loss = Loss::zero(logits.len());
     let mut count = 0;
@@ -47,7 +51,11 @@ pub(super) fn margin_mse(logits: &[f64], targets: &Targets) -> Option<Loss> {
 
 /// The first of the positions with the highest label.
 pub(super) fn first_best(positions: &[usize], labels: &[f32]) -> usize {
-    positions.iter().copied().reduce(|best, other| if labels[other] > labels[best] { other } else { best }).unwrap_or(0)
+    positions
+        .iter()
+        .copied()
+        .reduce(|best, other| if labels[other] > labels[best] { other } else { best })
+        .unwrap_or(0)
 }
 
 /// Mean of −log₂ σ(sᵢ − sⱼ) over the ordered pairs (Burges 2005).
@@ -55,8 +63,13 @@ pub(super) fn ranknet(logits: &[f64], targets: &Targets) -> Option<Loss> {
     lambda(logits, targets, LambdaWeighting::None)
 }
 
-/// RankNet with each pair weighted by what swapping it would do to nDCG (Wang et al. 2018, the LambdaLoss framework).
-pub(super) fn lambda(logits: &[f64], targets: &Targets, weighting: LambdaWeighting) -> Option<Loss> {
+/// RankNet with each pair weighted by what swapping it would do to nDCG (Wang et al. 2018, the
+/// LambdaLoss framework).
+pub(super) fn lambda(
+    logits: &[f64],
+    targets: &Targets,
+    weighting: LambdaWeighting,
+) -> Option<Loss> {
     let mut loss = Loss::zero(logits.len());
     let mut count = 0;
     for positions in by_query(targets.groups) {
@@ -94,7 +107,8 @@ impl Ranking {
         let gain = |position: &usize| f64::from(labels[*position]).exp2() - 1.0;
         let mut ideal: Vec<f64> = positions.iter().map(gain).collect();
         ideal.sort_by(|a, b| b.total_cmp(a));
-        let ideal: f64 = ideal.iter().enumerate().map(|(rank, gain)| gain / discount(rank + 1)).sum();
+        let ideal: f64 =
+            ideal.iter().enumerate().map(|(rank, gain)| gain / discount(rank + 1)).sum();
         let gains = order.iter().map(|position| gain(position) / ideal.max(1e-10)).collect();
         Self { order, gains }
     }

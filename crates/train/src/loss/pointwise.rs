@@ -1,13 +1,14 @@
 use super::{Loss, sigmoid, softplus};
 
-/// Binary cross-entropy on logits, mean over pairs, as PyTorch's `BCEWithLogitsLoss`: labels may be soft, and
-/// `positive_weight` multiplies the positive part.
+/// Binary cross-entropy on logits, mean over pairs, as PyTorch's `BCEWithLogitsLoss`: labels may be
+/// soft, and `positive_weight` multiplies the positive part.
 pub(super) fn bce(logits: &[f64], labels: &[f32], positive_weight: f64) -> Option<Loss> {
     let mut loss = Loss::zero(logits.len());
     for (i, (&logit, &label)) in logits.iter().zip(labels).enumerate() {
         let label = f64::from(label);
         loss.value += positive_weight * label * softplus(-logit) + (1.0 - label) * softplus(logit);
-        loss.gradient[i] = -positive_weight * label * sigmoid(-logit) + (1.0 - label) * sigmoid(logit);
+        loss.gradient[i] =
+            -positive_weight * label * sigmoid(-logit) + (1.0 - label) * sigmoid(logit);
     }
     loss.mean(logits.len())
 }

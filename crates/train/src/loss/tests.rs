@@ -24,8 +24,9 @@ fn numbers(value: &Value) -> Vec<f64> {
 fn cases(loss: &str, options: &[(&str, Value)]) -> Vec<Case> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/oracles/losses.json");
     let oracle: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
-    let is_asked =
-        |row: &&Value| row["loss"] == loss && options.iter().all(|(key, value)| row["options"][key] == *value);
+    let is_asked = |row: &&Value| {
+        row["loss"] == loss && options.iter().all(|(key, value)| row["options"][key] == *value)
+    };
     let case = |row: &Value| {
         let names = match row["group"].as_str().unwrap() {
             "batch" => vec!["binary", "soft", "ties"],
@@ -57,10 +58,18 @@ fn check(name: &str, options: &[(&str, Value)], config: &TrainConfig, positive_w
     let cases = cases(name, options);
     assert!(cases.len() >= 4, "{name} {options:?}: {} cases", cases.len());
     for case in cases {
-        let targets = Targets { labels: &case.labels, teacher: &case.teacher, groups: &case.groups };
+        let targets =
+            Targets { labels: &case.labels, teacher: &case.teacher, groups: &case.groups };
         let found = loss(config, positive_weight, &case.logits, &targets).unwrap();
-        let near = |found: f64, expected: f64| (found - expected).abs() <= TOLERANCE * expected.abs().max(1.0);
-        assert!(near(found.value, case.value), "{name} {options:?}: {} not {}", found.value, case.value);
+        let near = |found: f64, expected: f64| {
+            (found - expected).abs() <= TOLERANCE * expected.abs().max(1.0)
+        };
+        assert!(
+            near(found.value, case.value),
+            "{name} {options:?}: {} not {}",
+            found.value,
+            case.value
+        );
         for (found, expected) in found.gradient.iter().zip(&case.gradient) {
             assert!(near(*found, *expected), "{name} {options:?}: gradient {found} not {expected}");
         }
@@ -74,7 +83,12 @@ fn with(loss: LossName) -> TrainConfig {
 #[test]
 fn bce_is_that_of_sentence_transformers() {
     for weight in [1.0, 5.0f32] {
-        check("BinaryCrossEntropyLoss", &[("pos_weight", weight.into())], &with(LossName::Bce), weight);
+        check(
+            "BinaryCrossEntropyLoss",
+            &[("pos_weight", weight.into())],
+            &with(LossName::Bce),
+            weight,
+        );
     }
 }
 
@@ -96,7 +110,11 @@ fn hinge_is_pytorchs_margin_ranking() {
 #[test]
 fn ranknet_and_every_lambda_weighting_are_those_of_sentence_transformers() {
     let usual = |scheme: Option<&str>| {
-        let mut options = vec![("reduction_log", Value::from("binary")), ("k", Value::Null), ("sigma", 1.0.into())];
+        let mut options = vec![
+            ("reduction_log", Value::from("binary")),
+            ("k", Value::Null),
+            ("sigma", 1.0.into()),
+        ];
         options.extend(scheme.map(|scheme| ("weighting_scheme", scheme.into())));
         options
     };

@@ -20,7 +20,8 @@ pub fn goldens() -> Value {
     serde_json::from_slice(&std::fs::read(oracles().join("goldens-tiny.json")).unwrap()).unwrap()
 }
 
-/// The pairs of the goldens as a data folder: queries of two pairs each, a dev set of the same pairs.
+/// The pairs of the goldens as a data folder: queries of two pairs each, a dev set of the same
+/// pairs.
 pub fn data_folder(with_dev: bool) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let mut lines = String::new();

@@ -5,12 +5,14 @@ use maud::{Markup, html};
 /// Space between two labels that don't touch.
 const LABEL_WIDTH: f64 = 30.0;
 
-/// Quality by what reranking costs: milliseconds for a query where they are known, else pairs. Points are labelled with
-/// their depths, the knee is filled.
+/// Quality by what reranking costs: milliseconds for a query where they are known, else pairs.
+/// Points are labelled with their depths, the knee is filled.
 pub(crate) fn depth(sweep: &Sweep, measure: &str) -> Markup {
     let points = &sweep.points;
     let by_time = points.iter().all(|point| point.ms_per_query.is_some());
-    let cost = |point: &DepthPoint| point.ms_per_query.filter(|_| by_time).unwrap_or(point.pairs_per_query);
+    let cost = |point: &DepthPoint| {
+        point.ms_per_query.filter(|_| by_time).unwrap_or(point.pairs_per_query)
+    };
     let (low, high) = range(points.iter().map(|point| point.value));
     // The labels stand above the points.
     let frame = Frame {

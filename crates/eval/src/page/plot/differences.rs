@@ -5,7 +5,9 @@ use maud::{Markup, html};
 /// Every query's difference, greatest gain first, as a profile above and below zero.
 pub(crate) fn differences(sorted: &[f64], measure: &str) -> Markup {
     let count = sorted.len();
-    let reach = sorted.iter().fold(0.0f64, |reach, difference| reach.max(difference.abs())).max(0.01) * 1.05;
+    let reach =
+        sorted.iter().fold(0.0f64, |reach, difference| reach.max(difference.abs())).max(0.01)
+            * 1.05;
     let frame = Frame { x: (0.0, count.max(1) as f64), y: (-reach, reach) };
     let zero = frame.y(0.0);
     let losses = sorted.iter().take_while(|difference| **difference < -TIE).count();
@@ -22,7 +24,8 @@ pub(crate) fn differences(sorted: &[f64], measure: &str) -> Markup {
     frame.draw(&name, "queries, greatest gain first", &format!("difference of {measure}"), content)
 }
 
-/// The outline of the bars of some places, from zero and back to it; no more points than the figure is wide.
+/// The outline of the bars of some places, from zero and back to it; no more points than the figure
+/// is wide.
 fn profile(frame: &Frame, places: std::ops::Range<usize>, value: impl Fn(usize) -> f64) -> String {
     if places.is_empty() {
         return String::new();
@@ -42,7 +45,8 @@ fn profile(frame: &Frame, places: std::ops::Range<usize>, value: impl Fn(usize) 
 mod tests {
     #[test]
     fn the_profile_of_many_queries_stays_small_and_counts_them_all() {
-        let differences: Vec<f64> = (0..20_000).map(|index| f64::from(index) / 10_000.0 - 0.5).collect();
+        let differences: Vec<f64> =
+            (0..20_000).map(|index| f64::from(index) / 10_000.0 - 0.5).collect();
         let svg = differences_text(&differences);
         assert!(svg.len() < 40_000, "{} bytes", svg.len());
         assert!(svg.contains("14999 better, 1 equal, 5000 worse"), "{svg}");

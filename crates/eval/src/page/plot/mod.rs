@@ -1,4 +1,5 @@
-//! Figures as inline SVG, drawn for a width of 360 units, at which text is of the page's small size.
+//! Figures as inline SVG, drawn for a width of 360 units, at which text is of the page's small
+//! size.
 
 mod bars;
 mod depth;
@@ -37,7 +38,8 @@ impl Frame {
         HEIGHT - BOTTOM - (value - self.y.0) / (self.y.1 - self.y.0) * (HEIGHT - TOP - BOTTOM)
     }
 
-    /// The whole figure: grid, ticks and the names of the axes around `content`. `name` is for screen readers.
+    /// The whole figure: grid, ticks and the names of the axes around `content`. `name` is for
+    /// screen readers.
     fn draw(&self, name: &str, x_name: &str, y_name: &str, content: Markup) -> Markup {
         let (bottom, middle) = (HEIGHT - BOTTOM, (LEFT + WIDTH - RIGHT) / 2.0);
         html! {
@@ -104,7 +106,9 @@ mod tests {
 
     #[test]
     fn ticks_are_round_and_within_the_range() {
-        let text = |low, high| ticks((low, high), 5).iter().map(|tick| number(*tick)).collect::<Vec<_>>().join(" ");
+        let text = |low, high| {
+            ticks((low, high), 5).iter().map(|tick| number(*tick)).collect::<Vec<_>>().join(" ")
+        };
         assert_eq!(text(0.0, 1.0), "0 0.2 0.4 0.6 0.8 1");
         assert_eq!(text(0.6512, 0.7034), "0.66 0.68 0.7");
         assert_eq!(text(-0.5, 0.5), "−0.4 −0.2 0 0.2 0.4");

@@ -2,8 +2,8 @@ use super::{Frame, line};
 use crate::reliability::Bin;
 use maud::{Markup, html};
 
-/// The share of relevant passages by predicted probability; on the diagonal the two agree. The area of a point is the
-/// share of the pairs in its bin.
+/// The share of relevant passages by predicted probability; on the diagonal the two agree. The area
+/// of a point is the share of the pairs in its bin.
 pub(crate) fn reliability(bins: &[Bin]) -> Markup {
     let frame = Frame { x: (0.0, 1.0), y: (0.0, 1.0) };
     let place = |predicted: f64, observed: f64| (frame.x(predicted), frame.y(observed));

@@ -14,8 +14,12 @@ pub(crate) fn scores(distribution: &ScoreDistribution) -> Markup {
     let frame = Frame { x: (*low, *high), y: (0.0, peak.max(1e-6) * 1.05) };
     let steps = |shares: &[f64]| {
         let edge = |bin: usize| low + (high - low) * bin as f64 / shares.len() as f64;
-        let tops = shares.iter().enumerate().flat_map(|(bin, share)| [(edge(bin), *share), (edge(bin + 1), *share)]);
-        let outline: Vec<_> = std::iter::once((*low, 0.0)).chain(tops).chain([(*high, 0.0)]).collect();
+        let tops = shares
+            .iter()
+            .enumerate()
+            .flat_map(|(bin, share)| [(edge(bin), *share), (edge(bin + 1), *share)]);
+        let outline: Vec<_> =
+            std::iter::once((*low, 0.0)).chain(tops).chain([(*high, 0.0)]).collect();
         line(outline.into_iter().map(|(x, y)| (frame.x(x), frame.y(y))))
     };
     let (relevant, others) = (steps(&relevant), steps(&others));

@@ -35,27 +35,44 @@ pub fn analyse(words: &[Word]) -> Option<Clause<'_>> {
     }
     for index in 1..words.len().min(MAX_SUBJECT + 1) {
         let (subject, word, rest) = (&words[..index], &words[index], &words[index + 1..]);
-        if matches!(word.lower.as_str(), "that" | "which" | "who" | "whose" | "where" | "to" | "there")
-            || word.is_anaphor()
+        if matches!(
+            word.lower.as_str(),
+            "that" | "which" | "who" | "whose" | "where" | "to" | "there"
+        ) || word.is_anaphor()
         {
             return None;
         }
         let last = &subject[index - 1];
-        if last.is_determiner() || last.is_preposition() || matches!(last.lower.as_str(), "and" | "or" | "not") {
+        if last.is_determiner()
+            || last.is_preposition()
+            || matches!(last.lower.as_str(), "and" | "or" | "not")
+        {
             continue;
         }
         if let (Some((base, form)), false) = (possession(&word.lower), has_participle(rest)) {
-            return Some(Clause { subject, predicate: Predicate::Verb(word.lower.clone(), base, form), rest });
+            return Some(Clause {
+                subject,
+                predicate: Predicate::Verb(word.lower.clone(), base, form),
+                rest,
+            });
         }
         if lists::AUXILIARIES.contains(word.lower.as_str()) {
-            return Some(Clause { subject, predicate: Predicate::Auxiliary(word.lower.clone()), rest });
+            return Some(Clause {
+                subject,
+                predicate: Predicate::Auxiliary(word.lower.clone()),
+                rest,
+            });
         }
         if let Some((base, form)) = verb(&word.lower)
             && agrees(last, form)
             && !rest.iter().take(8).any(|word| lists::AUXILIARIES.contains(word.lower.as_str()))
             && !word.is_capitalised()
         {
-            return Some(Clause { subject, predicate: Predicate::Verb(word.lower.clone(), base, form), rest });
+            return Some(Clause {
+                subject,
+                predicate: Predicate::Verb(word.lower.clone(), base, form),
+                rest,
+            });
         }
     }
     None
@@ -81,12 +98,15 @@ fn has_participle(rest: &[Word]) -> bool {
             )
     };
     let first = rest.iter().find(|word| !skipped(word)).map_or("", |word| word.lower.as_str());
-    lists::PARTICIPLES.contains(first) || first.ends_with("ed") || (first.ends_with("en") && first.len() > 4)
+    lists::PARTICIPLES.contains(first)
+        || first.ends_with("ed")
+        || (first.ends_with("en") && first.len() > 4)
 }
 
 /// Whether a verb of this form can follow this noun: `the pump stops`, `the pumps stop`.
 fn agrees(noun: &Word, form: Form) -> bool {
-    let plural = noun.lower.ends_with('s') && !noun.lower.ends_with("ss") && !noun.lower.ends_with("us");
+    let plural =
+        noun.lower.ends_with('s') && !noun.lower.ends_with("ss") && !noun.lower.ends_with("us");
     match form {
         _ if noun.is_stop_word() && noun.lower != "you" => false,
         Form::Past => !noun.lower.ends_with("ly") || noun.is_capitalised(),
@@ -96,13 +116,16 @@ fn agrees(noun: &Word, form: Form) -> bool {
 }
 
 impl Clause<'_> {
-    /// `must the secret`, `does the valve`: what follows the question word, and the base that follows the subject.
+    /// `must the secret`, `does the valve`: what follows the question word, and the base that
+    /// follows the subject.
     pub fn inverted(&self, subject: &str) -> (String, Option<&str>) {
         let (subject, you) = if subject == "you" { ("I", true) } else { (subject, false) };
         match &self.predicate {
             Predicate::Auxiliary(word) if you && word == "are" => (format!("am {subject}"), None),
             Predicate::Auxiliary(word) => (format!("{word} {subject}"), None),
-            Predicate::Verb(_, base, form) => (format!("{} {subject}", form.auxiliary()), Some(base)),
+            Predicate::Verb(_, base, form) => {
+                (format!("{} {subject}", form.auxiliary()), Some(base))
+            }
         }
     }
 }
@@ -128,7 +151,12 @@ mod tests {
             assert_eq!(parts(text), Some((subject.into(), verb.into(), rest.into())), "{text}");
         };
         expect("The secret must be renewed.", "The secret", "must", "be renewed");
-        expect("Compensation starts after 12 hours.", "Compensation", "does start", "after 12 hours");
+        expect(
+            "Compensation starts after 12 hours.",
+            "Compensation",
+            "does start",
+            "after 12 hours",
+        );
         expect("Resting pumps run for 40 seconds.", "Resting pumps", "do run", "for 40 seconds");
         expect("The unit has two pumps.", "The unit", "does have", "two pumps");
         expect("The pump has already seized.", "The pump", "has", "already seized");
@@ -137,9 +165,13 @@ mod tests {
 
     #[test]
     fn clauses_that_cannot_stand_alone_are_left() {
-        for text in
-            ["It is warm.", "In summer the pump rests.", "There is a drain.", "When it stops", "Fill and watch."]
-        {
+        for text in [
+            "It is warm.",
+            "In summer the pump rests.",
+            "There is a drain.",
+            "When it stops",
+            "Fill and watch.",
+        ] {
             assert_eq!(parts(text), None, "{text}");
         }
     }

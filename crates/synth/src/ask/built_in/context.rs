@@ -49,13 +49,20 @@ impl Context {
             [] => 0..0,
         };
         let is_sentence = all.len() > MAX_TITLE_WORDS || document.ends_with(['.', '?']);
-        Self { title: all, names, headings: parts.map(words).filter(|part| !part.is_empty()).collect(), is_sentence }
+        Self {
+            title: all,
+            names,
+            headings: parts.map(words).filter(|part| !part.is_empty()).collect(),
+            is_sentence,
+        }
     }
 
     /// Whether the words name what the title is about.
     pub fn is_named_in(&self, query: &[Word]) -> bool {
         let has = |word: &&Word| query.iter().any(|other| other.lower == word.lower);
-        let topics = |words: &[Word]| words.iter().filter(|word| !word.is_stop_word()).cloned().collect::<Vec<_>>();
+        let topics = |words: &[Word]| {
+            words.iter().filter(|word| !word.is_stop_word()).cloned().collect::<Vec<_>>()
+        };
         let names = topics(&self.title[self.names.clone()]);
         if !names.is_empty() {
             return names.iter().all(|name| has(&name));
@@ -64,7 +71,8 @@ impl Context {
         title.iter().filter(has).count() * 2 > title.len()
     }
 
-    /// The names in the title, or the whole title where it has none or where `full` is wanted and it is short.
+    /// The names in the title, or the whole title where it has none or where `full` is wanted and
+    /// it is short.
     pub fn phrase(&self, full: bool) -> &[Word] {
         let names = &self.title[self.names.clone()];
         if names.is_empty() || (full && self.title.len() <= 5) { &self.title } else { names }

@@ -30,7 +30,8 @@ pub static PREPOSITIONS: List = LazyLock::new(|| {
         .collect()
 });
 
-/// Words that point at something said before, so that a question that holds them cannot be understood alone.
+/// Words that point at something said before, so that a question that holds them cannot be
+/// understood alone.
 pub static ANAPHORS: List = LazyLock::new(|| {
     "above aforementioned below both former he her here him his it its itself latter said she such their them \
      these they this those"
@@ -39,8 +40,9 @@ pub static ANAPHORS: List = LazyLock::new(|| {
 });
 
 /// Words that stand before a noun.
-pub static DETERMINERS: List =
-    LazyLock::new(|| "a all an any each every no one our some the your".split_whitespace().collect());
+pub static DETERMINERS: List = LazyLock::new(|| {
+    "a all an any each every no one our some the your".split_whitespace().collect()
+});
 
 /// Words that are written everywhere and looked for by nobody.
 pub static PLAIN_WORDS: List = LazyLock::new(|| {
@@ -118,12 +120,15 @@ pub static ORDERS: List = LazyLock::new(|| {
 
 /// Auxiliaries, which change places with the subject in a question.
 pub static AUXILIARIES: List = LazyLock::new(|| {
-    "are can could had has have is may might must shall should was were will would".split_whitespace().collect()
+    "are can could had has have is may might must shall should was were will would"
+        .split_whitespace()
+        .collect()
 });
 
 /// Participles that do not end in `ed` or `en`.
-pub static PARTICIPLES: List =
-    LazyLock::new(|| "become been begun come done found gone had led made met run shown".split_whitespace().collect());
+pub static PARTICIPLES: List = LazyLock::new(|| {
+    "become been begun come done found gone had led made met run shown".split_whitespace().collect()
+});
 
 /// Verbs that say little without all that follows them.
 pub static LIGHT_VERBS: List = LazyLock::new(|| {

@@ -1,9 +1,9 @@
 //! The built-in generator: queries from the passage's own words, with no model and no network.
 //!
-//! It looks for definitions, values, conditions, reasons, headings, table cells and key terms, and turns them into
-//! questions and keyword queries by closed lists of English words. It finds no paraphrase and asks nothing that needs two
-//! sentences; an LLM gives better queries. What it makes is enough to try the whole job offline, and to tune a model to the
-//! vocabulary of a corpus.
+//! It looks for definitions, values, conditions, reasons, headings, table cells and key terms, and
+//! turns them into questions and keyword queries by closed lists of English words. It finds no
+//! paraphrase and asks nothing that needs two sentences; an LLM gives better queries. What it makes
+//! is enough to try the whole job offline, and to tune a model to the vocabulary of a corpus.
 
 mod clause;
 mod context;
@@ -49,7 +49,12 @@ struct Candidate {
 
 impl<'a> BuiltIn<'a> {
     /// Learns from the whole corpus which words tell much.
-    pub fn new(corpus: &[Passage], config: &'a AskConfig, filter: &'a FilterConfig, seed: u64) -> Self {
+    pub fn new(
+        corpus: &[Passage],
+        config: &'a AskConfig,
+        filter: &'a FilterConfig,
+        seed: u64,
+    ) -> Self {
         Self { terms: CorpusTerms::of(corpus), config, filter, seed }
     }
 
@@ -84,12 +89,17 @@ impl<'a> BuiltIn<'a> {
 
     /// Mean weight of the words with a topic, and more for identifiers and numbers.
     fn salience(&self, sentence: &[Word]) -> f32 {
-        let topics: Vec<f32> =
-            sentence.iter().map(|word| self.terms.weight(word)).filter(|weight| *weight > 0.0).collect();
+        let topics: Vec<f32> = sentence
+            .iter()
+            .map(|word| self.terms.weight(word))
+            .filter(|weight| *weight > 0.0)
+            .collect();
         if topics.len() < 2 {
             return 0.0;
         }
-        let named = sentence.iter().filter(|word| word.is_identifier() || word.is_number()).count().min(2) as f32;
+        let named =
+            sentence.iter().filter(|word| word.is_identifier() || word.is_number()).count().min(2)
+                as f32;
         let anaphors = sentence.iter().filter(|word| word.is_anaphor()).count().min(2) as f32;
         topics.iter().sum::<f32>() / topics.len() as f32 + 0.5 * named - 0.5 * anaphors
     }
@@ -114,7 +124,13 @@ impl<'a> BuiltIn<'a> {
     }
 
     /// The heaviest terms of a sentence, with the words that name the document.
-    fn keywords(&self, sentence: &str, context: &Context, source: usize, salience: f32) -> Option<Candidate> {
+    fn keywords(
+        &self,
+        sentence: &str,
+        context: &Context,
+        source: usize,
+        salience: f32,
+    ) -> Option<Candidate> {
         let all = words(sentence);
         let chosen = self.best_terms(&terms_of(&all), 4);
         if chosen.len() < 2 {
@@ -142,7 +158,10 @@ impl<'a> BuiltIn<'a> {
         }
         taken.sort_unstable();
         let mut seen = HashSet::new();
-        let words = taken.into_iter().flat_map(|place| runs[place]).filter(|word| seen.insert(stem(&word.lower)));
+        let words = taken
+            .into_iter()
+            .flat_map(|place| runs[place])
+            .filter(|word| seen.insert(stem(&word.lower)));
         words.map(|word| Word { stop: None, ..word.clone() }).collect()
     }
 
@@ -172,7 +191,8 @@ impl<'a> BuiltIn<'a> {
             let short = (1..=5).contains(&column.len()) && (1..=6).contains(&row.len());
             if short && cell.value.len() > 1 {
                 let merit = 4.0 + self.salience(&row);
-                let (column, row) = (self.terms.within_sentence(&column), self.terms.within_sentence(&row));
+                let (column, row) =
+                    (self.terms.within_sentence(&column), self.terms.within_sentence(&row));
                 push("table", format!("what is the {column} for {row}"), merit);
             }
         }
@@ -185,19 +205,29 @@ impl<'a> BuiltIn<'a> {
                     symptoms.push((symptom.to_vec(), merit));
                 }
                 Some(_) if name.len() <= 6 && !rest.is_empty() => {
-                    push("definition", format!("what is {}", self.terms.within_sentence(&name)), merit);
+                    push(
+                        "definition",
+                        format!("what is {}", self.terms.within_sentence(&name)),
+                        merit,
+                    );
                 }
                 _ => {}
             }
         }
         for (symptom, merit) in symptoms.into_iter().filter(|(symptom, _)| symptom.len() >= 2) {
             let text = self.with_names(symptom, context, "symptom");
-            candidates.push(Candidate { style: "keywords", text: format!("{text} what to do"), source: 0, merit });
+            candidates.push(Candidate {
+                style: "keywords",
+                text: format!("{text} what to do"),
+                source: 0,
+                merit,
+            });
         }
         candidates
     }
 
-    /// A query after the heading, with the passage's most telling term where the heading alone is general.
+    /// A query after the heading, with the passage's most telling term where the heading alone is
+    /// general.
     fn heading(&self, reading: &Reading, context: &Context, source: usize) -> Option<Candidate> {
         let heading = context.heading()?;
         let said = self.terms.within_sentence(heading);
@@ -211,12 +241,14 @@ impl<'a> BuiltIn<'a> {
         let text = match question {
             Some(question) => asked(&in_context(&question, context, self.coin(&question))),
             None => {
-                let all: Vec<Word> = reading.sentences.iter().flat_map(|sentence| words(sentence)).collect();
+                let all: Vec<Word> =
+                    reading.sentences.iter().flat_map(|sentence| words(sentence)).collect();
                 let runs = terms_of(&all);
-                let fresh = runs
-                    .into_iter()
-                    .filter(|run| !run.iter().any(|word| heading.iter().any(|h| h.lower == word.lower)));
-                let telling = fresh.max_by(|a, b| self.telling(a, &all).total_cmp(&self.telling(b, &all)));
+                let fresh = runs.into_iter().filter(|run| {
+                    !run.iter().any(|word| heading.iter().any(|h| h.lower == word.lower))
+                });
+                let telling =
+                    fresh.max_by(|a, b| self.telling(a, &all).total_cmp(&self.telling(b, &all)));
                 let mut terms = heading.to_vec();
                 let general = terms.len() < 3 || context.is_sentence;
                 terms.extend(telling.filter(|_| general).into_iter().flatten().cloned());
@@ -227,10 +259,14 @@ impl<'a> BuiltIn<'a> {
         Some(Candidate { style: "heading", text, source, merit: 2.5 })
     }
 
-    /// How much a term tells about a passage: rare in the corpus, and more where the passage repeats it.
+    /// How much a term tells about a passage: rare in the corpus, and more where the passage
+    /// repeats it.
     fn telling(&self, run: &[Word], all: &[Word]) -> f32 {
-        let repeated = |word: &Word| (all.iter().filter(|other| other.lower == word.lower).count() as f32).sqrt();
-        run.iter().map(|word| self.terms.weight(word) * repeated(word)).sum::<f32>() / (run.len() as f32).sqrt()
+        let repeated = |word: &Word| {
+            (all.iter().filter(|other| other.lower == word.lower).count() as f32).sqrt()
+        };
+        run.iter().map(|word| self.terms.weight(word) * repeated(word)).sum::<f32>()
+            / (run.len() as f32).sqrt()
     }
 
     /// The best of every style, spread over the passage, as many as are wanted.
@@ -249,14 +285,17 @@ impl<'a> BuiltIn<'a> {
                     let shared = topics.intersection(others).count();
                     let union = topics.len() + others.len() - shared;
                     shared * 10 > union * 6
-                        || (strict && (other.style == candidate.style || *source == candidate.source))
+                        || (strict
+                            && (other.style == candidate.style || *source == candidate.source))
                 });
-                let torn = candidate.text.matches('(').count() != candidate.text.matches(')').count();
+                let torn =
+                    candidate.text.matches('(').count() != candidate.text.matches(')').count();
                 if alike || torn || candidate.merit < 0.5 {
                     continue;
                 }
                 if let Ok(admitted) = filter.admit(&candidate.text) {
-                    let proposal = Proposal { text: admitted.text, style: candidate.style.to_owned() };
+                    let proposal =
+                        Proposal { text: admitted.text, style: candidate.style.to_owned() };
                     chosen.push((topics, candidate.source, proposal));
                 }
             }
@@ -276,7 +315,11 @@ impl<'a> BuiltIn<'a> {
 }
 
 fn topics(text: &str) -> HashSet<String> {
-    words(text).into_iter().filter(|word| !word.is_stop_word()).map(|word| stem(&word.lower)).collect()
+    words(text)
+        .into_iter()
+        .filter(|word| !word.is_stop_word())
+        .map(|word| stem(&word.lower))
+        .collect()
 }
 
 /// A question as it is written: capital first, question mark last.

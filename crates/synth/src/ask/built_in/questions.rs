@@ -35,7 +35,8 @@ pub fn questions(sentence: &str, terms: &CorpusTerms) -> Vec<Question> {
     questions
 }
 
-/// Whether a clause after the first hangs on it: `…, leading to changes in Y`, `…, a protein involved in Z`.
+/// Whether a clause after the first hangs on it: `…, leading to changes in Y`, `…, a protein
+/// involved in Z`.
 fn is_attached(clause: &Clause<'_>) -> bool {
     let participle = clause.subject[0].lower.ends_with("ing");
     participle || matches!(&clause.predicate, Predicate::Verb(_, _, super::verbs::Form::Past))
@@ -45,18 +46,26 @@ fn is_attached(clause: &Clause<'_>) -> bool {
 fn core(words: &[Word]) -> &[Word] {
     let mut words = words;
     // CONCLUSIONS, RESULTS: section names of abstracts.
-    while words.len() > 4 && words[0].text.len() > 5 && words[0].text.chars().all(char::is_uppercase) {
+    while words.len() > 4
+        && words[0].text.len() > 5
+        && words[0].text.chars().all(char::is_uppercase)
+    {
         words = &words[1..];
     }
     let that = words.iter().take(12).position(|word| word.lower == "that");
     match that {
-        Some(at) if at > 0 && lists::REPORTING.contains(words[at - 1].lower.as_str()) => &words[at + 1..],
+        Some(at) if at > 0 && lists::REPORTING.contains(words[at - 1].lower.as_str()) => {
+            &words[at + 1..]
+        }
         _ => without_openers(words),
     }
 }
 
 fn without_openers(words: &[Word]) -> &[Word] {
-    let begins = words.iter().position(|word| !lists::OPENERS.contains(word.lower.as_str())).unwrap_or(words.len());
+    let begins = words
+        .iter()
+        .position(|word| !lists::OPENERS.contains(word.lower.as_str()))
+        .unwrap_or(words.len());
     &words[begins..]
 }
 
@@ -66,7 +75,8 @@ fn definition(clause: &Clause<'_>, subject: &str) -> Option<String> {
     match &clause.predicate {
         Predicate::Auxiliary(word) if short && (word == "is" || word == "are") => {
             let next = clause.rest.first()?;
-            let defines = matches!(next.lower.as_str(), "a" | "an" | "the" | "any") && clause.rest.len() >= 4;
+            let defines =
+                matches!(next.lower.as_str(), "a" | "an" | "the" | "any") && clause.rest.len() >= 4;
             defines.then(|| format!("what {word} {subject}"))
         }
         Predicate::Verb(_, base, form) if short && matches!(*base, "mean" | "refer") => {
@@ -87,17 +97,21 @@ fn object(clause: &Clause<'_>, subject: &str) -> Option<String> {
     }
     let preposition = match format!("{base} {}", next.lower) {
         with if lists::VERBS_WITH_PREPOSITION.contains(with.as_str()) => format!(" {}", next.lower),
-        _ if next.is_preposition() || next.is_anaphor() || lists::LIGHT_VERBS.contains(base) => return None,
+        _ if next.is_preposition() || next.is_anaphor() || lists::LIGHT_VERBS.contains(base) => {
+            return None;
+        }
         _ => String::new(),
     };
     Some(format!("what {} {subject} {base}{preposition}", form.auxiliary()))
 }
 
-/// `X blocks the binding of Y` gives `what blocks the binding of Y`, `X is required for Y` gives `what is required for Y`.
+/// `X blocks the binding of Y` gives `what blocks the binding of Y`, `X is required for Y` gives
+/// `what is required for Y`.
 fn agent(clause: &Clause<'_>) -> Option<String> {
     let verb = match &clause.predicate {
         Predicate::Auxiliary(word) => {
-            let participle = clause.rest.first()?.lower.ends_with("ed") && clause.rest.get(1)?.is_preposition();
+            let participle =
+                clause.rest.first()?.lower.ends_with("ed") && clause.rest.get(1)?.is_preposition();
             let word = if word == "are" { "is" } else { word.as_str() };
             let word = if word == "were" { "was" } else { word };
             participle.then(|| word.to_owned())?
@@ -110,13 +124,16 @@ fn agent(clause: &Clause<'_>) -> Option<String> {
     };
     let rest = phrase(clause.rest, 9)?;
     let topics = rest.iter().filter(|word| !word.is_stop_word() && !word.is_number()).count();
-    (topics >= 2 && !rest.iter().any(Word::is_anaphor)).then(|| format!("what {verb} {}", join(rest)))
+    (topics >= 2 && !rest.iter().any(Word::is_anaphor))
+        .then(|| format!("what {verb} {}", join(rest)))
 }
 
 /// `X is linked to Y` gives `is X linked to Y`.
 fn yes_no(clause: &Clause<'_>, subject: &str) -> Option<String> {
     let rest = phrase(clause.rest, 9)?;
-    if rest.iter().any(|word| word.is_anaphor() || word.is_number() || word.lower == "not") || rest.len() < 2 {
+    if rest.iter().any(|word| word.is_anaphor() || word.is_number() || word.lower == "not")
+        || rest.len() < 2
+    {
         return None;
     }
     let (inverted, base) = clause.inverted(subject);
@@ -160,7 +177,10 @@ fn condition(sentence: &[Word], terms: &CorpusTerms) -> Option<String> {
             || word.lower.starts_with("it'")
             || matches!(word.lower.as_str(), "not" | "believe" | "necessary")
     });
-    if open || said.iter().filter(|word| !word.is_stop_word()).count() < 2 || said.len() + 4 > sentence.len() {
+    if open
+        || said.iter().filter(|word| !word.is_stop_word()).count() < 2
+        || said.len() + 4 > sentence.len()
+    {
         return None;
     }
     let asked = match begins {
@@ -182,13 +202,19 @@ fn swap_persons(text: &str) -> String {
 
 /// The first words up to a border, at most `limit`, ending in a word with a topic.
 fn phrase(words: &[Word], limit: usize) -> Option<&[Word]> {
-    let begins = |word: &Word| matches!(word.lower.as_str(), "who" | "which" | "that" | "where" | "whose" | "so");
-    let border = (0..words.len())
-        .find(|at| words[*at].stop.is_some() || words.get(at + 1).is_some_and(|next| next.opens || begins(next)));
+    let begins = |word: &Word| {
+        matches!(word.lower.as_str(), "who" | "which" | "that" | "where" | "whose" | "so")
+    };
+    let border = (0..words.len()).find(|at| {
+        words[*at].stop.is_some()
+            || words.get(at + 1).is_some_and(|next| next.opens || begins(next))
+    });
     let mut end = border.map_or(words.len(), |at| at + 1);
     if end > limit {
         // Cut before the last preposition that leaves enough.
-        end = (2..=limit).rev().find(|at| words[*at].is_preposition() || words[*at].lower == "and")?;
+        end = (2..=limit)
+            .rev()
+            .find(|at| words[*at].is_preposition() || words[*at].lower == "and")?;
     }
     while end > 0 && words[end - 1].is_stop_word() {
         end -= 1;

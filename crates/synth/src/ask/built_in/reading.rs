@@ -54,7 +54,8 @@ fn item_text(line: &str) -> Option<&str> {
     let bullet = line.strip_prefix("- ").or(line.strip_prefix("* ")).or(line.strip_prefix("+ "));
     bullet.or_else(|| {
         let (number, rest) = line.split_once(['.', ')'])?;
-        let counts = (1..=3).contains(&number.len()) && number.bytes().all(|byte| byte.is_ascii_digit());
+        let counts =
+            (1..=3).contains(&number.len()) && number.bytes().all(|byte| byte.is_ascii_digit());
         rest.strip_prefix(' ').filter(|_| counts)
     })
 }
@@ -74,7 +75,8 @@ impl Reading {
     }
 
     fn push_row(&mut self, line: &str, head: &mut Option<Vec<String>>) {
-        let cells: Vec<String> = line.trim_matches('|').split('|').map(|cell| plain(cell.trim())).collect();
+        let cells: Vec<String> =
+            line.trim_matches('|').split('|').map(|cell| plain(cell.trim())).collect();
         if cells.iter().all(|cell| cell.chars().all(|c| "-: ".contains(c))) {
             return;
         }
@@ -84,7 +86,11 @@ impl Reading {
         };
         for (column, value) in head.iter().zip(&cells).skip(1) {
             if !column.is_empty() && !value.is_empty() && !cells[0].is_empty() {
-                self.cells.push(Cell { column: column.clone(), row: cells[0].clone(), value: value.clone() });
+                self.cells.push(Cell {
+                    column: column.clone(),
+                    row: cells[0].clone(),
+                    value: value.clone(),
+                });
             }
         }
     }
@@ -110,7 +116,9 @@ fn plain(text: &str) -> String {
                     after
                 }
             },
-            '<' if after.starts_with(|c: char| c.is_ascii_alphabetic() || c == '/') && after.contains('>') => {
+            '<' if after.starts_with(|c: char| c.is_ascii_alphabetic() || c == '/')
+                && after.contains('>') =>
+            {
                 &after[after.find('>').map_or(0, |end| end + 1)..]
             }
             _ => {
@@ -139,7 +147,10 @@ mod tests {
             | Unit | Limit |\n|---|---|\n| VX-20 | 47 °C |\n";
         let reading = read(text);
         assert_eq!(reading.sentences, ["No answer from the meter.", "Wait.", "one", "two"]);
-        assert_eq!(reading.items, [("K-204, bus silent".to_owned(), "No answer from the meter. Wait.".to_owned())]);
+        assert_eq!(
+            reading.items,
+            [("K-204, bus silent".to_owned(), "No answer from the meter. Wait.".to_owned())]
+        );
         let cell = Cell { column: "Limit".into(), row: "VX-20".into(), value: "47 °C".into() };
         assert_eq!(reading.cells, [cell]);
     }

@@ -2,7 +2,12 @@ use super::*;
 use whetstone_records::{PassageMetadata, Silent};
 
 fn passage(id: &str, title: &str, text: &str) -> Passage {
-    Passage { id: id.into(), title: title.into(), text: text.into(), metadata: PassageMetadata::default() }
+    Passage {
+        id: id.into(),
+        title: title.into(),
+        text: text.into(),
+        metadata: PassageMetadata::default(),
+    }
 }
 
 fn corpus() -> Vec<Passage> {
@@ -41,7 +46,9 @@ fn queries(passages: &[Passage]) -> Vec<Vec<(String, String)>> {
     let answers = built_in.generate(&asked, &Silent).unwrap();
     answers
         .into_iter()
-        .map(|answer| answer.proposals.into_iter().map(|proposal| (proposal.style, proposal.text)).collect())
+        .map(|answer| {
+            answer.proposals.into_iter().map(|proposal| (proposal.style, proposal.text)).collect()
+        })
         .collect()
 }
 
@@ -58,8 +65,9 @@ fn queries_name_what_tells_a_passage_from_its_near_misses() {
 #[test]
 fn each_pattern_gives_its_question() {
     let queries = queries(&corpus()).concat();
-    let asked =
-        |style: &str, begin: &str| queries.iter().any(|(found, text)| found == style && text.starts_with(begin));
+    let asked = |style: &str, begin: &str| {
+        queries.iter().any(|(found, text)| found == style && text.starts_with(begin))
+    };
     for (style, begin) in [
         ("definition", "What does K-204 mean"),
         ("definition", "What is a boost window"),
@@ -124,8 +132,11 @@ fn no_text_makes_it_panic() {
         (state >> 33) as usize
     };
     let mut text = |length: usize| -> String {
-        (0..length).map(|_| PIECES[next() % PIECES.len()].to_owned() + ["", " "][next() % 2]).collect()
+        (0..length)
+            .map(|_| PIECES[next() % PIECES.len()].to_owned() + ["", " "][next() % 2])
+            .collect()
     };
-    let passages: Vec<Passage> = (0..2000).map(|index| passage("x", &text(index % 7), &text(index % 40))).collect();
+    let passages: Vec<Passage> =
+        (0..2000).map(|index| passage("x", &text(index % 7), &text(index % 40))).collect();
     queries(&passages);
 }

@@ -17,8 +17,8 @@ enum Kind {
 
 fn kind(unit: &str) -> Kind {
     match unit {
-        "s" | "second" | "seconds" | "min" | "minute" | "minutes" | "h" | "hour" | "hours" | "day" | "days"
-        | "week" | "weeks" | "month" | "months" | "year" | "years" => Kind::Time,
+        "s" | "second" | "seconds" | "min" | "minute" | "minutes" | "h" | "hour" | "hours"
+        | "day" | "days" | "week" | "weeks" | "month" | "months" | "year" | "years" => Kind::Time,
         "°c" | "°f" | "k" | "degrees" => Kind::Temperature,
         "bar" | "mbar" | "kpa" | "pa" | "psi" | "mmhg" => Kind::Pressure,
         "kr" | "€" | "$" | "£" | "eur" | "usd" | "euros" | "dollars" | "kronor" => Kind::Money,
@@ -31,7 +31,9 @@ fn kind(unit: &str) -> Kind {
 fn is_unit(word: &Word) -> bool {
     let plural = word.lower.ends_with('s') && !word.lower.ends_with("ss") && word.lower.len() > 3;
     let known = !matches!(kind(&word.lower), Kind::Count);
-    known || lists::UNITS.contains(word.lower.as_str()) || (plural && word.lower.chars().all(char::is_alphabetic))
+    known
+        || lists::UNITS.contains(word.lower.as_str())
+        || (plural && word.lower.chars().all(char::is_alphabetic))
 }
 
 /// A number with its unit in the rest of a clause.
@@ -46,11 +48,13 @@ struct Value<'a> {
 
 fn find(rest: &[Word]) -> Option<Value<'_>> {
     for index in 0..rest.len() {
-        if !(rest[index].is_number() || rest[index].is_number_word()) || rest[index].is_identifier() {
+        if !(rest[index].is_number() || rest[index].is_number_word()) || rest[index].is_identifier()
+        {
             continue;
         }
         let percent = rest[index].text.ends_with('%');
-        let number = |at: usize| rest.get(at).is_some_and(|word| word.is_number() || word.is_number_word());
+        let number =
+            |at: usize| rest.get(at).is_some_and(|word| word.is_number() || word.is_number_word());
         let mut last = index;
         loop {
             match rest.get(last + 1).map_or("", |word| word.lower.as_str()) {
@@ -68,11 +72,14 @@ fn find(rest: &[Word]) -> Option<Value<'_>> {
             continue;
         }
         let mut start = index;
-        while start > 0 && lists::QUALIFIERS.contains(rest[start - 1].lower.as_str()) && rest[start - 1].stop.is_none()
+        while start > 0
+            && lists::QUALIFIERS.contains(rest[start - 1].lower.as_str())
+            && rest[start - 1].stop.is_none()
         {
             start -= 1;
         }
-        let preposition = rest[start..index].iter().find(|word| word.lower == "at" && index - start == 1);
+        let preposition =
+            rest[start..index].iter().find(|word| word.lower == "at" && index - start == 1);
         let mut preposition = preposition.map(|word| word.lower.as_str());
         if start > 1 && rest[start - 1].lower == "to" && rest[start - 2].lower == "up" {
             start -= 2;
@@ -80,7 +87,9 @@ fn find(rest: &[Word]) -> Option<Value<'_>> {
         }
         if start > 0 && rest[start - 1].lower == "between" {
             start -= 1;
-        } else if start > 0 && (rest[start - 1].is_preposition() || rest[start - 1].lower == "every") {
+        } else if start > 0
+            && (rest[start - 1].is_preposition() || rest[start - 1].lower == "every")
+        {
             start -= 1;
             preposition = Some(rest[start].lower.as_str());
         }
@@ -90,7 +99,10 @@ fn find(rest: &[Word]) -> Option<Value<'_>> {
                 next.lower.as_str(),
                 "ahead" | "afterwards" | "later" | "back" | "apart" | "earlier" | "c" | "f"
             );
-            !next.is_stop_word() && !adverb && !lists::MEASURES.contains(next.lower.as_str()) && !next.is_preposition()
+            !next.is_stop_word()
+                && !adverb
+                && !lists::MEASURES.contains(next.lower.as_str())
+                && !next.is_preposition()
         });
         if noun && unit.stop.is_none() && !rest[end].opens {
             continue;
@@ -104,27 +116,39 @@ fn find(rest: &[Word]) -> Option<Value<'_>> {
 pub fn question(clause: &Clause<'_>, subject: &str) -> Option<String> {
     let value = find(clause.rest)?;
     let before = join(&clause.rest[..value.start]);
-    let adjective = clause.rest.get(value.end).filter(|word| lists::MEASURES.contains(word.lower.as_str()));
-    let scale = clause.rest.get(value.end).is_some_and(|word| matches!(word.text.as_str(), "C" | "F" | "Celsius"));
+    let adjective =
+        clause.rest.get(value.end).filter(|word| lists::MEASURES.contains(word.lower.as_str()));
+    let scale = clause
+        .rest
+        .get(value.end)
+        .is_some_and(|word| matches!(word.text.as_str(), "C" | "F" | "Celsius"));
     let after_start = value.end + usize::from(adjective.is_some() || scale);
     let after = tail(&clause.rest[after_start.min(clause.rest.len())..]);
     let copula = match &clause.predicate {
-        Predicate::Auxiliary(word) if matches!(word.as_str(), "is" | "are" | "was" | "were") => Some(word),
+        Predicate::Auxiliary(word) if matches!(word.as_str(), "is" | "are" | "was" | "were") => {
+            Some(word)
+        }
         _ => None,
     };
-    if let (Some(verb), true, None, None) = (copula, before.is_empty(), value.preposition, adjective) {
+    if let (Some(verb), true, None, None) =
+        (copula, before.is_empty(), value.preposition, adjective)
+    {
         return Some(squeeze(&format!("what {verb} {subject} {after}")));
     }
     // `has an apparent mass of 46 kDa`
     if let (Some("of"), Some(first)) = (value.preposition, clause.rest[..value.start].first()) {
         let quantity = join(&clause.rest[1..value.start]);
-        let vague =
-            ["minimum", "maximum", "total", "mean", "average", "median"].iter().any(|end| quantity.ends_with(end));
+        let vague = ["minimum", "maximum", "total", "mean", "average", "median"]
+            .iter()
+            .any(|end| quantity.ends_with(end));
         let plain = !clause.rest[1..value.start].iter().any(Word::is_preposition);
         return (plain && first.is_determiner() && !quantity.is_empty() && !vague)
             .then(|| squeeze(&format!("what is the {quantity} of {subject} {after}")));
     }
-    if clause.rest[..value.start].last().is_some_and(|word| matches!(word.lower.as_str(), "and" | "or" | "but")) {
+    if clause.rest[..value.start]
+        .last()
+        .is_some_and(|word| matches!(word.lower.as_str(), "and" | "or" | "but"))
+    {
         return None;
     }
     let asked = asked(&value, adjective.map(|word| word.lower.as_str()));
@@ -160,7 +184,10 @@ fn tail(words: &[Word]) -> String {
     let mut end = 0;
     while end < words.len().min(7) {
         let word = &words[end];
-        if word.opens || word.is_number() || matches!(word.lower.as_str(), "and" | "or" | "but" | "which" | "so") {
+        if word.opens
+            || word.is_number()
+            || matches!(word.lower.as_str(), "and" | "or" | "but" | "which" | "so")
+        {
             break;
         }
         end += 1;
@@ -197,7 +224,10 @@ mod tests {
             ("The safety valve is set to 3 bar.", "to what pressure is the safety valve set"),
             ("Hourly values reach back 36 months.", "how many months do hourly values reach back"),
             ("The plinth must be 100 mm high.", "how high must the plinth be"),
-            ("The protein has an apparent mass of 46 kDa.", "what is the apparent mass of the protein"),
+            (
+                "The protein has an apparent mass of 46 kDa.",
+                "what is the apparent mass of the protein",
+            ),
             ("Follow-up was 4 to 7 years.", "what was follow-up"),
             ("The contract gives 15 percent off.", "what percentage does the contract give off"),
         ] {

@@ -95,7 +95,8 @@ pub fn third_person(base: &str) -> String {
 /// `reached`, `applied`, `induced`, `stopped`.
 fn past(base: &str) -> String {
     match base {
-        "stop" | "drop" | "transfer" | "refer" | "confer" | "permit" | "commit" | "occur" | "slip" | "trip" => {
+        "stop" | "drop" | "transfer" | "refer" | "confer" | "permit" | "commit" | "occur"
+        | "slip" | "trip" => {
             format!("{base}{}ed", &base[base.len() - 1..])
         }
         _ if base.ends_with('e') => format!("{base}d"),

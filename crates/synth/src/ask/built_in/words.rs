@@ -36,9 +36,12 @@ impl Word {
     pub fn is_identifier(&self) -> bool {
         let digit = self.text.chars().any(|c| c.is_ascii_digit());
         let letter = self.text.chars().any(char::is_alphabetic);
-        let year = self.text.len() == 4 && (self.text.starts_with("19") || self.text.starts_with("20"));
+        let year =
+            self.text.len() == 4 && (self.text.starts_with("19") || self.text.starts_with("20"));
         let capitals = self.text.chars().filter(|c| c.is_uppercase()).count();
-        (digit && letter && !self.text.contains('=')) || (year && digit) || (capitals >= 2 && self.text.len() <= 12)
+        (digit && letter && !self.text.contains('='))
+            || (year && digit)
+            || (capitals >= 2 && self.text.len() <= 12)
     }
 
     pub fn is_capitalised(&self) -> bool {
@@ -105,7 +108,8 @@ pub fn clauses(words: &[Word]) -> Vec<&[Word]> {
     let mut clauses = Vec::new();
     let mut start = 0;
     for index in 0..words.len() {
-        let border = words[index].stop.is_some() || words.get(index + 1).is_some_and(|next| next.opens);
+        let border =
+            words[index].stop.is_some() || words.get(index + 1).is_some_and(|next| next.opens);
         if border || index + 1 == words.len() {
             clauses.push(&words[start..index + 1]);
             start = index + 1;
@@ -114,7 +118,8 @@ pub fn clauses(words: &[Word]) -> Vec<&[Word]> {
     clauses
 }
 
-/// Whether a word belongs into a keyword query: it has a topic, and is no verb, adverb or plain word.
+/// Whether a word belongs into a keyword query: it has a topic, and is no verb, adverb or plain
+/// word.
 fn is_key(word: &Word) -> bool {
     let adverb = word.lower.ends_with("ly") && word.lower.len() > 5;
     let plain = lists::PLAIN_WORDS.contains(word.lower.as_str());
@@ -124,7 +129,8 @@ fn is_key(word: &Word) -> bool {
 
 /// Whether a sentence that begins with this word tells the reader what to do.
 pub fn is_order(first: &Word) -> bool {
-    lists::ORDERS.contains(first.lower.as_str()) || verb(&first.lower).is_some_and(|(_, form)| form == Form::Base)
+    lists::ORDERS.contains(first.lower.as_str())
+        || verb(&first.lower).is_some_and(|(_, form)| form == Form::Base)
 }
 
 /// Whether a word in small letters has no topic of its own.
@@ -132,7 +138,8 @@ pub fn is_general(lower: &str) -> bool {
     lists::STOP_WORDS.contains(lower) || lists::PLAIN_WORDS.contains(lower)
 }
 
-/// Runs of key words that stand together: what a reader would take for the terms of a sentence. A verb ends a run.
+/// Runs of key words that stand together: what a reader would take for the terms of a sentence. A
+/// verb ends a run.
 pub fn terms_of(sentence: &[Word]) -> Vec<&[Word]> {
     let mut runs = Vec::new();
     let mut start = 0;
@@ -144,7 +151,9 @@ pub fn terms_of(sentence: &[Word]) -> Vec<&[Word]> {
                 && !word.is_identifier()
         };
         let ends = (index == 0 && word.is_some_and(is_order))
-            || word.is_none_or(|word| !is_key(word) || (index > start && word.opens) || inflected(word));
+            || word.is_none_or(|word| {
+                !is_key(word) || (index > start && word.opens) || inflected(word)
+            });
         let after_stop = index > start && sentence[index - 1].stop.is_some();
         if ends || after_stop {
             if index > start {
@@ -184,9 +193,13 @@ mod tests {
 
     #[test]
     fn terms_are_runs_of_words_with_a_topic() {
-        let sentence =
-            words("The residual-current device must be type B, since the pump inverter usually leaks direct current.");
+        let sentence = words(
+            "The residual-current device must be type B, since the pump inverter usually leaks direct current.",
+        );
         let terms: Vec<String> = terms_of(&sentence).into_iter().map(join).collect();
-        assert_eq!(terms, ["residual-current device", "type", "pump inverter", "leaks direct current"]);
+        assert_eq!(
+            terms,
+            ["residual-current device", "type", "pump inverter", "leaks direct current"]
+        );
     }
 }

@@ -3,7 +3,8 @@
 use super::{DocumentCoverage, Example, SynthReport};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-/// Documents that the page lists, those with the smallest share of answered passages first; synth.json has all.
+/// Documents that the page lists, those with the smallest share of answered passages first;
+/// synth.json has all.
 const MAX_DOCUMENTS: usize = 200;
 
 const STYLE: &str = "\
@@ -23,7 +24,10 @@ pub fn page(report: &SynthReport) -> String {
     let title = format!("Queries by {}", report.generator);
     let flaws = "Answers that were of no use as a whole; such a passage is asked about once more, with another seed.";
     let skipped = "They are no text that answers anything; skipped.jsonl lists them.";
-    let grades = [("Grades of queries", &report.question_grades), ("Grades of answers", &report.answer_grades)];
+    let grades = [
+        ("Grades of queries", &report.question_grades),
+        ("Grades of answers", &report.answer_grades),
+    ];
     html! {
         (DOCTYPE)
         html lang="en" {
@@ -87,8 +91,13 @@ fn overlap(report: &SynthReport) -> Markup {
 }
 
 /// A bar for each count; nothing where all are 0.
-fn bars<'c, N: ToString>(heading: &str, note: &str, counts: impl Iterator<Item = (N, &'c u64)>) -> Markup {
-    let counts: Vec<(String, u64)> = counts.map(|(name, count)| (name.to_string(), *count)).collect();
+fn bars<'c, N: ToString>(
+    heading: &str,
+    note: &str,
+    counts: impl Iterator<Item = (N, &'c u64)>,
+) -> Markup {
+    let counts: Vec<(String, u64)> =
+        counts.map(|(name, count)| (name.to_string(), *count)).collect();
     let most = counts.iter().map(|(_, count)| *count).max().unwrap_or(0);
     let width = |count: u64| format!("width:{:.1}%", count as f64 * 100.0 / most as f64);
     html! {

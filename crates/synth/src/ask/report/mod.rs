@@ -98,7 +98,8 @@ pub struct DocumentCoverage {
 /// Writes `synth.json` and `synth.html`.
 pub fn write(plan: &Plan, harvest: &Harvest, without: &[&Passage]) -> Result<()> {
     let report = report(plan, harvest, without);
-    let json = serde_json::to_vec_pretty(&report).expect("a report is plain data, which always serialises");
+    let json = serde_json::to_vec_pretty(&report)
+        .expect("a report is plain data, which always serialises");
     AtomicFile::write_all_to(&plan.job.out.join("synth.json"), &json)?;
     Ok(AtomicFile::write_all_to(&plan.job.out.join("synth.html"), html::page(&report).as_bytes())?)
 }
@@ -113,7 +114,8 @@ fn report(plan: &Plan, harvest: &Harvest, without: &[&Passage]) -> SynthReport {
         queries_per_passage.insert(0, without.len() as u64);
     }
     let quality = || kept.iter().filter_map(|kept| kept.query.metadata.quality.as_ref());
-    let overlaps: Vec<f64> = quality().filter_map(|of| of.overlap_fraction).map(f64::from).collect();
+    let overlaps: Vec<f64> =
+        quality().filter_map(|of| of.overlap_fraction).map(f64::from).collect();
     let ranks = tally(quality().filter_map(|of| of.round_trip_rank));
     let cost = cost(&config.llm, &config.llm.name, false, harvest.tokens_in, harvest.tokens_out);
     let graded = |grade: fn(&whetstone_records::QueryQuality) -> Option<u8>| {
@@ -136,7 +138,11 @@ fn report(plan: &Plan, harvest: &Harvest, without: &[&Passage]) -> SynthReport {
         queries_per_passage,
         query_words: tally(kept.iter().map(|kept| kept.query.text.unicode_words().count())),
         styles: tally(kept.iter().filter_map(|kept| kept.query.metadata.style.clone())),
-        drops: harvest.drops().into_iter().map(|(reason, count)| (reason.count_name(), count)).collect(),
+        drops: harvest
+            .drops()
+            .into_iter()
+            .map(|(reason, count)| (reason.count_name(), count))
+            .collect(),
         flaws: harvest.flaws.clone(),
         overlap: overlap(&overlaps),
         round_trip: (!ranks.is_empty()).then_some(ranks),
@@ -147,7 +153,10 @@ fn report(plan: &Plan, harvest: &Harvest, without: &[&Passage]) -> SynthReport {
         cost: config.llm.prices.contains_key(&config.llm.name).then_some(cost),
         currency: config.llm.currency.clone(),
         examples: drawn(kept, config.seed, "examples").into_iter().map(example).collect(),
-        dropped_examples: drawn(&harvest.dropped, config.seed, "dropped").into_iter().map(dropped_example).collect(),
+        dropped_examples: drawn(&harvest.dropped, config.seed, "dropped")
+            .into_iter()
+            .map(dropped_example)
+            .collect(),
         documents: coverage(plan, kept),
     }
 }
@@ -185,11 +194,20 @@ fn drawn<'t, T>(all: &'t [T], seed: u64, what: &str) -> Vec<&'t T> {
 
 fn example(kept: &Kept) -> Example {
     let (query, passage) = (kept.query.text.clone(), kept.passage);
-    Example { query, reason: None, metadata: Some(kept.query.metadata.clone()), ..of_passage(passage) }
+    Example {
+        query,
+        reason: None,
+        metadata: Some(kept.query.metadata.clone()),
+        ..of_passage(passage)
+    }
 }
 
 fn dropped_example(dropped: &Dropped) -> Example {
-    Example { query: dropped.text.clone(), reason: Some(dropped.reason.count_name()), ..of_passage(dropped.passage) }
+    Example {
+        query: dropped.text.clone(),
+        reason: Some(dropped.reason.count_name()),
+        ..of_passage(dropped.passage)
+    }
 }
 
 fn of_passage(passage: &Passage) -> Example {
@@ -207,13 +225,19 @@ fn of_passage(passage: &Passage) -> Example {
 fn coverage(plan: &Plan, kept: &[Kept]) -> Vec<DocumentCoverage> {
     let mut documents: Vec<DocumentCoverage> = Vec::new();
     let mut places: HashMap<String, usize> = HashMap::new();
-    let asked: std::collections::HashSet<&str> = plan.asked().iter().map(|passage| passage.id.as_str()).collect();
+    let asked: std::collections::HashSet<&str> =
+        plan.asked().iter().map(|passage| passage.id.as_str()).collect();
     let per_passage = count(kept, |kept| kept.passage.id.as_str());
     for passage in &plan.passages {
         let document = passage.document().as_str().to_owned();
         let place = *places.entry(document.clone()).or_insert_with(|| {
-            let none =
-                DocumentCoverage { document, passages: 0, passages_asked: 0, passages_with_query: 0, queries: 0 };
+            let none = DocumentCoverage {
+                document,
+                passages: 0,
+                passages_asked: 0,
+                passages_with_query: 0,
+                queries: 0,
+            };
             documents.push(none);
             documents.len() - 1
         });

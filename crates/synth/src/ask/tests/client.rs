@@ -13,21 +13,29 @@ fn every_passage_is_asked_about_once_and_never_again() {
     let config = config(&server);
     let manifest = run(out, &config).unwrap();
     let count = |name: &str| manifest.counts[name];
-    assert_eq!((server.count(), count("calls"), count("queries"), count("tokens-in")), (6, 6, 18, 600));
+    assert_eq!(
+        (server.count(), count("calls"), count("queries"), count("tokens-in")),
+        (6, 6, 18, 600)
+    );
     let queries = queries(out);
     assert_eq!(queries[0].id.as_str(), "d0.md#0001-q1");
     assert_eq!(queries[0].metadata.generator.as_deref(), Some("test-llm"));
     assert_eq!(queries[0].metadata.style.as_deref(), Some("natural"));
     let qrels = Qrels::read(&out.join("qrels/all.tsv")).unwrap();
     assert_eq!(qrels.get("d2.md#0002-q3").unwrap()["d2.md#0002"], 1);
-    assert!(server.headers().iter().all(|headers| !headers.to_lowercase().contains("authorization")));
+    assert!(
+        server.headers().iter().all(|headers| !headers.to_lowercase().contains("authorization"))
+    );
 
     assert!(run(out, &config).unwrap().up_to_date);
     fs::remove_dir_all(out.join("manifests")).unwrap();
     let files = ["queries.jsonl", "synth.json", "synth.html"].map(|name| out.join(name));
     let before = files.clone().map(|path| fs::read(path).unwrap());
     let manifest = run(out, &config).unwrap();
-    assert_eq!((server.count(), manifest.counts["calls"], manifest.counts["answers-from-journal"]), (6, 0, 6));
+    assert_eq!(
+        (server.count(), manifest.counts["calls"], manifest.counts["answers-from-journal"]),
+        (6, 0, 6)
+    );
     assert_eq!(files.map(|path| fs::read(path).unwrap()), before, "the same bytes, paid or not");
 
     let mut changed = config.clone();
@@ -43,7 +51,13 @@ fn trouble_on_the_way_is_met_with_another_try() {
         || Reply::Status(500, "", "oops".into()),
         || Reply::Torn("{\"choices\": [".into()),
         || Reply::Status(200, "", "{\"choices\": [{".into()),
-        || Reply::Status(200, "", json!({"error": {"code": 502, "message": "upstream"}}).to_string()),
+        || {
+            Reply::Status(
+                200,
+                "",
+                json!({"error": {"code": 502, "message": "upstream"}}).to_string(),
+            )
+        },
         || Reply::Status(200, "", json!({"choices": "none today"}).to_string()),
         || Reply::Endless,
         || Reply::Reset,
@@ -59,25 +73,38 @@ fn trouble_on_the_way_is_met_with_another_try() {
     let manifest = run(folder.path(), &config).unwrap();
     assert_eq!(manifest.counts["queries"], 6);
     // A reset of a connection that was kept open may be retried below us, once more.
-    assert!((10..=11).contains(&server.count()) && manifest.counts["calls-retried"] >= 7, "{:?}", manifest.counts);
+    assert!(
+        (10..=11).contains(&server.count()) && manifest.counts["calls-retried"] >= 7,
+        "{:?}",
+        manifest.counts
+    );
     assert!(started.elapsed() >= Duration::from_secs(1), "Retry-After is honoured");
 }
 
 #[test]
 fn a_call_that_hangs_or_trickles_is_given_up_its_passage_reported_and_asked_again_next_time() {
-    let server =
-        Server::start(|request| match (asked_text(&request.body).split(' ').next().unwrap(), request.number) {
+    let server = Server::start(|request| {
+        match (asked_text(&request.body).split(' ').next().unwrap(), request.number) {
             ("topic1", ..12) => Reply::Hang,
             ("topic2", ..12) => Reply::Slow(completion("[]", "stop"), 100),
             _ => good(request),
-        });
+        }
+    });
     let folder = data_set(4);
     let mut hasty = config(&server);
     (hasty.llm.timeout_s, hasty.llm.max_retries) = (1, 1);
     let manifest = run(folder.path(), &hasty).unwrap();
     assert_eq!((manifest.counts["queries"], manifest.counts["passages-not-answered"]), (6, 2));
-    assert!(manifest.notes[0].contains("2 passages have no query: `d0.md#0002`"), "{:?}", manifest.notes);
-    assert!(manifest.notes[1].contains("(`d0.md#0002`: time-out); run again"), "{:?}", manifest.notes);
+    assert!(
+        manifest.notes[0].contains("2 passages have no query: `d0.md#0002`"),
+        "{:?}",
+        manifest.notes
+    );
+    assert!(
+        manifest.notes[1].contains("(`d0.md#0002`: time-out); run again"),
+        "{:?}",
+        manifest.notes
+    );
 
     // The two, by themselves and without --force, as often as it takes.
     let mut manifest = run(folder.path(), &hasty).unwrap();
@@ -91,8 +118,12 @@ fn a_call_that_hangs_or_trickles_is_given_up_its_passage_reported_and_asked_agai
 
 #[test]
 fn a_wrong_key_model_or_address_stops_the_run_at_once_with_a_hint() {
-    for (status, hint) in [(401, "WHETSTONE_TEST_KEY_THAT_IS_NOT_SET"), (403, "environment"), (404, "test-llm")] {
-        let server = Server::start(move |_| Reply::Status(status, "", json!({"error": {"message": "no"}}).to_string()));
+    for (status, hint) in
+        [(401, "WHETSTONE_TEST_KEY_THAT_IS_NOT_SET"), (403, "environment"), (404, "test-llm")]
+    {
+        let server = Server::start(move |_| {
+            Reply::Status(status, "", json!({"error": {"message": "no"}}).to_string())
+        });
         let folder = data_set(40);
         let error = run(folder.path(), &config(&server)).unwrap_err();
         assert!(error.to_string().contains(&format!("with status {status}: no")), "{error}");
@@ -104,7 +135,9 @@ fn a_wrong_key_model_or_address_stops_the_run_at_once_with_a_hint() {
 
 #[test]
 fn an_exhausted_quota_stops_the_run_and_keeps_what_was_paid() {
-    let spent = json!({"error": {"message": "You exceeded your quota", "code": "insufficient_quota"}}).to_string();
+    let spent =
+        json!({"error": {"message": "You exceeded your quota", "code": "insufficient_quota"}})
+            .to_string();
     for status in [200, 402, 429] {
         let spent = spent.clone();
         let server = Server::start(move |request| match request.number {
@@ -140,35 +173,55 @@ fn an_endpoint_that_has_gone_ends_the_run_and_keeps_what_was_answered() {
     let mut config = config(&server);
     config.llm.max_retries = 0;
     let error = run(folder.path(), &config).unwrap_err();
-    assert!(error.to_string().ends_with("does not answer: status 503; 5 answers are kept"), "{error}");
+    assert!(
+        error.to_string().ends_with("does not answer: status 503; 5 answers are kept"),
+        "{error}"
+    );
     assert!(server.count() < 20);
 
     let server = Server::start(good);
     config.llm.base_url = server.url.clone();
     let manifest = run(folder.path(), &config).unwrap();
-    assert_eq!((server.count(), manifest.counts["answers-from-journal"], manifest.counts["queries"]), (35, 5, 120));
+    assert_eq!(
+        (server.count(), manifest.counts["answers-from-journal"], manifest.counts["queries"]),
+        (35, 5, 120)
+    );
 }
 
 #[test]
 fn a_server_without_json_schema_is_asked_in_simpler_words() {
     let server = Server::start(|request| match request.body.get("response_format") {
-        Some(_) => {
-            Reply::Status(400, "", json!({"error": {"message": "response_format is not supported"}}).to_string())
-        }
+        Some(_) => Reply::Status(
+            400,
+            "",
+            json!({"error": {"message": "response_format is not supported"}}).to_string(),
+        ),
         None => good(request),
     });
     let folder = data_set(4);
     let manifest = run(folder.path(), &config(&server)).unwrap();
-    let formats: Vec<_> = server.bodies().iter().map(|body| body["response_format"]["type"].clone()).collect();
-    assert_eq!(formats[..4], [json!("json_schema"), json!("json_schema"), json!("json_object"), json!(null)]);
+    let formats: Vec<_> =
+        server.bodies().iter().map(|body| body["response_format"]["type"].clone()).collect();
+    assert_eq!(
+        formats[..4],
+        [json!("json_schema"), json!("json_schema"), json!("json_object"), json!(null)]
+    );
     assert_eq!((server.count(), manifest.counts["queries"]), (7, 12));
-    assert!(manifest.notes.iter().any(|note| note.contains("no JSON schema")), "{:?}", manifest.notes);
+    assert!(
+        manifest.notes.iter().any(|note| note.contains("no JSON schema")),
+        "{:?}",
+        manifest.notes
+    );
 }
 
 #[test]
 fn a_passage_that_is_refused_costs_no_other() {
     let server = Server::start(|request| match asked_text(&request.body).starts_with("topic0 ") {
-        true => Reply::Status(400, "", json!({"error": {"message": "context length exceeded"}}).to_string()),
+        true => Reply::Status(
+            400,
+            "",
+            json!({"error": {"message": "context length exceeded"}}).to_string(),
+        ),
         false => good(request),
     });
     let folder = data_set(4);
@@ -193,7 +246,9 @@ fn bad_answers_are_counted_by_reason_asked_once_more_and_nothing_usable_is_an_er
                 r#"["It costs 2 kr in every shop of the town.", "topic2 is a thing of the world", "costs 2 kr in every shop of town"]"#,
                 "stop",
             ),
-            "topic3" if second => (r#"["What is topic3?", "Who has topic3?", "Where is the topic3 shop?"]"#, "stop"),
+            "topic3" if second => {
+                (r#"["What is topic3?", "Who has topic3?", "Where is the topic3 shop?"]"#, "stop")
+            }
             _ => ("I am sorry.", "stop"),
         };
         Reply::Status(200, "", completion(content, reason))
@@ -229,14 +284,23 @@ fn a_key_reaches_the_server_and_nothing_else() {
     fs::write(key_file.path(), format!("{KEY}\n")).unwrap();
     let server = Server::start(|request| match request.number {
         // Some servers repeat the key in their answers.
-        0 => Reply::Status(500, "", json!({"error": {"message": format!("bad luck, {KEY}")}}).to_string()),
+        0 => Reply::Status(
+            500,
+            "",
+            json!({"error": {"message": format!("bad luck, {KEY}")}}).to_string(),
+        ),
         1 => Reply::Status(200, "", completion(&format!("[\"What is topic0 of {KEY}?\"]"), "stop")),
         _ => good(request),
     });
     let mut config = config(&server);
     config.llm.api_key_file = Some(key_file.path().into());
     let manifest = run(folder.path(), &config).unwrap();
-    assert!(server.headers().iter().all(|headers| headers.contains(&format!("authorization: Bearer {KEY}"))));
+    assert!(
+        server
+            .headers()
+            .iter()
+            .all(|headers| headers.contains(&format!("authorization: Bearer {KEY}")))
+    );
     assert!(!everything(folder.path()).contains("sk-very"));
     assert!(!format!("{manifest:?} {config:?}").contains("sk-very"));
 
@@ -259,7 +323,8 @@ fn azure_gets_its_header_and_its_version() {
     fs::write(key_file.path(), "abc").unwrap();
     let mut config = config(&server);
     config.llm.api_key_file = Some(key_file.path().into());
-    (config.llm.api_key_header, config.llm.api_version) = ("api-key".into(), Some("2024-10-21".into()));
+    (config.llm.api_key_header, config.llm.api_version) =
+        ("api-key".into(), Some("2024-10-21".into()));
     run(data_set(1).path(), &config).unwrap();
     let headers = server.headers()[0].to_lowercase();
     assert!(headers.starts_with("post /v1/chat/completions?api-version=2024-10-21 "), "{headers}");

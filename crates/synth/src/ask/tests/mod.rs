@@ -16,7 +16,9 @@ fn data_set(count: usize) -> tempfile::TempDir {
     let passages = (0..count).map(|index| Passage {
         id: format!("d{}.md#{:04}", index / 2, index % 2 + 1).as_str().into(),
         title: format!("Book {}", index / 2),
-        text: format!("topic{index} is a thing of the world. It costs {index} kr in every shop of the town."),
+        text: format!(
+            "topic{index} is a thing of the world. It costs {index} kr in every shop of the town."
+        ),
         metadata: PassageMetadata {
             document: Some(format!("d{}.md", index / 2).as_str().into()),
             span: Some((index, index + 1)),
@@ -59,7 +61,11 @@ fn everything(folder: &Path) -> String {
     let mut text = String::new();
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
-        text += &if path.is_dir() { everything(&path) } else { std::fs::read_to_string(&path).unwrap() };
+        text += &if path.is_dir() {
+            everything(&path)
+        } else {
+            std::fs::read_to_string(&path).unwrap()
+        };
     }
     text
 }

@@ -10,7 +10,8 @@ use std::fs;
 
 fn priced(server: &Server) -> SynthConfig {
     let mut config = config(server);
-    config.llm.prices = BTreeMap::from([("test-llm".to_owned(), Price { input: 1000.0, output: 10_000.0 })]);
+    config.llm.prices =
+        BTreeMap::from([("test-llm".to_owned(), Price { input: 1000.0, output: 10_000.0 })]);
     config
 }
 
@@ -40,7 +41,8 @@ fn the_estimate_takes_off_what_the_journal_holds_and_learns_from_it() {
     assert!(second.token_error_fraction < 0.05, "{second:?}");
     assert_eq!(server.count(), 25);
     let manifest = run(out, &config).unwrap();
-    let told = manifest.notes.iter().find(|note| note.starts_with("estimated → real: 35 → 35 requests"));
+    let told =
+        manifest.notes.iter().find(|note| note.starts_with("estimated → real: 35 → 35 requests"));
     assert!(told.is_some_and(|note| note.ends_with("USD")), "{:?}", manifest.notes);
 }
 
@@ -52,7 +54,11 @@ fn the_estimate_says_what_the_judge_will_take_at_its_own_price() {
     config.filter.judge_llm = Some("dear-llm".to_owned());
     let of = |config: &SynthConfig| estimate(&job(folder.path(), config)).unwrap();
     let judge = of(&config).judge.unwrap();
-    assert_eq!((judge.asked, judge.requests, judge.cost), (80, 80, None), "3 to 5 queries a passage");
+    assert_eq!(
+        (judge.asked, judge.requests, judge.cost),
+        (80, 80, None),
+        "3 to 5 queries a passage"
+    );
     config.llm.prices.insert("dear-llm".to_owned(), Price { input: 5000.0, output: 5000.0 });
     let priced = of(&config);
     let judge = priced.judge.clone().unwrap();
@@ -82,7 +88,11 @@ fn a_cap_stops_cleanly_keeps_everything_and_the_next_run_goes_on() {
         let (asked, open) = (server.count() as u64, manifest.counts["passages-not-asked"]);
         assert!((8..=11).contains(&asked) && asked + open == 30, "{asked} {open}");
         assert_eq!(manifest.counts["queries"], 3 * asked);
-        assert!(manifest.notes.iter().any(|note| note.starts_with("stopped at `llm.max-")), "{:?}", manifest.notes);
+        assert!(
+            manifest.notes.iter().any(|note| note.starts_with("stopped at `llm.max-")),
+            "{:?}",
+            manifest.notes
+        );
 
         let manifest = run(folder.path(), &config).unwrap();
         assert_eq!(
@@ -125,13 +135,18 @@ fn a_preview_is_paid_once() {
 fn a_batch_goes_out_and_its_results_come_into_the_journal() {
     let (folder, server) = (data_set(8), Server::start(good));
     let mut config = priced(&server);
-    let [requests, results] = ["requests.jsonl", "results.jsonl"].map(|name| folder.path().join(name));
+    let [requests, results] =
+        ["requests.jsonl", "results.jsonl"].map(|name| folder.path().join(name));
     let files = batch_out(&job(folder.path(), &config), &requests).unwrap();
     assert_eq!((files.requests, files.from_journal), (8, 0));
     let lines: Vec<Value> = read_jsonl(&requests).unwrap();
-    assert_eq!((&lines[0]["method"], &lines[0]["url"]), (&json!("POST"), &json!("/v1/chat/completions")));
+    assert_eq!(
+        (&lines[0]["method"], &lines[0]["url"]),
+        (&json!("POST"), &json!("/v1/chat/completions"))
+    );
     assert_eq!(lines[0]["body"]["response_format"]["type"], "json_schema");
-    // The other side of the batch: each request answered as the endpoint would, one failed, in another order.
+    // The other side of the batch: each request answered as the endpoint would, one failed, in
+    // another order.
     let answered = lines.iter().rev().enumerate().map(|(place, line)| {
         let request = server::Request { body: line["body"].clone(), number: 0 };
         let body: Value = serde_json::from_str(&completion(&questions(&request), "stop")).unwrap();
@@ -163,11 +178,16 @@ fn a_batch_goes_out_and_its_results_come_into_the_journal() {
 #[test]
 fn tokens_that_a_server_does_not_tell_are_estimated_and_said_to_be() {
     let server = Server::start(|request| {
-        let mut body: Value = serde_json::from_str(&completion(&questions(request), "stop")).unwrap();
+        let mut body: Value =
+            serde_json::from_str(&completion(&questions(request), "stop")).unwrap();
         body.as_object_mut().unwrap().remove("usage");
         Reply::Status(200, "", body.to_string())
     });
     let manifest = run(data_set(3).path(), &priced(&server)).unwrap();
     assert!(manifest.counts["tokens-in"] > 500 && manifest.counts["answers-without-usage"] == 3);
-    assert!(manifest.notes.iter().any(|note| note.contains("did not say how many tokens")), "{:?}", manifest.notes);
+    assert!(
+        manifest.notes.iter().any(|note| note.contains("did not say how many tokens")),
+        "{:?}",
+        manifest.notes
+    );
 }

@@ -88,7 +88,9 @@ fn read(reader: &mut BufReader<TcpStream>) -> Option<(String, Value)> {
             return None;
         }
     }
-    let length = headers.lines().find_map(|line| line.to_lowercase().strip_prefix("content-length: ")?.parse().ok());
+    let length = headers
+        .lines()
+        .find_map(|line| line.to_lowercase().strip_prefix("content-length: ")?.parse().ok());
     let mut body = vec![0; length.unwrap_or(0)];
     reader.read_exact(&mut body).ok()?;
     Some((headers, serde_json::from_slice(&body).unwrap_or_default()))
@@ -100,7 +102,9 @@ fn send(mut stream: &TcpStream, reply: Reply) -> Option<()> {
         format!("HTTP/1.1 {status} X\r\ncontent-length: {length}\r\n{more}\r\n")
     };
     match reply {
-        Reply::Status(status, more, body) => stream.write_all((head(status, more, body.len()) + &body).as_bytes()).ok(),
+        Reply::Status(status, more, body) => {
+            stream.write_all((head(status, more, body.len()) + &body).as_bytes()).ok()
+        }
         Reply::Torn(body) => {
             let _ = stream.write_all((head(200, "", body.len() * 2) + &body).as_bytes());
             None

@@ -16,8 +16,7 @@ fn built_in() -> SynthConfig {
 fn a_sample_is_seeded_and_leaves_out_documents_that_humans_judged() {
     let folder = data_set(20);
     let judged = folder.path().join("judged.jsonl");
-    let line =
-        r#"{"_id":"h1","text":"price of topic3","answers":[{"document":"d1.md","quote":"costs 3 kr","grade":2}]}"#;
+    let line = r#"{"_id":"h1","text":"price of topic3","answers":[{"document":"d1.md","quote":"costs 3 kr","grade":2}]}"#;
     fs::write(&judged, line).unwrap();
     let mut config = built_in();
     (config.ask.judgements, config.ask.max_passages) = (Some(judged), Some(8));
@@ -57,7 +56,9 @@ fn a_query_that_two_documents_share_is_dropped() {
 /// Answers questions with these, and judges with those.
 fn answering(questions: &'static [&'static str], judge: fn(&str) -> &'static str) -> Server {
     Server::start(move |request| {
-        let content = request.body["messages"].as_array().unwrap().last().unwrap()["content"].as_str().unwrap();
+        let content = request.body["messages"].as_array().unwrap().last().unwrap()["content"]
+            .as_str()
+            .unwrap();
         let answer = match content.strip_prefix("Query: ") {
             Some(query) => judge(query.lines().next().unwrap()).to_owned(),
             None => json!({"questions": questions}).to_string(),
@@ -72,7 +73,8 @@ const PUMPS: &[(&str, &str)] = &[
     ("c", "A pump that runs dry is stopped by hand. The night shift keeps a list of such stops."),
 ];
 
-const QUESTIONS: &[&str] = &["When is the red pump oiled?", "Who lists the stops?", "Until when is seeded bread sold?"];
+const QUESTIONS: &[&str] =
+    &["When is the red pump oiled?", "Who lists the stops?", "Until when is seeded bread sold?"];
 
 /// The pumps, a server that asks the same of each, and a config that drops none of it.
 fn asked_about_pumps() -> (tempfile::TempDir, Server, SynthConfig) {
@@ -107,8 +109,12 @@ fn the_round_trip_keeps_what_brings_its_passage_back() {
 fn the_judge_grades_by_the_same_journal_and_every_grade_stays_with_its_query() {
     let folder = tempfile::tempdir().unwrap();
     write_corpus(folder.path(), &PUMPS[..1]);
-    const QUESTIONS: &[&str] =
-        &["When is the red pump oiled?", "What about the pump?", "What does a pump cost?", "Who oils the pump?"];
+    const QUESTIONS: &[&str] = &[
+        "When is the red pump oiled?",
+        "What about the pump?",
+        "What does a pump cost?",
+        "Who oils the pump?",
+    ];
     let server = answering(QUESTIONS, |query| match query {
         "What about the pump?" => r#"{"question": 1, "answer": 2}"#,
         "What does a pump cost?" => r#"{"question": 3, "answer": 0}"#,
@@ -143,7 +149,8 @@ fn the_round_trip_by_the_bi_encoder_ranks_as_plain_cosines_do() {
     // Not in the order of the ids.
     write_corpus(folder.path(), &[PUMPS[2], PUMPS[0], PUMPS[1]]);
     ask(&job, &Silent).unwrap();
-    let embeddings = || fs::read(folder.path().join("mined/embeddings/passages-00000.safetensors")).unwrap();
+    let embeddings =
+        || fs::read(folder.path().join("mined/embeddings/passages-00000.safetensors")).unwrap();
     let embedded = embeddings();
     let (device, split) = (open_device(Default::default()).unwrap(), SplitConfig::default());
     mine(folder.path(), &model, &MineConfig::default(), &split, 1, &device, &Silent).unwrap();
@@ -161,8 +168,11 @@ fn the_round_trip_by_the_bi_encoder_ranks_as_plain_cosines_do() {
     assert_eq!(kept.len(), 9, "a depth of all passages keeps everything");
     for query in kept {
         let question = QUESTIONS.iter().position(|question| *question == query.text).unwrap();
-        let own = PUMPS.iter().position(|(id, _)| Some(*id) == query.metadata.passage.as_ref().map(|id| id.as_str()));
-        let scores: Vec<f32> = passages.iter().map(|passage| cosine(passage, &questions[question])).collect();
+        let own = PUMPS
+            .iter()
+            .position(|(id, _)| Some(*id) == query.metadata.passage.as_ref().map(|id| id.as_str()));
+        let scores: Vec<f32> =
+            passages.iter().map(|passage| cosine(passage, &questions[question])).collect();
         let rank = 1 + scores.iter().filter(|score| **score > scores[own.unwrap()]).count() as u32;
         assert_eq!(query.metadata.quality.unwrap().round_trip_rank, Some(rank), "{}", query.text);
     }
@@ -175,8 +185,16 @@ fn junk_is_skipped_and_listed_and_near_duplicates_of_other_documents_go() {
     write_corpus(folder.path(), &[PUMPS[0], ("menu", menu), PUMPS[2]]);
     let server = Server::start(|request| {
         let questions = match server::asked_text(&request.body).starts_with("The red pump") {
-            true => ["Who oils the pumps in the night shift?", "What is changed in May?", "Which pump is red?"],
-            false => ["Who in the night shift oils a pump?", "What stops a dry pump?", "Where is the list of stops?"],
+            true => [
+                "Who oils the pumps in the night shift?",
+                "What is changed in May?",
+                "Which pump is red?",
+            ],
+            false => [
+                "Who in the night shift oils a pump?",
+                "What stops a dry pump?",
+                "Where is the list of stops?",
+            ],
         };
         Reply::Status(200, "", completion(&json!({"questions": questions}).to_string(), "stop"))
     });
@@ -196,24 +214,44 @@ fn junk_is_skipped_and_listed_and_near_duplicates_of_other_documents_go() {
 #[test]
 fn the_report_counts_everything_and_escapes_what_it_shows() {
     let folder = tempfile::tempdir().unwrap();
-    let text = "The <b>pump</b> & its \"valve\" are oiled every week by the night shift of the works.";
+    let text =
+        "The <b>pump</b> & its \"valve\" are oiled every week by the night shift of the works.";
     write_corpus(folder.path(), &[("a", text), PUMPS[1]]);
-    let server =
-        answering(&["Who oils the <script>pump</script> & the valve?", "When is the bread sold?", "bad"], |_| "");
+    let server = answering(
+        &["Who oils the <script>pump</script> & the valve?", "When is the bread sold?", "bad"],
+        |_| "",
+    );
     let mut config = config(&server);
     config.ask.styles = [(crate::config::Style::Keyword, 1.0)].into();
     run(folder.path(), &config).unwrap();
-    let report: Value = serde_json::from_slice(&fs::read(folder.path().join("synth.json")).unwrap()).unwrap();
+    let report: Value =
+        serde_json::from_slice(&fs::read(folder.path().join("synth.json")).unwrap()).unwrap();
     assert_eq!((&report["passages-asked"], &report["queries"]), (&json!(2), &json!(2)));
     assert_eq!(report["queries-per-passage"], json!({"1": 2}));
     assert_eq!(report["styles"], json!({"keyword": 2}));
     assert_eq!(report["drops"], json!({"dropped-too-short": 2, "dropped-unrelated": 2}));
     assert_eq!((&report["tokens-in"], &report["cost"]), (&json!(200), &json!(null)));
     assert_eq!(report["documents"].as_array().unwrap().len(), 2);
-    assert_eq!(report["overlap"]["histogram"].as_array().unwrap().iter().filter_map(Value::as_u64).sum::<u64>(), 2);
+    assert_eq!(
+        report["overlap"]["histogram"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter_map(Value::as_u64)
+            .sum::<u64>(),
+        2
+    );
     let page = fs::read_to_string(folder.path().join("synth.html")).unwrap();
-    assert!(page.contains("&lt;script&gt;pump&lt;/script&gt; &amp; the valve") && !page.contains("<script"), "{page}");
-    assert!(!page.contains("http:") && !page.contains("https:") && page.contains("prefers-color-scheme:dark"));
+    assert!(
+        page.contains("&lt;script&gt;pump&lt;/script&gt; &amp; the valve")
+            && !page.contains("<script"),
+        "{page}"
+    );
+    assert!(
+        !page.contains("http:")
+            && !page.contains("https:")
+            && page.contains("prefers-color-scheme:dark")
+    );
 }
 
 #[test]
@@ -223,14 +261,19 @@ fn a_torn_journal_costs_one_call_and_a_damaged_line_is_named() {
     run(folder.path(), &config).unwrap();
     let path = folder.path().join(JOURNAL);
     let text = fs::read_to_string(&path).unwrap();
-    // As a killed run leaves it: the last line half written; and one line damaged by something else.
-    let torn = text[..text.len() - 40].replacen("\"subject\":\"d0.md#0002\"", "\"subject\":\"d0", 1);
+    // As a killed run leaves it: the last line half written; and one line damaged by something
+    // else.
+    let torn =
+        text[..text.len() - 40].replacen("\"subject\":\"d0.md#0002\"", "\"subject\":\"d0", 1);
     fs::write(&path, torn).unwrap();
     fs::remove_dir_all(folder.path().join("manifests")).unwrap();
     let manifest = run(folder.path(), &config).unwrap();
     assert_eq!((server.count(), manifest.counts["queries"]), (8, 18));
     assert!(
-        manifest.notes.iter().any(|note| note.starts_with("1 of the journal's 5 answers are damaged (first: line ")),
+        manifest
+            .notes
+            .iter()
+            .any(|note| note.starts_with("1 of the journal's 5 answers are damaged (first: line ")),
         "{:?}",
         manifest.notes
     );
