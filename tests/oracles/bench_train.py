@@ -73,7 +73,7 @@ def main():
             run = f"{folder}/run-{turn}"
             ours = [options.whetstone, "train", "--config", f"{folder}/train.toml", "--data", folder, "--out", run, "--json"]
             text, peak = child(ours)
-            rates["whetstone"].append(json.loads(text)["counts"]["milli-pairs-per-s"] / 1e3)
+            rates["whetstone"].append(json.loads(text)["rates"]["pairs-per-s"])
             memory["whetstone"].append(peak)
             theirs = [sys.executable, __file__, options.whetstone, options.model, options.pairs, "--peer", folder,
                       "--batch", str(options.batch), "--len", str(options.len)] + (["--bf16"] if options.bf16 else [])

@@ -9,7 +9,7 @@ use std::fmt;
 use std::path::Path;
 use whetstone_eval::{CompareConfig, paired};
 use whetstone_records::{
-    AtomicFile, Manifest, Progress, QueryId, Run, Stage, digests, read_text, sample_by_id,
+    AtomicFile, Manifest, Outcome, Progress, QueryId, Run, Stage, digests, read_text, sample_by_id,
     write_jsonl,
 };
 use whetstone_synth::{Case, Compared, Preference, SynthConfig, compare_answers};
@@ -75,9 +75,7 @@ impl Job<'_> {
     pub fn run(&self, progress: &dyn Progress) -> Result<(Manifest, Answers)> {
         let stage = self.stage()?;
         let kept = self.out.join(OUTPUTS[1]);
-        if let Some(manifest) =
-            stage.up_to_date().filter(|manifest| manifest.counts.get("open") == Some(&0))
-        {
+        if let Some(manifest) = stage.up_to_date() {
             return Ok((manifest, serde_json::from_str(&read_text(&kept)?)?));
         }
         let cases = self.cases()?;
@@ -88,11 +86,10 @@ impl Job<'_> {
         AtomicFile::write_all_to(&kept, &serde_json::to_vec_pretty(&answers)?)?;
         let mut counts: BTreeMap<String, u64> =
             calls.into_iter().map(|(name, count)| (name.to_owned(), count)).collect();
-        counts.extend([
-            ("queries".to_owned(), answers.queries as u64),
-            ("open".to_owned(), answers.open as u64),
-        ]);
-        Ok((stage.finish(&OUTPUTS, counts, notes)?, answers))
+        counts.insert("queries".to_owned(), answers.queries as u64);
+        let open = answers.open as u64;
+        let outcome = Outcome { counts, notes, open, ..Outcome::default() };
+        Ok((stage.finish(&OUTPUTS, outcome)?, answers))
     }
 
     fn stage(&self) -> Result<Stage> {

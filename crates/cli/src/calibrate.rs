@@ -12,8 +12,8 @@ use whetstone_eval::{
 };
 use whetstone_model::{CrossEncoder, DeviceName, open_device};
 use whetstone_records::{
-    Hit, Manifest, Pair, Progress, Qrels, QueryId, Run, Stage, digests, read_jsonl, read_text,
-    sha256_file,
+    Hit, Manifest, Outcome, Pair, Progress, Qrels, QueryId, Run, Stage, digests, read_jsonl,
+    read_text, sha256_file,
 };
 
 /// The name of the stage.
@@ -98,7 +98,10 @@ pub fn calibrate(inputs: &Inputs, device: DeviceName, progress: &dyn Progress) -
         ("thresholds", notes.thresholds.len()),
     ];
     let counts = counts.map(|(name, count)| (name.to_owned(), count as u64)).into();
-    Ok(stage.finish(&[ModelNotes::FILE], counts, notes.notes)?)
+    Ok(stage.finish(
+        &[ModelNotes::FILE],
+        Outcome { counts, notes: notes.notes, ..Outcome::default() },
+    )?)
 }
 
 /// The candidates of the dev queries with their judgements and the first stage's scores.

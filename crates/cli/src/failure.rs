@@ -2,6 +2,7 @@
 
 use crate::output::{self, StdoutClosed};
 use std::process::ExitCode;
+use whetstone_records::Hint;
 
 /// An error of the program itself: what failed, and what to do about it.
 #[derive(Debug, thiserror::Error)]
@@ -71,14 +72,7 @@ fn hint(error: &anyhow::Error) -> Option<String> {
             .or_else(|| cause.downcast_ref::<whetstone_eval::Error>()?.hint())
             .or_else(|| cause.downcast_ref::<whetstone_model::Error>()?.hint())
             .or_else(|| cause.downcast_ref::<whetstone_records::Error>()?.hint())
-            .or_else(|| io_hint(cause.downcast_ref()?))
-    })
-}
-
-fn io_hint(error: &std::io::Error) -> Option<String> {
-    let full = error.kind() == std::io::ErrorKind::StorageFull;
-    full.then(|| {
-        "free some disk space and run the same command again; what is complete is kept".into()
+            .or_else(|| cause.downcast_ref::<std::io::Error>()?.hint())
     })
 }
 

@@ -14,7 +14,7 @@ use whetstone_eval::{
 };
 use whetstone_model::DeviceName;
 use whetstone_records::{
-    AtomicFile, Manifest, Progress, Qrels, Query, QueryId, Stage, digests, read_jsonl,
+    AtomicFile, Manifest, Outcome, Progress, Qrels, Query, QueryId, Stage, digests, read_jsonl,
     sample_by_id, select_jsonl,
 };
 
@@ -114,7 +114,7 @@ impl Job {
         let counts = [("passages", passages.len()), ("queries", queries.len())];
         let counts: BTreeMap<_, _> =
             counts.map(|(name, count)| (name.to_owned(), count as u64)).into();
-        Ok(stage.finish(&["bm25.run", "qrels.tsv"], counts, vec![])?)
+        Ok(stage.finish(&["bm25.run", "qrels.tsv"], Outcome { counts, ..Outcome::default() })?)
     }
 
     /// The queries with a relevant passage, or a sample of them that follows from the seed and
@@ -161,7 +161,7 @@ impl Job {
             &self.out.join("forgetting.json"),
             &serde_json::to_vec_pretty(result)?,
         )?;
-        Ok(stage.finish(&["forgetting.json"], Default::default(), vec![])?)
+        Ok(stage.finish(&["forgetting.json"], Outcome::default())?)
     }
 }
 

@@ -5,7 +5,7 @@ use crate::rerank::{folder, stage_name};
 use anyhow::{Result, bail};
 use std::path::{Path, PathBuf};
 use whetstone_eval::{RRF_K, rrf};
-use whetstone_records::{Manifest, Run, Stage, digests};
+use whetstone_records::{Manifest, Outcome, Run, Stage, digests};
 
 /// The command, which names the stage.
 pub const FUSE: &str = "fuse";
@@ -22,7 +22,7 @@ pub fn fuse(runs: &[PathBuf], out: &Path) -> Result<Manifest> {
     }
     let roles: Vec<String> = (1..=runs.len()).map(|number| format!("run-{number}")).collect();
     let inputs = digests(roles.iter().map(String::as_str).zip(runs.iter().map(PathBuf::as_path)))?;
-    let stage = Stage::new(stage_name(FUSE, out).leak(), folder(out), &RRF_K, inputs);
+    let stage = Stage::new(stage_name(FUSE, out), folder(out), &RRF_K, inputs);
     if let Some(manifest) = stage.up_to_date() {
         return Ok(manifest);
     }
@@ -32,5 +32,5 @@ pub fn fuse(runs: &[PathBuf], out: &Path) -> Result<Manifest> {
     let counts =
         [("queries".to_owned(), fused.len() as u64), ("runs".to_owned(), runs.len() as u64)];
     let name = out.file_name().unwrap_or_default().to_string_lossy();
-    Ok(stage.finish(&[&name], counts.into(), vec![])?)
+    Ok(stage.finish(&[&name], Outcome { counts: counts.into(), ..Outcome::default() })?)
 }

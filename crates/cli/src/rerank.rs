@@ -7,7 +7,8 @@ use std::path::Path;
 use whetstone_eval::Fusion;
 use whetstone_model::{CrossEncoder, DeviceName, open_device};
 use whetstone_records::{
-    Hit, Manifest, Passage, PassageId, Progress, Query, QueryId, Run, Stage, digests, select_jsonl,
+    Hit, Manifest, Outcome, Passage, PassageId, Progress, Query, QueryId, Run, Stage, digests,
+    select_jsonl,
 };
 
 /// The command, which names the stage.
@@ -40,7 +41,7 @@ impl Inputs<'_> {
             ("queries", self.queries),
             ("candidates", self.candidates),
         ];
-        Ok(Stage::new(stage_name(RERANK, out).leak(), folder(out), &self.fusion, digests(read)?))
+        Ok(Stage::new(stage_name(RERANK, out), folder(out), &self.fusion, digests(read)?))
     }
 }
 
@@ -97,7 +98,10 @@ pub fn rerank(
     let notes =
         inputs.fusion.map(|fusion| format!("joined with the scores of the candidates: {fusion}"));
     let notes = notes.into_iter().chain([format!("scored on device {device}")]).collect();
-    Ok(stage.finish(&[&name], counts, notes)?)
+    Ok(stage.finish(
+        &[&name],
+        Outcome { counts, notes, scored_pairs: Some(pairs.len() as u64), ..Outcome::default() },
+    )?)
 }
 
 /// The texts of the candidates' queries.

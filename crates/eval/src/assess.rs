@@ -243,7 +243,7 @@ mod tests {
     use super::*;
     use crate::Verdict;
     use crate::decision::Ruling;
-    use whetstone_records::{Hit, Qrels};
+    use whetstone_records::{Hint, Hit, Qrels};
 
     /// 60 queries with ten candidates each; the relevant one stands at the rank that `rank` gives
     /// it.

@@ -1,5 +1,6 @@
 use crate::measure::Measure;
 use std::path::PathBuf;
+use whetstone_records::Hint;
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -30,9 +31,8 @@ pub enum Error {
     Config { key: &'static str, expected: &'static str, value: f64 },
 }
 
-impl Error {
-    /// What the user can do about it, where there is something to say beyond the message.
-    pub fn hint(&self) -> Option<String> {
+impl Hint for Error {
+    fn hint(&self) -> Option<String> {
         match self {
             Error::Records(error) => error.hint(),
             Error::UnknownMeasure { .. } => Some(

@@ -63,6 +63,4 @@ pub use report::{Inputs, QueryRecord, Report, RunReport, evaluate};
 pub use retention::{Retention, retention};
 pub use threshold::{LEAST_ABOVE, NoThreshold, Threshold, threshold};
 pub use verdict::{Verdict, verdict};
-pub use why::{
-    Cost, DepthPoint, FirstStage, Lengths, Material, Slice, Sweep, Truncation, Why, why,
-};
+pub use why::{DepthPoint, FirstStage, Lengths, Material, Slice, Sweep, Truncation, Why, why};

@@ -1,4 +1,5 @@
 use std::path::PathBuf;
+use whetstone_records::Hint;
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -44,9 +45,8 @@ pub enum Error {
     Records(#[from] whetstone_records::Error),
 }
 
-impl Error {
-    /// What the user can do about it, where there is something to say beyond the message.
-    pub fn hint(&self) -> Option<String> {
+impl Hint for Error {
+    fn hint(&self) -> Option<String> {
         match self {
             Error::NoCheckpoint { .. } => Some(
                 "name the --out folder of `whetstone train`, or a step-000500 folder in it".into(),
@@ -62,7 +62,9 @@ impl Error {
             Error::Records(error) => error.hint(),
         }
     }
+}
 
+impl Error {
     pub(crate) fn io(
         action: &'static str,
         path: &std::path::Path,

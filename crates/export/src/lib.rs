@@ -15,7 +15,7 @@ use serde_json::json;
 use std::collections::BTreeMap;
 use std::path::Path;
 use whetstone_model::{CrossEncoder, DeviceName, open_device};
-use whetstone_records::{AtomicFile, AtomicFolder, Manifest, Stage};
+use whetstone_records::{AtomicFile, AtomicFolder, Manifest, Outcome, Stage};
 
 /// Writes the best step of a run folder, or the step folder given, as the model folder `out`.
 ///
@@ -41,8 +41,14 @@ pub fn export(checkpoint: &Path, out: &Path) -> Result<Manifest> {
         ("step".to_owned(), checkpoint.step),
         ("max-seq-tokens".to_owned(), checkpoint.max_seq_tokens as u64),
     ]);
-    let manifest =
-        started.finish(&files, counts, vec![format!("from `{}`", checkpoint.folder.display())])?;
+    let manifest = started.finish(
+        &files,
+        Outcome {
+            counts,
+            notes: vec![format!("from `{}`", checkpoint.folder.display())],
+            ..Outcome::default()
+        },
+    )?;
     folder.commit()?;
     Ok(manifest)
 }

@@ -2,7 +2,6 @@ use crate::config::BertConfig;
 use crate::embeddings::mask;
 use crate::encoder::{Encoder, StepDropout, first, linear_slots};
 use crate::error::{Error, Result};
-use crate::fused::Precision;
 use crate::score::by_length;
 use crate::tokenizer::{Packed, PairTokenizer};
 use crate::weights::{self, Slot, Tensors};
@@ -13,6 +12,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 use std::collections::HashMap;
 use std::path::Path;
+use whetstone_kernels::Precision;
 use whetstone_records::Progress;
 
 /// BertForSequenceClassification with one label: encoder, pooler over the first token, classifier.

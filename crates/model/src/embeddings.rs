@@ -1,9 +1,9 @@
 use crate::config::BertConfig;
-use crate::fused::{self, Dropout, EmbeddingSpec};
 use crate::tokenizer::Packed;
 use burn::module::Module;
 use burn::nn::{Embedding, EmbeddingConfig, LayerNorm, LayerNormConfig};
 use burn::tensor::{Device, Int, Tensor, TensorData};
+use whetstone_kernels::{self as kernels, Dropout, EmbeddingSpec};
 
 /// Word, position and token type, added and normalised.
 #[derive(Module, Debug)]
@@ -32,7 +32,12 @@ impl Embeddings {
         let rows = ids.map(|((&id, &kind), position)| [id, kind, position]).collect();
         let tables = [&self.word, &self.token_type, &self.position].map(|table| table.weight.val());
         let beta = self.norm.beta.as_ref().expect("BERT's LayerNorms have a bias").val();
-        fused::embeddings(tables, self.norm.gamma.val(), beta, EmbeddingSpec { rows, eps, dropout })
+        kernels::embeddings(
+            tables,
+            self.norm.gamma.val(),
+            beta,
+            EmbeddingSpec { rows, eps, dropout },
+        )
     }
 
     /// Returns `[tokens, hidden]` for a batch without padding, in plain burn operations.

@@ -1,13 +1,13 @@
 use crate::config::BertConfig;
 use crate::device::is_fused;
 use crate::embeddings::{Embeddings, mask, norm};
-use crate::fused::{self, Dropout, LayerSpec, LayerTensors, Precision};
 use crate::tokenizer::Packed;
 use crate::weights::Slot;
 use burn::module::{Module, Param};
 use burn::nn::{LayerNorm, Linear, LinearConfig};
 use burn::tensor::activation::softmax;
 use burn::tensor::{Bool, Device, Tensor, TensorData};
+use whetstone_kernels::{self as kernels, Dropout, LayerSpec, LayerTensors, Precision};
 
 /// The dropout of one training step: its rates, and the seed that makes it the same again after a
 /// resume.
@@ -127,7 +127,7 @@ impl Encoder {
                 output_dropout: site(|d| d.hidden, 1),
                 ffn_dropout: site(|d| d.hidden, 2),
             };
-            x = fused::encoder_layer(x, layer.tensors(), spec);
+            x = kernels::encoder_layer(x, layer.tensors(), spec);
         }
         x
     }

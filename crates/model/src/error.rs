@@ -1,5 +1,6 @@
 use crate::device::DeviceName;
 use std::path::PathBuf;
+use whetstone_records::Hint;
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -61,9 +62,8 @@ pub enum Error {
     Records(#[from] whetstone_records::Error),
 }
 
-impl Error {
-    /// What the user can do about it, where there is something to say beyond the message.
-    pub fn hint(&self) -> Option<String> {
+impl Hint for Error {
+    fn hint(&self) -> Option<String> {
         Some(match self {
             Error::Io { path, .. } => format!(
                 "a model folder holds config.json, model.safetensors and tokenizer.json; \
@@ -89,7 +89,9 @@ impl Error {
             _ => return None,
         })
     }
+}
 
+impl Error {
     pub(crate) fn io(
         action: &'static str,
         path: &std::path::Path,

@@ -1,3 +1,4 @@
+use crate::hint::Hint;
 use std::path::PathBuf;
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -31,9 +32,8 @@ pub enum Error {
     Occupied { path: PathBuf, stage: String },
 }
 
-impl Error {
-    /// What the user can do about it, where there is something to say beyond the message.
-    pub fn hint(&self) -> Option<String> {
+impl Hint for Error {
+    fn hint(&self) -> Option<String> {
         match self {
             Error::Io { source, .. } => match source.kind() {
                 std::io::ErrorKind::NotFound => Some("check the path; nothing was written".into()),
@@ -58,7 +58,9 @@ impl Error {
             }
         }
     }
+}
 
+impl Error {
     pub(crate) fn io(
         action: &'static str,
         path: &std::path::Path,

@@ -1,4 +1,5 @@
 use crate::error::{Error, Result};
+use crate::layout::manifest_name;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
@@ -20,7 +21,7 @@ impl AtomicFolder {
     /// # Errors
     /// [`Error::Occupied`] where `path` holds something without that stage's manifest.
     pub fn create(path: &Path, stage: &str) -> Result<Self> {
-        let ours = path.join("manifests").join(format!("{stage}.json")).is_file();
+        let ours = path.join(manifest_name(stage)).is_file();
         let empty = fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none());
         if path.exists() && !ours && !empty {
             return Err(Error::Occupied { path: path.into(), stage: stage.into() });

@@ -2,28 +2,34 @@
 //! and the contract that every stage keeps (a file under its real name is whole; the manifest is
 //! written last).
 
+mod best;
 mod error;
 mod folder;
+mod hint;
 mod ids;
 mod io;
 mod jsonl;
+mod layout;
 mod progress;
 mod qrels;
 mod records;
 mod run;
 mod stage;
 
+pub use best::{Best, Blended};
 pub use error::{Error, Result};
 pub use folder::AtomicFolder;
+pub use hint::Hint;
 pub use ids::{DocumentId, PassageId, QueryId};
 pub use io::{
     AtomicFile, f32_bytes, read_text, sample_by_id, seeded_key, sha256_bytes, sha256_file,
 };
 pub use jsonl::{JsonlReader, read_jsonl, select_jsonl, write_jsonl};
+pub use layout::{DataSet, EvalDir, ModelDir, RunDir, manifest_name};
 pub use progress::{Progress, Silent};
 pub use qrels::Qrels;
 pub use records::{
     Negative, Pair, Passage, PassageMetadata, Provenance, Query, QueryMetadata, QueryQuality,
 };
 pub use run::{Hit, Run};
-pub use stage::{Manifest, Stage, digests};
+pub use stage::{Cost, Manifest, Outcome, Stage, digests};

@@ -1,5 +1,5 @@
 use std::path::PathBuf;
-use whetstone_records::{DocumentId, PassageId, QueryId};
+use whetstone_records::{DocumentId, Hint, PassageId, QueryId};
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -118,9 +118,8 @@ pub enum Error {
     },
 }
 
-impl Error {
-    /// What the user can do about it, where there is something to say beyond the message.
-    pub fn hint(&self) -> Option<String> {
+impl Hint for Error {
+    fn hint(&self) -> Option<String> {
         match self {
             Error::Records(error) => error.hint(),
             Error::Model(error) => error.hint(),
@@ -196,7 +195,9 @@ impl Error {
             Error::Io { .. } => None,
         }
     }
+}
 
+impl Error {
     pub(crate) fn io(
         action: &'static str,
         path: &std::path::Path,

@@ -6,7 +6,7 @@
 use burn::tensor::Device;
 use std::path::Path;
 use std::time::Instant;
-use whetstone_model::fused::Precision;
+use whetstone_kernels::Precision;
 use whetstone_model::{CrossEncoderNetwork, Packed};
 use whetstone_train::{AdamW, Rates, StepGradients, TrainConfig};
 

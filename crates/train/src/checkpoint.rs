@@ -6,38 +6,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use whetstone_model::CrossEncoderNetwork;
-use whetstone_records::AtomicFile;
-
-/// The best checkpoint so far.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Best {
-    pub step: usize,
-    /// Dev nDCG@10; absent where there is no dev set and the last step counts as the best.
-    #[serde(rename = "ndcg@10", skip_serializing_if = "Option::is_none", default)]
-    pub ndcg_at_10: Option<f64>,
-    /// Where the base model was mixed into it at the end: that is what is exported.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub blended: Option<Blended>,
-}
-
-/// nDCG@10 of the best checkpoint with the base model mixed in, on both dev sets where there are
-/// any.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Blended {
-    #[serde(rename = "ndcg@10", skip_serializing_if = "Option::is_none", default)]
-    pub ndcg_at_10: Option<f64>,
-    #[serde(rename = "general_ndcg@10", skip_serializing_if = "Option::is_none", default)]
-    pub general_ndcg_at_10: Option<f64>,
-}
-
-impl Best {
-    /// The folder of the weights below that of the run.
-    pub(crate) fn folder(&self) -> String {
-        if self.blended.is_some() { BLENDED.into() } else { format!("step-{:06}", self.step) }
-    }
-}
-
-const BLENDED: &str = "blended";
+use whetstone_records::{AtomicFile, Best, ModelDir, RunDir};
 
 /// Where a run stands; with the weights and the optimizer, all that is needed to go on exactly as
 /// if nothing happened.
@@ -61,11 +30,11 @@ pub(crate) struct Identity {
 /// The files of a model folder that are copied along, so that every checkpoint is a model folder
 /// itself.
 const MODEL_FILES: [&str; 5] = [
-    "config.json",
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "vocab.txt",
+    ModelDir::CONFIG,
+    ModelDir::TOKENIZER,
+    ModelDir::TOKENIZER_CONFIG,
+    ModelDir::SPECIAL_TOKENS,
+    ModelDir::VOCABULARY,
 ];
 
 /// A run's folder.
@@ -81,7 +50,7 @@ impl Checkpoints {
     /// # Errors
     /// [`Error::OtherRun`] where it holds a run with another config or other data.
     pub fn open(run: &Path, identity: &Identity) -> Result<Self> {
-        let path = run.join("run.json");
+        let path = run.join(RunDir::IDENTITY);
         if let Ok(bytes) = fs::read(&path) {
             let earlier: Identity = serde_json::from_slice(&bytes).map_err(|source| {
                 Error::Checkpoint { path: path.clone(), what: source.to_string() }
@@ -94,7 +63,7 @@ impl Checkpoints {
         }
         let config = toml::to_string_pretty(&identity.config)
             .expect("a config is plain data, which always serialises");
-        AtomicFile::write_all_to(&run.join("config.toml"), config.as_bytes())?;
+        AtomicFile::write_all_to(&run.join(RunDir::CONFIG), config.as_bytes())?;
         Ok(Self { run: run.into(), keep: identity.config.keep_checkpoints })
     }
 
@@ -104,14 +73,14 @@ impl Checkpoints {
     }
 
     pub fn folder(&self, step: usize) -> PathBuf {
-        self.run.join(format!("step-{step:06}"))
+        self.run.join(RunDir::step_name(step))
     }
 
     /// The last whole checkpoint.
     pub fn last(&self) -> Result<Option<State>> {
         let mut last: Option<State> = None;
         for (_, path) in self.folders()?.into_iter().filter(|(step, _)| step.is_some()) {
-            let path = path.join("state.json");
+            let path = path.join(RunDir::STATE);
             let bytes = fs::read(&path).map_err(Error::io("read", &path))?;
             let state: State = serde_json::from_slice(&bytes).map_err(|source| {
                 Error::Checkpoint { path: path.clone(), what: source.to_string() }
@@ -134,9 +103,9 @@ impl Checkpoints {
         let folder = self.folder(state.step);
         let temporary = model_folder(&folder, network, model_dir)?;
         if let Some(optimizer) = optimizer {
-            optimizer.save(&temporary.join(OPTIMIZER))?;
+            optimizer.save(&temporary.join(RunDir::OPTIMIZER))?;
         }
-        AtomicFile::write_all_to(&temporary.join("state.json"), &json(state))?;
+        AtomicFile::write_all_to(&temporary.join(RunDir::STATE), &json(state))?;
         replace(&temporary, &folder)?;
         self.settle(state)
     }
@@ -144,7 +113,7 @@ impl Checkpoints {
     /// Says which checkpoint is the best, and drops those that are no longer needed: what follows a
     /// checkpoint, and what a run that goes on from it may find undone.
     pub fn settle(&self, state: &State) -> Result<()> {
-        AtomicFile::write_all_to(&self.run.join("best.json"), &json(&state.best))?;
+        AtomicFile::write_all_to(&self.run.join(RunDir::BEST), &json(&state.best))?;
         self.prune(state)
     }
 
@@ -156,13 +125,13 @@ impl Checkpoints {
         network: &CrossEncoderNetwork,
         model_dir: &Path,
     ) -> Result<()> {
-        let folder = self.run.join(BLENDED);
+        let folder = self.run.join(RunDir::BLENDED);
         replace(&model_folder(&folder, network, model_dir)?, &folder)?;
-        Ok(AtomicFile::write_all_to(&self.run.join("best.json"), &json(&state.best))?)
+        Ok(AtomicFile::write_all_to(&self.run.join(RunDir::BEST), &json(&state.best))?)
     }
 
     pub fn optimizer_path(&self, step: usize) -> PathBuf {
-        self.folder(step).join(OPTIMIZER)
+        self.folder(step).join(RunDir::OPTIMIZER)
     }
 
     /// The folders of checkpoints by step; what a killed run left of one has no step, and comes
@@ -171,10 +140,9 @@ impl Checkpoints {
         let mut folders = Vec::new();
         for entry in fs::read_dir(&self.run).map_err(Error::io("read", &self.run))? {
             let entry = entry.map_err(Error::io("read", &self.run))?;
-            if let Some(step) =
-                entry.file_name().to_str().and_then(|name| name.strip_prefix("step-"))
+            if let Some(name) = entry.file_name().to_str().filter(|name| RunDir::is_step_name(name))
             {
-                folders.push((step.parse().ok(), entry.path()));
+                folders.push((RunDir::step_of(name), entry.path()));
             }
         }
         folders.sort();
@@ -192,7 +160,7 @@ impl Checkpoints {
             if step.is_some()
                 && (place >= first_kept || step == Some(0) || step == Some(state.best.step))
             {
-                let _ = fs::remove_file(path.join(OPTIMIZER));
+                let _ = fs::remove_file(path.join(RunDir::OPTIMIZER));
             } else {
                 discard(&path)?;
             }
@@ -212,7 +180,7 @@ fn model_folder(folder: &Path, network: &CrossEncoderNetwork, model_dir: &Path) 
             fs::copy(&from, temporary.join(file)).map_err(Error::io("copy", &from))?;
         }
     }
-    network.save(&temporary.join("model.safetensors"))?;
+    network.save(&temporary.join(ModelDir::WEIGHTS))?;
     Ok(temporary)
 }
 
@@ -231,8 +199,6 @@ fn replace(temporary: &Path, folder: &Path) -> Result<()> {
     discard(folder)?;
     fs::rename(temporary, folder).map_err(Error::io("rename into place", folder))
 }
-
-const OPTIMIZER: &str = "optimizer.safetensors";
 
 fn json(value: &impl Serialize) -> Vec<u8> {
     serde_json::to_vec_pretty(value).expect("plain data always serialises")
@@ -253,7 +219,7 @@ fn difference(earlier: &Identity, now: &Identity) -> Option<String> {
 /// Returns the folder of a run's best step, or the folder itself where it is a checkpoint or a
 /// model folder.
 pub fn best_step(checkpoint: &Path) -> Result<PathBuf> {
-    let path = checkpoint.join("best.json");
+    let path = checkpoint.join(RunDir::BEST);
     if !path.exists() {
         return Ok(checkpoint.to_path_buf());
     }

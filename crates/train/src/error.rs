@@ -1,5 +1,6 @@
 use crate::watch::Sign;
 use std::path::PathBuf;
+use whetstone_records::Hint;
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -43,9 +44,8 @@ pub enum Error {
     Records(#[from] whetstone_records::Error),
 }
 
-impl Error {
-    /// What the user can do about it, where there is something to say beyond the message.
-    pub fn hint(&self) -> Option<String> {
+impl Hint for Error {
+    fn hint(&self) -> Option<String> {
         Some(match self {
             Error::Config { .. } => {
                 "configs/reference.toml lists every key with its default and range".into()
@@ -77,7 +77,9 @@ impl Error {
             _ => return None,
         })
     }
+}
 
+impl Error {
     pub(crate) fn io(
         action: &'static str,
         path: &std::path::Path,

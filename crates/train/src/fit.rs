@@ -1,4 +1,4 @@
-use crate::checkpoint::{Best, Blended, Checkpoints, Identity, State};
+use crate::checkpoint::{Checkpoints, Identity, State};
 use crate::config::TrainConfig;
 use crate::data::{Batch, Dev};
 use crate::error::{Error, Result};
@@ -11,13 +11,12 @@ use crate::view::View;
 use crate::watch::{Observed, Watch};
 use burn::module::Module;
 use burn::tensor::Device;
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::{Duration, Instant};
-use whetstone_model::fused::Precision;
+use whetstone_kernels::Precision;
 use whetstone_model::{CrossEncoderNetwork, Packed};
-use whetstone_records::{Manifest, Progress, Stage};
+use whetstone_records::{Best, Blended, Manifest, Outcome, Progress, Stage};
 
 /// Steps whose batches are made ready ahead of the loop.
 const AHEAD: usize = 4;
@@ -71,9 +70,9 @@ pub fn train(
         Log::open(&out.join("log.jsonl"), last.as_ref().map_or(0, |state| state.log_bytes))?;
     let (mut state, stepping) = fit.run(network, last, &checkpoints, &mut log, progress)?;
     fit.blend(&mut state, &checkpoints)?;
-    let (counts, notes) = fit.summary(&state, &log, stepping);
+    let outcome = fit.summary(&state, &log, stepping);
     let best = format!("{}/model.safetensors", state.best.folder());
-    Ok(stage.finish(&["best.json", "log.jsonl", "config.toml", &best], counts, notes)?)
+    Ok(stage.finish(&["best.json", "log.jsonl", "config.toml", &best], outcome)?)
 }
 
 impl Fit<'_> {
@@ -297,12 +296,7 @@ impl Fit<'_> {
         checkpoints.save_blended(state, &network, self.model_dir)
     }
 
-    fn summary(
-        &self,
-        state: &State,
-        log: &Log,
-        stepping: Duration,
-    ) -> (BTreeMap<String, u64>, Vec<String>) {
+    fn summary(&self, state: &State, log: &Log, stepping: Duration) -> Outcome {
         let (pairs, tokens) = log.done_now();
         let seconds = stepping.as_secs_f64().max(1e-3);
         let counts = [
@@ -310,10 +304,10 @@ impl Fit<'_> {
             ("best-step", state.best.step),
             ("training-pairs", self.data.len()),
             ("dev-queries", self.dev.as_ref().map_or(0, Dev::queries)),
-            ("milli-pairs-per-s", (1e3 * pairs as f64 / seconds) as usize),
-            ("tokens-per-s", (tokens as f64 / seconds) as usize),
         ];
         let counts = counts.map(|(name, count)| (name.to_owned(), count as u64));
+        let rates = [("pairs-per-s", pairs as f64), ("tokens-per-s", tokens as f64)];
+        let rates = rates.map(|(name, done)| (name.to_owned(), done / seconds));
         let mut notes = vec![match state.best.ndcg_at_10 {
             Some(ndcg) => format!("best dev nDCG@10 {ndcg:.4} at step {}", state.best.step),
             None => "no dev queries: the last step is taken as the best".into(),
@@ -330,7 +324,7 @@ impl Fit<'_> {
                 ndcg(blended.general_ndcg_at_10)
             ));
         }
-        (counts.into_iter().collect(), notes)
+        Outcome { counts: counts.into(), notes, rates: rates.into(), ..Outcome::default() }
     }
 }
 

@@ -18,7 +18,7 @@ mod schedule;
 mod view;
 mod watch;
 
-pub use checkpoint::{Best, best_step};
+pub use checkpoint::best_step;
 pub use config::{LambdaWeighting, LossName, Schedule, TrainConfig};
 pub use error::{Error, Result};
 pub use fit::train;

@@ -5,7 +5,7 @@ use burn::tensor::{Device, Gradients, Tensor, TensorData};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
-use whetstone_model::fused::{self, AdamWStep};
+use whetstone_kernels::{self as kernels, AdamWStep};
 use whetstone_model::{CrossEncoderNetwork, Slot};
 use whetstone_records::{AtomicFile, f32_bytes};
 
@@ -77,7 +77,7 @@ impl AdamW {
 
     fn squared_norm(&self, gradient: Tensor<1>) -> f64 {
         if self.is_fused {
-            f64::from(fused::squared_norm(gradient))
+            f64::from(kernels::squared_norm(gradient))
         } else {
             f64::from((gradient.clone() * gradient).sum().into_scalar::<f32>())
         }
@@ -103,7 +103,7 @@ impl AdamW {
             .remove(&name)
             .unwrap_or_else(|| (Tensor::zeros([len], &device), Tensor::zeros([len], &device)));
         let (w, m, v) =
-            if self.is_fused { fused::adamw(w, g, m, v, step) } else { adamw(w, g, m, v, step) };
+            if self.is_fused { kernels::adamw(w, g, m, v, step) } else { adamw(w, g, m, v, step) };
         self.moments.insert(name, (m, v));
         *param = Param::from_tensor(Tensor::from_inner(w.reshape(shape)));
     }

@@ -16,7 +16,7 @@ use whetstone_eval::{
     AssessConfig, Assessment, Calibration, Caveats, Finding, Inputs, ModelNotes, Page, Why, assess,
     guards, html, markdown, why,
 };
-use whetstone_records::{AtomicFile, Manifest, Progress, Stage, write_jsonl};
+use whetstone_records::{AtomicFile, Manifest, Outcome, Progress, Stage, write_jsonl};
 
 pub use table::{aligned, signed_span, tables};
 
@@ -99,7 +99,10 @@ impl Evaluated<'_> {
         let counts = [("queries", self.assessment.queries()), ("runs", self.request.runs.len())];
         let counts: BTreeMap<_, _> =
             counts.map(|(name, count)| (name.to_owned(), count as u64)).into();
-        Ok(stage.finish(&OUTPUTS, counts, self.assessment.warnings.clone())?)
+        Ok(stage.finish(
+            &OUTPUTS,
+            Outcome { counts, notes: self.assessment.warnings.clone(), ..Outcome::default() },
+        )?)
     }
 
     fn write_files(&self, out: &Path, sources: &Sources, why: Option<&Why>) -> Result<()> {

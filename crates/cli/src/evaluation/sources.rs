@@ -5,8 +5,8 @@ use anyhow::Result;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use whetstone_eval::{AssessConfig, Cost, ModelNotes, Origin};
-use whetstone_records::{Manifest, read_text, sha256_bytes, sha256_file};
+use whetstone_eval::{AssessConfig, ModelNotes, Origin};
+use whetstone_records::{Cost, Manifest, read_text, sha256_bytes, sha256_file};
 
 /// Everything that a report hangs on.
 pub struct Sources {
@@ -151,6 +151,5 @@ fn json_files(folder: &Path) -> BTreeSet<PathBuf> {
 }
 
 fn cost(manifest: &Manifest) -> Option<Cost> {
-    let pairs = *manifest.counts.get("pairs")?;
-    (pairs > 0).then_some(Cost { pairs, seconds: manifest.wall_s })
+    manifest.cost.filter(|cost| cost.pairs > 0)
 }

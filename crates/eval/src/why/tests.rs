@@ -136,7 +136,7 @@ fn slices_divide_the_queries_and_keep_their_means() {
 #[test]
 fn a_sweep_reranks_only_the_first_candidates() {
     let mut material = material();
-    material.costs.insert("tuned".into(), Cost { pairs: 40, seconds: 2.0 });
+    material.costs.insert("tuned".into(), whetstone_records::Cost { pairs: 40, seconds: 2.0 });
     let depth = explain(&inputs([1, 3, 7, 9], [1, 1, 1, 1]), &material).depth;
     let [sweep] = &depth[..] else { panic!("{depth:?}") };
     let values: Vec<_> = sweep.points.iter().map(|point| (point.depth, point.value)).collect();

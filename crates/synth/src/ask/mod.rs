@@ -36,7 +36,7 @@ use prompt::Prompt;
 use questions::{Asked, Questions};
 use std::collections::BTreeMap;
 use std::path::Path;
-use whetstone_records::{Manifest, Progress, Qrels, write_jsonl};
+use whetstone_records::{Manifest, Outcome, Progress, Qrels, write_jsonl};
 
 /// The file in OUT that holds every answer of an LLM, also of runs that were stopped.
 pub const JOURNAL: &str = "ask.journal.jsonl";
@@ -53,7 +53,7 @@ const OUTPUTS: [&str; 5] =
 /// up to date: run again, it asks only them.
 pub fn ask(job: &AskJob, progress: &dyn Progress) -> Result<Manifest> {
     let stage = job.stage()?;
-    if let Some(manifest) = stage.up_to_date().filter(|manifest| !plan::is_open(manifest)) {
+    if let Some(manifest) = stage.up_to_date() {
         return Ok(manifest);
     }
     let plan = Plan::open(job)?;
@@ -88,7 +88,10 @@ pub fn ask(job: &AskJob, progress: &dyn Progress) -> Result<Manifest> {
         notes.extend(llm.notes());
         notes.extend(estimate.map(|estimate| beside(&estimate, &llm.spent())));
     }
-    Ok(stage.finish(&OUTPUTS, counts, notes)?)
+    Ok(stage.finish(
+        &OUTPUTS,
+        Outcome { open: plan::open(&counts), counts, notes, ..Outcome::default() },
+    )?)
 }
 
 /// The client, where anything is asked of an LLM.

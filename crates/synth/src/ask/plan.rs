@@ -7,10 +7,11 @@ use crate::config::{GeneratorName, RoundTrip, SynthConfig};
 use crate::error::Result;
 use crate::mine::MODEL_FILES;
 use rand::seq::SliceRandom;
+use std::collections::BTreeMap;
 use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 use whetstone_model::DeviceName;
-use whetstone_records::{DocumentId, Manifest, Passage, Stage, read_jsonl, sha256_file};
+use whetstone_records::{DocumentId, Passage, Stage, read_jsonl, sha256_file};
 
 /// How much of a skipped passage is shown, in characters.
 const SHOWN_CHARS: usize = 120;
@@ -70,9 +71,9 @@ impl AskJob<'_> {
     }
 }
 
-/// Whether a manifest says that passages are still to be asked about.
-pub fn is_open(manifest: &Manifest) -> bool {
-    OPEN.iter().any(|name| manifest.counts.get(*name).is_some_and(|count| *count > 0))
+/// Returns how many passages and queries the LLM still has to be asked about.
+pub fn open(counts: &BTreeMap<String, u64>) -> u64 {
+    OPEN.iter().filter_map(|name| counts.get(*name)).sum()
 }
 
 /// The passages, and which of them are asked about.

@@ -23,7 +23,8 @@ use report::Report;
 use std::path::Path;
 use whetstone_model::PairTokenizer;
 use whetstone_records::{
-    Manifest, Passage, PassageId, PassageMetadata, Progress, Stage, sha256_file, write_jsonl,
+    Manifest, Outcome, Passage, PassageId, PassageMetadata, Progress, Stage, sha256_file,
+    write_jsonl,
 };
 
 /// Returns the byte span of every token of a text.
@@ -68,7 +69,7 @@ fn chunk_with(
     }
     write_jsonl(&out.join("corpus.jsonl"), &passages)?;
     let (counts, notes) = report.finish(config);
-    Ok(stage.finish(&["corpus.jsonl"], counts, notes)?)
+    Ok(stage.finish(&["corpus.jsonl"], Outcome { counts, notes, ..Outcome::default() })?)
 }
 
 /// What `input` turned out to be.

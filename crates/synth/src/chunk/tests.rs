@@ -1,6 +1,6 @@
 use super::*;
 use std::fs;
-use whetstone_records::{Silent, read_jsonl};
+use whetstone_records::{Hint, Silent, read_jsonl};
 
 /// A token is a run of non-space characters.
 fn by_words(text: &str) -> Result<Vec<(usize, usize)>> {

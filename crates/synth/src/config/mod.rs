@@ -132,6 +132,7 @@ fn must(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use whetstone_records::Hint;
 
     fn load(text: &str) -> Result<SynthConfig> {
         let folder = tempfile::tempdir().unwrap();

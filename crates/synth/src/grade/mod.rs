@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use whetstone_records::{
-    Manifest, Negative, Passage, PassageId, Progress, Query, QueryId, Stage, digests, read_jsonl,
-    sha256_file, write_jsonl,
+    Manifest, Negative, Outcome, Passage, PassageId, Progress, Query, QueryId, Stage, digests,
+    read_jsonl, sha256_file, write_jsonl,
 };
 
 /// The file that `pair` takes up where it is.
@@ -60,10 +60,7 @@ pub fn grade(out: &Path, config: &SynthConfig, progress: &dyn Progress) -> Resul
     }
     let prompt = (COMPILED_IN, llm_name, &config.llm.extra_body);
     let stage = Stage::new("grade", out, &(prompt, &config.split, config.seed), inputs);
-    let is_open = |manifest: &Manifest| {
-        manifest.counts.get("pairs-not-graded").is_some_and(|count| *count > 0)
-    };
-    if let Some(manifest) = stage.up_to_date().filter(|manifest| !is_open(manifest)) {
+    if let Some(manifest) = stage.up_to_date() {
         return Ok(manifest);
     }
     let collection = Collection::read(out, &config.split, config.seed)?;
@@ -95,7 +92,11 @@ pub fn grade(out: &Path, config: &SynthConfig, progress: &dyn Progress) -> Resul
     write_jsonl(&out.join(GRADES), &found.grades)?;
     found.counts.insert("pairs".into(), pairs.len() as u64);
     found.counts.extend(llm.counts().into_iter().map(|(name, count)| (name.to_owned(), count)));
-    Ok(stage.finish(&[GRADES], found.counts, llm.notes())?)
+    let open = found.counts.get("pairs-not-graded").copied().unwrap_or(0);
+    Ok(stage.finish(
+        &[GRADES],
+        Outcome { counts: found.counts, notes: llm.notes(), open, ..Outcome::default() },
+    )?)
 }
 
 /// A query with a passage that training would see.

@@ -31,7 +31,7 @@ use std::io::Write;
 use std::ops::Range;
 use std::path::Path;
 use whetstone_model::{BiEncoder, Device};
-use whetstone_records::{AtomicFile, Manifest, Negative, Progress, Stage, sha256_file};
+use whetstone_records::{AtomicFile, Manifest, Negative, Outcome, Progress, Stage, sha256_file};
 
 /// Queries whose findings are in memory at one time.
 const QUERY_BLOCK: usize = 1024;
@@ -81,7 +81,7 @@ pub fn mine(
         progress,
     };
     let counts = mine_collection(&collection, out, config, seed, &cache)?;
-    Ok(stage.finish(&OUTPUTS, counts, Vec::new())?)
+    Ok(stage.finish(&OUTPUTS, Outcome { counts, ..Outcome::default() })?)
 }
 
 /// The stage without the model: `cache` says where embeddings come from, and where progress is

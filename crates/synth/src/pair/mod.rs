@@ -18,7 +18,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use train::{Group, is_positive, sample_groups, training_groups};
 use whetstone_records::{
-    Manifest, Negative, Progress, Qrels, QueryId, Stage, read_jsonl, sha256_file, write_jsonl,
+    Manifest, Negative, Outcome, Progress, Qrels, QueryId, Stage, read_jsonl, sha256_file,
+    write_jsonl,
 };
 
 const BEFORE_MINED: [&str; 3] = ["corpus.jsonl", "queries.jsonl", "qrels/all.tsv"];
@@ -74,7 +75,10 @@ pub fn pair(
     notes.iter().for_each(|note| progress.warn(note));
     progress.advance(collection.queries.len() as u64);
     progress.finish();
-    Ok(stage.finish(&OUTPUTS, data_set.counts(&collection), notes)?)
+    Ok(stage.finish(
+        &OUTPUTS,
+        Outcome { counts: data_set.counts(&collection), notes, ..Outcome::default() },
+    )?)
 }
 
 /// Everything that the stage writes.

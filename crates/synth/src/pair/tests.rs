@@ -5,7 +5,7 @@ use crate::mine::mine_with_embeddings;
 use std::collections::HashMap;
 use std::fs;
 use tempfile::TempDir;
-use whetstone_records::{Pair, Passage, Run, Silent};
+use whetstone_records::{Hint, Pair, Passage, Run, Silent};
 
 const SPLIT: SplitConfig = SplitConfig { dev_fraction: 0.2, test_fraction: 0.2 };
 

@@ -5,6 +5,7 @@ use super::*;
 use serde_json::json;
 use std::fs;
 use std::time::{Duration, Instant};
+use whetstone_records::Hint;
 
 #[test]
 fn every_passage_is_asked_about_once_and_never_again() {

@@ -7,6 +7,7 @@ use crate::llm::Entry;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fs;
+use whetstone_records::Hint;
 
 fn priced(server: &Server) -> SynthConfig {
     let mut config = config(server);

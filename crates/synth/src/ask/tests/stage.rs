@@ -7,6 +7,7 @@ use crate::mine::mine;
 use serde_json::{Value, json};
 use std::fs;
 use whetstone_model::{BiEncoder, open_device};
+use whetstone_records::Hint;
 
 fn built_in() -> SynthConfig {
     SynthConfig { seed: 1, ..SynthConfig::default() }

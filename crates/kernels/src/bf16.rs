@@ -277,7 +277,7 @@ super::simd::simd! {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fused::gemm;
+    use crate::gemm;
 
     #[test]
     fn products_are_those_of_f32_to_bfloat16_precision() {

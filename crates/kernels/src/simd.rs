@@ -62,11 +62,11 @@ macro_rules! simd {
                 fn avx512($($arg: $ty),*) $(-> $ret)? { body::<true>($($arg),*) }
                 #[target_feature(enable = "avx2,fma")]
                 fn avx2($($arg: $ty),*) $(-> $ret)? { body::<true>($($arg),*) }
-                match $crate::fused::simd::level() {
+                match $crate::simd::level() {
                     // SAFETY: `level` returns these only where the CPU has the features.
-                    $crate::fused::simd::Level::Avx512 => return unsafe { avx512($($arg),*) },
-                    $crate::fused::simd::Level::Avx2 => return unsafe { avx2($($arg),*) },
-                    $crate::fused::simd::Level::Portable => {}
+                    $crate::simd::Level::Avx512 => return unsafe { avx512($($arg),*) },
+                    $crate::simd::Level::Avx2 => return unsafe { avx2($($arg),*) },
+                    $crate::simd::Level::Portable => {}
                 }
             }
             body::<{ cfg!(target_arch = "aarch64") }>($($arg),*)

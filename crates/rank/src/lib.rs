@@ -1,0 +1,1 @@
+//! Stages on a model folder and its runs.

@@ -1,0 +1,199 @@
+//! The folders that stages hand to each other: every file of a data set, a model folder, a
+//! training run and an evaluation is named here, once.
+
+use std::path::{Path, PathBuf};
+
+/// Defines a folder: for each file a constant with its path below the folder, which is what
+/// manifests list, and a method that returns its whole path.
+macro_rules! folder {
+    ($(#[$doc:meta])* $name:ident { $($(#[$file_doc:meta])* $file:ident $method:ident = $path:literal,)* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        pub struct $name {
+            root: PathBuf,
+        }
+
+        impl $name {
+            $($(#[$file_doc])* pub const $file: &'static str = $path;)*
+
+            pub fn new(root: impl Into<PathBuf>) -> Self {
+                Self { root: root.into() }
+            }
+
+            /// The folder itself.
+            pub fn root(&self) -> &Path {
+                &self.root
+            }
+
+            /// The path of a file that is named below the folder.
+            pub fn path(&self, below: impl AsRef<Path>) -> PathBuf {
+                self.root.join(below)
+            }
+
+            $($(#[$file_doc])* pub fn $method(&self) -> PathBuf {
+                self.root.join(Self::$file)
+            })*
+        }
+    };
+}
+
+folder! {
+    /// A data set, which is also a valid BEIR folder.
+    DataSet {
+        /// Passages, one JSON object a line, as BEIR has them.
+        CORPUS corpus = "corpus.jsonl",
+        /// Queries, as BEIR has them.
+        QUERIES queries = "queries.jsonl",
+        /// Which passages answer which query, all splits together.
+        ALL_QRELS all_qrels = "qrels/all.tsv",
+        TRAIN_QRELS train_qrels = "qrels/train.tsv",
+        DEV_QRELS dev_qrels = "qrels/dev.tsv",
+        TEST_QRELS test_qrels = "qrels/test.tsv",
+        /// Queries that the filters dropped, each with its reason.
+        SKIPPED skipped = "skipped.jsonl",
+        /// What `ask` counted.
+        ASK_REPORT ask_report = "synth.json",
+        /// The same for the browser.
+        ASK_PAGE ask_page = "synth.html",
+        /// Every answer of an LLM that `ask` and its judge received.
+        ASK_JOURNAL ask_journal = "ask.journal.jsonl",
+        /// The negatives of each training query.
+        NEGATIVES negatives = "negatives.jsonl",
+        /// What every retriever found.
+        MINED mined = "mined",
+        /// The bi-encoder's vectors.
+        EMBEDDINGS embeddings = "mined/embeddings",
+        /// The bi-encoder's scores of every positive and negative of a training query.
+        PAIR_SCORES pair_scores = "mined/pairs.run",
+        /// An LLM's grades of positives and negatives.
+        GRADES grades = "grades.jsonl",
+        TRAIN train = "train.jsonl",
+        DEV dev = "dev.jsonl",
+        TEST test = "test.jsonl",
+        /// The first stage's ranking of each dev and test query: what rerankers reorder.
+        CANDIDATES candidates = "candidates.run",
+        /// The retrievers' own rankings of dev and test queries.
+        RUNS runs = "runs",
+    }
+}
+
+impl DataSet {
+    /// The path, below the folder, of what a retriever found for every query.
+    pub fn mined_run_name(retriever: &str) -> String {
+        format!("{}/{retriever}.run", Self::MINED)
+    }
+
+    /// The path, below the folder, of a retriever's ranking of dev and test queries.
+    pub fn run_name(retriever: &str) -> String {
+        format!("{}/{retriever}.run", Self::RUNS)
+    }
+}
+
+folder! {
+    /// A model: Hugging Face's files, and what was measured of it here.
+    ModelDir {
+        CONFIG config = "config.json",
+        WEIGHTS weights = "model.safetensors",
+        /// Where weights are spread over several files.
+        WEIGHTS_INDEX weights_index = "model.safetensors.index.json",
+        TOKENIZER tokenizer = "tokenizer.json",
+        TOKENIZER_CONFIG tokenizer_config = "tokenizer_config.json",
+        SPECIAL_TOKENS special_tokens = "special_tokens_map.json",
+        VOCABULARY vocabulary = "vocab.txt",
+        /// sentence-transformers' longest input.
+        SENTENCE_CONFIG sentence_config = "sentence_bert_config.json",
+        /// sentence-transformers' activation and prompts.
+        SENTENCE_TRANSFORMERS sentence_transformers = "config_sentence_transformers.json",
+        /// sentence-transformers' list of what follows the network.
+        MODULES modules = "modules.json",
+        /// How sentence-transformers turns token vectors into one.
+        POOLING pooling = "1_Pooling/config.json",
+        /// The model card.
+        CARD card = "README.md",
+        /// What dev says about the model: fusion, probabilities, thresholds.
+        NOTES notes = "whetstone.json",
+        /// What was measured of the model.
+        RESULTS results = "results.json",
+    }
+}
+
+folder! {
+    /// A training run.
+    RunDir {
+        /// The config of the run, every key written out.
+        CONFIG config = "config.toml",
+        /// What must not change between the parts of a run.
+        IDENTITY identity = "run.json",
+        LOG log = "log.jsonl",
+        LOSS_PLOT loss_plot = "loss.svg",
+        DEV_PLOT dev_plot = "dev.svg",
+        /// Which step is the best.
+        BEST best = "best.json",
+        /// The best step with the base model mixed in.
+        BLENDED blended = "blended",
+        /// Below a step: where the run stands.
+        STATE state = "state.json",
+        /// Below a step: the optimizer's moments.
+        OPTIMIZER optimizer = "optimizer.safetensors",
+    }
+}
+
+impl RunDir {
+    const STEP: &'static str = "step-";
+
+    /// The name of the folder of a step: `step-000500`.
+    pub fn step_name(step: usize) -> String {
+        format!("{}{step:06}", Self::STEP)
+    }
+
+    /// The folder of a step.
+    pub fn step(&self, step: usize) -> PathBuf {
+        self.path(Self::step_name(step))
+    }
+
+    /// Returns whether a folder's name is that of a step, or of what is left of one.
+    pub fn is_step_name(name: &str) -> bool {
+        name.starts_with(Self::STEP)
+    }
+
+    /// Returns the step that a folder's name stands for.
+    pub fn step_of(name: &str) -> Option<usize> {
+        name.strip_prefix(Self::STEP)?.parse().ok()
+    }
+}
+
+folder! {
+    /// What `eval` writes.
+    EvalDir {
+        MEASURES measures = "measures.json",
+        PER_QUERY per_query = "per_query.jsonl",
+        REPORT report = "report.md",
+        PAGE page = "report.html",
+    }
+}
+
+/// The path, below a stage's folder, of its manifest.
+pub fn manifest_name(stage: &str) -> String {
+    format!("manifests/{stage}.json")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_has_the_same_name_below_its_folder_and_as_a_path() {
+        let data = DataSet::new("out/data");
+        assert_eq!(data.dev_qrels(), Path::new("out/data").join(DataSet::DEV_QRELS));
+        assert_eq!(data.path(DataSet::run_name("bm25")), Path::new("out/data/runs/bm25.run"));
+    }
+
+    #[test]
+    fn a_step_is_found_again_by_the_name_of_its_folder() {
+        let run = RunDir::new("checkpoints/run");
+        assert_eq!(run.step(500), Path::new("checkpoints/run/step-000500"));
+        assert_eq!(RunDir::step_of(&RunDir::step_name(500)), Some(500));
+        assert_eq!(RunDir::step_of("step-000500.tmp"), None);
+        assert!(RunDir::is_step_name("step-000500.tmp"));
+    }
+}
