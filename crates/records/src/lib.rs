@@ -10,11 +10,13 @@ mod ids;
 mod io;
 mod jsonl;
 mod layout;
+mod lines;
 mod progress;
 mod qrels;
 mod records;
 mod run;
 mod stage;
+mod trec;
 
 pub use best::{Best, Blended};
 pub use error::{Error, Result};
@@ -33,3 +35,4 @@ pub use records::{
 };
 pub use run::{Hit, Run};
 pub use stage::{Cost, Manifest, Outcome, Stage, digests};
+pub use trec::{QrelsLine, QrelsParser, RunLine, RunParser};

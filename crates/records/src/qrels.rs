@@ -1,12 +1,27 @@
+//! Relevance judgements, and the files that BEIR and TREC have for them.
+
 use crate::error::{Error, Result};
 use crate::ids::{PassageId, QueryId};
 use crate::io::AtomicFile;
+use crate::lines::{LineReader, TREC_LINE};
+use crate::trec::{QrelsParser, check_id};
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{BufRead, BufReader, Write};
+use std::io::Write;
 use std::path::Path;
 
 /// Relevance judgements: the grade of a passage for a query, relevant where it is positive.
+///
+/// ```
+/// # use whetstone_records::Qrels;
+/// # let folder = tempfile::tempdir().unwrap();
+/// # let path = folder.path().join("test.tsv");
+/// std::fs::write(&path, "query-id\tcorpus-id\tscore\nq1\tp7\t1\n").unwrap();
+/// let mut qrels = Qrels::read(&path)?;
+/// qrels.insert("q1".into(), "p9".into(), 0);
+/// qrels.write_trec(&path)?;
+/// assert_eq!(std::fs::read_to_string(&path).unwrap(), "q1 0 p7 1\nq1 0 p9 0\n");
+/// # Ok::<(), whetstone_records::Error>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Qrels {
     grades: BTreeMap<QueryId, BTreeMap<PassageId, i32>>,
@@ -34,34 +49,21 @@ impl Qrels {
     }
 
     /// Reads BEIR's `query-id corpus-id score` (with its header line) or TREC's `query 0 passage
-    /// grade`.
+    /// grade`. See [`QrelsParser`] for what is refused.
     pub fn read(path: &Path) -> Result<Self> {
-        let reader = BufReader::new(File::open(path).map_err(Error::io("read", path))?);
+        let mut lines = LineReader::open(path, TREC_LINE)?;
+        let mut parser = QrelsParser::new(path);
         let mut qrels = Self::default();
-        for (index, line) in reader.lines().enumerate() {
-            let line = line.map_err(Error::io("read", path))?;
-            let fields: Vec<&str> = line.split_ascii_whitespace().collect();
-            let (query, passage, grade) = match fields[..] {
-                [] => continue,
-                ["query-id", ..] if index == 0 => continue,
-                [query, passage, grade] | [query, _, passage, grade] => (query, passage, grade),
-                _ => {
-                    return Err(bad_line(
-                        path,
-                        index,
-                        "three (BEIR) or four (TREC) columns",
-                        &line,
-                    ));
-                }
-            };
-            let grade = grade
-                .parse()
-                .map_err(|_| bad_line(path, index, "a whole number as grade", &line))?;
-            let earlier =
-                qrels.grades.entry(query.into()).or_default().insert(passage.into(), grade);
-            if earlier.is_some_and(|earlier| earlier != grade) {
-                let id = format!("{query} {passage}");
-                return Err(Error::DuplicateId { path: path.into(), line: index + 1, id });
+        while lines.advance()? {
+            let Some(line) = parser.parse(lines.number(), lines.text()?)? else { continue };
+            let earlier = qrels
+                .grades
+                .entry(line.query.into())
+                .or_default()
+                .insert(line.passage.into(), line.grade);
+            if earlier.is_some_and(|earlier| earlier != line.grade) {
+                let id = format!("{} {}", line.query, line.passage);
+                return Err(Error::DuplicateId { path: path.into(), line: lines.number(), id });
             }
         }
         if qrels.is_empty() {
@@ -92,16 +94,18 @@ impl Qrels {
         file.write_all(header.as_bytes()).map_err(Error::io("write", path))?;
         for (query, grades) in &self.grades {
             for (passage, grade) in grades {
+                for id in [query.as_str(), passage.as_str()] {
+                    if let Err(expected) = check_id(id) {
+                        let what = format!("`{id}`");
+                        return Err(Error::Unwritable { path: path.into(), what, expected });
+                    }
+                }
                 file.write_all(line(query, passage, *grade).as_bytes())
                     .map_err(Error::io("write", path))?;
             }
         }
         file.commit()
     }
-}
-
-fn bad_line(path: &Path, index: usize, expected: &'static str, value: &str) -> Error {
-    Error::Line { path: path.into(), line: index + 1, expected, value: value.into() }
 }
 
 #[cfg(test)]
@@ -121,5 +125,24 @@ mod tests {
                 .unwrap();
             assert_eq!(Qrels::read(&path).unwrap(), qrels);
         }
+    }
+    #[test]
+    fn one_passage_with_two_grades_is_reported_with_its_second_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.tsv");
+        std::fs::write(&path, "q\tp\t1\nq\tp\t1.0\nq\tp\t2\n").unwrap();
+        let message = Qrels::read(&path).unwrap_err().to_string();
+        assert!(message.contains("line 3: id `q p` occurs twice"), "{message}");
+    }
+
+    #[test]
+    fn an_id_that_would_break_the_file_is_not_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut qrels = Qrels::default();
+        qrels.insert("q".into(), "Basel III".into(), 1);
+        let path = folder.path().join("a.tsv");
+        let message = qrels.write_beir(&path).unwrap_err().to_string();
+        assert!(message.ends_with("`Basel III`: expected an id without white space"), "{message}");
+        assert!(!path.exists());
     }
 }
