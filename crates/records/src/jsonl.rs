@@ -1,7 +1,7 @@
 //! Records as JSON, one a line.
 
+use crate::atomic::AtomicFile;
 use crate::error::{Error, Result};
-use crate::io::AtomicFile;
 use crate::lines::{JSONL_LINE, LineReader};
 use serde::{Serialize, de::DeserializeOwned};
 use std::io::Write;

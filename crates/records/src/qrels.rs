@@ -1,9 +1,10 @@
 //! Relevance judgements, and the files that BEIR and TREC have for them.
 
+use crate::atomic::AtomicFile;
 use crate::error::{Error, Result};
 use crate::ids::{PassageId, QueryId};
-use crate::io::AtomicFile;
 use crate::lines::{LineReader, TREC_LINE};
+use crate::records::Pair;
 use crate::trec::{QrelsParser, check_id};
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -46,6 +47,30 @@ impl Qrels {
 
     pub fn is_empty(&self) -> bool {
         self.grades.is_empty()
+    }
+
+    /// Returns the labels of pairs as judgements: the one rule for a data set without qrels.
+    ///
+    /// A pair is relevant where its label is at least 0.5, which is where a model that is trained
+    /// on it learns to score above 0. Relevant ones have the grade round(4 · label), 2 to 4, so
+    /// that soft labels keep their order; all others have 0.
+    ///
+    /// ```
+    /// # use whetstone_records::Qrels;
+    /// assert_eq!([0.0, 0.1, 0.49, 0.5, 0.7, 1.0].map(Qrels::grade_of), [0, 0, 0, 2, 3, 4]);
+    /// ```
+    pub fn of_labels(pairs: &[Pair]) -> Self {
+        let mut qrels = Self::default();
+        for pair in pairs {
+            let grade = Self::grade_of(pair.label);
+            qrels.insert(pair.query_id.clone(), pair.passage_id.clone(), grade);
+        }
+        qrels
+    }
+
+    /// Returns the grade of a label in 0..=1: see [`Qrels::of_labels`].
+    pub fn grade_of(label: f32) -> i32 {
+        if label < 0.5 { 0 } else { (4.0 * label).round() as i32 }
     }
 
     /// Reads BEIR's `query-id corpus-id score` (with its header line) or TREC's `query 0 passage

@@ -1,8 +1,8 @@
 //! Rankings of passages for queries, and TREC's file of them.
 
+use crate::atomic::AtomicFile;
 use crate::error::{Error, Result};
 use crate::ids::{PassageId, QueryId};
-use crate::io::AtomicFile;
 use crate::lines::{LineReader, TREC_LINE};
 use crate::trec::{RunParser, check_id};
 use std::cmp::Ordering;
@@ -116,6 +116,18 @@ impl Run {
         Ok(run)
     }
 
+    /// Returns who ranked, as the first line of a run says; empty where it does not.
+    pub fn read_name(path: &Path) -> Result<String> {
+        let mut lines = LineReader::open(path, TREC_LINE)?;
+        let mut parser = RunParser::new(path);
+        while lines.advance()? {
+            if let Some(line) = parser.parse(lines.number(), lines.text()?)? {
+                return Ok(line.name.to_owned());
+            }
+        }
+        Err(Error::Empty { path: path.into() })
+    }
+
     /// Writes the run as TREC does, with `name` in the last column.
     ///
     /// # Errors
@@ -168,6 +180,7 @@ mod tests {
         assert_eq!(order, ["p3", "p2", "p10", "p1"]);
         run.write(&path, "test").unwrap();
         assert_eq!(Run::read(&path).unwrap(), run);
+        assert_eq!(Run::read_name(&path).unwrap(), "test");
     }
 
     #[test]
