@@ -1,10 +1,12 @@
+//! What dev says about a model.
+
 use crate::calibration::Calibration;
 use crate::error::Result;
 use crate::interpolation::FusionChoice;
 use crate::threshold::Threshold;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
-use whetstone_records::{AtomicFile, Error as RecordsError, read_text};
+use whetstone_records::{ModelDir, read_json, write_json};
 
 /// What is known of a model from dev: `whetstone.json` beside its weights. Other libraries pass
 /// over the file.
@@ -45,33 +47,21 @@ pub struct Provenance {
 
 impl ModelNotes {
     /// The file's name in a model dir.
-    pub const FILE: &str = "whetstone.json";
+    pub const FILE: &str = ModelDir::NOTES;
 
     /// Returns where the notes of a model lie.
     pub fn path(model_dir: &Path) -> PathBuf {
-        model_dir.join(Self::FILE)
+        ModelDir::new(model_dir).notes()
     }
 
     /// Reads the notes of a model; none where it has none.
     pub fn read(model_dir: &Path) -> Result<Option<Self>> {
-        let path = Self::path(model_dir);
-        if !path.exists() {
-            return Ok(None);
-        }
-        let parsed = serde_json::from_str(&read_text(&path)?);
-        Ok(Some(parsed.map_err(|source| RecordsError::Json {
-            line: source.line(),
-            path,
-            source,
-        })?))
+        Ok(read_json(&Self::path(model_dir))?)
     }
 
     /// Writes the notes into a model dir.
     pub fn write(&self, model_dir: &Path) -> Result<()> {
-        let mut text =
-            serde_json::to_vec_pretty(self).expect("notes are plain data, which always serialises");
-        text.push(b'\n');
-        Ok(AtomicFile::write_all_to(&Self::path(model_dir), &text)?)
+        Ok(write_json(&Self::path(model_dir), self)?)
     }
 }
 
