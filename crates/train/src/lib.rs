@@ -4,10 +4,12 @@
 mod checkpoint;
 mod config;
 mod data;
+mod dev;
 mod error;
 mod fit;
 mod log;
 mod loss;
+mod measure;
 mod optimizer;
 mod order;
 mod pair_file;
@@ -20,6 +22,7 @@ mod watch;
 
 pub use checkpoint::best_step;
 pub use config::{LambdaWeighting, LossName, Schedule, TrainConfig};
+pub use dev::Mute;
 pub use error::{Error, Result};
 pub use fit::train;
 pub use optimizer::{AdamW, Rates, StepGradients};
