@@ -8,6 +8,8 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 pub enum Error {
     #[error("`{}` is neither a training run with a best step nor a step folder", path.display())]
     NoCheckpoint { path: PathBuf },
+    #[error("the best step of `{}` is step 0, whose head is random", path.display())]
+    Untrained { path: PathBuf },
     #[error("`{}` is not the JSON that was expected", path.display())]
     Json {
         path: PathBuf,
@@ -51,6 +53,10 @@ impl Hint for Error {
             Error::NoCheckpoint { .. } => Some(
                 "name the --out folder of `whetstone train`, or a step-000500 folder in it".into(),
             ),
+            Error::Untrained { path } => Some(format!(
+                "train again with another rate or more pairs; `--checkpoint {}` exports it all the same",
+                path.join("step-000000").display()
+            )),
             Error::Json { .. }
             | Error::Toml { .. }
             | Error::Safetensors { .. }

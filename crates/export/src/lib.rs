@@ -6,6 +6,7 @@ mod checkpoint;
 mod config;
 mod error;
 mod tokenizer;
+mod untrained;
 mod weights;
 
 pub use error::{Error, Result};
@@ -20,8 +21,9 @@ use whetstone_records::{AtomicFile, AtomicFolder, Manifest, Outcome, Stage};
 /// Writes the best step of a run folder, or the step folder given, as the model folder `out`.
 ///
 /// # Errors
-/// A checkpoint that is none or not whole; an `out` that exists and was not made by an export.
+/// A checkpoint that is none or not whole; a run whose best step has a random head; an `out` that exists and was not made by an export.
 pub fn export(checkpoint: &Path, out: &Path) -> Result<Manifest> {
+    let untrained = untrained::note(checkpoint)?;
     let checkpoint = Checkpoint::open(checkpoint)?;
     let inputs = checkpoint.digests()?;
     let stage = |folder: &Path| Stage::new("export", folder, &(), inputs.clone());
@@ -45,7 +47,9 @@ pub fn export(checkpoint: &Path, out: &Path) -> Result<Manifest> {
         &files,
         Outcome {
             counts,
-            notes: vec![format!("from `{}`", checkpoint.folder.display())],
+            notes: std::iter::once(format!("from `{}`", checkpoint.folder.display()))
+                .chain(untrained)
+                .collect(),
             ..Outcome::default()
         },
     )?;

@@ -63,6 +63,10 @@ impl Checkpoints {
     pub fn open(run: &Path, identity: &Identity) -> Result<Self> {
         let path = run.join(RunDir::IDENTITY);
         let earlier: Option<Identity> = read_json(&path).map_err(|error| damaged(&path, error))?;
+        let checkpoints = Self { run: run.into(), keep: identity.config.keep_checkpoints };
+        // A run that was refused for its data leaves no checkpoint, and is no run to protect.
+        let earlier =
+            earlier.filter(|_| checkpoints.folders().is_ok_and(|steps| !steps.is_empty()));
         if let Some(what) = earlier.as_ref().and_then(|earlier| difference(earlier, identity)) {
             return Err(Error::OtherRun { path: run.into(), what });
         }
@@ -72,7 +76,7 @@ impl Checkpoints {
         let config = toml::to_string_pretty(&identity.config)
             .expect("a config is plain data, which always serialises");
         AtomicFile::write_all_to(&run.join(RunDir::CONFIG), config.as_bytes())?;
-        Ok(Self { run: run.into(), keep: identity.config.keep_checkpoints })
+        Ok(checkpoints)
     }
 
     /// The folder of the run.
