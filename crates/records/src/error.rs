@@ -47,7 +47,7 @@ impl Hint for Error {
                 _ => None,
             },
             Error::Json { .. } => {
-                Some("every line must be one JSON object; see the README for the fields".into())
+                Some("every line must be one JSON object; see docs/json.md for the fields".into())
             }
             Error::Line { .. } => Some("correct or delete that line".into()),
             Error::DuplicateId { .. } => Some("ids must be unique; delete one of the two".into()),
