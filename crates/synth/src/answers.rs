@@ -4,10 +4,10 @@
 use crate::config::SynthConfig;
 use crate::error::Result;
 use crate::judging;
-use crate::llm::{Entry, Llm, Outcome, Request, Work, parse};
 use serde::Serialize;
 use serde_json::json;
 use std::path::Path;
+use whetstone_llm::{Entry, Llm, Outcome, Request, Work, parse};
 use whetstone_records::{Progress, QueryId};
 
 const ANSWER: &str = "You answer a question from passages. Use nothing but the passages. Answer in one to three sentences. \

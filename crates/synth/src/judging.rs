@@ -3,10 +3,10 @@
 
 use crate::config::SynthConfig;
 use crate::error::Result;
-use crate::llm::{Assessment, Entry, Message, Request, extra_body};
 use crate::template::Template;
 use serde_json::{Map, Value, json};
 use std::path::Path;
+use whetstone_llm::{Assessment, Entry, Message, Request, extra_body};
 use whetstone_records::Passage;
 
 /// The highest grade.

@@ -13,7 +13,6 @@ mod fixture;
 mod grade;
 mod judging;
 mod language;
-mod llm;
 mod mine;
 mod pair;
 mod random;
@@ -24,11 +23,10 @@ pub use answers::{Case, Compared, Preference, compare_answers};
 pub use ask::{AskJob, Preview, ask, batch_in, batch_out, estimate, preview};
 pub use chunk::chunk;
 pub use config::{
-    AskConfig, ChunkConfig, FilterConfig, GeneratorName, LlmConfig, MineConfig, PairConfig, Price,
-    RoundTrip, SameDocument, Sampling, SplitConfig, Style, SynthConfig, Teacher, TopBy,
+    AskConfig, ChunkConfig, FilterConfig, GeneratorName, MineConfig, PairConfig, RoundTrip,
+    SameDocument, Sampling, SplitConfig, Style, SynthConfig, Teacher, TopBy,
 };
 pub use error::{Error, Result};
 pub use grade::grade;
-pub use llm::{BatchFiles, BatchResults, Estimate};
 pub use mine::{bm25_run, mine};
 pub use pair::pair;

@@ -4,7 +4,7 @@ use super::harvest::{Harvest, Kept};
 use crate::config::SynthConfig;
 use crate::error::Result;
 use crate::judging::{self, PairJudge};
-use crate::llm::{Estimate, Llm, TokenCounter, Work, parse};
+use whetstone_llm::{Estimate, Llm, TokenCounter, Work, parse};
 use whetstone_records::{Passage, Progress};
 
 const COMPILED_IN: &str = include_str!("../../../../configs/prompts/judge.md");

@@ -16,6 +16,7 @@ mod questions;
 mod report;
 mod round_trip;
 mod styles;
+mod tokens;
 mod try_out;
 mod wording;
 
@@ -25,7 +26,6 @@ pub use try_out::{Preview, batch_in, batch_out, estimate, preview};
 use crate::config::{GeneratorName, RoundTrip, TopBy};
 use crate::error::{Error, Result};
 use crate::language::main_language;
-use crate::llm::{Estimate, Llm, Spent, TokenCounter};
 use built_in::BuiltIn;
 use drop::Drop;
 use generator::Generator;
@@ -36,6 +36,8 @@ use prompt::Prompt;
 use questions::{Asked, Questions};
 use std::collections::BTreeMap;
 use std::path::Path;
+use tokens::token_counter;
+use whetstone_llm::{Estimate, Llm, Spent};
 use whetstone_records::{Manifest, Outcome, Progress, Qrels, write_jsonl};
 
 /// The file in OUT that holds every answer of an LLM, also of runs that were stopped.
@@ -106,7 +108,7 @@ fn open_llm<'a>(job: &AskJob<'a>) -> Result<Option<Llm<'a>>> {
     if config.filter.judge {
         config.llm.check_price(config.judge())?;
     }
-    Llm::open(&config.llm, &job.out.join(JOURNAL)).map(Some)
+    Ok(Some(Llm::open(&config.llm, &job.out.join(JOURNAL))?))
 }
 
 fn questions<'a>(llm: Option<&'a Llm<'a>>, plan: &Plan<'a>) -> Result<Questions<'a>> {
@@ -136,7 +138,7 @@ fn estimate_first<'a>(
 /// The questions that the journal does not answer, and the judge's work on what may come of all.
 fn estimate_all(plan: &Plan, llm: &Llm) -> Result<Estimate> {
     let config = plan.job.config;
-    let counter = TokenCounter::open(plan.job.model)?;
+    let counter = token_counter(plan.job.model)?;
     let asked = plan.asked();
     let mut estimate = match config.ask.generator {
         GeneratorName::Openai => {

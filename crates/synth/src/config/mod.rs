@@ -4,7 +4,6 @@ mod ask;
 mod chunk;
 mod filter;
 mod grade;
-mod llm;
 mod mine;
 mod pair;
 mod split;
@@ -13,7 +12,6 @@ pub use ask::{AskConfig, GeneratorName, Style};
 pub use chunk::ChunkConfig;
 pub use filter::{FilterConfig, RoundTrip, TopBy};
 pub use grade::GradeConfig;
-pub use llm::{LlmConfig, Price};
 pub use mine::{MineConfig, SameDocument, Sampling};
 pub use pair::{PairConfig, Teacher};
 pub use split::SplitConfig;
@@ -21,6 +19,7 @@ pub use split::SplitConfig;
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
+use whetstone_llm::LlmConfig;
 
 /// The config of `whetstone synth`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

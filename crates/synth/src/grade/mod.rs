@@ -6,11 +6,11 @@ use crate::collection::Collection;
 use crate::config::SynthConfig;
 use crate::error::Result;
 use crate::judging::{self, PairJudge};
-use crate::llm::{Llm, Work, parse};
 use crate::split::Split;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
+use whetstone_llm::{Llm, Work, parse};
 use whetstone_records::{
     Manifest, Negative, Outcome, Passage, PassageId, Progress, Query, QueryId, Stage, digests,
     read_jsonl, sha256_file, write_jsonl,

@@ -2,11 +2,10 @@
 
 use super::server::{Reply, Server, completion, good, questions};
 use super::*;
-use crate::config::Price;
-use crate::llm::Entry;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fs;
+use whetstone_llm::{Entry, Price};
 use whetstone_records::Hint;
 
 fn priced(server: &Server) -> SynthConfig {

@@ -1,7 +1,7 @@
 //! What is asked, and what becomes of it.
 
-use super::journal::Entry;
-use super::request::Request;
+use crate::journal::Entry;
+use crate::request::Request;
 
 /// What is wrong with an answer: the name of a count in the manifest.
 pub type Flaw = &'static str;
