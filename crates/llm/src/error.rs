@@ -22,6 +22,13 @@ pub enum Error {
     #[error("there is no key in {place}")]
     EmptyKey { place: String },
 
+    #[error(
+        "prompt `{}`{}: {what}",
+        path.display(),
+        if *line == 0 { String::new() } else { format!(" line {line}") }
+    )]
+    BadPrompt { path: PathBuf, line: usize, what: String },
+
     #[error("`{}` is in use by another run", path.display())]
     JournalInUse { path: PathBuf },
     #[error("the journal `{}` was changed while it was in use", path.display())]
@@ -73,6 +80,9 @@ impl Hint for Error {
             }
             Error::EmptyKey { .. } => {
                 "put the key into that file, alone, or remove `llm.api-key-file`".into()
+            }
+            Error::BadPrompt { .. } => {
+                "configs/prompts/README.md says how a prompt is written".into()
             }
             Error::JournalInUse { .. } => {
                 "wait until it is done, or choose another --out folder".into()

@@ -153,7 +153,7 @@ impl Llm<'_> {
                     pending.push((
                         counts.of(&request)?,
                         request.max_answer_tokens,
-                        counts.answer(&request)?,
+                        counts.answer(&request, work.typical_answer)?,
                     ));
                 }
                 Look::Asks { .. } => settled += 1,
@@ -295,10 +295,11 @@ impl Counts<'_> {
         Ok(tokens)
     }
 
-    /// The length of the example's answer stands for that of any.
-    fn answer(&mut self, request: &Request) -> Result<f64> {
-        match request.messages.iter().find(|message| message.role == "assistant") {
-            Some(message) => self.repeated(&message.content.clone()),
+    /// The length of the typical answer, or of the example's, stands for that of any.
+    fn answer(&mut self, request: &Request, typical: Option<&str>) -> Result<f64> {
+        let example = request.messages.iter().find(|message| message.role == "assistant");
+        match typical.or(example.map(|message| message.content.as_str())) {
+            Some(answer) => self.repeated(answer),
             None => Ok(f64::from(request.max_answer_tokens) / 2.0),
         }
     }

@@ -5,6 +5,7 @@
 //! every answer before it is used, so that nothing is paid twice.
 
 mod account;
+mod answers;
 mod batch;
 mod breaker;
 mod budget;
@@ -14,19 +15,26 @@ mod config;
 mod error;
 mod estimate;
 mod journal;
+pub mod judging;
 mod key;
 mod pace;
 pub mod parse;
 mod request;
+mod template;
 mod transport;
 mod work;
 
+pub use answers::{
+    Account, AnswersConfig, Case, Compared, Comparison, Preference, compare_answers,
+};
 pub use batch::{BatchFiles, BatchResults};
 pub use budget::{Spent, cost};
 pub use client::{ATTEMPTS, Llm};
 pub use config::{LlmConfig, Price};
 pub use error::{Error, Result};
 pub use estimate::{Estimate, TokenCounter};
-pub use journal::{Entry, Journal};
+pub use journal::Entry;
+pub use judging::{Judge, JudgeConfig, PairJudge};
 pub use request::{Message, Request, extra_body};
+pub use template::{Template, Values};
 pub use work::{Assessment, Flaw, Open, Outcome, Work};

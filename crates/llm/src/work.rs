@@ -23,6 +23,9 @@ pub struct Work<'a> {
     /// The request for one of them, at the given attempt.
     pub request: &'a dyn Fn(usize, u32) -> Request,
     pub assess: &'a dyn Fn(usize, &Entry) -> Assessment,
+    /// An answer as it usually is, for the estimate of their length; none: as the request's example,
+    /// or half of what it may be.
+    pub typical_answer: Option<&'static str>,
 }
 
 /// Why something has no complete answer.

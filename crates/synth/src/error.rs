@@ -19,6 +19,8 @@ pub enum Error {
     // #[source].
     #[error("config `{}` is not understood\n{source}", path.display())]
     ConfigSyntax { path: PathBuf, source: Box<toml::de::Error> },
+    #[error("config `{}` line {line}: `{old}` has moved", path.display())]
+    MovedKey { path: PathBuf, line: usize, old: String, section: &'static str, new: String },
     #[error("`{key}` must be {expected}, got {value}")]
     ConfigValue { key: &'static str, expected: &'static str, value: String },
 
@@ -43,8 +45,6 @@ pub enum Error {
     NoQueries { passages: usize, reasons: Vec<(String, u64)> },
     #[error("config `{}` line {line}: a key does not belong into a config", path.display())]
     KeyInConfig { path: PathBuf, line: usize },
-    #[error("prompt `{}`{}: {what}", path.display(), if *line == 0 { String::new() } else { format!(" line {line}") })]
-    BadPrompt { path: PathBuf, line: usize, what: String },
     #[error("`{}` line {line}: an example has a `text` and at least one of `queries`", path.display())]
     BadExample { path: PathBuf, line: usize },
     #[error("the config asks no LLM")]
@@ -94,6 +94,7 @@ impl Hint for Error {
             Error::Model(error) => error.hint(),
             Error::Llm(error) => error.hint(),
             Error::ConfigSyntax { .. } => Some("configs/synth.toml lists every key with its default".into()),
+            Error::MovedKey { section, new, .. } => Some(format!("write `{new}` in [{section}]")),
             Error::ConfigValue { .. } => Some("configs/synth.toml says for every key what it does".into()),
             Error::MissingCorpus { .. } => Some("check the path; a folder or a BEIR corpus.jsonl is wanted".into()),
             Error::CorpusKind { .. } => {
@@ -120,7 +121,6 @@ impl Hint for Error {
                 "put it into an environment variable or a file, and name that as `llm.api-key-env` or `llm.api-key-file`"
                     .into(),
             ),
-            Error::BadPrompt { .. } => Some("configs/prompts/README.md says how a prompt is written".into()),
             Error::BadExample { .. } => {
                 Some("a line is {\"title\", \"text\", \"queries\": [\"…\"], \"style\"}; title and style may be absent".into())
             }

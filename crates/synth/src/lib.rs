@@ -2,7 +2,6 @@
 //! them, `mine` finds passages that do not answer, `pair` writes what a trainer reads. Each stage
 //! reads and writes one folder.
 
-mod answers;
 mod ask;
 mod chunk;
 mod collection;
@@ -11,15 +10,12 @@ mod error;
 #[cfg(test)]
 mod fixture;
 mod grade;
-mod judging;
 mod language;
 mod mine;
 mod pair;
 mod random;
 mod split;
-mod template;
 
-pub use answers::{Case, Compared, Preference, compare_answers};
 pub use ask::{AskJob, Preview, ask, batch_in, batch_out, estimate, preview};
 pub use chunk::chunk;
 pub use config::{

@@ -1,3 +1,5 @@
+//! Who makes queries for passages, and what they hand over.
+
 use crate::error::Result;
 use whetstone_llm::{Flaw, Open};
 use whetstone_records::{Passage, Progress};

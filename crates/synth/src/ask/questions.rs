@@ -34,6 +34,7 @@ impl Questions<'_> {
             count: passages.len(),
             request: &|index, attempt| self.prompt.request(passages[index], attempt),
             assess: &|index, entry| assess(entry, passages[index], &self.asked),
+            typical_answer: None,
         })
     }
 }
