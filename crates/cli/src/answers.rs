@@ -8,11 +8,12 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 use whetstone_eval::{CompareConfig, paired};
+use whetstone_llm::{Case, Compared, Comparison, Preference, compare_answers};
 use whetstone_records::{
     AtomicFile, Manifest, Outcome, Progress, QueryId, Run, Stage, digests, read_text, sample_by_id,
     write_jsonl,
 };
-use whetstone_synth::{Case, Compared, Preference, SynthConfig, compare_answers};
+use whetstone_synth::SynthConfig;
 
 /// The name of the stage.
 pub const STAGE: &str = "answers";
@@ -80,7 +81,9 @@ impl Job<'_> {
         }
         let cases = self.cases()?;
         let journal = self.out.join("answers.journal.jsonl");
-        let (compared, (calls, notes)) = compare_answers(&cases, self.config, &journal, progress)?;
+        let SynthConfig { llm, judge, answers, .. } = self.config;
+        let comparison = Comparison { llm, judge, answers };
+        let (compared, (calls, notes)) = compare_answers(&cases, &comparison, &journal, progress)?;
         let answers = self.sum_up(&compared);
         write_jsonl(&self.out.join(OUTPUTS[0]), &compared)?;
         AtomicFile::write_all_to(&kept, &serde_json::to_vec_pretty(&answers)?)?;
@@ -173,7 +176,7 @@ impl Job<'_> {
             high: statistics.interval.high.min(1.0),
             p: statistics.p,
             answered_by: self.config.llm.name.clone(),
-            judged_by: self.config.judge().to_owned(),
+            judged_by: self.config.judge().llm.to_owned(),
         }
     }
 }

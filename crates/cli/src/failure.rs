@@ -67,6 +67,7 @@ fn hint(error: &anyhow::Error) -> Option<String> {
     error.chain().find_map(|cause| {
         None.or_else(|| Some(cause.downcast_ref::<Problem>()?.hint.clone()))
             .or_else(|| cause.downcast_ref::<whetstone_synth::Error>()?.hint())
+            .or_else(|| cause.downcast_ref::<whetstone_llm::Error>()?.hint())
             .or_else(|| cause.downcast_ref::<whetstone_train::Error>()?.hint())
             .or_else(|| cause.downcast_ref::<whetstone_export::Error>()?.hint())
             .or_else(|| cause.downcast_ref::<whetstone_eval::Error>()?.hint())

@@ -12,7 +12,7 @@ use whetstone_synth::SynthConfig;
 #[command(after_help = "Example:
   whetstone answers --config configs/synth.toml --data data/mine --before data/mine/candidates.run --after out/tuned.run \\
     --out out/answers
-For each query the LLM of [llm] answers from the first --top passages of either run, and a judge ([filter] judge-llm, else
+For each query the LLM of [llm] answers from the first --top passages of either run, and a judge ([judge] llm, else
 the same LLM) says which answer is better, asked twice with the answers in either place: a judge that changes its mind
 makes a tie. Every answer is journalled before it is used, and the caps of [llm] hold; given again, only what is missing
 is asked. Queries whose first passages are the same in both runs cost nothing.")]

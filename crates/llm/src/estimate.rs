@@ -1,13 +1,11 @@
 //! What a run will take, before anything is spent.
 
-use super::budget::{Spent, cost};
-use super::work::Look;
-use super::{ATTEMPTS, Entry, Llm, Request, Work};
-use crate::error::Result;
+use crate::budget::{Spent, cost};
+use crate::error::{Error, Result};
+use crate::work::Look;
+use crate::{ATTEMPTS, Entry, Llm, Request, Work};
 use serde::Serialize;
 use std::collections::HashMap;
-use std::path::Path;
-use whetstone_model::PairTokenizer;
 
 /// Answers of the journal that the count is held against.
 const CALIBRATION: usize = 200;
@@ -20,31 +18,39 @@ const UNCALIBRATED_ERROR: f64 = 0.25;
 /// Tokens a byte where there is no tokenizer.
 const TOKENS_PER_BYTE: f64 = 0.25;
 
-/// Counts tokens with the tokenizer of a local model, which is another than the LLM's.
+/// How a [`TokenCounter`] counts.
+type Count = Box<dyn Fn(&str) -> Result<f64>>;
+
+/// Counts tokens in place of the LLM, whose own tokenizer is out of reach.
 pub struct TokenCounter {
-    tokenizer: Option<PairTokenizer>,
     name: String,
+    count: Count,
 }
 
 impl TokenCounter {
-    /// Reads the tokenizer of a model folder; without one, bytes are counted.
-    pub fn open(model: Option<&Path>) -> Result<Self> {
-        let Some(path) = model else {
-            return Ok(Self { tokenizer: None, name: "bytes / 4".into() });
+    /// Counts with a tokenizer; `name` tells the reader of an estimate which.
+    pub fn new<E>(
+        name: impl Into<String>,
+        count: impl Fn(&str) -> Result<usize, E> + 'static,
+    ) -> Self
+    where
+        E: std::error::Error + Send + Sync + 'static,
+    {
+        let count = move |text: &str| match count(text) {
+            Ok(tokens) => Ok(tokens as f64),
+            Err(error) => Err(Error::Count(Box::new(error))),
         };
-        let limit = PairTokenizer::stored_limit(path)?;
-        let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
-        Ok(Self {
-            tokenizer: Some(PairTokenizer::open(path, limit)?),
-            name: format!("the tokenizer of `{name}`"),
-        })
+        Self { name: name.into(), count: Box::new(count) }
+    }
+
+    /// Counts bytes, where there is no tokenizer.
+    pub fn bytes() -> Self {
+        let count = |text: &str| Ok(text.len() as f64 * TOKENS_PER_BYTE);
+        Self { name: "bytes / 4".into(), count: Box::new(count) }
     }
 
     fn count(&self, text: &str) -> Result<f64> {
-        Ok(match &self.tokenizer {
-            Some(tokenizer) => tokenizer.count(text)? as f64,
-            None => text.len() as f64 * TOKENS_PER_BYTE,
-        })
+        (self.count)(text)
     }
 }
 
@@ -147,7 +153,7 @@ impl Llm<'_> {
                     pending.push((
                         counts.of(&request)?,
                         request.max_answer_tokens,
-                        counts.answer(&request)?,
+                        counts.answer(&request, work.typical_answer)?,
                     ));
                 }
                 Look::Asks { .. } => settled += 1,
@@ -289,10 +295,11 @@ impl Counts<'_> {
         Ok(tokens)
     }
 
-    /// The length of the example's answer stands for that of any.
-    fn answer(&mut self, request: &Request) -> Result<f64> {
-        match request.messages.iter().find(|message| message.role == "assistant") {
-            Some(message) => self.repeated(&message.content.clone()),
+    /// The length of the typical answer, or of the example's, stands for that of any.
+    fn answer(&mut self, request: &Request, typical: Option<&str>) -> Result<f64> {
+        let example = request.messages.iter().find(|message| message.role == "assistant");
+        match typical.or(example.map(|message| message.content.as_str())) {
+            Some(answer) => self.repeated(answer),
             None => Ok(f64::from(request.max_answer_tokens) / 2.0),
         }
     }

@@ -1,7 +1,7 @@
 //! What is asked, and what becomes of it.
 
-use super::journal::Entry;
-use super::request::Request;
+use crate::journal::Entry;
+use crate::request::Request;
 
 /// What is wrong with an answer: the name of a count in the manifest.
 pub type Flaw = &'static str;
@@ -23,6 +23,9 @@ pub struct Work<'a> {
     /// The request for one of them, at the given attempt.
     pub request: &'a dyn Fn(usize, u32) -> Request,
     pub assess: &'a dyn Fn(usize, &Entry) -> Assessment,
+    /// An answer as it usually is, for the estimate of their length; none: as the request's example,
+    /// or half of what it may be.
+    pub typical_answer: Option<&'static str>,
 }
 
 /// Why something has no complete answer.

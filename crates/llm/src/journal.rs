@@ -1,13 +1,14 @@
 //! The append-only record of every answer that was paid for.
 
-use super::work::Flaw;
 use crate::error::{Error, Result};
+use crate::work::Flaw;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{BufRead, BufReader, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
+use whetstone_records::Error as RecordsError;
 
 /// How long answers may wait to be forced to the disk. A killed process loses none of them, a power
 /// cut these.
@@ -79,10 +80,10 @@ impl Journal {
     /// Opens or creates a journal. A torn last line, which a killed run leaves, is cut off.
     pub fn open(path: &Path) -> Result<Self> {
         if let Some(parent) = path.parent() {
-            std::fs::create_dir_all(parent).map_err(Error::io("create folder", parent))?;
+            std::fs::create_dir_all(parent).map_err(RecordsError::io("create folder", parent))?;
         }
         let open = OpenOptions::new().read(true).append(true).create(true).open(path);
-        let file = open.map_err(Error::io("open", path))?;
+        let file = open.map_err(RecordsError::io("open", path))?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(Error::JournalInUse { path: path.into() }),
@@ -103,22 +104,23 @@ impl Journal {
     }
 
     fn read(&mut self) -> Result<()> {
-        let file = self.file.try_clone().map_err(Error::io("read", &self.path))?;
+        let file = self.file.try_clone().map_err(RecordsError::io("read", &self.path))?;
         let mut reader = BufReader::with_capacity(1 << 16, file);
-        reader.seek(SeekFrom::Start(0)).map_err(Error::io("read", &self.path))?;
+        reader.seek(SeekFrom::Start(0)).map_err(RecordsError::io("read", &self.path))?;
         let mut line = Vec::new();
         let mut number = 0;
         loop {
             line.clear();
-            let length =
-                reader.read_until(b'\n', &mut line).map_err(Error::io("read", &self.path))?;
+            let length = reader
+                .read_until(b'\n', &mut line)
+                .map_err(RecordsError::io("read", &self.path))?;
             if length == 0 {
                 return Ok(());
             }
             number += 1;
             if !line.ends_with(b"\n") {
                 // Torn: whatever it holds, its call was in flight.
-                self.file.set_len(self.end).map_err(Error::io("repair", &self.path))?;
+                self.file.set_len(self.end).map_err(RecordsError::io("repair", &self.path))?;
                 return Ok(());
             }
             match serde_json::from_slice::<Entry>(&line)
@@ -154,7 +156,7 @@ impl Journal {
             return Ok(None);
         };
         let mut line = vec![0; *length as usize];
-        read_at(&self.file, &mut line, *start).map_err(Error::io("read", &self.path))?;
+        read_at(&self.file, &mut line, *start).map_err(RecordsError::io("read", &self.path))?;
         let entry = serde_json::from_slice(&line);
         entry.map(Some).map_err(|_| Error::JournalChanged { path: self.path.clone() })
     }
@@ -174,7 +176,7 @@ impl Journal {
         let mut line =
             serde_json::to_vec(entry).expect("an entry is plain data, which always serialises");
         line.push(b'\n');
-        self.file.write_all(&line).map_err(Error::io("append to", &self.path))?;
+        self.file.write_all(&line).map_err(RecordsError::io("append to", &self.path))?;
         let key = place_key(&entry.key)
             .expect("keys are made by `Request::key`, or checked where they come in");
         self.note(key, entry, line.len() as u32);
@@ -188,7 +190,7 @@ impl Journal {
     /// Forces everything to the disk.
     pub fn sync(&mut self) -> Result<()> {
         self.synced = Instant::now();
-        self.file.sync_data().map_err(Error::io("write", &self.path))
+        Ok(self.file.sync_data().map_err(RecordsError::io("write", &self.path))?)
     }
 }
 

@@ -1,8 +1,8 @@
 //! Under async-openai: one HTTP call, with what it leaves out (Retry-After, a limit on the body,
 //! Azure's header and version) put in.
 
-use super::key::ApiKey;
 use crate::config::LlmConfig;
+use crate::key::ApiKey;
 use async_openai::config::OpenAIConfig;
 use async_openai::error::OpenAIError;
 use async_openai::middleware::HttpRequestFactory;

@@ -1,43 +1,23 @@
-//! Calls to an LLM behind any OpenAI-compatible endpoint, with every answer kept in a journal
-//! before it is used.
+//! Calls to an LLM behind any OpenAI-compatible endpoint: every answer is in the journal before it
+//! is used.
 
-mod account;
-mod batch;
-mod breaker;
-mod budget;
-mod call;
-mod estimate;
-mod journal;
-mod key;
-mod pace;
-pub mod parse;
-mod request;
-mod transport;
-mod work;
-
-pub use batch::{BatchFiles, BatchResults};
-pub use budget::{Spent, cost};
-pub use estimate::{Estimate, TokenCounter};
-pub use journal::{Entry, Journal};
-pub use request::{Message, Request, extra_body};
-pub use work::{Assessment, Flaw, Open, Outcome, Work};
-
+use crate::breaker::Breaker;
+use crate::budget::{self, Budget, Spent};
+use crate::call::{Call, Gauge};
 use crate::config::LlmConfig;
 use crate::error::{Error, Result};
-use breaker::Breaker;
-use budget::Budget;
-use call::{Call, Gauge};
+use crate::journal::{Entry, Journal};
+use crate::key::ApiKey;
+use crate::pace::Pace;
+use crate::request::{Dialect, Format};
+use crate::transport::{self, Client};
+use crate::work::{Assessment, Look, Open, Outcome, Work};
 use futures_util::stream::{self, StreamExt};
-use key::ApiKey;
-use pace::Pace;
-use request::{Dialect, Format};
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::time::Duration;
-use transport::Client;
 use whetstone_records::Progress;
-use work::Look;
 
 /// How often one thing is asked: again, with another seed, where the first answer was of no use.
 pub const ATTEMPTS: u32 = 2;
@@ -52,35 +32,35 @@ const BREAKER_PROBES: u32 = 4;
 const LAST_WAIT: Duration = Duration::from_secs(20);
 
 #[derive(Default)]
-struct Tally {
-    calls: u64,
-    retries: u64,
-    from_journal: u64,
-    without_usage: u64,
+pub(crate) struct Tally {
+    pub(crate) calls: u64,
+    pub(crate) retries: u64,
+    pub(crate) from_journal: u64,
+    pub(crate) without_usage: u64,
     /// Calls given up in a row.
-    given_up: usize,
+    pub(crate) given_up: usize,
 }
 
 /// The client, with its journal open.
 pub struct Llm<'a> {
-    config: &'a LlmConfig,
-    key: ApiKey,
-    client: Client,
+    pub(crate) config: &'a LlmConfig,
+    pub(crate) key: ApiKey,
+    pub(crate) client: Client,
     // One thread, and no borrow is held over an await.
-    journal: RefCell<Journal>,
+    pub(crate) journal: RefCell<Journal>,
     /// Answers that the journal held when it was opened.
-    known_before: usize,
-    before: Spent,
-    budget: Budget<'a>,
-    pace: Pace,
-    breaker: Breaker,
-    gauge: Gauge,
+    pub(crate) known_before: usize,
+    pub(crate) before: Spent,
+    pub(crate) budget: Budget<'a>,
+    pub(crate) pace: Pace,
+    pub(crate) breaker: Breaker,
+    pub(crate) gauge: Gauge,
     /// By name of the LLM.
-    dialects: RefCell<HashMap<String, Dialect>>,
-    tally: RefCell<Tally>,
+    pub(crate) dialects: RefCell<HashMap<String, Dialect>>,
+    pub(crate) tally: RefCell<Tally>,
     /// What ends the run; nothing more is sent.
-    fatal: RefCell<Option<Error>>,
-    in_air: Cell<usize>,
+    pub(crate) fatal: RefCell<Option<Error>>,
+    pub(crate) in_air: Cell<usize>,
 }
 
 impl<'a> Llm<'a> {
@@ -187,7 +167,7 @@ impl<'a> Llm<'a> {
     }
 
     /// Goes through the attempts that the journal holds.
-    fn look(&self, work: &Work, index: usize) -> Result<Look> {
+    pub(crate) fn look(&self, work: &Work, index: usize) -> Result<Look> {
         let mut outcome = Outcome::default();
         let mut most = 0;
         for attempt in 0..ATTEMPTS {
@@ -249,7 +229,7 @@ impl<'a> Llm<'a> {
         Ok(pending.len())
     }
 
-    fn dialect(&self, llm: &str) -> Dialect {
+    pub(crate) fn dialect(&self, llm: &str) -> Dialect {
         self.dialects.borrow().get(llm).copied().unwrap_or_default()
     }
 

@@ -1,4 +1,5 @@
-use super::must;
+//! `[llm]`: which endpoint is asked, how fast, and how much may be spent.
+
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -14,7 +15,7 @@ pub struct Price {
     pub output: f64,
 }
 
-/// `[llm]`: the endpoint that `ask` and `grade` call, how fast, and how much may be spent.
+/// `[llm]`: the endpoint, how fast it is called, and how much may be spent.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct LlmConfig {
@@ -161,4 +162,14 @@ impl LlmConfig {
             false => Ok(()),
         }
     }
+}
+
+/// `Ok` where the condition holds, else the error `` `key` must be EXPECTED, got VALUE ``.
+pub(crate) fn must(
+    holds: bool,
+    key: &'static str,
+    expected: &'static str,
+    value: impl ToString,
+) -> Result<()> {
+    if holds { Ok(()) } else { Err(Error::ConfigValue { key, expected, value: value.to_string() }) }
 }

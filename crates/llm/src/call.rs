@@ -1,11 +1,11 @@
 //! One call, with as many tries as it needs and may have.
 
-use super::budget::Leave;
-use super::journal::Entry;
-use super::request::Request;
-use super::transport::{Fault, again};
-use super::{Llm, breaker::Pass};
+use crate::budget::Leave;
 use crate::error::{Error, Result};
+use crate::journal::Entry;
+use crate::request::Request;
+use crate::transport::{Fault, again};
+use crate::{Llm, breaker::Pass};
 use rand::Rng;
 use serde::Deserialize;
 use serde_json::Value;
@@ -121,7 +121,7 @@ impl Completion {
 
 impl Llm<'_> {
     /// Makes a call; the answer is in the journal when this returns.
-    pub(super) async fn call(&self, request: &Request, key: &str) -> Result<Call> {
+    pub(crate) async fn call(&self, request: &Request, key: &str) -> Result<Call> {
         let expected = self.gauge.tokens(request.bytes());
         let most_out = u64::from(request.max_answer_tokens);
         let mut tries = 0;
@@ -251,16 +251,16 @@ impl Llm<'_> {
     }
 
     /// Ends the run; the first reason counts.
-    pub(super) fn end(&self, error: Error) {
+    pub(crate) fn end(&self, error: Error) {
         self.fatal.borrow_mut().get_or_insert(error);
     }
 
-    pub(super) fn gone(&self, reason: String) -> Error {
+    pub(crate) fn gone(&self, reason: String) -> Error {
         let answered = self.journal.borrow().len();
         Error::EndpointDown { url: self.config.base_url.clone(), reason, answered }
     }
 
-    pub(super) fn refused(&self, status: u16, message: String, llm: &str) -> Error {
+    pub(crate) fn refused(&self, status: u16, message: String, llm: &str) -> Error {
         let key_place = match &self.config.api_key_file {
             Some(path) => format!("file `{}`", path.display()),
             None => format!("environment variable `{}`", self.config.api_key_env),

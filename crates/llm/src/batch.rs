@@ -1,11 +1,11 @@
 //! OpenAI's batch files: requests out, results in, through the same journal.
 
-use super::call::Completion;
-use super::journal::place_key;
-use super::request::Dialect;
-use super::work::Look;
-use super::{Llm, Work};
+use crate::call::Completion;
 use crate::error::{Error, Result};
+use crate::journal::place_key;
+use crate::request::Dialect;
+use crate::work::Look;
+use crate::{Llm, Work};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::HashMap;

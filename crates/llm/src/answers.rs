@@ -1,11 +1,15 @@
 //! Answer quality end to end: an LLM answers each question from the passages of two systems, and a
 //! judge says which answer is better, asked twice with the answers in either place.
 
-use crate::config::SynthConfig;
+use crate::client::Llm;
+use crate::config::{LlmConfig, must};
 use crate::error::Result;
-use crate::judging;
-use crate::llm::{Entry, Llm, Outcome, Request, Work, parse};
-use serde::Serialize;
+use crate::journal::Entry;
+use crate::judging::{self, Judge, JudgeConfig};
+use crate::parse;
+use crate::request::Request;
+use crate::work::{Outcome, Work};
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::path::Path;
 use whetstone_records::{Progress, QueryId};
@@ -15,6 +19,40 @@ const ANSWER: &str = "You answer a question from passages. Use nothing but the p
 const JUDGE: &str = "You compare two answers to a question. The better one is right, complete and to the point; an answer that \
     says that it does not know is better than a wrong one. Where neither is better, say tie. Answer with JSON only: \
     {\"better\": \"A\"}, {\"better\": \"B\"} or {\"better\": \"tie\"}.";
+
+/// `[answers]`: how the LLM answers from passages.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct AnswersConfig {
+    /// Sampling temperature, 0..=2.
+    pub temperature: f32,
+    /// Longest answer, in the LLM's tokens.
+    pub max_answer_tokens: u32,
+}
+
+impl Default for AnswersConfig {
+    fn default() -> Self {
+        // The temperature of `ask`: a small model loops at a lower one.
+        Self { temperature: 0.7, max_answer_tokens: judging::MAX_ANSWER_TOKENS }
+    }
+}
+
+impl AnswersConfig {
+    /// Refuses impossible values.
+    pub fn check(&self) -> Result<()> {
+        let temperature = self.temperature;
+        must((0.0..=2.0).contains(&temperature), "answers.temperature", "in 0..=2", temperature)?;
+        judging::check_limit("answers.max-answer-tokens", self.max_answer_tokens)
+    }
+}
+
+/// Who answers, and who judges the answers.
+#[derive(Clone, Copy)]
+pub struct Comparison<'a> {
+    pub llm: &'a LlmConfig,
+    pub judge: &'a JudgeConfig,
+    pub answers: &'a AnswersConfig,
+}
 
 /// A question, with the passages that each of two systems hands to the LLM.
 #[derive(Clone, Debug, PartialEq)]
@@ -67,15 +105,17 @@ pub type Account = (Vec<(&'static str, u64)>, Vec<String>);
 /// Cases with the same passages are ties without a call.
 pub fn compare_answers(
     cases: &[Case],
-    config: &SynthConfig,
+    comparison: &Comparison,
     journal: &Path,
     progress: &dyn Progress,
 ) -> Result<(Vec<Compared>, Account)> {
-    config.llm.check_price(&config.llm.name)?;
-    config.llm.check_price(config.judge())?;
-    let llm = Llm::open(&config.llm, journal)?;
-    let answers = answer(cases, &llm, config, progress)?;
-    let compared = compare(cases, answers, &llm, config, progress)?;
+    let config = comparison.llm;
+    let judge = Judge::of(config, comparison.judge);
+    config.check_price(&config.name)?;
+    config.check_price(judge.llm)?;
+    let llm = Llm::open(config, journal)?;
+    let answers = answer(cases, &llm, comparison, progress)?;
+    let compared = compare(cases, answers, &llm, judge, progress)?;
     Ok((compared, (llm.counts(), llm.notes())))
 }
 
@@ -85,9 +125,13 @@ type Pair = [Option<String>; 2];
 fn answer(
     cases: &[Case],
     llm: &Llm,
-    config: &SynthConfig,
+    comparison: &Comparison,
     progress: &dyn Progress,
 ) -> Result<Vec<Pair>> {
+    let Comparison {
+        llm: config, answers: AnswersConfig { temperature, max_answer_tokens }, ..
+    } = *comparison;
+    let answering = Judge { config, llm: &config.name, max_answer_tokens: *max_answer_tokens };
     let differing: Vec<usize> = (0..cases.len()).filter(|case| !cases[*case].is_same()).collect();
     let request = |index: usize, attempt: u32| {
         let case = &cases[differing[index / 2]];
@@ -96,19 +140,9 @@ fn answer(
             (1..).zip(passages).map(|(number, text)| format!("Passage {number}: {text}\n"));
         let asked = format!("{}\nQuestion: {}", numbered.collect::<String>(), case.text);
         let form = ("answer", judging::object([("answer", json!({"type": "string"}))]));
-        // By the LLM of the config, at its temperature and with its longest answer.
-        Request {
-            llm: config.llm.name.clone(),
-            temperature: config.ask.temperature,
-            max_answer_tokens: config.ask.max_answer_tokens,
-            ..judging::request(
-                config,
-                case.query.to_string(),
-                [ANSWER.to_owned(), asked],
-                form,
-                attempt,
-            )
-        }
+        let asked = [ANSWER.to_owned(), asked];
+        let request = answering.request(case.query.to_string(), asked, form, attempt);
+        Request { temperature: *temperature, ..request }
     };
     let assess = |_: usize, entry: &Entry| judging::assess(field(entry, "answer").is_some(), entry);
     let work = Work {
@@ -117,6 +151,7 @@ fn answer(
         count: differing.len() * 2,
         request: &request,
         assess: &assess,
+        typical_answer: None,
     };
     let outcomes = llm.run(&work, progress)?;
     let texts = read(llm, &outcomes, |entry| field(entry, "answer"))?;
@@ -131,7 +166,7 @@ fn compare(
     cases: &[Case],
     answers: Vec<Pair>,
     llm: &Llm,
-    config: &SynthConfig,
+    judge: Judge,
     progress: &dyn Progress,
 ) -> Result<Vec<Compared>> {
     let differ = |pair: &Pair| matches!(pair, [Some(before), Some(after)] if before != after);
@@ -147,13 +182,7 @@ fn compare(
             "better",
             judging::object([("better", json!({"type": "string", "enum": ["A", "B", "tie"]}))]),
         );
-        judging::request(
-            config,
-            cases[case].query.to_string(),
-            [JUDGE.to_owned(), asked],
-            form,
-            attempt,
-        )
+        judge.request(cases[case].query.to_string(), [JUDGE.to_owned(), asked], form, attempt)
     };
     let assess = |_: usize, entry: &Entry| judging::assess(verdict(entry).is_some(), entry);
     let work = Work {
@@ -162,6 +191,7 @@ fn compare(
         count: open.len() * 2,
         request: &request,
         assess: &assess,
+        typical_answer: None,
     };
     let outcomes = llm.run(&work, progress)?;
     let verdicts = read(llm, &outcomes, verdict)?;

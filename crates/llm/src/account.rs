@@ -1,8 +1,8 @@
 //! What a run says about itself: money, counts, notes.
 
-use super::Llm;
-use super::budget::Spent;
-use super::request::Dialect;
+use crate::Llm;
+use crate::budget::Spent;
+use crate::request::Dialect;
 use std::collections::BTreeMap;
 
 impl Llm<'_> {

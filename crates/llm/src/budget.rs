@@ -1,7 +1,7 @@
 //! What is spent, and the caps that nothing may be spent beyond.
 
-use super::journal::Sums;
 use crate::config::LlmConfig;
+use crate::journal::Sums;
 use serde::Serialize;
 use std::cell::{Cell, RefCell};
 use tokio::sync::Notify;
