@@ -61,7 +61,8 @@ impl Hint for Error {
 }
 
 impl Error {
-    pub(crate) fn io(
+    /// Wraps what the system said about a path: `.map_err(Error::io("read", path))`.
+    pub fn io(
         action: &'static str,
         path: &std::path::Path,
     ) -> impl FnOnce(std::io::Error) -> Error {
