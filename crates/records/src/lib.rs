@@ -19,7 +19,7 @@ mod stage;
 pub use best::{Best, Blended};
 pub use error::{Error, Result};
 pub use folder::AtomicFolder;
-pub use hint::Hint;
+pub use hint::{Hint, one_line};
 pub use ids::{DocumentId, PassageId, QueryId};
 pub use io::{
     AtomicFile, f32_bytes, read_text, sample_by_id, seeded_key, sha256_bytes, sha256_file,
