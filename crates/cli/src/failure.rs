@@ -66,6 +66,7 @@ pub fn one_line(error: &anyhow::Error) -> String {
 fn hint(error: &anyhow::Error) -> Option<String> {
     error.chain().find_map(|cause| {
         None.or_else(|| Some(cause.downcast_ref::<Problem>()?.hint.clone()))
+            .or_else(|| cause.downcast_ref::<whetstone_hub::Error>()?.hint())
             .or_else(|| cause.downcast_ref::<whetstone_synth::Error>()?.hint())
             .or_else(|| cause.downcast_ref::<whetstone_llm::Error>()?.hint())
             .or_else(|| cause.downcast_ref::<whetstone_train::Error>()?.hint())

@@ -16,7 +16,6 @@ mod forgetting;
 mod fuse;
 mod label;
 mod memory;
-mod models;
 mod output;
 mod progress;
 mod rerank;

@@ -6,6 +6,11 @@ use std::io::ErrorKind;
 pub trait Hint: std::error::Error {
     /// What the user can do, where there is something to say beyond the message.
     fn hint(&self) -> Option<String>;
+
+    /// Whether everything worked, and what was found is what must not be.
+    fn is_failed_check(&self) -> bool {
+        false
+    }
 }
 
 impl Hint for std::io::Error {
@@ -22,5 +27,40 @@ impl Hint for std::io::Error {
             _ => return None,
         };
         Some(hint.into())
+    }
+}
+
+/// Returns the error and its causes, joined by colons. A cause that its parent's text already holds
+/// is not said again.
+pub fn one_line(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let said = cause.to_string();
+        if !text.contains(&said) {
+            text = format!("{text}: {said}");
+        }
+        next = cause.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("{text}")]
+    struct Layer {
+        text: &'static str,
+        source: Option<Box<Layer>>,
+    }
+
+    #[test]
+    fn causes_are_joined_in_one_line_and_said_once() {
+        let layers = ["disk is full", "cannot write: disk is full", "chunk failed"];
+        let error =
+            layers.into_iter().fold(None, |source, text| Some(Box::new(Layer { text, source })));
+        assert_eq!(one_line(&*error.unwrap()), "chunk failed: cannot write: disk is full");
     }
 }

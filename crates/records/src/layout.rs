@@ -117,6 +117,26 @@ folder! {
     }
 }
 
+impl ModelDir {
+    /// What a model cannot be loaded without.
+    pub const NEEDED: [&'static str; 3] = [Self::CONFIG, Self::WEIGHTS, Self::TOKENIZER];
+    /// What belongs to a model where its maker has written it.
+    pub const OPTIONAL: [&'static str; 7] = [
+        Self::TOKENIZER_CONFIG,
+        Self::SPECIAL_TOKENS,
+        Self::VOCABULARY,
+        Self::SENTENCE_CONFIG,
+        Self::SENTENCE_TRANSFORMERS,
+        Self::MODULES,
+        Self::POOLING,
+    ];
+
+    /// Returns which of the files that make a model are there, by their paths below the folder.
+    pub fn files(&self) -> impl Iterator<Item = &'static str> {
+        Self::NEEDED.into_iter().chain(Self::OPTIONAL).filter(|name| self.path(name).is_file())
+    }
+}
+
 folder! {
     /// A training run.
     RunDir {

@@ -24,7 +24,7 @@ pub use atomic::{AtomicFile, FolderLock};
 pub use best::{Best, Blended};
 pub use error::{Error, Result};
 pub use folder::{AtomicFolder, remove_folder};
-pub use hint::Hint;
+pub use hint::{Hint, one_line};
 pub use ids::{DocumentId, PassageId, QueryId};
 pub use input::{Input, Stamp, digests};
 pub use io::{

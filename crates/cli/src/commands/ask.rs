@@ -1,6 +1,6 @@
 use super::{DataArgs, DeviceArgs, forget};
 use crate::cli::Talk;
-use crate::{models, output};
+use crate::output;
 use anyhow::Result;
 use comfy_table::{ContentArrangement, Table, presets};
 use std::path::PathBuf;
@@ -40,8 +40,9 @@ pub struct Args {
 pub fn run(args: &Args, talk: &Talk) -> Result<()> {
     let (config, out) = args.data.load()?;
     let progress = talk.progress();
-    let model =
-        needs_model(&config).then(|| models::resolve(&config.model, &*progress)).transpose()?;
+    let model = needs_model(&config)
+        .then(|| whetstone_hub::resolve(&config.model, &*progress))
+        .transpose()?;
     let job =
         AskJob { out: &out, config: &config, model: model.as_deref(), device: args.device.device };
     if args.dry_run {

@@ -1,7 +1,6 @@
 use super::{DeviceArgs, forget};
 use crate::calibrate::{self, Inputs};
 use crate::cli::Talk;
-use crate::models;
 use anyhow::Result;
 use std::path::PathBuf;
 
@@ -44,7 +43,7 @@ fn share(text: &str) -> Result<f64, String> {
 
 pub fn run(args: &Args, talk: &Talk) -> Result<()> {
     let progress = talk.progress();
-    let model = models::resolve(&args.model.to_string_lossy(), &*progress)?;
+    let model = whetstone_hub::resolve(&args.model.to_string_lossy(), &*progress)?;
     if args.force {
         forget(&model, calibrate::STAGE)?;
     }

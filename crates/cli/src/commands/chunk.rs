@@ -1,6 +1,5 @@
 use super::{DataArgs, corpus, forget};
 use crate::cli::Talk;
-use crate::models;
 use anyhow::Result;
 use std::path::PathBuf;
 
@@ -24,7 +23,7 @@ pub fn run(args: &Args, talk: &Talk) -> Result<()> {
         forget(&out, "chunk")?;
     }
     let progress = talk.progress();
-    let model = models::resolve(&config.model, &*progress)?;
+    let model = whetstone_hub::resolve(&config.model, &*progress)?;
     let manifest = whetstone_synth::chunk(&corpus, &out, &model, &config.chunk, &*progress)?;
     talk.report(&out, &manifest)
 }

@@ -1,9 +1,9 @@
 use super::{DeviceArgs, forget};
 use crate::cli::Talk;
 use crate::forgetting::{Job, SYSTEMS, Sample};
+use crate::output;
 use crate::rerank::{RERANK, stage_name};
 use crate::stages::Stages;
-use crate::{models, output};
 use anyhow::Result;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -47,8 +47,8 @@ pub struct Args {
 pub fn run(args: &Args, talk: &Talk) -> Result<()> {
     let progress = talk.progress();
     let job = Job {
-        before: models::resolve(&args.before, &*progress)?,
-        after: models::resolve(&args.after, &*progress)?,
+        before: whetstone_hub::resolve(&args.before, &*progress)?,
+        after: whetstone_hub::resolve(&args.after, &*progress)?,
         general: args.general.clone(),
         out: args.out.clone(),
         device: args.device.device,

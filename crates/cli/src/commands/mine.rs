@@ -1,6 +1,5 @@
 use super::{DataArgs, DeviceArgs, forget};
 use crate::cli::Talk;
-use crate::models;
 use anyhow::Result;
 
 /// Find passages that look like answers and are not, with BM25 and a bi-encoder (third step of
@@ -22,7 +21,7 @@ pub fn run(args: &Args, talk: &Talk) -> Result<()> {
     }
     let progress = talk.progress();
     let device = whetstone_model::open_device(args.device.device)?;
-    let model = models::resolve(&config.model, &*progress)?;
+    let model = whetstone_hub::resolve(&config.model, &*progress)?;
     let (mine, split) = (&config.mine, &config.split);
     let manifest =
         whetstone_synth::mine(&out, &model, mine, split, config.seed, &device, &*progress)?;

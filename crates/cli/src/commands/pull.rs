@@ -1,5 +1,4 @@
 use crate::cli::Talk;
-use crate::models;
 use anyhow::Result;
 use std::path::PathBuf;
 
@@ -23,7 +22,7 @@ pub struct Args {
 }
 
 pub fn run(args: &Args, talk: &Talk) -> Result<()> {
-    let out = args.out.clone().unwrap_or_else(|| models::default_folder(&args.model));
-    let manifest = models::pull(&args.model, &out, args.force, &*talk.progress())?;
+    let out = args.out.clone().unwrap_or_else(|| whetstone_hub::default_folder(&args.model));
+    let manifest = whetstone_hub::pull(&args.model, &out, args.force, &*talk.progress())?;
     talk.report(&out, &manifest)
 }

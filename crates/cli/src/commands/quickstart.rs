@@ -4,9 +4,9 @@ use crate::calibrate;
 use crate::cli::Talk;
 use crate::evaluation::{Request, tables};
 use crate::failure::Problem;
+use crate::output;
 use crate::rerank::{self, Inputs};
 use crate::stages::Stages;
-use crate::{models, output};
 use anyhow::{Result, bail};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -114,12 +114,13 @@ impl<'a> Quickstart<'a> {
     /// Pulls a base model; a folder is taken as it is.
     fn model(&self, stages: &mut Stages, model: &str) -> Result<PathBuf> {
         if Path::new(model).is_dir() {
-            return models::resolve(model, &whetstone_records::Silent);
+            return Ok(whetstone_hub::resolve(model, &whetstone_records::Silent)?);
         }
-        let folder = models::default_folder(model);
+        let folder = whetstone_hub::default_folder(model);
         if !stages.ran("pull", &folder) {
-            stages
-                .run("pull", &folder, |progress| models::pull(model, &folder, false, progress))?;
+            stages.run("pull", &folder, |progress| {
+                Ok(whetstone_hub::pull(model, &folder, false, progress)?)
+            })?;
         }
         Ok(folder)
     }

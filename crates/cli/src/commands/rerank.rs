@@ -2,8 +2,8 @@ use super::{DeviceArgs, forget};
 use crate::calibrate::{notes_of, run_name};
 use crate::cli::Talk;
 use crate::failure::Problem;
+use crate::output;
 use crate::rerank::{self, Inputs};
-use crate::{models, output};
 use anyhow::{Context, Result, bail};
 use serde::Serialize;
 use std::io::Read;
@@ -63,7 +63,7 @@ pub struct Args {
 
 pub fn run(args: &Args, talk: &Talk) -> Result<()> {
     let progress = talk.progress();
-    let model = models::resolve(&args.model, &*progress)?;
+    let model = whetstone_hub::resolve(&args.model, &*progress)?;
     let (Some(corpus), Some(queries), Some(candidates), Some(out)) =
         (&args.corpus, &args.queries, &args.candidates, &args.out)
     else {

@@ -1,6 +1,6 @@
 use super::{DataArgs, DeviceArgs, corpus, forget};
 use crate::cli::Talk;
-use crate::{models, output};
+use crate::output;
 use anyhow::Result;
 use std::path::{Path, PathBuf};
 use whetstone_model::DeviceName;
@@ -34,7 +34,7 @@ pub fn run(args: &Args, talk: &Talk) -> Result<()> {
         STAGES.iter().try_for_each(|stage| forget(&out, stage))?;
     }
     let progress = talk.progress();
-    let model = models::resolve(&config.model, &*progress)?;
+    let model = whetstone_hub::resolve(&config.model, &*progress)?;
     let job = Job {
         config: &config,
         corpus: &corpus,

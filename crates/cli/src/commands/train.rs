@@ -1,6 +1,5 @@
 use super::{DeviceArgs, forget_run};
 use crate::cli::Talk;
-use crate::models;
 use anyhow::Result;
 use std::path::PathBuf;
 use whetstone_train::TrainConfig;
@@ -37,7 +36,7 @@ pub fn run(args: &Args, talk: &Talk) -> Result<()> {
     }
     let progress = talk.progress();
     let devices = whetstone_model::open_devices(args.device.device, args.devices)?;
-    let model = models::resolve(&config.model, &*progress)?;
+    let model = whetstone_hub::resolve(&config.model, &*progress)?;
     let manifest =
         whetstone_train::train(&args.data, &args.out, &model, &config, &devices, &*progress)?;
     talk.report(&args.out, &manifest)

@@ -1,23 +1,22 @@
 //! Downloads from the Hugging Face hub, with the token, cache and endpoint that users of it have
 //! set.
 
-use super::folder;
-use crate::failure::Problem;
-use anyhow::{Context, Result, bail};
+use crate::error::{Error, Result};
+use crate::folder;
 use hf_hub::api::sync::{ApiBuilder, ApiError};
 use hf_hub::{Cache, Repo, RepoType};
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
-use whetstone_records::Progress;
+use whetstone_records::{ModelDir, Progress};
 
 /// How long the hub may say nothing before its first answer. Its client has no time-out of its own.
 const FIRST_ANSWER: Duration = Duration::from_secs(10);
 /// How long it may say nothing later.
 const NEXT_BYTES: Duration = Duration::from_secs(60);
 
-const OTHER_WAYS: &str = "check the network, or name a local folder with the model's files instead";
+/// A file's path below the folder of a model, and where the hub's cache has it.
+type Cached = (&'static str, PathBuf);
 
 enum News {
     /// The list of files is here.
@@ -27,13 +26,14 @@ enum News {
         bytes: u64,
     },
     Bytes(u64),
-    Done(Result<Vec<PathBuf>>),
+    Done(Result<Vec<Cached>>),
 }
 
-/// Copies the model `id` into `folder`, from the hub's cache on this machine or from the hub.
+/// Copies the model `id` into `folder`, from the hub's cache on this machine or from the hub. An id
+/// may end in `@REVISION`: a branch, a tag or a commit.
 pub fn fetch(id: &str, folder: &Path, progress: &dyn Progress) -> Result<()> {
-    let paths = match cached(id) {
-        Some(paths) => paths,
+    let files = match cached(id) {
+        Some(files) => files,
         None => {
             let (sender, news) = channel();
             let id = id.to_owned();
@@ -46,27 +46,27 @@ pub fn fetch(id: &str, folder: &Path, progress: &dyn Progress) -> Result<()> {
             follow(&news, progress)?
         }
     };
-    for path in paths {
-        let name = path.file_name().unwrap_or_default();
-        fs::copy(&path, folder.join(name))
-            .with_context(|| format!("cannot copy `{}`", path.display()))?;
+    files.iter().try_for_each(|(name, path)| folder::copy_file(path, folder, name))
+}
+
+fn repo(id: &str) -> Repo {
+    match id.split_once('@') {
+        Some((id, revision)) => {
+            Repo::with_revision(id.to_owned(), RepoType::Model, revision.to_owned())
+        }
+        None => Repo::model(id.to_owned()),
     }
-    Ok(())
 }
 
 /// The files of a model that the hub's cache holds, where it holds all that are needed.
-fn cached(id: &str) -> Option<Vec<PathBuf>> {
-    let cache = Cache::from_env().repo(Repo::model(id.to_owned()));
-    let needed = folder::NEEDED.iter().map(|name| cache.get(name)).collect::<Option<Vec<_>>>()?;
-    Some(
-        needed
-            .into_iter()
-            .chain(folder::OPTIONAL.iter().filter_map(|name| cache.get(name)))
-            .collect(),
-    )
+fn cached(id: &str) -> Option<Vec<Cached>> {
+    let cache = Cache::from_env().repo(repo(id));
+    let find = |name: &'static str| Some((name, cache.get(name)?));
+    let needed = ModelDir::NEEDED.into_iter().map(find).collect::<Option<Vec<_>>>()?;
+    Some(needed.into_iter().chain(ModelDir::OPTIONAL.into_iter().filter_map(find)).collect())
 }
 
-fn follow(news: &Receiver<News>, progress: &dyn Progress) -> Result<Vec<PathBuf>> {
+fn follow(news: &Receiver<News>, progress: &dyn Progress) -> Result<Vec<Cached>> {
     let mut patience = FIRST_ANSWER;
     let result = loop {
         match news.recv_timeout(patience) {
@@ -75,53 +75,38 @@ fn follow(news: &Receiver<News>, progress: &dyn Progress) -> Result<Vec<PathBuf>
                 progress.start(&format!("download {name}"), Some(bytes), "bytes")
             }
             Ok(News::Bytes(count)) => progress.advance(count),
-            Ok(News::Done(paths)) => break paths,
+            Ok(News::Done(files)) => break files,
             Err(RecvTimeoutError::Timeout) => {
-                let message =
-                    format!("the model hub has said nothing for {} s", patience.as_secs());
-                break Err(Problem::new(message, OTHER_WAYS).into());
+                break Err(Error::HubSilent { seconds: patience.as_secs() });
             }
-            Err(RecvTimeoutError::Disconnected) => {
-                break Err(Problem::new("the download broke off", OTHER_WAYS).into());
-            }
+            Err(RecvTimeoutError::Disconnected) => break Err(Error::HubBrokeOff),
         }
     };
     progress.finish();
     result
 }
 
-fn download(id: &str, sender: &Sender<News>) -> Result<Vec<PathBuf>> {
+fn download(id: &str, sender: &Sender<News>) -> Result<Vec<Cached>> {
+    let refused = |source: ApiError| Error::HubRefused { id: id.to_owned(), source };
     let mut builder = ApiBuilder::from_env().with_progress(false).with_retries(2);
     if let Some(token) = std::env::var("HF_TOKEN").ok().filter(|token| !token.is_empty()) {
         builder = builder.with_token(Some(token));
     }
-    let repo = builder.build()?.repo(Repo::new(id.to_owned(), RepoType::Model));
-    let listed = repo.info().map_err(|error| explained(id, error))?;
+    let repo = builder.build().map_err(refused)?.repo(repo(id));
+    let listed = repo.info().map_err(refused)?;
     let _ = sender.send(News::Listed);
     let there = |name: &str| listed.siblings.iter().any(|file| file.rfilename == name);
-    if let Some(name) = folder::NEEDED.into_iter().find(|name| !there(name)) {
-        bail!(Problem::new(
-            format!("the hub's `{id}` has no {name}"),
-            "choose a BERT model with one model.safetensors and a tokenizer.json"
-        ));
+    if let Some(file) = ModelDir::NEEDED.into_iter().find(|name| !there(name)) {
+        return Err(Error::HubLacks { id: id.to_owned(), file });
     }
-    let wanted = folder::NEEDED.into_iter().chain(folder::OPTIONAL).filter(|name| there(name));
+    let wanted = ModelDir::NEEDED.into_iter().chain(ModelDir::OPTIONAL);
     wanted
+        .filter(|name| there(name))
         .map(|name| {
-            repo.download_with_progress(name, Teller(sender)).map_err(|error| explained(id, error))
+            let path = repo.download_with_progress(name, Teller(sender)).map_err(refused)?;
+            Ok((name, path))
         })
         .collect()
-}
-
-/// What the hub's answer means for the user.
-fn explained(id: &str, error: ApiError) -> anyhow::Error {
-    let text = error.to_string();
-    let hint = if text.contains("401") || text.contains("403") || text.contains("404") {
-        format!("check the id `{id}`; for a private model set HF_TOKEN")
-    } else {
-        OTHER_WAYS.into()
-    };
-    Problem::new("the model hub is not in reach or refused", hint).because(error).into()
 }
 
 struct Teller<'a>(&'a Sender<News>);
