@@ -31,5 +31,5 @@ pub use qrels::Qrels;
 pub use records::{
     Negative, Pair, Passage, PassageMetadata, Provenance, Query, QueryMetadata, QueryQuality,
 };
-pub use run::{Hit, Run};
+pub use run::{Hit, Run, RunLine};
 pub use stage::{Cost, Manifest, Outcome, Stage, digests};

@@ -3,7 +3,7 @@ use crate::ids::{PassageId, QueryId};
 use crate::io::{AtomicFile, read_text};
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::io::Write;
+use std::io::{BufRead, BufReader, ErrorKind, Write};
 use std::path::Path;
 
 /// A passage with its score in a ranking.
@@ -26,24 +26,64 @@ fn trec_order((a, a_score): (&str, f32), (b, b_score): (&str, f32)) -> Ordering 
     (b_score + 0.0).total_cmp(&(a_score + 0.0)).then_with(|| b.cmp(a))
 }
 
-/// Returns query, passage and score of a line, or None where it is blank.
-fn parse_line<'a>(
-    path: &Path,
-    index: usize,
-    line: &'a str,
-) -> Result<Option<(&'a str, &'a str, f32)>> {
-    let bad =
-        |expected| Error::Line { path: path.into(), line: index + 1, expected, value: line.into() };
-    let mut fields = line.split_ascii_whitespace();
-    let Some(query) = fields.next() else { return Ok(None) };
-    let (Some(passage), Some(score)) = (fields.nth(1), fields.nth(1)) else {
-        return Err(bad("`query Q0 passage rank score name`"));
-    };
-    let score: f32 = score.parse().map_err(|_| bad("a number as score"))?;
-    if score.is_nan() {
-        return Err(bad("a score that is not NaN"));
+/// A line of a TREC run file: `query Q0 passage rank score name`. The rank is ignored, as trec_eval
+/// does.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RunLine<'a> {
+    /// From 1.
+    pub number: usize,
+    pub query: &'a str,
+    pub passage: &'a str,
+    pub score: f32,
+    /// Who ranked the passage; empty where the line ends before.
+    pub name: &'a str,
+}
+
+impl<'a> RunLine<'a> {
+    /// Returns the line, or None where it is blank.
+    fn parse(path: &Path, number: usize, line: &'a str) -> Result<Option<Self>> {
+        let bad =
+            |expected| Error::Line { path: path.into(), line: number, expected, value: line.into() };
+        let mut fields = line.split_ascii_whitespace();
+        let Some(query) = fields.next() else { return Ok(None) };
+        let (Some(passage), Some(score)) = (fields.nth(1), fields.nth(1)) else {
+            return Err(bad("`query Q0 passage rank score name`"));
+        };
+        let score: f32 = score.parse().map_err(|_| bad("a number as score"))?;
+        if score.is_nan() {
+            return Err(bad("a score that is not NaN"));
+        }
+        Ok(Some(Self { number, query, passage, score, name: fields.next().unwrap_or_default() }))
     }
-    Ok(Some((query, passage, score)))
+}
+
+impl RunLine<'_> {
+    /// Calls `visit` with every line of a run that is not blank, in memory for one line alone, until
+    /// it fails.
+    pub fn each<E: From<Error>>(
+        path: &Path,
+        mut visit: impl FnMut(RunLine<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let file = std::fs::File::open(path).map_err(Error::io("read", path))?;
+        let mut reader = BufReader::with_capacity(1 << 16, file);
+        let mut line = String::new();
+        for number in 1.. {
+            line.clear();
+            match reader.read_line(&mut line) {
+                Ok(0) => break,
+                Ok(_) => {}
+                Err(error) if error.kind() == ErrorKind::InvalidData => {
+                    return Err(Error::NotUtf8 { path: path.into() }.into());
+                }
+                Err(error) => return Err(Error::io("read", path)(error).into()),
+            }
+            let content = line.trim_end_matches(['\r', '\n']);
+            if let Some(line) = RunLine::parse(path, number, content)? {
+                visit(line)?;
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Returns the error for a passage that a query ranks twice, with the line of the second time.
@@ -106,8 +146,9 @@ impl Run {
         let mut places: HashMap<&str, usize> = HashMap::new();
         let mut rankings: Vec<(&str, Vec<(&str, f32)>)> = Vec::new();
         let mut place = 0;
-        for (index, line) in text.lines().enumerate() {
-            let Some((query, passage, score)) = parse_line(path, index, line)? else { continue };
+        for (line, number) in text.lines().zip(1..) {
+            let Some(line) = RunLine::parse(path, number, line)? else { continue };
+            let RunLine { query, passage, score, .. } = line;
             // The rows of a query mostly stand together, so the map is seldom asked.
             if rankings.get(place).is_none_or(|(current, _)| *current != query) {
                 place = *places.entry(query).or_insert(rankings.len());
@@ -176,6 +217,27 @@ mod tests {
         std::fs::write(&path, "q Q0 p 1 0.5 x\nq Q0 p2 2 high x\n").unwrap();
         let message = Run::read(&path).unwrap_err().to_string();
         assert!(message.contains("line 2: expected a number as score"), "{message}");
+    }
+
+    #[test]
+    fn lines_are_visited_one_by_one_with_their_numbers_and_names() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.run");
+        std::fs::write(&path, "q Q0 p 1 0.5 x\r\n\nr Q0 p2 1 7\n").unwrap();
+        let mut seen = Vec::new();
+        let visit = |RunLine { number, query, passage, score, name }: RunLine<'_>| {
+            seen.push((number, query.to_owned(), passage.to_owned(), score, name.to_owned()));
+            Ok::<(), Error>(())
+        };
+        RunLine::each(&path, visit).unwrap();
+        let line = |number, query: &str, passage: &str, score, name: &str| {
+            (number, query.to_owned(), passage.to_owned(), score, name.to_owned())
+        };
+        assert_eq!(seen, [line(1, "q", "p", 0.5, "x"), line(3, "r", "p2", 7.0, "")]);
+
+        std::fs::write(&path, b"q Q0 p\xff 1 0.5 x\n").unwrap();
+        let error = RunLine::each(&path, |_| Ok::<(), Error>(())).unwrap_err();
+        assert!(matches!(error, Error::NotUtf8 { .. }), "{error}");
     }
 
     #[test]
