@@ -2,6 +2,7 @@
 //! line.
 
 use crate::error::{Error, Result};
+use crate::lines::{LineReader, TREC_LINE};
 use std::path::{Path, PathBuf};
 
 /// The columns of a run; the name in the last may be missing.
@@ -13,6 +14,8 @@ const MOST: usize = 7;
 /// One line of a run.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RunLine<'a> {
+    /// From 1.
+    pub number: usize,
     pub query: &'a str,
     pub passage: &'a str,
     pub score: f32,
@@ -73,7 +76,25 @@ impl RunParser {
             return Err(row.bad("a finite number as score"));
         }
         row.check_ids([query, passage])?;
-        Ok(Some(RunLine { query, passage, score: parsed, name }))
+        Ok(Some(RunLine { number, query, passage, score: parsed, name }))
+    }
+}
+
+impl RunLine<'_> {
+    /// Calls `visit` with every line of a run file that is not blank, in memory for one line alone,
+    /// until it fails.
+    pub fn each<E: From<Error>>(
+        path: &Path,
+        mut visit: impl FnMut(RunLine<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut lines = LineReader::open(path, TREC_LINE)?;
+        let mut parser = RunParser::new(path);
+        while lines.advance()? {
+            if let Some(line) = parser.parse(lines.number(), lines.text()?)? {
+                visit(line)?;
+            }
+        }
+        Ok(())
     }
 }
 

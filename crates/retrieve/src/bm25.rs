@@ -1,9 +1,16 @@
-use super::miner::Miner;
-use super::top::{Scored, Top};
+//! BM25: passages that share words with the query.
+
+use crate::error::{Result, must};
+use crate::registry::{Material, Settings};
+use crate::retriever::Retriever;
+use crate::top::{Scored, Top};
 use bm25::{DefaultTokenizer, Language, Tokenizer};
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::ops::Range;
+
+const NAME: &str = "bm25";
 
 /// Passages whose tokens are held as strings at one time.
 const TOKENIZE_BLOCK: usize = 4096;
@@ -26,8 +33,9 @@ pub struct Bm25 {
     queries: Vec<Vec<u32>>,
 }
 
-/// The two parameters of BM25.
-#[derive(Clone, Copy, Debug)]
+/// `kind = "bm25"`: the two parameters of BM25.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Bm25Parameters {
     /// Where the weight of a repeated term saturates.
     pub k1: f32,
@@ -35,8 +43,31 @@ pub struct Bm25Parameters {
     pub b: f32,
 }
 
+impl Default for Bm25Parameters {
+    /// Anserini's values for passages.
+    fn default() -> Self {
+        Self { k1: 0.9, b: 0.4 }
+    }
+}
+
+impl Settings for Bm25Parameters {
+    fn name(&self) -> &str {
+        NAME
+    }
+
+    fn check(&self) -> Result<()> {
+        let Self { k1, b } = *self;
+        must(k1 >= 0.0 && k1.is_finite(), (NAME, "k1"), "a number of at least 0", k1)?;
+        must((0.0..=1.0).contains(&b), (NAME, "b"), "in [0, 1]", b)
+    }
+
+    fn build(&self, material: &Material) -> Result<Box<dyn Retriever>> {
+        Ok(Box::new(Bm25::build(&material.passage_texts(), &material.query_texts(), *self)))
+    }
+}
+
 impl Bm25 {
-    /// Indexes the passages and the queries, cut into words, without stop words, stemmed.
+    /// Indexes passages and queries: cut into words, without English stop words, stemmed.
     pub fn build(passages: &[&str], queries: &[&str], parameters: Bm25Parameters) -> Self {
         let tokenizer = DefaultTokenizer::new(Language::English);
         Self::from_tokens(passages, queries, parameters, |text| {
@@ -124,9 +155,9 @@ impl Bm25 {
     }
 }
 
-impl Miner for Bm25 {
-    fn name(&self) -> &'static str {
-        "bm25"
+impl Retriever for Bm25 {
+    fn name(&self) -> &str {
+        NAME
     }
 
     fn search(&self, queries: Range<usize>, limit: usize) -> Vec<Vec<Scored>> {
@@ -139,15 +170,15 @@ impl Miner for Bm25 {
             .collect()
     }
 
-    fn score(&self, query: usize, passage: u32) -> f32 {
+    fn score(&self, query: usize, passage: u32) -> Option<f32> {
         // Added up in the order of `search_one`, for the same last bit.
-        self.queries[query].iter().fold(0.0, |score, term| {
+        Some(self.queries[query].iter().fold(0.0, |score, term| {
             let postings = self.postings(*term);
             match self.passages[postings.clone()].binary_search(&passage) {
                 Ok(place) => score + self.weights[postings.start + place],
                 Err(_) => score,
             }
-        })
+        }))
     }
 }
 
@@ -203,105 +234,4 @@ fn invert(counts: &[Vec<(u32, u32)>], terms: usize) -> (Vec<usize>, Vec<u32>, Ve
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const PARAMETERS: Bm25Parameters = Bm25Parameters { k1: 0.9, b: 0.4 };
-    const PASSAGES: [&str; 5] = [
-        "The pump is primed before the first start of the day.",
-        "Prime the pump. Pumps that are not primed run dry, and dry pumps fail.",
-        "A valve closes when the pressure falls.",
-        "The pressure of the pump is read at the valve.",
-        "",
-    ];
-
-    #[test]
-    fn a_passage_has_the_same_score_found_or_asked_for() {
-        let queries =
-            ["when is the pump primed", "valve pressure valve", "the of is", "unknown words"];
-        let index = Bm25::build(&PASSAGES, &queries, PARAMETERS);
-        for query in 0..queries.len() {
-            let ranking = index.search(query..query + 1, 10).remove(0);
-            for passage in 0..PASSAGES.len() as u32 {
-                let found =
-                    ranking.iter().find(|hit| hit.passage == passage).map_or(0.0, |hit| hit.score);
-                assert_eq!(index.score(query, passage), found);
-            }
-        }
-        assert_eq!(index.search(2..4, 10), vec![vec![], vec![]]);
-    }
-
-    #[test]
-    fn scores_are_those_of_a_second_implementation() {
-        #[derive(serde::Deserialize)]
-        struct Oracle {
-            about: About,
-            passages: Vec<Vec<String>>,
-            queries: Vec<OracleQuery>,
-        }
-        #[derive(serde::Deserialize)]
-        struct About {
-            k1: f32,
-            b: f32,
-            factor_to_classical: f32,
-        }
-        #[derive(serde::Deserialize)]
-        struct OracleQuery {
-            query: Vec<String>,
-            scores: Vec<f32>,
-        }
-        // Scores are sums of a few f32.
-        const TOLERANCE: f32 = 1e-5;
-
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/oracles/bm25.json");
-        let oracle: Oracle = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
-        let passages: Vec<String> = oracle.passages.iter().map(|tokens| tokens.join(" ")).collect();
-        let passages: Vec<&str> = passages.iter().map(String::as_str).collect();
-        let queries: Vec<String> =
-            oracle.queries.iter().map(|query| query.query.join(" ")).collect();
-        let queries: Vec<&str> = queries.iter().map(String::as_str).collect();
-        let parameters = Bm25Parameters { k1: oracle.about.k1, b: oracle.about.b };
-        let words = |text: &str| text.split(' ').map(str::to_owned).collect();
-        let index = Bm25::from_tokens(&passages, &queries, parameters, words);
-        for (query, expected) in oracle.queries.iter().enumerate() {
-            for (passage, expected) in expected.scores.iter().enumerate() {
-                let (score, expected) = (
-                    index.score(query, passage as u32),
-                    expected * oracle.about.factor_to_classical,
-                );
-                assert!(
-                    (score - expected).abs() < TOLERANCE,
-                    "query {query} passage {passage}: {score} {expected}"
-                );
-            }
-        }
-    }
-
-    #[test]
-    fn names_are_parted_and_numbers_are_not() {
-        assert_eq!(
-            part_identifiers("set self.max_size to 2.4.1. Then v2.x"),
-            "set self max size to 2.4.1. Then v2.x"
-        );
-    }
-
-    #[test]
-    fn stems_match_and_a_block_of_queries_is_the_same_as_one_by_one() {
-        let queries = ["priming pumps", "closing valves", "failing", "pressures"];
-        let index = Bm25::build(&PASSAGES, &queries, PARAMETERS);
-        let block = index.search(0..4, 3);
-        assert_eq!(block[0][0].passage, 1);
-        for (query, ranking) in block.iter().enumerate() {
-            assert!(!ranking.is_empty());
-            assert_eq!(*ranking, index.search(query..query + 1, 3)[0]);
-        }
-    }
-
-    #[test]
-    fn equal_passages_tie_and_the_later_id_comes_first() {
-        let index = Bm25::build(&["red valve", "blue valve", "red valve"], &["red"], PARAMETERS);
-        let ranking = index.search(0..1, 10).remove(0);
-        assert_eq!(ranking.iter().map(|hit| hit.passage).collect::<Vec<_>>(), [2, 0]);
-        assert_eq!(ranking[0].score, ranking[1].score);
-    }
-}
+mod tests;

@@ -1,8 +1,13 @@
+//! Embeddings that are kept in files, so that no text is embedded twice.
+
 use crate::error::{Error, Result};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use whetstone_records::{AtomicFile, Progress, f32_bytes, sha256_bytes};
+use whetstone_records::{AtomicFile, ModelDir, Progress, f32_bytes, sha256_bytes};
+
+/// The files of a model that decide its embeddings.
+pub const MODEL_FILES: [&str; 3] = [ModelDir::CONFIG, ModelDir::TOKENIZER, ModelDir::WEIGHTS];
 
 /// Texts whose embeddings are in one file: what a stopped run loses at most.
 const SHARD: usize = 4096;
@@ -92,7 +97,10 @@ impl EmbeddingCache<'_> {
             match std::fs::remove_file(&path) {
                 Ok(()) => {}
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => break,
-                Err(error) => return Err(Error::io("remove", &path)(error)),
+                Err(source) => {
+                    let action = "remove";
+                    return Err(whetstone_records::Error::Io { action, path, source }.into());
+                }
             }
         }
         Ok(())

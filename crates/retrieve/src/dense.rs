@@ -1,8 +1,15 @@
-use super::miner::Miner;
-use super::top::{Scored, Top, ranking_order};
+//! Dense retrieval: passages whose embedding points where the query's does.
+
+use crate::error::{Error, Result};
+use crate::registry::{Material, Settings};
+use crate::retriever::Retriever;
+use crate::top::{Scored, Top, ranking_order};
 use gemm::{Parallelism, gemm};
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 use std::ops::Range;
+
+const NAME: &str = "dense";
 
 /// Queries and passages whose scores are in memory at one time, for one thread: 1 MiB of scores.
 const QUERY_BLOCK: usize = 128;
@@ -12,6 +19,28 @@ const PASSAGE_BLOCK: usize = 2048;
 /// end of a ranking. So this many more than asked for are kept, scored again one by one, and cut
 /// then.
 const SPARE: usize = 32;
+
+/// `kind = "dense"`: the bi-encoder that the data set's config names has no settings of its own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DenseSettings {}
+
+impl Settings for DenseSettings {
+    fn name(&self) -> &str {
+        NAME
+    }
+
+    fn needs_model(&self) -> bool {
+        true
+    }
+
+    fn build(&self, material: &Material) -> Result<Box<dyn Retriever>> {
+        let cache = material.embeddings.ok_or(Error::NoModel { retriever: NAME })?;
+        let passages = cache.embed("passages", &material.passage_texts())?;
+        let queries = cache.embed("queries", &material.query_texts())?;
+        Ok(Box::new(Dense::new(cache.hidden, queries, passages)))
+    }
+}
 
 /// Exact search by the dot product of embeddings.
 pub struct Dense {
@@ -59,7 +88,7 @@ impl Dense {
         }
         let rank = |(query, top): (usize, Top)| {
             let mut ranking = top.into_ranking();
-            ranking.iter_mut().for_each(|hit| hit.score = self.score(query, hit.passage));
+            ranking.iter_mut().for_each(|hit| hit.score = self.cosine(query, hit.passage));
             ranking.sort_unstable_by(ranking_order);
             ranking.truncate(limit);
             ranking
@@ -67,43 +96,72 @@ impl Dense {
         queries.zip(tops).map(rank).collect()
     }
 
+    /// Puts the scores of a block into `scores`, row-major `[queries, passages]`.
     fn score_block(&self, queries: Range<usize>, passages: Range<usize>, scores: &mut Vec<f32>) {
-        let (rows, columns, hidden) = (queries.len(), passages.len(), self.hidden);
-        let left = &self.queries[queries.start * hidden..queries.end * hidden];
-        let right = &self.passages[passages.start * hidden..passages.end * hidden];
+        let hidden = self.hidden;
         scores.clear();
-        scores.resize(rows * columns, 0.0);
-        // SAFETY: the three slices are row-major matrices of exactly [rows, hidden], [columns,
-        // hidden] (read transposed) and [rows, columns]; `scores` overlaps neither of the others.
-        unsafe {
-            gemm(
-                rows,
-                columns,
-                hidden,
-                scores.as_mut_ptr(),
-                1,
-                columns as isize,
-                false,
-                left.as_ptr(),
-                1,
-                hidden as isize,
-                right.as_ptr(),
-                hidden as isize,
-                1,
-                0.0,
-                1.0,
-                false,
-                false,
-                false,
-                Parallelism::None,
-            );
-        }
+        scores.resize(queries.len() * passages.len(), 0.0);
+        dot_products(
+            &self.queries[queries.start * hidden..queries.end * hidden],
+            &self.passages[passages.start * hidden..passages.end * hidden],
+            hidden,
+            scores,
+        );
+    }
+
+    fn cosine(&self, query: usize, passage: u32) -> f32 {
+        let (query, passage) = (query * self.hidden, passage as usize * self.hidden);
+        dot(
+            &self.queries[query..query + self.hidden],
+            &self.passages[passage..passage + self.hidden],
+        )
     }
 }
 
-impl Miner for Dense {
-    fn name(&self) -> &'static str {
-        "dense"
+/// Puts the dot product of every row of `left` with every row of `right` into `products`. All three
+/// are row-major: `[rows, hidden]`, `[columns, hidden]` and `[rows, columns]`.
+fn dot_products(left: &[f32], right: &[f32], hidden: usize, products: &mut [f32]) {
+    let (rows, columns) = (left.len() / hidden, right.len() / hidden);
+    assert_eq!(left.len(), rows * hidden);
+    assert_eq!(right.len(), columns * hidden);
+    assert_eq!(products.len(), rows * columns);
+    let (row_stride, product_stride) = (hidden as isize, columns as isize);
+    // SAFETY: gemm touches element (i, j) of a matrix at `i * row stride + j * column stride`:
+    // - `products`, i < rows, j < columns, at `i * columns + j`, at most `rows * columns - 1`;
+    // - `left`, i < rows, j < hidden, at `i * hidden + j`, at most `rows * hidden - 1`;
+    // - `right`, transposed, i < hidden, j < columns, at `j * hidden + i`, at most
+    //   `columns * hidden - 1`.
+    // The assertions above say that the slices are that long. All elements are initialised f32, and
+    // `products` is borrowed mutably, so that it overlaps neither of the others. gemm finds out
+    // itself which instructions the CPU has.
+    unsafe {
+        gemm(
+            rows,
+            columns,
+            hidden,
+            products.as_mut_ptr(),
+            1,
+            product_stride,
+            false,
+            left.as_ptr(),
+            1,
+            row_stride,
+            right.as_ptr(),
+            row_stride,
+            1,
+            0.0,
+            1.0,
+            false,
+            false,
+            false,
+            Parallelism::None,
+        );
+    }
+}
+
+impl Retriever for Dense {
+    fn name(&self) -> &str {
+        NAME
     }
 
     fn search(&self, queries: Range<usize>, limit: usize) -> Vec<Vec<Scored>> {
@@ -117,12 +175,8 @@ impl Miner for Dense {
             .collect()
     }
 
-    fn score(&self, query: usize, passage: u32) -> f32 {
-        let (query, passage) = (query * self.hidden, passage as usize * self.hidden);
-        dot(
-            &self.queries[query..query + self.hidden],
-            &self.passages[passage..passage + self.hidden],
-        )
+    fn score(&self, query: usize, passage: u32) -> Option<f32> {
+        Some(self.cosine(query, passage))
     }
 }
 
@@ -142,13 +196,17 @@ fn dot(a: &[f32], b: &[f32]) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rand::Rng;
 
-    fn embeddings(rows: usize, hidden: usize, id: &str) -> Vec<f32> {
-        let mut rng = crate::random::rng(1, "embeddings", id);
+    /// Vectors of length 1 that look random: a linear congruential generator (Knuth's MMIX).
+    fn embeddings(rows: usize, hidden: usize, seed: u64) -> Vec<f32> {
+        let mut state = seed;
+        let mut next = || {
+            state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            (state >> 40) as f32 / (1 << 23) as f32 - 1.0
+        };
         let mut all = Vec::new();
         for _ in 0..rows {
-            let row: Vec<f32> = (0..hidden).map(|_| rng.random_range(-1.0..1.0)).collect();
+            let row: Vec<f32> = (0..hidden).map(|_| next()).collect();
             let length = row.iter().map(|value| value * value).sum::<f32>().sqrt();
             all.extend(row.iter().map(|value| value / length));
         }
@@ -161,12 +219,12 @@ mod tests {
         // eight.
         let (hidden, queries, passages) = (27, QUERY_BLOCK + 5, PASSAGE_BLOCK + 77);
         let dense =
-            Dense::new(hidden, embeddings(queries, hidden, "q"), embeddings(passages, hidden, "p"));
+            Dense::new(hidden, embeddings(queries, hidden, 1), embeddings(passages, hidden, 2));
         let found = dense.search(3..queries, 10);
         assert_eq!(found.len(), queries - 3);
         for (query, ranking) in (3..queries).zip(found) {
             let mut all: Vec<Scored> = (0..passages as u32)
-                .map(|passage| Scored { passage, score: dense.score(query, passage) })
+                .map(|passage| Scored { passage, score: dense.cosine(query, passage) })
                 .collect();
             all.sort_by(ranking_order);
             assert_eq!(ranking, all[..10]);

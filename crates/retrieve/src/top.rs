@@ -1,6 +1,8 @@
+//! Rankings by score, and the best of many.
+
 use std::cmp::Ordering;
 
-/// A passage, by its place in the collection, with a miner's score.
+/// A passage, by its place in the collection, with a retriever's score.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Scored {
     pub passage: u32,
@@ -15,7 +17,7 @@ pub fn ranking_order(a: &Scored, b: &Scored) -> Ordering {
     (b.score + 0.0).total_cmp(&(a.score + 0.0)).then_with(|| b.passage.cmp(&a.passage))
 }
 
-/// Keeps the best of many scored passages in memory for twice as many as it returns; the result
+/// Keeps the best of many scored passages, in memory for twice as many as it returns. The result
 /// does not depend on the order in which they are pushed.
 pub struct Top {
     limit: usize,
