@@ -32,4 +32,4 @@ pub use records::{
     Negative, Pair, Passage, PassageMetadata, Provenance, Query, QueryMetadata, QueryQuality,
 };
 pub use run::{Hit, Run};
-pub use stage::{Cost, Manifest, Outcome, Stage, digests};
+pub use stage::{Cost, Manifest, Outcome, Stage, digests, forget};

@@ -1,10 +1,12 @@
-use super::forget;
-use crate::answers::{Job, STAGE};
+//! `whetstone answers`: the answers of an LLM before and after reranking.
+
 use crate::cli::Talk;
+use crate::failure::Result;
 use crate::output;
-use anyhow::Result;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use whetstone_rank::{ANSWERS, AnswersJob};
+use whetstone_records::{DataSet, forget};
 use whetstone_synth::SynthConfig;
 
 /// Compare the answers that an LLM gives from the passages of two runs
@@ -45,12 +47,12 @@ pub struct Args {
 
 pub fn run(args: &Args, talk: &Talk) -> Result<()> {
     if args.force {
-        forget(&args.out, STAGE)?;
+        forget(&args.out, ANSWERS)?;
     }
     let config = SynthConfig::load(&args.config)?;
-    let job = Job {
+    let job = AnswersJob {
         config: &config,
-        data: &args.data,
+        data: &DataSet::new(&args.data),
         before: &args.before,
         after: &args.after,
         out: &args.out,
