@@ -6,11 +6,11 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::path::Path;
 use whetstone_eval::{CompareConfig, paired};
+use whetstone_llm::{Case, Compared, Comparison, Judge, Preference, compare_answers};
 use whetstone_records::{
-    AtomicFile, DataSet, Error as RecordsError, Manifest, Outcome, Progress, QueryId, Run, Stage,
-    digests, read_text, sample_by_id, write_jsonl,
+    DataSet, Manifest, Outcome, Progress, QueryId, Run, Stage, digests, read_json, sample_by_id,
+    write_json, write_jsonl,
 };
-use whetstone_synth::{Case, Compared, Preference, SynthConfig, compare_answers};
 
 /// The name of the stage.
 pub const ANSWERS: &str = "answers";
@@ -20,14 +20,19 @@ const JOURNAL: &str = "answers.journal.jsonl";
 
 /// What is asked of whom.
 pub struct AnswersJob<'a> {
-    pub config: &'a SynthConfig,
+    /// Who answers, and who judges.
+    pub comparison: Comparison<'a>,
     /// The data set of the queries.
     pub data: &'a DataSet,
     pub before: &'a Path,
     pub after: &'a Path,
     pub out: &'a Path,
+    /// How many passages the LLM reads.
     pub top: usize,
+    /// A sample of this many queries is asked; 0 for all.
     pub max_queries: usize,
+    /// Of the sample.
+    pub seed: u64,
 }
 
 /// What came out: `answers.json`.
@@ -75,15 +80,16 @@ impl AnswersJob<'_> {
     /// Asks, judges and writes both files.
     pub fn run(&self, progress: &dyn Progress) -> Result<(Manifest, Answers)> {
         let stage = self.stage()?;
-        if let Some(manifest) = stage.up_to_date() {
-            return Ok((manifest, self.kept()?));
+        let summary = self.out.join(SUMMARY);
+        if let Some(manifest) = stage.begin()?
+            && let Some(answers) = read_json(&summary)?
+        {
+            return Ok((manifest, answers));
         }
         let (compared, mut outcome) = self.ask(&self.cases()?, progress)?;
         let answers = self.sum_up(&compared);
         write_jsonl(&self.out.join(COMPARED), &compared)?;
-        let text = serde_json::to_vec_pretty(&answers)
-            .expect("a summary is plain data, which always serialises");
-        AtomicFile::write_all_to(&self.out.join(SUMMARY), &text)?;
+        write_json(&summary, &answers)?;
         outcome.counts.insert("queries".to_owned(), answers.queries as u64);
         outcome.open = answers.open as u64;
         Ok((stage.finish(&[COMPARED, SUMMARY], outcome)?, answers))
@@ -92,16 +98,10 @@ impl AnswersJob<'_> {
     /// Has every case answered and judged; what that took is the outcome's.
     fn ask(&self, cases: &[Case], progress: &dyn Progress) -> Result<(Vec<Compared>, Outcome)> {
         let journal = self.out.join(JOURNAL);
-        let (compared, (calls, notes)) = compare_answers(cases, self.config, &journal, progress)?;
+        let (compared, (calls, notes)) =
+            compare_answers(cases, &self.comparison, &journal, progress)?;
         let counts = calls.into_iter().map(|(name, count)| (name.to_owned(), count)).collect();
         Ok((compared, Outcome { counts, notes, ..Outcome::default() }))
-    }
-
-    /// The summary of an earlier run.
-    fn kept(&self) -> Result<Answers> {
-        let path = self.out.join(SUMMARY);
-        serde_json::from_str(&read_text(&path)?)
-            .map_err(|source| RecordsError::Json { line: source.line(), path, source }.into())
     }
 
     fn stage(&self) -> Result<Stage> {
@@ -112,7 +112,8 @@ impl AnswersJob<'_> {
             ("before", self.before),
             ("after", self.after),
         ];
-        let config = (self.config, self.top, self.max_queries);
+        let Comparison { llm, judge, answers } = self.comparison;
+        let config = (llm, judge, answers, self.top, self.max_queries, self.seed);
         Ok(Stage::new(ANSWERS, self.out, &config, digests(read)?))
     }
 
@@ -145,7 +146,7 @@ impl AnswersJob<'_> {
             let (before, after) = (self.before.into(), self.after.into());
             return Err(Error::NoQueryInCommon { before, after });
         }
-        sample_by_id(&mut queries, self.max_queries, self.config.seed, |query| query);
+        sample_by_id(&mut queries, self.max_queries, self.seed, |query| query);
         Ok(queries)
     }
 
@@ -188,8 +189,8 @@ impl AnswersJob<'_> {
             low: statistics.interval.low.max(-1.0),
             high: statistics.interval.high.min(1.0),
             p: statistics.p,
-            answered_by: self.config.llm.name.clone(),
-            judged_by: self.config.judge().to_owned(),
+            answered_by: self.comparison.llm.name.clone(),
+            judged_by: Judge::of(self.comparison.llm, self.comparison.judge).llm.to_owned(),
         }
     }
 }

@@ -15,7 +15,7 @@ pub enum Error {
     #[error(transparent)]
     Eval(#[from] whetstone_eval::Error),
     #[error(transparent)]
-    Llm(#[from] whetstone_synth::Error),
+    Llm(#[from] whetstone_llm::Error),
     #[error("{count} {what} are not in `{}`, the first is `{first}`", path.display())]
     Missing { what: &'static str, path: PathBuf, count: usize, first: String },
     #[error("the candidates do not belong to {what}")]

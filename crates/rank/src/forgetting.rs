@@ -13,9 +13,10 @@ use whetstone_eval::{
 };
 use whetstone_model::DeviceName;
 use whetstone_records::{
-    AtomicFile, DataSet, Manifest, Outcome, Passage, Progress, Qrels, Query, QueryId, Run, Stage,
-    digests, forget, read_jsonl, sample_by_id, select_jsonl,
+    DataSet, Manifest, Outcome, Passage, Progress, Qrels, Query, QueryId, Stage, digests, forget,
+    read_jsonl, sample_by_id, select_jsonl, write_json,
 };
+use whetstone_retrieve::bm25_run;
 
 /// What is measured, and how.
 #[derive(Clone, Debug)]
@@ -104,14 +105,14 @@ impl ForgettingJob {
         let queries = self.general.queries();
         let inputs = digests([("corpus", &*corpus), ("queries", &queries), ("qrels", &qrels)])?;
         let stage = Stage::new(CANDIDATES, &self.out, &self.sample, inputs);
-        if let Some(manifest) = stage.up_to_date() {
+        if let Some(manifest) = stage.begin()? {
             return Ok(manifest);
         }
         let judged = Qrels::read(&qrels)?;
         let queries = self.sampled(&judged)?;
-        let passages = read_jsonl(&corpus)?;
+        let passages: Vec<Passage> = read_jsonl(&corpus)?;
         progress.start("search with BM25", None, "queries");
-        let run = search(&passages, &queries, self.sample.depth);
+        let run = bm25_run(&passages, &queries, self.sample.depth);
         progress.finish();
         run.write(&self.run_of(SYSTEMS[0]), SYSTEMS[0])?;
         let mut kept = Qrels::default();
@@ -158,19 +159,12 @@ impl ForgettingJob {
         let runs = SYSTEMS.map(|name| (name, self.run_of(name)));
         let inputs = digests(runs.iter().map(|(name, path)| (*name, &**path)))?;
         let stage = Stage::new(FORGETTING, &self.out, &CompareConfig::default(), inputs);
-        if let Some(manifest) = stage.up_to_date() {
+        if let Some(manifest) = stage.begin()? {
             return Ok(manifest);
         }
-        let text = serde_json::to_vec_pretty(result)
-            .expect("measures are plain data, which always serialises");
-        AtomicFile::write_all_to(&self.out.join(RESULT), &text)?;
+        write_json(&self.out.join(RESULT), result)?;
         Ok(stage.finish(&[RESULT], Outcome::default())?)
     }
-}
-
-/// BM25's first passages for every query.
-fn search(passages: &[Passage], queries: &[Query], depth: usize) -> Run {
-    whetstone_synth::bm25_run(passages, queries, depth)
 }
 
 /// The path, below the job's folder, of a system's run.

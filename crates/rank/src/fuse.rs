@@ -24,7 +24,7 @@ pub fn fuse(runs: &[PathBuf], out: &Path) -> Result<Manifest> {
     let roles: Vec<String> = (1..=runs.len()).map(|number| format!("run-{number}")).collect();
     let inputs = digests(roles.iter().map(String::as_str).zip(runs.iter().map(PathBuf::as_path)))?;
     let stage = Stage::new(stage_name(FUSE, out), folder(out), &RRF_K, inputs);
-    if let Some(manifest) = stage.up_to_date() {
+    if let Some(manifest) = stage.begin_beside_others()? {
         return Ok(manifest);
     }
     let runs: Vec<Run> = runs.iter().map(|run| Run::read(run)).collect::<Result<_, _>>()?;

@@ -2,18 +2,11 @@
 
 use crate::error::{Error, Result};
 use whetstone_eval::{ModelNotes, Scaling};
-use whetstone_records::{AtomicFile, Error as RecordsError, ModelDir, read_text, sha256_file};
+use whetstone_records::{ModelDir, read_json, sha256_file, write_json};
 
 /// Reads the notes of a model; none where it has none.
 pub fn read_notes(model: &ModelDir) -> Result<Option<ModelNotes>> {
-    let path = model.notes();
-    if !path.exists() {
-        return Ok(None);
-    }
-    match serde_json::from_str(&read_text(&path)?) {
-        Ok(notes) => Ok(Some(notes)),
-        Err(source) => Err(RecordsError::Json { line: source.line(), path, source }.into()),
-    }
+    Ok(read_json(&model.notes())?)
 }
 
 /// Returns the notes of a model that has been calibrated.
@@ -41,10 +34,7 @@ pub fn scaling_of(model: &ModelDir) -> Result<Scaling> {
 
 /// Writes the notes into a model folder.
 pub(crate) fn write_notes(model: &ModelDir, notes: &ModelNotes) -> Result<()> {
-    let mut text =
-        serde_json::to_vec_pretty(notes).expect("notes are plain data, which always serialises");
-    text.push(b'\n');
-    Ok(AtomicFile::write_all_to(&model.notes(), &text)?)
+    Ok(write_json(&model.notes(), notes)?)
 }
 
 #[cfg(test)]

@@ -51,7 +51,7 @@ pub fn rerank(
     progress: &dyn Progress,
 ) -> Result<Manifest> {
     let stage = job.stage(out)?;
-    if let Some(manifest) = stage.up_to_date() {
+    if let Some(manifest) = stage.begin_beside_others()? {
         return Ok(manifest);
     }
     let candidates = Run::read(job.candidates)?;

@@ -5,6 +5,7 @@ use crate::failure::Result;
 use crate::output;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use whetstone_llm::Comparison;
 use whetstone_rank::{ANSWERS, AnswersJob};
 use whetstone_records::{DataSet, forget};
 use whetstone_synth::SynthConfig;
@@ -14,7 +15,7 @@ use whetstone_synth::SynthConfig;
 #[command(after_help = "Example:
   whetstone answers --config configs/synth.toml --data data/mine --before data/mine/candidates.run --after out/tuned.run \\
     --out out/answers
-For each query the LLM of [llm] answers from the first --top passages of either run, and a judge ([filter] judge-llm, else
+For each query the LLM of [llm] answers from the first --top passages of either run, and a judge ([judge] llm, else
 the same LLM) says which answer is better, asked twice with the answers in either place: a judge that changes its mind
 makes a tie. Every answer is journalled before it is used, and the caps of [llm] hold; given again, only what is missing
 is asked. Queries whose first passages are the same in both runs cost nothing.")]
@@ -51,7 +52,8 @@ pub fn run(args: &Args, talk: &Talk) -> Result<()> {
     }
     let config = SynthConfig::load(&args.config)?;
     let job = AnswersJob {
-        config: &config,
+        comparison: Comparison { llm: &config.llm, judge: &config.judge, answers: &config.answers },
+        seed: config.seed,
         data: &DataSet::new(&args.data),
         before: &args.before,
         after: &args.after,

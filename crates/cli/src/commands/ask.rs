@@ -6,7 +6,8 @@ use crate::failure::Result;
 use crate::output;
 use comfy_table::{ContentArrangement, Table, presets};
 use std::path::PathBuf;
-use whetstone_synth::{AskJob, Estimate, GeneratorName, Preview, RoundTrip, SynthConfig};
+use whetstone_llm::Estimate;
+use whetstone_synth::{AskJob, GeneratorName, Preview, RoundTrip, SynthConfig};
 
 /// Make queries for passages, with an LLM server or from the passages themselves (second step of
 /// synth)

@@ -11,7 +11,7 @@ use crate::failure::Result;
   whetstone grade --config configs/synth.toml --out data/mine
   whetstone pair --config configs/synth.toml --out data/mine
 Every positive and every mined negative of a training query gets a grade from 0 to 3, one call each, by the endpoint and
-the caps of [llm] and the LLM of `filter.judge-llm`. `pair` takes OUT/grades.jsonl up: labels are grade / 3, `teacher` is
+the caps of [llm] and the LLM of [judge]. `pair` takes OUT/grades.jsonl up: labels are grade / 3, `teacher` is
 the grade, negatives of grade 2 and 3 and positives of grade 0 are left out. Remove the file to go back.")]
 pub struct Args {
     #[command(flatten)]

@@ -110,7 +110,7 @@ fn an_id_that_occurs_twice_is_refused_and_leaves_no_run() {
 hint: ids must be unique; delete one of the two"
         ),
     );
-    assert!(!out.parent().unwrap().exists());
+    assert!(!out.exists());
 }
 
 #[test]

@@ -69,7 +69,7 @@ pub fn calibrate(
     progress: &dyn Progress,
 ) -> Result<Manifest> {
     let stage = job.stage()?;
-    if let Some(manifest) = stage.up_to_date() {
+    if let Some(manifest) = stage.begin()? {
         return Ok(manifest);
     }
     let dev = DevSet::read(job)?;

@@ -15,7 +15,8 @@ use whetstone_eval::{
     html, markdown, why,
 };
 use whetstone_records::{
-    AtomicFile, DataSet, EvalDir, Manifest, ModelDir, Outcome, Progress, Stage, write_jsonl,
+    AtomicFile, DataSet, EvalDir, Manifest, ModelDir, Outcome, Progress, Stage, write_json,
+    write_jsonl,
 };
 
 /// The name of the stage.
@@ -87,7 +88,7 @@ impl Evaluated<'_> {
     pub fn write(&self, out: &Path, progress: &dyn Progress) -> Result<Manifest> {
         let sources = Sources::gather(self.request)?;
         let stage = Stage::new(EVAL, out, &sources.config(self.request), sources.digests());
-        if let Some(manifest) = stage.up_to_date() {
+        if let Some(manifest) = stage.begin()? {
             return Ok(manifest);
         }
         progress.start("report", None, "");
@@ -114,9 +115,7 @@ impl Evaluated<'_> {
             origins: &sources.origins,
             made_by: &sources.made_by,
         };
-        let measures = serde_json::to_vec_pretty(&Measures { assessment, why })
-            .expect("measures are plain data, which always serialises");
-        AtomicFile::write_all_to(&out.measures(), &measures)?;
+        write_json(&out.measures(), &Measures { assessment, why })?;
         write_jsonl(&out.per_query(), assessment.report.per_query())?;
         AtomicFile::write_all_to(&out.report(), markdown(&page).as_bytes())?;
         Ok(AtomicFile::write_all_to(&out.page(), html(&page).as_bytes())?)

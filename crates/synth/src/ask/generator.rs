@@ -1,5 +1,7 @@
+//! Who makes queries for passages, and what they hand over.
+
 use crate::error::Result;
-use crate::llm::{Flaw, Open};
+use whetstone_llm::{Flaw, Open};
 use whetstone_records::{Passage, Progress};
 
 /// A query as a generator proposes it.

@@ -6,9 +6,9 @@ use super::filter::Filter;
 use super::generator::Answer;
 use super::wording::tokens;
 use crate::config::SynthConfig;
-use crate::llm::Open;
 use std::collections::{BTreeMap, HashMap};
 use whetstone_eval::{WordSet, pairs_alike};
+use whetstone_llm::Open;
 use whetstone_records::{Passage, Query, QueryId, QueryMetadata, QueryQuality};
 
 /// How many passages without a query are named.

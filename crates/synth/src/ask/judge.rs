@@ -3,18 +3,20 @@
 use super::harvest::{Harvest, Kept};
 use crate::config::SynthConfig;
 use crate::error::Result;
-use crate::judging::{self, PairJudge};
-use crate::llm::{Estimate, Llm, TokenCounter, Work, parse};
+use whetstone_llm::judging;
+use whetstone_llm::{Estimate, Llm, PairJudge, TokenCounter, Work, parse};
 use whetstone_records::{Passage, Progress};
 
 const COMPILED_IN: &str = include_str!("../../../../configs/prompts/judge.md");
-/// Stands for the queries that are not there yet in an estimate.
+/// These stand for the queries and answers that are not there yet in an estimate.
 const TYPICAL_QUERY: &str =
     "how long is the customer given to hand in the form after the first letter?";
+const TYPICAL_ANSWER: &str = r#"{"question": 2, "answer": 2}"#;
 
 fn open(config: &SynthConfig) -> Result<PairJudge<'_>> {
     let form = judging::object([("question", judging::grade()), ("answer", judging::grade())]);
-    PairJudge::open(config, config.filter.judge_prompt.as_deref(), COMPILED_IN, ("grades", form))
+    let (judge, prompt) = (config.judge(), config.judge.prompt.as_deref());
+    Ok(PairJudge::open(judge, prompt, COMPILED_IN, ("grades", form))?)
 }
 
 /// Estimates what judging the queries of these passages will take, `queries` for each of them; what
@@ -35,6 +37,7 @@ pub fn estimate(
             judge.request(format!("{index}"), TYPICAL_QUERY, passages[index], attempt)
         },
         assess: &|_, entry| judging::assess(true, entry),
+        typical_answer: Some(TYPICAL_ANSWER),
     };
     Ok(llm.estimate(&work, counter)?.times(queries))
 }
@@ -57,6 +60,7 @@ pub fn grade(
             judge.request(format!("{} {}", query.id, passage.id), &query.text, passage, attempt)
         },
         assess: &|_, entry| judging::assess(grades_in(&entry.content).is_some(), entry),
+        typical_answer: Some(TYPICAL_ANSWER),
     };
     let outcomes = llm.run(&work, progress)?;
     let mut grades = Vec::with_capacity(outcomes.len());

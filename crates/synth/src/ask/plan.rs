@@ -41,7 +41,7 @@ impl AskJob<'_> {
             ("judgements", &config.ask.judgements),
             ("prompt", &config.ask.prompt),
             ("examples", &config.ask.examples),
-            ("judge-prompt", &config.filter.judge_prompt),
+            ("judge-prompt", &config.judge.prompt),
         ];
         for (role, path) in files {
             if let Some(path) = path {
@@ -60,12 +60,13 @@ impl AskJob<'_> {
             &config.llm.prices,
             &config.llm.currency,
         ));
+        let judge = config.filter.judge.then_some(&config.judge);
         let bm25 = (config.mine.bm25_k1, config.mine.bm25_b);
         let bm25 = (config.filter.round_trip == RoundTrip::Bm25).then_some(bm25);
         Ok(Stage::new(
             "ask",
             self.out,
-            &(&config.ask, &config.filter, llm, bm25, config.seed),
+            &(&config.ask, &config.filter, judge, llm, bm25, config.seed),
             inputs,
         ))
     }

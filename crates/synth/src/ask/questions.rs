@@ -5,9 +5,9 @@ use super::prompt::Prompt;
 use crate::config::AskConfig;
 use crate::error::Result;
 use crate::language::{language_of, named};
-use crate::llm::{Assessment, Entry, Llm, Work, parse};
 use std::collections::HashSet;
 use whatlang::Lang;
+use whetstone_llm::{Assessment, Entry, Llm, Work, parse};
 use whetstone_records::{Passage, Progress};
 
 /// Asks an LLM for the queries of passages.
@@ -34,6 +34,7 @@ impl Questions<'_> {
             count: passages.len(),
             request: &|index, attempt| self.prompt.request(passages[index], attempt),
             assess: &|index, entry| assess(entry, passages[index], &self.asked),
+            typical_answer: None,
         })
     }
 }
@@ -45,7 +46,7 @@ impl Generator for Questions<'_> {
 
     fn generate(&self, passages: &[&Passage], progress: &dyn Progress) -> Result<Vec<Answer>> {
         let outcomes = self.with_work(passages, |work| self.llm.run(work, progress))?;
-        let answer = |(passage, outcome): (&&Passage, crate::llm::Outcome)| {
+        let answer = |(passage, outcome): (&&Passage, whetstone_llm::Outcome)| {
             let entry = self.llm.answer_of(&outcome)?;
             let style = self.prompt.style(passage).name();
             let texts = entry.map(|entry| parse::questions(&entry.content)).unwrap_or_default();
@@ -106,7 +107,7 @@ fn is_foreign(questions: &[String], passage: &Passage, asked: &Asked) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::llm::Flaw;
+    use whetstone_llm::Flaw;
 
     fn flaw(content: &str, finish_reason: &str, config: &AskConfig) -> Option<Flaw> {
         let entry = Entry {

@@ -4,8 +4,8 @@ mod ask;
 mod chunk;
 mod filter;
 mod grade;
-mod llm;
 mod mine;
+mod moved;
 mod pair;
 mod split;
 
@@ -13,7 +13,6 @@ pub use ask::{AskConfig, GeneratorName, Style};
 pub use chunk::ChunkConfig;
 pub use filter::{FilterConfig, RoundTrip, TopBy};
 pub use grade::GradeConfig;
-pub use llm::{LlmConfig, Price};
 pub use mine::{MineConfig, SameDocument, Sampling};
 pub use pair::{PairConfig, Teacher};
 pub use split::SplitConfig;
@@ -21,6 +20,7 @@ pub use split::SplitConfig;
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
+use whetstone_llm::{AnswersConfig, Judge, JudgeConfig, LlmConfig};
 
 /// The config of `whetstone synth`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -38,7 +38,9 @@ pub struct SynthConfig {
     pub ask: AskConfig,
     pub llm: LlmConfig,
     pub filter: FilterConfig,
+    pub judge: JudgeConfig,
     pub grade: GradeConfig,
+    pub answers: AnswersConfig,
     pub split: SplitConfig,
     pub mine: MineConfig,
     pub pair: PairConfig,
@@ -55,7 +57,9 @@ impl Default for SynthConfig {
             ask: AskConfig::default(),
             llm: LlmConfig::default(),
             filter: FilterConfig::default(),
+            judge: JudgeConfig::default(),
             grade: GradeConfig::default(),
+            answers: AnswersConfig::default(),
             split: SplitConfig::default(),
             mine: MineConfig::default(),
             pair: PairConfig::default(),
@@ -64,9 +68,9 @@ impl Default for SynthConfig {
 }
 
 impl SynthConfig {
-    /// Name of the LLM that judges and grades.
-    pub fn judge(&self) -> &str {
-        self.filter.judge_llm.as_ref().unwrap_or(&self.llm.name)
+    /// The LLM that judges and grades.
+    pub fn judge(&self) -> Judge<'_> {
+        Judge::of(&self.llm, &self.judge)
     }
 
     /// Reads and checks a TOML file.
@@ -76,12 +80,12 @@ impl SynthConfig {
         if let Some(line) = line_with_key(&text) {
             return Err(Error::KeyInConfig { path: path.into(), line });
         }
+        moved::check(&text, path)?;
         let mut config: Self = toml::from_str(&text)
             .map_err(|source| Error::ConfigSyntax { path: path.into(), source: source.into() })?;
         let folder = path.parent().unwrap_or(Path::new(""));
-        let SynthConfig { ask, filter, grade, .. } = &mut config;
-        let files =
-            [&mut ask.prompt, &mut ask.examples, &mut filter.judge_prompt, &mut grade.prompt];
+        let SynthConfig { ask, judge, grade, .. } = &mut config;
+        let files = [&mut ask.prompt, &mut ask.examples, &mut judge.prompt, &mut grade.prompt];
         for file in files.into_iter().flatten() {
             *file = folder.join(&file);
         }
@@ -95,6 +99,9 @@ impl SynthConfig {
         self.ask.check()?;
         self.llm.check()?;
         self.filter.check()?;
+        self.judge.check()?;
+        self.grade.check()?;
+        self.answers.check()?;
         self.split.check()?;
         self.mine.check()?;
         self.pair.check()
@@ -182,6 +189,21 @@ mod tests {
         );
         let message = load("[split]\ndev-fraction = 1.5\n").unwrap_err().to_string();
         assert_eq!(message, "`split.dev-fraction` must be in [0, 1), got 1.5");
+    }
+
+    #[test]
+    fn a_key_that_has_moved_is_shown_in_its_new_place() {
+        for (key, section, new) in [
+            ("judge-llm = \"large\"", "judge", "llm = \"large\""),
+            ("judge-prompt = \"own.md\"", "judge", "prompt = \"own.md\""),
+            ("min-grade = 3", "judge", "min-grade = 3"),
+        ] {
+            let error = load(&format!("[filter]\njudge = true\n{key}\n")).unwrap_err();
+            let old = key.split(' ').next().unwrap();
+            assert!(error.to_string().ends_with(&format!("line 3: `filter.{old}` has moved")));
+            assert_eq!(error.hint(), Some(format!("write `{new}` in [{section}]")));
+            load(&format!("[{section}]\n{new}\n")).unwrap();
+        }
     }
 
     #[test]

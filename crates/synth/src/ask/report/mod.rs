@@ -6,11 +6,11 @@ use super::harvest::{Dropped, Harvest, Kept};
 use super::plan::Plan;
 use crate::config::GeneratorName;
 use crate::error::Result;
-use crate::llm::cost;
 use rand::seq::IndexedRandom;
 use serde::Serialize;
 use std::collections::{BTreeMap, HashMap};
 use unicode_segmentation::UnicodeSegmentation;
+use whetstone_llm::cost;
 use whetstone_records::{AtomicFile, Passage, QueryMetadata};
 
 /// Queries, and as many that were dropped, that are shown with their passages.
