@@ -11,8 +11,8 @@ use std::path::Path;
 use whetstone_llm::judging;
 use whetstone_llm::{Judge, Llm, PairJudge, Work, parse};
 use whetstone_records::{
-    DataSet, Manifest, Negative, Outcome, Passage, PassageId, Progress, Query, QueryId, Stage,
-    digests, read_jsonl, sha256_file, write_jsonl,
+    DataSet, Input, Manifest, Negative, Outcome, Passage, PassageId, Progress, Query, QueryId,
+    Stage, digests, read_jsonl, write_jsonl,
 };
 
 /// The file that `pair` takes up where it is.
@@ -56,7 +56,7 @@ pub fn grade(out: &Path, config: &SynthConfig, progress: &dyn Progress) -> Resul
         INPUTS.map(|file| (file, out.join(file))).iter().map(|(file, path)| (*file, &**path)),
     )?;
     if let Some(path) = &config.grade.prompt {
-        inputs.push(("prompt".into(), sha256_file(path)?));
+        inputs.push(Input::of_file("prompt", path)?);
     }
     let prompt = (COMPILED_IN, llm_name, config.grade.max_answer_tokens, &config.llm.extra_body);
     let stage = Stage::new("grade", out, &(prompt, &config.split, config.seed), inputs);
