@@ -295,7 +295,16 @@ mod tests {
         ] {
             assert_eq!(of(answer), Some(Vec::new()), "{answer}");
         }
-        for answer in ["", " \n", "\"\"", r#"{"questions": ["#, r#"{"questions": "#, "[", "None of it asks", "{}"] {
+        for answer in [
+            "",
+            " \n",
+            "\"\"",
+            r#"{"questions": ["#,
+            r#"{"questions": "#,
+            "[",
+            "None of it asks",
+            "{}",
+        ] {
             assert_eq!(of(answer), None, "{answer}");
         }
     }
