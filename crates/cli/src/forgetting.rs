@@ -101,7 +101,7 @@ impl Job {
         let queries = self.sampled(&queries, &judged)?;
         let passages = read_jsonl(&corpus)?;
         progress.start("search with BM25", None, "queries");
-        let run = whetstone_synth::bm25_run(&passages, &queries, self.sample.depth);
+        let run = whetstone_retrieve::bm25_run(&passages, &queries, self.sample.depth);
         progress.finish();
         run.write(&self.run_of(SYSTEMS[0]), SYSTEMS[0])?;
         let mut kept = Qrels::default();

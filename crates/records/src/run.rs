@@ -42,8 +42,12 @@ pub struct RunLine<'a> {
 impl<'a> RunLine<'a> {
     /// Returns the line, or None where it is blank.
     fn parse(path: &Path, number: usize, line: &'a str) -> Result<Option<Self>> {
-        let bad =
-            |expected| Error::Line { path: path.into(), line: number, expected, value: line.into() };
+        let bad = |expected| Error::Line {
+            path: path.into(),
+            line: number,
+            expected,
+            value: line.into(),
+        };
         let mut fields = line.split_ascii_whitespace();
         let Some(query) = fields.next() else { return Ok(None) };
         let (Some(passage), Some(score)) = (fields.nth(1), fields.nth(1)) else {

@@ -10,6 +10,8 @@ pub enum Error {
     Records(#[from] whetstone_records::Error),
     #[error(transparent)]
     Model(#[from] whetstone_model::Error),
+    #[error(transparent)]
+    Retrieve(#[from] whetstone_retrieve::Error),
 
     // The source is part of the message, for toml's own line and caret; it is not repeated as
     // #[source].
@@ -17,6 +19,10 @@ pub enum Error {
     ConfigSyntax { path: PathBuf, source: Box<toml::de::Error> },
     #[error("`{key}` must be {expected}, got {value}")]
     ConfigValue { key: &'static str, expected: &'static str, value: String },
+    #[error("config `{}`: [mine] lists its retrievers now and no longer knows `{keys}`", path.display())]
+    OldMineKeys { path: PathBuf, keys: String, spelling: String },
+    #[error("`pair.teacher` is \"bi-encoder\", which is not among the retrievers of `mine.from`")]
+    TeacherNotListed,
 
     #[error("the corpus `{}` does not exist", path.display())]
     MissingCorpus { path: PathBuf },
@@ -86,8 +92,6 @@ pub enum Error {
         "`qrels/all.tsv` judges passage `{passage}` for query `{query}`, which is not in the corpus"
     )]
     JudgedPassageMissing { query: QueryId, passage: PassageId },
-    #[error("the model gave an embedding that is not finite")]
-    EmbeddingNotFinite,
     #[error(
         "`negatives.jsonl` does not fit the data set: query `{query}` with passage `{passage}`"
     )]
@@ -123,6 +127,14 @@ impl Hint for Error {
         match self {
             Error::Records(error) => error.hint(),
             Error::Model(error) => error.hint(),
+            Error::Retrieve(error) => error.hint(),
+            Error::OldMineKeys { keys, spelling, .. } => {
+                Some(format!("write `{spelling}` into [mine] in place of `{keys}`"))
+            }
+            Error::TeacherNotListed => Some(
+                "add `{ kind = \"dense\", fraction = 0.0 }` to `from` in [mine], or set `teacher = \"none\"`"
+                    .into(),
+            ),
             Error::ConfigSyntax { .. } => Some("configs/synth.toml lists every key with its default".into()),
             Error::ConfigValue { .. } => Some("configs/synth.toml says for every key what it does".into()),
             Error::MissingCorpus { .. } => Some("check the path; a folder or a BEIR corpus.jsonl is wanted".into()),
@@ -181,7 +193,6 @@ impl Hint for Error {
             Error::Http(_) => Some("TLS needs the system's certificates: install the package ca-certificates".into()),
             Error::Runtime { .. } => None,
             Error::JudgedPassageMissing { .. } => Some("run `whetstone ask` again after the corpus has changed".into()),
-            Error::EmbeddingNotFinite => Some("check the weights of the model; nothing was kept".into()),
             Error::NotMined { .. } => Some("run `whetstone mine`; embeddings that are there are kept".into()),
             Error::StaleNegative { .. } | Error::FindingsMissing { .. } => {
                 Some("run `whetstone mine` again, with the same seed and [split] as `pair`".into())

@@ -16,7 +16,6 @@ pub fn run(args: &Args, talk: &Talk) -> Result<()> {
     if args.data.force {
         forget(&out, "pair")?;
     }
-    let manifest =
-        whetstone_synth::pair(&out, &config.pair, &config.split, config.seed, &*talk.progress())?;
+    let manifest = whetstone_synth::pair(&out, &config, &*talk.progress())?;
     talk.report(&out, &manifest)
 }
