@@ -2,8 +2,8 @@
 
 use super::server::{Reply, Server, completion, good};
 use super::*;
-use crate::config::{MineConfig, SplitConfig};
-use crate::mine::mine;
+
+use crate::mine::{MineJob, mine};
 use serde_json::{Value, json};
 use std::fs;
 use whetstone_model::{BiEncoder, open_device};
@@ -153,8 +153,9 @@ fn the_round_trip_by_the_bi_encoder_ranks_as_plain_cosines_do() {
     let embeddings =
         || fs::read(folder.path().join("mined/embeddings/passages-00000.safetensors")).unwrap();
     let embedded = embeddings();
-    let (device, split) = (open_device(Default::default()).unwrap(), SplitConfig::default());
-    mine(folder.path(), &model, &MineConfig::default(), &split, 1, &device, &Silent).unwrap();
+    let mining =
+        MineJob { out: folder.path(), config: &config, model: &model, device: Default::default() };
+    mine(&mining, &Silent).unwrap();
     assert!(embedded == embeddings(), "mine finds the embeddings of the round trip");
 
     let encoder = BiEncoder::load(&model, &open_device(Default::default()).unwrap()).unwrap();
