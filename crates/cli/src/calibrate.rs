@@ -10,7 +10,7 @@ use whetstone_eval::{
     Dev, Judged, Measure, ModelNotes, Provenance, REAL_QUERIES, Threshold, best_fusion,
     calibrate as fit, threshold,
 };
-use whetstone_model::{CrossEncoder, DeviceName, open_device};
+use whetstone_model::{CrossEncoder, DeviceName, Engine};
 use whetstone_records::{
     Hit, Manifest, Outcome, Pair, Progress, Qrels, QueryId, Run, Stage, digests, read_jsonl,
     read_text, sha256_file,
@@ -78,7 +78,7 @@ pub fn calibrate(inputs: &Inputs, device: DeviceName, progress: &dyn Progress) -
         return Ok(manifest);
     }
     let dev = DevSet::read(inputs)?;
-    let encoder = CrossEncoder::load(inputs.model, None, &open_device(device)?)?;
+    let encoder = CrossEncoder::load(inputs.model, None, &Engine::open(device)?)?;
     let pairs: Vec<(&str, &str)> =
         dev.pairs.iter().map(|pair| (pair.query.as_str(), pair.passage.as_str())).collect();
     progress.start("score dev", Some(pairs.len() as u64), "pairs");

@@ -5,7 +5,7 @@ use anyhow::{Context, Result};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 use whetstone_eval::Fusion;
-use whetstone_model::{CrossEncoder, DeviceName, open_device};
+use whetstone_model::{CrossEncoder, DeviceName, Engine};
 use whetstone_records::{
     Hit, Manifest, Outcome, Passage, PassageId, Progress, Query, QueryId, Run, Stage, digests,
     select_jsonl,
@@ -69,7 +69,7 @@ pub fn rerank(
     let candidates = Run::read(inputs.candidates)?;
     let queries = query_texts(inputs.queries, &candidates)?;
     let passages = passage_texts(inputs.corpus, &candidates)?;
-    let encoder = CrossEncoder::load(inputs.model, None, &open_device(device)?)?;
+    let encoder = CrossEncoder::load(inputs.model, None, &Engine::open(device)?)?;
 
     let hits = candidates
         .iter()

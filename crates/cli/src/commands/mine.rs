@@ -21,7 +21,7 @@ pub fn run(args: &Args, talk: &Talk) -> Result<()> {
         forget(&out, "mine")?;
     }
     let progress = talk.progress();
-    let device = whetstone_model::open_device(args.device.device)?;
+    let device = whetstone_model::Engine::open(args.device.device)?;
     let model = models::resolve(&config.model, &*progress)?;
     let (mine, split) = (&config.mine, &config.split);
     let manifest =

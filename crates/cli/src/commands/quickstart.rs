@@ -11,7 +11,7 @@ use anyhow::{Result, bail};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use whetstone_eval::{AssessConfig, Assessment, RRF_K};
-use whetstone_model::open_device;
+use whetstone_model::Engine;
 use whetstone_records::{Manifest, Run};
 use whetstone_synth::SynthConfig;
 use whetstone_train::TrainConfig;
@@ -148,7 +148,7 @@ impl<'a> Quickstart<'a> {
             forget_run(&run)?;
         }
         stages.run("train", &run, |progress| {
-            let device = open_device(self.args.device.device)?;
+            let device = Engine::open(self.args.device.device)?;
             Ok(whetstone_train::train(
                 &data,
                 &run,

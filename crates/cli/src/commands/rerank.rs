@@ -9,7 +9,7 @@ use serde::Serialize;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use whetstone_eval::{Fusion, ModelNotes, Scaling};
-use whetstone_model::{CrossEncoder, open_device};
+use whetstone_model::{CrossEncoder, Engine};
 use whetstone_records::read_text;
 
 /// Order passages by how well they answer: one query's passages, or the candidates of a whole run
@@ -130,7 +130,7 @@ fn one_query(args: &Args, model: &Path, talk: &Talk) -> Result<()> {
         ));
     }
     let scaling = if args.probability { Some(stored_scaling(model)?) } else { None };
-    let encoder = CrossEncoder::load(model, None, &open_device(args.device.device)?)?;
+    let encoder = CrossEncoder::load(model, None, &Engine::open(args.device.device)?)?;
     let pairs: Vec<_> = lines.iter().map(|(_, line)| (query, *line)).collect();
     let scores = encoder.score(&pairs, &whetstone_records::Silent)?;
     let ranked = lines.iter().zip(scores).map(|((index, text), score)| {

@@ -73,7 +73,7 @@ impl Job<'_> {
                 whetstone_synth::ask(&job, progress)?
             }
             "mine" => {
-                let device = whetstone_model::open_device(self.device)?;
+                let device = whetstone_model::Engine::open(self.device)?;
                 whetstone_synth::mine(
                     out,
                     model,

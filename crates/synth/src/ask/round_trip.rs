@@ -6,7 +6,7 @@ use crate::config::RoundTrip;
 use crate::error::{Error, Result};
 use crate::mine::{Bm25, Bm25Parameters, Dense, EmbeddingCache, MODEL_FILES, Miner};
 use std::collections::HashMap;
-use whetstone_model::{BiEncoder, open_device};
+use whetstone_model::{BiEncoder, Engine};
 use whetstone_records::{Passage, Progress, sha256_file};
 
 /// Queries that are searched for at one time.
@@ -65,7 +65,7 @@ fn dense(
     let model = job.model.ok_or(Error::NoModel)?;
     let digests = MODEL_FILES.map(|file| sha256_file(&model.join(file)));
     let digests = digests.into_iter().collect::<Result<Vec<_>, _>>()?;
-    let encoder = BiEncoder::load(model, &open_device(job.device)?)?;
+    let encoder = BiEncoder::load(model, &Engine::open(job.device)?)?;
     let cache = EmbeddingCache {
         folder: job.out.join("mined/embeddings"),
         model: digests.concat(),

@@ -30,7 +30,7 @@ use rayon::prelude::*;
 use std::io::Write;
 use std::ops::Range;
 use std::path::Path;
-use whetstone_model::{BiEncoder, Device};
+use whetstone_model::{BiEncoder, Engine};
 use whetstone_records::{AtomicFile, Manifest, Negative, Outcome, Progress, Stage, sha256_file};
 
 /// Queries whose findings are in memory at one time.
@@ -53,7 +53,7 @@ pub fn mine(
     config: &MineConfig,
     split: &SplitConfig,
     seed: u64,
-    device: &Device,
+    engine: &Engine,
     progress: &dyn Progress,
 ) -> Result<Manifest> {
     config.check()?;
@@ -72,7 +72,7 @@ pub fn mine(
         return Ok(manifest);
     }
     let collection = Collection::read(out, split, seed)?;
-    let encoder = BiEncoder::load(model_dir, device)?;
+    let encoder = BiEncoder::load(model_dir, engine)?;
     let cache = EmbeddingCache {
         folder: out.join("mined/embeddings"),
         model,

@@ -195,7 +195,7 @@ fn the_same_seed_gives_the_same_bytes_and_another_seed_does_not() {
 #[test]
 fn the_stage_resumes_from_embedding_shards_and_is_then_up_to_date() {
     let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/oracles/tiny-encoder");
-    let device = whetstone_model::open_device(whetstone_model::DeviceName::Cpu).unwrap();
+    let device = whetstone_model::Engine::open(whetstone_model::DeviceName::Cpu).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path();
     Fixture::new(10).write(out);
