@@ -1,7 +1,7 @@
 //! Networks of Hugging Face in burn: a cross-encoder that scores a pair and a bi-encoder that
 //! embeds a text, with their tokenizer, and the engine that they run on.
 //!
-//! The feature `train` adds what training needs:
+//! A program that reranks needs [`Reranker`] alone. The feature `train` adds what training needs:
 //! backward passes, dropout, the optimizer's step, saving.
 
 mod batch;
@@ -14,6 +14,7 @@ mod group;
 mod network;
 mod nn;
 mod parameters;
+mod reranker;
 mod spec;
 mod tokenizer;
 #[cfg(feature = "train")]
@@ -30,6 +31,7 @@ pub use error::{Error, Result};
 pub use families::{Architecture, Export, Family, Piece, Role, Template};
 pub use network::{CrossEncoderNetwork, has_head};
 pub use parameters::{Parameter, Slot};
+pub use reranker::{Ranked, Reranker, RerankerOptions};
 pub use spec::{DropoutRates, FeedForward, HeadKind, NormPlacement, Positions, Spec};
 pub use tokenizer::{PairTokenizer, Tokens};
 #[cfg(feature = "train")]
