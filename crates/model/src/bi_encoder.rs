@@ -1,28 +1,39 @@
 //! A bi-encoder, which turns a text into a vector.
 
 use crate::batch::Packed;
-use crate::engine::Engine;
+use crate::engine::{Engine, StepDropout, values};
 use crate::error::{Error, Result};
 use crate::families::Architecture;
 use crate::group::by_length;
 use crate::nn::Encoder;
+use crate::sentence::{Pooling, SentenceConfig};
 use crate::tokenizer::{PairTokenizer, Tokens};
 use crate::weights;
 use std::path::Path;
 use whetstone_records::{ModelDir, Progress};
-
-/// The limit of all-MiniLM-L6-v2 in sentence-transformers: it was trained on short texts.
-const MAX_SEQ_TOKENS: usize = 256;
 
 /// An encoder whose token vectors become one of length 1, as the model's own files say; without
 /// such files, their mean.
 pub struct BiEncoder {
     encoder: Encoder,
     tokenizer: PairTokenizer,
+    sentence: SentenceConfig,
     engine: Engine,
 }
 
 impl BiEncoder {
+    /// The files of a model folder that its vectors depend on; some models lack some of them.
+    pub const FILES: [&str; 8] = [
+        ModelDir::CONFIG,
+        ModelDir::WEIGHTS,
+        ModelDir::TOKENIZER,
+        ModelDir::TOKENIZER_CONFIG,
+        ModelDir::SENTENCE_CONFIG,
+        ModelDir::MODULES,
+        ModelDir::POOLING,
+        ModelDir::SENTENCE_TRANSFORMERS,
+    ];
+
     /// Loads the encoder of a model folder; a head is left aside.
     ///
     /// # Errors
@@ -30,14 +41,15 @@ impl BiEncoder {
     /// supported.
     pub fn load(model_dir: &Path, engine: &Engine) -> Result<Self> {
         let Architecture { family, spec } = Architecture::read(model_dir)?;
-        let limit = MAX_SEQ_TOKENS.min(PairTokenizer::stored_limit(model_dir)?);
+        let sentence = SentenceConfig::read(model_dir)?;
+        let limit = sentence.max_seq_tokens.min(PairTokenizer::stored_limit(model_dir)?);
         let tokenizer = PairTokenizer::open(model_dir, limit)?;
         let path = ModelDir::new(model_dir).weights();
         let mut tensors = weights::read(&path, family)?;
         tensors.retain(|name, _| !family.names.is_head(name));
         let mut encoder = Encoder::init(&spec, engine.device());
         weights::fill(encoder.parameters(&family.names), tensors, &path, engine)?;
-        Ok(Self { encoder, tokenizer, engine: engine.clone() })
+        Ok(Self { encoder, tokenizer, sentence, engine: engine.clone() })
     }
 
     /// The length of a vector.
@@ -51,7 +63,26 @@ impl BiEncoder {
     /// # Errors
     /// A text that cannot be tokenized; [`Error::NoNumber`] where a vector is not finite.
     pub fn encode(&self, passages: &[&str], progress: &dyn Progress) -> Result<Vec<f32>> {
-        self.encode_tokens(&self.tokenizer.tokenize(passages)?, progress)
+        self.encode_after(&self.sentence.passage_prompt, passages, progress)
+    }
+
+    /// The same for queries, before which some models want another prompt.
+    pub fn encode_queries(&self, queries: &[&str], progress: &dyn Progress) -> Result<Vec<f32>> {
+        self.encode_after(&self.sentence.query_prompt, queries, progress)
+    }
+
+    fn encode_after(
+        &self,
+        prompt: &str,
+        texts: &[&str],
+        progress: &dyn Progress,
+    ) -> Result<Vec<f32>> {
+        if prompt.is_empty() {
+            return self.encode_tokens(&self.tokenizer.tokenize(texts)?, progress);
+        }
+        let texts: Vec<String> = texts.iter().map(|text| format!("{prompt}{text}")).collect();
+        let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+        self.encode_tokens(&self.tokenizer.tokenize(&texts)?, progress)
     }
 
     /// The same, without a prompt, for texts that are tokenized already by the tokenizer of the
@@ -80,6 +111,11 @@ impl BiEncoder {
 
     /// One vector for each sequence, row-major `[batch, hidden]`.
     fn pooled(&self, batch: &Packed) -> Vec<f32> {
-        self.engine.all_tokens(&self.encoder, batch).mean(batch)
+        match self.sentence.pooling {
+            Pooling::Mean => self.engine.all_tokens(&self.encoder, batch).mean(batch),
+            Pooling::FirstToken => {
+                values(self.engine.first_tokens(&self.encoder, batch, StepDropout::default()))
+            }
+        }
     }
 }

@@ -15,6 +15,7 @@ mod network;
 mod nn;
 mod parameters;
 mod reranker;
+mod sentence;
 mod spec;
 mod tokenizer;
 #[cfg(feature = "train")]
