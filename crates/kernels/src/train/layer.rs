@@ -1,11 +1,18 @@
-//! The backward pass of the layer, in the reverse order of its forward pass.
+//! The backward pass of the encoder layer, in the reverse order of its forward pass.
 
 use super::attention::attention_backward;
-use super::gemm::View;
-use super::layer::{LayerGradients, LayerSpec, LayerWeights, Saved, buffer, computed_rows};
-use super::precision::Precision;
-use super::rows::{self, Dropout};
+use super::rows;
+use crate::block::{Block, Growing};
+use crate::dropout::Dropout;
+use crate::gemm::View;
+use crate::layer::{LayerSpec, LayerWeights, Saved, computed_rows};
+use crate::precision::Precision;
+use crate::rows::add;
 use rayon::prelude::*;
+use std::borrow::Cow;
+
+/// The gradients of [`LayerWeights`], in the same order.
+pub type LayerGradients = [Vec<f32>; 16];
 
 /// Rows of one partial sum over tokens. Fixed, so that sums are added in the same order everywhere.
 const SUM_ROWS: usize = 512;
@@ -43,8 +50,8 @@ pub fn norm_backward(
     // Added in order, so that the result does not depend on which thread was first.
     let mut sums = (vec![0.0; hidden], vec![0.0; hidden]);
     for (d_gamma, d_beta) in &partial {
-        rows::add(&mut sums.0, d_gamma);
-        rows::add(&mut sums.1, d_beta);
+        add(&mut sums.0, d_gamma);
+        add(&mut sums.1, d_beta);
     }
     sums
 }
@@ -55,35 +62,45 @@ fn column_sums(grad: &[f32], cols: usize) -> Vec<f32> {
         .par_chunks(cols * SUM_ROWS)
         .map(|rows| {
             let mut sum = vec![0.0; cols];
-            rows.chunks_exact(cols).for_each(|row| rows::add(&mut sum, row));
+            rows.chunks_exact(cols).for_each(|row| add(&mut sum, row));
             sum
         })
         .collect();
     let mut sum = vec![0.0; cols];
-    partial.iter().for_each(|part| rows::add(&mut sum, part));
+    partial.iter().for_each(|part| add(&mut sum, part));
     sum
 }
 
-/// xᵀ·grad: the gradient of a weight `[in, out]`.
-fn weight_gradient(precision: Precision, tokens: usize, x: &[f32], grad: &[f32]) -> Vec<f32> {
-    let (inner, out) = (x.len() / tokens, grad.len() / tokens);
-    let mut d_weight = buffer(inner * out);
-    let x = View::rows(x, inner).transposed();
-    precision.gemm([inner, out, tokens], &mut d_weight, x, View::rows(grad, out), false);
-    d_weight
+/// xᵀ·grad: the gradient of a weight `[inner, out]`.
+fn weight_gradient(
+    precision: Precision,
+    (x, inner): (&[f32], usize),
+    (grad, out): (&[f32], usize),
+) -> Vec<f32> {
+    let mut d_weight = Growing::new(inner, out);
+    let (tokens, x) = (x.len() / inner, View::rows(x, inner).transposed());
+    precision.gemm(d_weight.block(), tokens, x, View::rows(grad, out), false);
+    d_weight.finish()
 }
 
-/// d_x (+)= grad·Wᵀ.
-fn input_gradient(
+/// grad·Wᵀ, the gradient of the input of x·W; `out` is W's columns.
+fn input_gradient(precision: Precision, grad: &[f32], (w, out): (&[f32], usize)) -> Vec<f32> {
+    let mut d_x = Growing::new(grad.len() / out, w.len() / out);
+    let w = View::rows(w, out).transposed();
+    precision.gemm(d_x.block(), out, View::rows(grad, out), w, false);
+    d_x.finish()
+}
+
+/// d_x += grad·Wᵀ.
+fn add_input_gradient(
     precision: Precision,
     grad: &[f32],
-    (weight, out): (&[f32], usize),
+    (w, out): (&[f32], usize),
     d_x: &mut [f32],
-    accumulate: bool,
 ) {
-    let (tokens, inner) = (grad.len() / out, weight.len() / out);
-    let weight = View::rows(weight, out).transposed();
-    precision.gemm([tokens, inner, out], d_x, View::rows(grad, out), weight, accumulate);
+    let d_x = Block::of(d_x, w.len() / out);
+    let w = View::rows(w, out).transposed();
+    precision.gemm(d_x, out, View::rows(grad, out), w, true);
 }
 
 /// The inverse of [`computed_rows`]: `[tokens, hidden]`, zero but for the first token of each
@@ -97,16 +114,15 @@ fn scatter_rows(rows: &[f32], spec: &LayerSpec, hidden: usize) -> Vec<f32> {
 }
 
 /// The gradient before dropout: `grad` itself where there is none.
-fn through_dropout(grad: &[f32], dropout: Dropout) -> Option<Vec<f32>> {
-    dropout.is_active().then(|| {
-        let mut masked = buffer(grad.len());
-        masked
-            .par_chunks_mut(1 << 14)
-            .zip(grad.par_chunks(1 << 14))
-            .enumerate()
-            .for_each(|(i, (y, x))| rows::dropout(x, y, dropout, (i << 14) as u32));
-        masked
-    })
+fn through_dropout(grad: &[f32], dropout: Dropout) -> Cow<'_, [f32]> {
+    const CHUNK: usize = 1 << 14;
+    if !dropout.mask.is_active() {
+        return Cow::Borrowed(grad);
+    }
+    let mut masked = Growing::new(1, grad.len());
+    let chunks = masked.block().col_chunks(CHUNK).into_par_iter().zip(grad.par_chunks(CHUNK));
+    chunks.enumerate().for_each(|(i, (to, from))| dropout.apply(to.copy(from), i * CHUNK));
+    Cow::Owned(masked.finish())
 }
 
 /// The feed-forward part, out = norm(middle + drop(gelu(middle·W1)·W2)): the gradient of middle,
@@ -117,29 +133,24 @@ fn feed_forward_backward(
     spec: &LayerSpec,
     d_out: Vec<f32>,
 ) -> (Vec<f32>, [Vec<f32>; 6]) {
+    let (steps, precision) = (&saved.steps, spec.precision);
     let (hidden, ffn) = (w.output_bias.len(), w.intermediate_bias.len());
-    let rows = d_out.len() / hidden;
     let mut d_sum = d_out;
-    let (d_output_gamma, d_output_beta) = norm_backward(
-        &mut d_sum,
-        &saved.steps.output_normalised,
-        &saved.steps.output_inv_std,
-        w.output_gamma,
-    );
-    let masked = through_dropout(&d_sum, spec.ffn_dropout);
-    let d_ffn = masked.as_deref().unwrap_or(&d_sum);
-    let d_output = weight_gradient(spec.precision, rows, &saved.steps.after_gelu, d_ffn);
-    let d_output_bias = column_sums(d_ffn, hidden);
-    let mut d_gelu = buffer(rows * ffn);
-    input_gradient(spec.precision, d_ffn, (w.output, hidden), &mut d_gelu, false);
+    let (d_output_gamma, d_output_beta) =
+        norm_backward(&mut d_sum, &steps.output_normalised, &steps.output_inv_std, w.output_gamma);
+    let d_ffn = through_dropout(&d_sum, spec.ffn_dropout);
+    let d_output = weight_gradient(precision, (&steps.after_gelu, ffn), (&d_ffn, hidden));
+    let d_output_bias = column_sums(&d_ffn, hidden);
+    let mut d_gelu = input_gradient(precision, &d_ffn, (w.output, hidden));
     d_gelu
         .par_chunks_mut(1 << 14)
-        .zip(saved.steps.before_gelu.par_chunks(1 << 14))
+        .zip(steps.before_gelu.par_chunks(1 << 14))
         .for_each(|(grad, x)| rows::gelu_backward(x, grad));
-    let d_intermediate = weight_gradient(spec.precision, rows, &saved.steps.middle, &d_gelu);
+    let d_intermediate = weight_gradient(precision, (&steps.middle, hidden), (&d_gelu, ffn));
     let d_intermediate_bias = column_sums(&d_gelu, ffn);
+    drop(d_ffn);
     let mut d_middle = d_sum;
-    input_gradient(spec.precision, &d_gelu, (w.intermediate, ffn), &mut d_middle, true);
+    add_input_gradient(precision, &d_gelu, (w.intermediate, ffn), &mut d_middle);
     let gradients = [
         d_intermediate,
         d_intermediate_bias,
@@ -159,10 +170,8 @@ pub fn backward(
     spec: &LayerSpec,
     d_out: Vec<f32>,
 ) -> (Vec<f32>, LayerGradients) {
-    let hidden = w.query_bias.len();
-    let tokens = x.len() / hidden;
+    let (hidden, precision) = (w.query_bias.len(), spec.precision);
     let residual = computed_rows(x, spec, hidden);
-    let rows = residual.len() / hidden;
 
     let (mut d_middle, feed_forward) = feed_forward_backward(w, saved, spec, d_out);
 
@@ -173,25 +182,20 @@ pub fn backward(
         &saved.steps.attention_inv_std,
         w.attention_gamma,
     );
-    let masked = through_dropout(&d_middle, spec.output_dropout);
-    let d_projected = masked.as_deref().unwrap_or(&d_middle);
-    let d_attention_output = weight_gradient(spec.precision, rows, &saved.attended, d_projected);
-    let d_attention_output_bias = column_sums(d_projected, hidden);
-    let mut d_attended = buffer(rows * hidden);
-    input_gradient(
-        spec.precision,
-        d_projected,
-        (w.attention_output, hidden),
-        &mut d_attended,
-        false,
-    );
+    let d_projected = through_dropout(&d_middle, spec.output_dropout);
+    let weight_gradient =
+        |x: &[f32], grad: &[f32]| weight_gradient(precision, (x, hidden), (grad, hidden));
+    let d_attention_output = weight_gradient(&saved.attended, &d_projected);
+    let d_attention_output_bias = column_sums(&d_projected, hidden);
+    let d_attended = input_gradient(precision, &d_projected, (w.attention_output, hidden));
+    drop(d_projected);
     let [d_query, d_key, d_value] = attention_backward(&d_attended, saved, hidden, spec);
     let mut d_residual = d_middle;
-    input_gradient(spec.precision, &d_query, (w.query, hidden), &mut d_residual, true);
+    add_input_gradient(precision, &d_query, (w.query, hidden), &mut d_residual);
     let mut d_x =
         if spec.first_only { scatter_rows(&d_residual, spec, hidden) } else { d_residual };
     for (grad, weight) in [(&d_key, w.key), (&d_value, w.value)] {
-        input_gradient(spec.precision, grad, (weight, hidden), &mut d_x, true);
+        add_input_gradient(precision, grad, (weight, hidden), &mut d_x);
     }
     let [
         d_intermediate,
@@ -202,11 +206,11 @@ pub fn backward(
         d_output_beta,
     ] = feed_forward;
     let gradients = [
-        weight_gradient(spec.precision, rows, &residual, &d_query),
+        weight_gradient(&residual, &d_query),
         column_sums(&d_query, hidden),
-        weight_gradient(spec.precision, tokens, x, &d_key),
+        weight_gradient(x, &d_key),
         column_sums(&d_key, hidden),
-        weight_gradient(spec.precision, tokens, x, &d_value),
+        weight_gradient(x, &d_value),
         column_sums(&d_value, hidden),
         d_attention_output,
         d_attention_output_bias,
