@@ -6,7 +6,7 @@ use crate::config::RoundTrip;
 use crate::error::{Error, Result};
 use crate::mine::{model_digest, model_inputs};
 use std::collections::HashMap;
-use whetstone_model::{BiEncoder, open_device};
+use whetstone_model::{BiEncoder, Engine};
 use whetstone_records::{DataSet, Passage, Progress};
 use whetstone_retrieve::{Bm25, Dense, EmbeddingCache, Retriever};
 
@@ -60,7 +60,7 @@ fn dense(
     progress: &dyn Progress,
 ) -> Result<Dense> {
     let model = job.model.ok_or(Error::NoModel)?;
-    let encoder = BiEncoder::load(model, &open_device(job.device)?)?;
+    let encoder = BiEncoder::load(model, &Engine::open(job.device)?)?;
     let cache = EmbeddingCache {
         folder: DataSet::new(job.out).embeddings(),
         model: model_digest(&model_inputs(model)?),

@@ -23,7 +23,7 @@ use negatives::{Chooser, Counts};
 use rayon::prelude::*;
 use std::ops::Range;
 use std::path::Path;
-use whetstone_model::{BiEncoder, DeviceName, open_device};
+use whetstone_model::{BiEncoder, DeviceName, Engine};
 use whetstone_records::{DataSet, Input, Manifest, Negative, Outcome, Progress, Stage, digests};
 use whetstone_retrieve::{EmbeddingCache, MODEL_FILES, Material};
 
@@ -95,7 +95,7 @@ pub fn mine(job: &MineJob, progress: &dyn Progress) -> Result<Manifest> {
     }
     let collection = Collection::read(out, &config.split, config.seed)?;
     let outcome = if job.needs_model() {
-        let encoder = BiEncoder::load(model, &open_device(device)?)?;
+        let encoder = BiEncoder::load(model, &Engine::open(device)?)?;
         let cache = EmbeddingCache {
             folder: DataSet::new(out).embeddings(),
             model: model_digest,

@@ -6,7 +6,7 @@ use super::*;
 use crate::mine::{MineJob, mine};
 use serde_json::{Value, json};
 use std::fs;
-use whetstone_model::{BiEncoder, open_device};
+use whetstone_model::{BiEncoder, Engine};
 use whetstone_records::Hint;
 
 fn built_in() -> SynthConfig {
@@ -158,7 +158,7 @@ fn the_round_trip_by_the_bi_encoder_ranks_as_plain_cosines_do() {
     mine(&mining, &Silent).unwrap();
     assert!(embedded == embeddings(), "mine finds the embeddings of the round trip");
 
-    let encoder = BiEncoder::load(&model, &open_device(Default::default()).unwrap()).unwrap();
+    let encoder = BiEncoder::load(&model, &Engine::open(Default::default()).unwrap()).unwrap();
     let embed = |texts: &[&str]| -> Vec<Vec<f32>> {
         let flat = encoder.encode(texts, &Silent).unwrap();
         flat.chunks(encoder.hidden()).map(<[f32]>::to_vec).collect()
