@@ -83,7 +83,7 @@ found=$(grep -E "^[^:]*:[0-9]+:.*\"($names)\"" <<<"$everything" | grep -v "^$lay
 $found"
 
 # A program that only reranks.
-for unwanted in burn-autodiff hyper reqwest ureq; do
+for unwanted in burn-autodiff burn-optim hf-hub hyper reqwest ureq; do
     if cargo tree --package whetstone-model --edges normal --prefix none | grep -q "^$unwanted v"; then
         complain "whetstone-model alone pulls in $unwanted"
     fi
