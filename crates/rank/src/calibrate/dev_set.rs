@@ -61,7 +61,8 @@ impl DevSet {
         if dev.queries < REAL_QUERIES {
             let queries = dev.queries;
             notes.push(format!(
-                "all this rests on {queries} dev queries; with fewer than {REAL_QUERIES} it is unsteady"
+                "all this rests on {queries} dev queries; with fewer than {REAL_QUERIES} it is \
+                 unsteady"
             ));
         }
         let calibration = calibrate(&judged).map_err(|why| notes.push(why.to_string())).ok();
@@ -124,8 +125,8 @@ fn about(fusion: &FusionChoice) -> String {
 
 fn describe(threshold: &Threshold) -> String {
     format!(
-        "precision {} from logit {:.3} on: {} dev passages, {:.3} of them right (95 % interval {:.3} to {:.3}), \
-         {:.3} of what is relevant",
+        "precision {} from logit {:.3} on: {} dev passages, {:.3} of them right \
+         (95 % interval {:.3} to {:.3}), {:.3} of what is relevant",
         threshold.wanted,
         threshold.logit,
         threshold.above,
