@@ -37,6 +37,8 @@ pub enum Error {
     BadJudgement { path: PathBuf, line: usize, expected: &'static str },
     #[error("no usable query came out of {passages} passages")]
     NoQueries { passages: usize, reasons: Vec<(String, u64)> },
+    #[error("only {with} of {passages} passages that were asked about have a query")]
+    FewQueries { with: usize, passages: usize, least: f64, reasons: Vec<(String, u64)> },
     #[error("`{}` is in use by another run", path.display())]
     JournalInUse { path: PathBuf },
     #[error("the journal `{}` was changed while it was in use", path.display())]
@@ -146,6 +148,10 @@ impl Hint for Error {
                 Some("a line is {\"_id\", \"text\", \"answers\": [{\"document\", \"quote\", \"grade\"}]}".into())
             }
             Error::NoQueries { reasons, .. } => Some(reasons_hint(reasons)),
+            Error::FewQueries { least, reasons, .. } => Some(format!(
+                "{}; `min-covered-fraction = {least}` in [filter] is the share that must have one",
+                reasons_hint(reasons)
+            )),
             Error::JournalInUse { .. } => Some("wait until it is done, or choose another --out folder".into()),
             Error::BadKey { .. } => Some("set it to the key alone, without quotes or a line break".into()),
             Error::ReservedBodyField { .. } => Some("remove it; [ask] has a key of its own for it".into()),

@@ -17,8 +17,10 @@ mod llm;
 mod mine;
 mod pair;
 mod random;
+mod same_text;
 mod split;
 mod template;
+mod titles;
 
 pub use answers::{Case, Compared, Preference, compare_answers};
 pub use ask::{AskJob, Preview, ask, batch_in, batch_out, estimate, preview};
