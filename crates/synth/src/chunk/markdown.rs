@@ -160,8 +160,10 @@ struct Builder<'s> {
     source: &'s str,
     parts: Vec<Part>,
     depth: usize,
-    /// Links, pictures and HTML blocks within a part that are open, outermost first.
+    /// Links and pictures that are open, outermost first.
     open: Vec<Inner>,
+    /// The words for pictures of a heading, which count where it has no others.
+    pictures: String,
 }
 
 /// A link or picture.
@@ -192,8 +194,10 @@ impl Builder<'_> {
             }
             Event::End(tag) => {
                 self.depth -= 1;
-                if matches!(tag, TagEnd::Link | TagEnd::Image) {
-                    self.end_inner();
+                match tag {
+                    TagEnd::Link | TagEnd::Image => self.end_inner(),
+                    TagEnd::Heading(_) => self.end_heading(),
+                    _ => {}
                 }
             }
             Event::Text(words) | Event::Code(words) => self.say(&words, span),
@@ -250,8 +254,12 @@ impl Builder<'_> {
         self.holds(span);
         if let Some(inner) = self.open.last_mut() {
             inner.words += words;
-        } else if let Some(Part { kind: Kind::Heading(_, heading), .. }) = self.parts.last_mut() {
-            heading.push_str(words);
+        }
+        let in_picture = self.open.iter().any(|inner| inner.kind == InnerKind::Picture);
+        match self.parts.last_mut() {
+            Some(Part { kind: Kind::Heading(..), .. }) if in_picture => self.pictures += words,
+            Some(Part { kind: Kind::Heading(_, heading), .. }) => heading.push_str(words),
+            _ => {}
         }
     }
 
@@ -268,9 +276,16 @@ impl Builder<'_> {
             }
             _ => {}
         }
-        match self.open.last_mut() {
-            Some(around) => around.words += &words,
-            None => self.say(&words, span),
+        if let Some(around) = self.open.last_mut() {
+            around.words += &words;
+        }
+    }
+
+    fn end_heading(&mut self) {
+        let pictures = std::mem::take(&mut self.pictures);
+        if let Some(Part { kind: Kind::Heading(_, heading), .. }) = self.parts.last_mut() {
+            let words = if heading.trim().is_empty() { &pictures } else { &*heading };
+            *heading = squeeze(words);
         }
     }
 
@@ -381,6 +396,14 @@ mod tests {
             "Text **after** it.",
         ];
         assert_eq!(flat(&text), expected);
+    }
+
+    #[test]
+    fn pictures_name_a_heading_that_has_no_words() {
+        let title = |text: &str| units(&format!("{text}\n\nText.")).0.unwrap();
+        assert_eq!(title("# pump [![crates.io](b.svg)](https://c) ![ok](b.svg)"), "pump");
+        assert_eq!(title("# [![The pump](b.svg)](https://c)"), "The pump");
+        assert_eq!(title("# The [`VX-40`](vx.md) *pump*"), "The VX-40 pump");
     }
 
     #[test]
