@@ -36,7 +36,7 @@ pub use layout::{DataSet, EvalDir, ModelDir, RunDir, manifest_name};
 pub use progress::{Progress, Silent};
 pub use qrels::Qrels;
 pub use records::{
-    Negative, Pair, Passage, PassageMetadata, Provenance, Query, QueryMetadata, QueryQuality,
+    Negative, Pair, Passage, PassageMetadata, Place, Provenance, Query, QueryMetadata, QueryQuality,
 };
 pub use run::{Hit, Run};
 pub use stage::{Cost, Manifest, Outcome, Stage, forget};

@@ -3,28 +3,34 @@
 
 mod beir;
 mod document;
+mod front_matter;
 mod html;
+mod listing;
 mod markdown;
+mod naming;
 mod pack;
+mod places;
 mod plain;
 mod read;
 mod report;
 mod sentences;
+mod site;
 
 pub(crate) use sentences::sentences;
 
 use crate::config::ChunkConfig;
 use crate::error::{Error, Result};
-use document::Document;
-use pack::TokenMap;
+use document::{Document, Outline, Section};
+use listing::{Listing, Skip};
+use pack::{Piece, TokenMap};
+use places::Cut;
 use rayon::prelude::*;
-use read::{Listing, Skip};
 use report::Report;
+use site::Site;
 use std::path::Path;
 use whetstone_model::PairTokenizer;
 use whetstone_records::{
-    Manifest, Outcome, Passage, PassageId, PassageMetadata, Progress, Stage, sha256_file,
-    write_jsonl,
+    Manifest, Outcome, Passage, PassageId, Progress, Stage, sha256_file, write_jsonl,
 };
 
 /// Returns the byte span of every token of a text.
@@ -116,65 +122,96 @@ fn chunk_folder(
     progress: &dyn Progress,
 ) -> Result<(Vec<Passage>, Report)> {
     progress.start("chunk", Some(listing.sources.len() as u64), "documents");
-    let chunked: Vec<Result<(Vec<Passage>, Report), Skip>> = listing
-        .sources
-        .par_iter()
-        .map(|source| {
-            let chunked = match read::read_document(source)? {
-                Ok(document) => Ok(chunk_document(&document, tokenize, config)?),
-                Err(skip) => Err(skip),
-            };
-            progress.advance(1);
-            Ok(chunked)
-        })
-        .collect::<Result<_>>()?;
-    progress.finish();
-    let mut report = Report::default();
-    let mut passages = Vec::new();
+    let read: Vec<Result<Document, Skip>> =
+        listing.sources.par_iter().map(read::read_document).collect();
     let mut skipped = listing.skipped.clone();
-    for (source, chunked) in listing.sources.iter().zip(chunked) {
-        match chunked {
-            Ok((of_document, part)) => {
-                passages.extend(of_document);
-                report.join(part);
-            }
+    let mut documents = Vec::new();
+    for (source, read) in listing.sources.iter().zip(read) {
+        match read {
+            Ok(document) => documents.push(document),
             Err(skip) => skipped.push((source.name.clone(), skip)),
         }
     }
     skipped.sort();
+    let mut report = Report::default();
     skipped.into_iter().for_each(|(name, skip)| report.skip(name, skip));
-    Ok((passages, report))
+    let cuts = cut_documents(&documents, tokenize, config, &mut report, progress)?;
+    let passages = match config.drop_repeats {
+        true => places::join_equal(cuts),
+        false => cuts.into_iter().map(places::one_place).collect(),
+    };
+    progress.finish();
+    let titles = passages.par_iter().map(|(passage, _)| Ok(tokenize(&passage.title)?.len()));
+    let titles = titles.collect::<Result<Vec<usize>>>()?;
+    for ((passage, tokens), title_tokens) in passages.iter().zip(titles) {
+        report.passage(*tokens, title_tokens, config);
+        report.places(passage);
+    }
+    Ok((passages.into_iter().map(|(passage, _)| passage).collect(), report))
+}
+
+/// Cuts all documents but those that repeat others.
+fn cut_documents(
+    documents: &[Document],
+    tokenize: Tokenize<'_>,
+    config: &ChunkConfig,
+    report: &mut Report,
+    progress: &dyn Progress,
+) -> Result<Vec<Cut>> {
+    let site = config.drop_repeats.then(|| Site::of(documents));
+    let is_text = |document: usize, block: usize| {
+        site.as_ref().is_none_or(|site| !site.navigation[document][block])
+    };
+    let outlines = documents.par_iter().enumerate().map(|(place, document)| {
+        let blocks = document.blocks.iter().enumerate();
+        let blocks = blocks.filter(|(block, _)| is_text(place, *block)).map(|(_, block)| block);
+        Outline::of(&document.text, blocks)
+    });
+    let outlines: Vec<Outline> = outlines.collect();
+    let titles = naming::titles(documents, &outlines);
+    if let Some(site) = &site {
+        report.site(documents, site);
+    }
+    let is_taken = |place: usize| site.as_ref().is_none_or(|site| site.left_out[place].is_none());
+    let cuts = documents.par_iter().zip(outlines).zip(titles).enumerate().map(
+        |(place, ((document, outline), title))| {
+            let cut = match is_taken(place) {
+                true => cut_document(document, &title, outline.sections, tokenize, config),
+                false => Ok(Vec::new()),
+            };
+            progress.advance(1);
+            cut
+        },
+    );
+    let cuts = cuts.collect::<Result<Vec<Vec<Cut>>>>()?;
+    report.documents(cuts.iter().filter(|cuts| !cuts.is_empty()).count());
+    Ok(cuts.into_iter().flatten().collect())
 }
 
 /// Cuts one document.
-fn chunk_document(
+fn cut_document(
     document: &Document,
+    title: &str,
+    sections: Vec<Section>,
     tokenize: Tokenize<'_>,
     config: &ChunkConfig,
-) -> Result<(Vec<Passage>, Report)> {
-    let tokens = TokenMap::new(&tokenize(&document.text)?);
-    let pieces = pack::pack(&document.text, document.sections.clone(), &tokens, config);
-    let mut report = Report::of_document();
-    let mut passages = Vec::with_capacity(pieces.len());
-    for (index, piece) in pieces.into_iter().enumerate() {
-        let headings = &document.sections[piece.section].headings;
-        let title = std::iter::once(&document.title)
-            .chain(headings)
-            .cloned()
-            .collect::<Vec<_>>()
-            .join(" > ");
-        report.passage(tokens.count(&piece.span), tokenize(&title)?.len(), config);
-        passages.push(Passage {
+) -> Result<Vec<Cut>> {
+    let tokens = TokenMap::new(&document.text, &tokenize(&document.text)?);
+    let headings: Vec<Vec<String>> =
+        sections.iter().map(|section| section.headings.clone()).collect();
+    let pieces = pack::pack(&document.text, sections, &tokens, config);
+    let cut = |(index, piece): (usize, Piece)| {
+        let path = std::iter::once(title).chain(headings[piece.section].iter().map(String::as_str));
+        Cut {
             id: passage_id(document.id.as_str(), index + 1),
-            title,
+            path: path.filter(|part| !part.is_empty()).map(str::to_owned).collect(),
             text: document.text[piece.span.clone()].to_owned(),
-            metadata: PassageMetadata {
-                document: Some(document.id.clone()),
-                span: Some((piece.span.start, piece.span.end)),
-            },
-        });
-    }
-    Ok((passages, report))
+            document: document.id.clone(),
+            span: (piece.span.start, piece.span.end),
+            tokens: tokens.count(&piece.span),
+        }
+    };
+    Ok(pieces.into_iter().enumerate().map(cut).collect())
 }
 
 /// `DOCUMENT#0007`, where white space (which would break TREC files) and `%` are percent-encoded.

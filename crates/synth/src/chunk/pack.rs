@@ -1,7 +1,15 @@
+//! Units become pieces of at most so many tokens.
+
 use super::document::{Section, Unit};
 use super::sentences::sentences;
 use crate::config::ChunkConfig;
 use std::ops::Range;
+use unicode_segmentation::UnicodeSegmentation;
+
+/// No token of a vocabulary is longer than this, in bytes.
+const MAX_TOKEN_BYTES: usize = 64;
+/// Characters that make a token where the tokenizer does not say.
+const CHARS_PER_TOKEN: usize = 4;
 
 /// A passage to be: a slice of the document's text and the section that names it.
 #[derive(Clone, Debug, PartialEq)]
@@ -18,8 +26,20 @@ pub(crate) struct TokenMap {
 
 impl TokenMap {
     /// Takes the byte span of every token of the whole text, in order.
-    pub fn new(offsets: &[(usize, usize)]) -> Self {
-        Self { starts: offsets.iter().map(|(start, _)| *start).collect() }
+    ///
+    /// A tokenizer makes one token of any run of letters that it has no pieces for, be it a page of
+    /// Thai. Such a run counts by its length, or passages would have no bounds.
+    pub fn new(text: &str, offsets: &[(usize, usize)]) -> Self {
+        let mut starts = Vec::with_capacity(offsets.len());
+        for (start, end) in offsets {
+            starts.push(*start);
+            if end - start > MAX_TOKEN_BYTES {
+                let chars = text.get(*start..*end).unwrap_or_default().char_indices();
+                let rest = chars.step_by(CHARS_PER_TOKEN).skip(1).map(|(at, _)| start + at);
+                starts.extend(rest);
+            }
+        }
+        Self { starts }
     }
 
     /// The number of tokens that begin in the span.
@@ -121,6 +141,7 @@ fn cut_long(text: &str, unit: Unit, tokens: &TokenMap, limit: usize) -> Vec<Unit
     let slice = &text[unit.span.clone()];
     let parts = if unit.solid { lines(slice) } else { sentences(slice) };
     let parts = if parts.len() > 1 { parts } else { words(slice) };
+    let parts = if parts.len() > 1 { parts } else { letters(slice) };
     let parts = if parts.len() > 1 { parts } else { characters(slice) };
     let mut units: Vec<Unit> = Vec::new();
     for part in parts {
@@ -161,6 +182,11 @@ fn words(text: &str) -> Vec<Range<usize>> {
         .collect()
 }
 
+/// Letters with the marks that are set on them.
+fn letters(text: &str) -> Vec<Range<usize>> {
+    text.grapheme_indices(true).map(|(start, letter)| start..start + letter.len()).collect()
+}
+
 fn characters(text: &str) -> Vec<Range<usize>> {
     text.char_indices().map(|(start, c)| start..start + c.len_utf8()).collect()
 }
@@ -168,11 +194,13 @@ fn characters(text: &str) -> Vec<Range<usize>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::chunk::document::Outline;
     use crate::chunk::markdown;
 
     /// A token is a run of non-space characters.
     fn token_map(text: &str) -> TokenMap {
         TokenMap::new(
+            text,
             &words(text).into_iter().map(|span| (span.start, span.end)).collect::<Vec<_>>(),
         )
     }
@@ -185,7 +213,8 @@ mod tests {
     ) -> Vec<&str> {
         let config =
             ChunkConfig { passage_tokens, overlap_tokens, min_tokens, ..ChunkConfig::default() };
-        let pieces = pack(text, markdown::outline(text).sections, &token_map(text), &config);
+        let (_, blocks) = markdown::read(text, 0);
+        let pieces = pack(text, Outline::of(text, &blocks).sections, &token_map(text), &config);
         pieces.into_iter().map(|piece| &text[piece.span]).collect()
     }
 
