@@ -86,6 +86,11 @@ ablate PLAN OUT *FLAGS:
     cargo build --release
     python3 tests/experiments/ablate.py target/release/whetstone {{PLAN}} {{OUT}} {{FLAGS}}
 
+# Every stage killed with SIGKILL at random moments and run again: the same bytes, nothing left, nothing paid twice (two minutes)
+check-killed KILLS="100" SEED="1" *FLAGS:
+    cargo build --release
+    python3 tests/e2e/killed.py target/release/whetstone --kills {{KILLS}} --seed {{SEED}} {{FLAGS}}
+
 # 10,000 passages against a server with every fault (resets, 429, 500, half JSON, endless bodies): none may be lost
 faults:
     cargo test --release -p whetstone-synth --lib -- --ignored --nocapture ten_thousand
