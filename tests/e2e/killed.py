@@ -155,6 +155,8 @@ def freeze(work):
     manifests, and can then be compared byte by byte."""
     for path in work.rglob("manifests/*.json"):
         manifest = json.loads(path.read_text())
+        if "stage" not in manifest:
+            continue  # emptied by --force
         for key in TIMES:
             of, _, key = key.rpartition(".")
             holder = (manifest.get(of) or {}) if of else manifest
