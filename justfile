@@ -116,6 +116,13 @@ test-gpu DEVICE="wgpu":
     WHETSTONE_TEST_DEVICE={{DEVICE}} cargo test --release -p whetstone-model -p whetstone-train \
         --features whetstone-model/{{DEVICE}} --test golden --test training -- transformers pytorch
 
+# The kernels' tests under an address sanitizer (nightly Rust) and under valgrind; some 20 minutes at first
+check-memory:
+    RUSTFLAGS=-Zsanitizer=address cargo +nightly test -p whetstone-kernels --features train --lib --test boundary \
+        --target "$(rustc -vV | sed -n 's/^host: //p')" --target-dir target/sanitizer
+    cargo test --release -p whetstone-kernels --features train --lib \
+        --config "target.'cfg(all())'.runner='valgrind --quiet --error-exitcode=9'"
+
 # Type-checks the CUDA build, also where no GPU and no CUDA is (about 5 minutes; DOCS_RS keeps burn from fetching LLVM)
 check-cuda:
     DOCS_RS=1 cargo check --release --features cuda

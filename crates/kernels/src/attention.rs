@@ -13,7 +13,8 @@ pub struct Heads {
     pub size: usize,
     /// What the scores are multiplied by: 1/√size.
     pub scale: f32,
-    tasks: Vec<Task>,
+    /// Sequence by sequence, and head by head in each.
+    pub tasks: Vec<Task>,
 }
 
 /// One (sequence, head): where its rows start, how many there are, and where its probabilities lie.
@@ -47,11 +48,6 @@ impl Heads {
             }
         }
         Self { hidden, size, scale: 1.0 / (size as f32).sqrt(), tasks }
-    }
-
-    /// The tasks: sequence by sequence, and head by head in each.
-    pub fn tasks(&self) -> &[Task] {
-        &self.tasks
     }
 
     /// Probabilities of all tasks.

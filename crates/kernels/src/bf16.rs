@@ -144,7 +144,8 @@ impl Tile<'_> {
     unsafe fn multiply(&self, c: *mut f32, c_stride: usize) {
         let depth = self.right.len() / COLS;
         assert!((1..=ROWS).contains(&self.rows) && self.cols <= COLS && depth > 0);
-        let last = (self.rows - 1) * self.row_stride + (depth - 1) * self.pair_stride;
+        let last_row = (self.rows - 1).saturating_mul(self.row_stride);
+        let last = last_row.saturating_add((depth - 1).saturating_mul(self.pair_stride));
         assert!(last < self.left.len(), "the left side has all pairs");
         let mut sums = [[_mm512_setzero_ps(); COLS / 16]; ROWS];
         // The last rows of a task may be fewer: those above are computed from the last one again

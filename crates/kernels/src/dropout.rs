@@ -3,8 +3,8 @@
 #[cfg(feature = "train")]
 use crate::train::dropout::Mask;
 
-/// Dropout at one place of the network in one step. The default keeps everything, and nothing else
-/// exists without the feature `train`.
+/// Dropout at one place of the network in one step. The default keeps everything; without the
+/// feature `train` there is no other.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Dropout {
     #[cfg(feature = "train")]
@@ -20,7 +20,7 @@ impl Dropout {
     }
 
     /// Returns dropout(x): x itself, or values that go into `scratch`.
-    #[cfg_attr(not(feature = "train"), allow(unused_variables))]
+    #[cfg_attr(not(feature = "train"), allow(unused_variables, clippy::ptr_arg))]
     pub(crate) fn of<'a>(self, x: &'a [f32], first: usize, scratch: &'a mut Vec<f32>) -> &'a [f32] {
         #[cfg(feature = "train")]
         if self.mask.is_active() {

@@ -46,16 +46,16 @@ impl<'a> View<'a> {
     }
 
     /// The rows from `row` on.
-    pub fn from_row(self, row: usize) -> Self {
-        self.from(row * self.strides().0)
+    pub fn skip_rows(self, row: usize) -> Self {
+        self.skip(row * self.strides().0)
     }
 
     /// The columns from `col` on.
-    pub fn from_col(self, col: usize) -> Self {
-        self.from(col * self.strides().1)
+    pub fn skip_cols(self, col: usize) -> Self {
+        self.skip(col * self.strides().1)
     }
 
-    fn from(self, start: usize) -> Self {
+    fn skip(self, start: usize) -> Self {
         Self { data: self.data.get(start..).unwrap_or_default(), ..self }
     }
 
@@ -131,12 +131,12 @@ pub fn gemm(c: Block, k: usize, a: View, b: View, accumulate: bool) {
     if m >= n {
         let rows = share(m, 12);
         c.row_chunks(rows).into_par_iter().enumerate().for_each(|(part, c)| {
-            product(c, k, a.from_row(part * rows), b, accumulate);
+            product(c, k, a.skip_rows(part * rows), b, accumulate);
         });
     } else {
         let cols = share(n, 64);
         c.col_chunks(cols).into_par_iter().enumerate().for_each(|(part, c)| {
-            product(c, k, a, b.from_col(part * cols), accumulate);
+            product(c, k, a, b.skip_cols(part * cols), accumulate);
         });
     }
 }

@@ -9,8 +9,8 @@
 //! what every CPU of the target has, and AVX-512 BF16 for products in [`Precision::Bf16`].
 //!
 //! # Features
-//! - `train`: the backward passes behind burn's autodiff, dropout, and the optimizer's step. Without
-//!   it, nothing depends on burn-autodiff.
+//! - `train`: the backward passes behind burn's autodiff, dropout, and the optimizer's step.
+//!   Without it, nothing depends on burn-autodiff.
 
 #![deny(unsafe_op_in_unsafe_fn, clippy::undocumented_unsafe_blocks, clippy::missing_safety_doc)]
 

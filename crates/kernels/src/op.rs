@@ -108,8 +108,8 @@ pub struct LayerTensors {
 }
 
 /// Returns what one encoder layer makes of packed tokens: self-attention, then two linear maps with
-/// GELU between them, each added to its input and normalised (post-norm: Vaswani et al. 2017, Devlin
-/// et al. 2019).
+/// GELU between them, each added to its input and normalised (post-norm: Vaswani et al. 2017,
+/// Devlin et al. 2019).
 ///
 /// # Shapes
 /// - x: `[tokens, hidden]`, the sequences of `spec.starts` one after the other

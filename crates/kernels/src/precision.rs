@@ -6,8 +6,8 @@ use super::block::Block;
 use super::gemm::{View, gemm, product};
 use serde::{Deserialize, Serialize};
 
-/// How the products of an encoder layer with its weights are computed. Weights, activations and sums
-/// are f32 either way.
+/// How the products of an encoder layer with its weights are computed. Weights, activations and
+/// sums are f32 either way.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Precision {

@@ -1,4 +1,5 @@
-//! For tests: the encoder layer in f64, written down as naively as possible, and numbers to try it on.
+//! For tests: the encoder layer in f64, written down as naively as possible, and numbers to try it
+//! on.
 
 use crate::Precision;
 use crate::layer::{LayerSpec, LayerWeights};

@@ -107,7 +107,9 @@ simd! {
     }
 
     /// x := normalised (x + residual), y := x·gamma + beta; returns 1/σ.
-    fn layer_norm(x: &mut [f32], residual: &[f32], gamma: &[f32], beta: &[f32], y: &mut [f32], eps: f32) -> f32 {
+    fn layer_norm(
+        x: &mut [f32], residual: &[f32], gamma: &[f32], beta: &[f32], y: &mut [f32], eps: f32,
+    ) -> f32 {
         for (x, r) in x.iter_mut().zip(residual) {
             *x += r;
         }

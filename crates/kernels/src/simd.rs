@@ -60,7 +60,10 @@ pub fn fma<const FMA: bool>(a: f32, b: f32, c: f32) -> f32 {
 /// use the constant `FMA`. The loops inside are plain Rust; the compiler vectorises them with each
 /// level's registers.
 macro_rules! simd {
-    ($($(#[$doc:meta])* fn $name:ident($($arg:ident: $ty:ty),* $(,)?) $(-> $ret:ty)? $body:block)*) => { $(
+    ($(
+        $(#[$doc:meta])*
+        fn $name:ident($($arg:ident: $ty:ty),* $(,)?) $(-> $ret:ty)? $body:block
+    )*) => { $(
         $(#[$doc])*
         #[allow(clippy::too_many_arguments)]
         pub fn $name($($arg: $ty),*) $(-> $ret)? {

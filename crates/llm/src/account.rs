@@ -36,8 +36,9 @@ impl Llm<'_> {
         let dialects: BTreeMap<String, Dialect> =
             self.dialects.borrow().clone().into_iter().collect();
         for (llm, dialect) in dialects {
-            notes.push(format!("{} (`{llm}`)", dialect.format.told()));
+            notes.extend(dialect.told().into_iter().map(|told| format!("{told} (`{llm}`)")));
         }
+        notes.extend(self.notes_on_limits());
         if let Some(cap) = self.budget.met() {
             notes.push(format!("stopped at {cap}; raise it and run again: all answers are kept"));
         }

@@ -151,9 +151,11 @@ fn answer(
         count: differing.len() * 2,
         request: &request,
         assess: &assess,
+        limit_key: "answers.max-answer-tokens",
         typical_answer: None,
     };
     let outcomes = llm.run(&work, progress)?;
+    llm.require_readable(&work, &outcomes)?;
     let texts = read(llm, &outcomes, |entry| field(entry, "answer"))?;
     let mut answers = vec![[None, None]; cases.len()];
     for (case, pair) in differing.into_iter().zip(texts.chunks(2)) {
@@ -191,9 +193,11 @@ fn compare(
         count: open.len() * 2,
         request: &request,
         assess: &assess,
-        typical_answer: None,
+        limit_key: "judge.max-answer-tokens",
+        typical_answer: Some(r#"{"better": "A"}"#),
     };
     let outcomes = llm.run(&work, progress)?;
+    llm.require_readable(&work, &outcomes)?;
     let verdicts = read(llm, &outcomes, verdict)?;
     let compared = (0..cases.len()).zip(answers).map(|(case, [before, after])| {
         let place = open.binary_search(&case).ok();
@@ -230,13 +234,12 @@ fn decide(first: Option<Verdict>, second: Option<Verdict>) -> (Preference, Optio
 
 /// The text of a field that is not blank.
 fn field(entry: &Entry, name: &str) -> Option<String> {
-    let object = parse::object(&entry.content)?;
-    let text = object.get(name)?.as_str()?.trim().to_owned();
-    (!text.is_empty()).then_some(text)
+    parse::field(&entry.said(), name)
 }
 
 fn verdict(entry: &Entry) -> Option<Verdict> {
-    match field(entry, "better")?.to_lowercase().as_str() {
+    let better = field(entry, "better")?.to_lowercase();
+    match better.strip_prefix("answer").unwrap_or(&better).trim() {
         "a" => Some(Verdict::A),
         "b" => Some(Verdict::B),
         "tie" => Some(Verdict::Tie),

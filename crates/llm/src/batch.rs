@@ -1,9 +1,10 @@
 //! OpenAI's batch files: requests out, results in, through the same journal.
 
-use crate::call::Completion;
+use crate::completion::Completion;
 use crate::error::{Error, Result};
 use crate::journal::place_key;
 use crate::request::Dialect;
+use crate::transport::Fault;
 use crate::work::Look;
 use crate::{Llm, Work};
 use serde::{Deserialize, Serialize};
@@ -25,7 +26,7 @@ pub struct BatchFiles {
 }
 
 /// What came in from a file of results.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct BatchResults {
     pub answers: u64,
     /// In the journal already.
@@ -34,18 +35,30 @@ pub struct BatchResults {
     pub of_other_requests: u64,
     /// Lines that hold an error in place of an answer.
     pub failed: u64,
+    /// What the first of them says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first_failure: Option<String>,
 }
 
 #[derive(Deserialize)]
 struct ResultLine {
     custom_id: String,
-    response: Option<Response>,
+    #[serde(default)]
+    response: Value,
+    #[serde(default)]
+    error: Value,
 }
 
-#[derive(Deserialize)]
-struct Response {
-    status_code: u16,
-    body: Value,
+impl ResultLine {
+    /// The answer, or why there is none.
+    fn completion(&self) -> Result<Completion, Fault> {
+        let body = self.response.get("body").unwrap_or(&Value::Null);
+        if !self.error.is_null() && body.is_null() {
+            return Err(Fault::of_body(&self.error));
+        }
+        // A gateway may put text where JSON is expected.
+        body.as_str().map_or_else(|| Completion::of(body), Completion::of_text)
+    }
 }
 
 impl Llm<'_> {
@@ -94,6 +107,7 @@ impl Llm<'_> {
         let mut results = BatchResults::default();
         let mut lines = JsonlReader::<ResultLine>::open(path)?;
         while let Some(line) = lines.next().transpose()? {
+            let completion = line.completion();
             let key = line.custom_id;
             if place_key(&key).is_none() {
                 return Err(Error::BadBatchLine {
@@ -106,19 +120,16 @@ impl Llm<'_> {
                 results.known += 1;
                 continue;
             }
-            let body = line
-                .response
-                .filter(|response| response.status_code == 200)
-                .map(|response| response.body);
             let known = subjects.get(&key).cloned();
             let (subject, llm) =
                 known.clone().unwrap_or_else(|| (String::new(), self.config.name.clone()));
-            let completion = body.and_then(|body| serde_json::from_value::<Completion>(body).ok());
-            let Some(mut entry) =
-                completion.and_then(|completion| completion.entry(&key, &subject, &llm).ok())
-            else {
-                results.failed += 1;
-                continue;
+            let mut entry = match completion {
+                Ok(completion) => completion.entry(&key, &subject, &llm),
+                Err(fault) => {
+                    results.failed += 1;
+                    results.first_failure.get_or_insert_with(|| fault.to_string());
+                    continue;
+                }
             };
             entry.batch = true;
             self.journal.borrow_mut().append(&entry)?;

@@ -1,13 +1,13 @@
 //! One call, with as many tries as it needs and may have.
 
 use crate::budget::Leave;
+use crate::completion::Completion;
 use crate::error::{Error, Result};
-use crate::journal::Entry;
 use crate::request::Request;
-use crate::transport::{Fault, again};
+use crate::transport::Fault;
 use crate::{Llm, breaker::Pass};
+use async_openai::error::OpenAIError;
 use rand::Rng;
-use serde::Deserialize;
 use serde_json::Value;
 use std::cell::Cell;
 use std::time::{Duration, Instant};
@@ -31,34 +31,6 @@ pub enum Call {
     },
     /// A cap was met, or the run is lost.
     NotMade,
-}
-
-/// As much of an answer as is used; servers differ in the rest.
-#[derive(Deserialize)]
-pub struct Completion {
-    #[serde(default)]
-    choices: Vec<Choice>,
-    usage: Option<Usage>,
-    /// Some gateways report an error with status 200.
-    error: Option<Value>,
-}
-
-#[derive(Deserialize)]
-struct Choice {
-    message: Words,
-    finish_reason: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct Words {
-    content: Option<String>,
-    refusal: Option<String>,
-}
-
-#[derive(Clone, Copy, Deserialize)]
-struct Usage {
-    prompt_tokens: Option<u64>,
-    completion_tokens: Option<u64>,
 }
 
 /// How many tokens a byte makes, as far as answers have told; on the safe side.
@@ -86,36 +58,6 @@ impl Gauge {
     fn learn(&self, bytes: usize, tokens: u64) {
         self.bytes.set(self.bytes.get() + bytes as u64);
         self.tokens.set(self.tokens.get() + tokens);
-    }
-}
-
-impl Completion {
-    /// The answer as a line of the journal, or why there is none. Usage that is not told stays
-    /// empty.
-    pub fn entry(self, key: &str, subject: &str, llm: &str) -> Result<Entry, Fault> {
-        let Some(choice) = self.choices.into_iter().next() else {
-            return Err(match &self.error {
-                Some(error) => Fault::of_body(error),
-                None => again("an answer without choices"),
-            });
-        };
-        let refused = choice.message.refusal.is_some_and(|refusal| !refusal.is_empty());
-        let usage = self.usage.unwrap_or(Usage { prompt_tokens: None, completion_tokens: None });
-        Ok(Entry {
-            key: key.to_owned(),
-            subject: subject.to_owned(),
-            llm: llm.to_owned(),
-            content: choice.message.content.unwrap_or_default(),
-            finish_reason: if refused {
-                Some("content_filter".into())
-            } else {
-                choice.finish_reason
-            },
-            prompt_tokens: usage.prompt_tokens,
-            completion_tokens: usage.completion_tokens,
-            wall_ms: None,
-            batch: false,
-        })
     }
 }
 
@@ -209,14 +151,15 @@ impl Llm<'_> {
         self.tally.borrow_mut().calls += 1;
         self.in_air.set(self.in_air.get() + 1);
         let started = Instant::now();
-        let reply = self.client.chat().create_byot::<&Value, Completion>(&body).await;
+        let reply = self.client.chat().create_byot::<&Value, Value>(&body).await;
         self.in_air.set(self.in_air.get() - 1);
-        let entry = match reply {
-            Ok(completion) => completion.entry(key, &request.subject, &request.llm),
+        let completion = match reply {
+            Ok(body) => Completion::of(&body),
+            Err(OpenAIError::JSONDeserialize(_, text)) => Completion::of_text(&text),
             Err(error) => Err(Fault::of(error)),
         };
-        let mut entry = match entry {
-            Ok(entry) => entry,
+        let mut entry = match completion {
+            Ok(completion) => completion.entry(key, &request.subject, &request.llm),
             Err(fault) => {
                 self.budget.book(leave, &request.llm, None);
                 self.pace.used(expected + u64::from(request.max_answer_tokens), 0);

@@ -9,12 +9,13 @@ use crate::error::{Error, Result};
 use crate::journal::{Entry, Journal};
 use crate::key::ApiKey;
 use crate::pace::Pace;
-use crate::request::{Dialect, Format};
+use crate::readable::{Cut, Start};
+use crate::request::Dialect;
 use crate::transport::{self, Client};
 use crate::work::{Assessment, Look, Open, Outcome, Work};
 use futures_util::stream::{self, StreamExt};
 use std::cell::{Cell, RefCell};
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 use std::time::Duration;
 use whetstone_records::Progress;
@@ -61,6 +62,8 @@ pub struct Llm<'a> {
     /// What ends the run; nothing more is sent.
     pub(crate) fatal: RefCell<Option<Error>>,
     pub(crate) in_air: Cell<usize>,
+    /// By the key of the limit.
+    pub(crate) cut_off: RefCell<BTreeMap<&'static str, Cut>>,
 }
 
 impl<'a> Llm<'a> {
@@ -86,6 +89,7 @@ impl<'a> Llm<'a> {
             tally: RefCell::default(),
             fatal: RefCell::default(),
             in_air: Cell::new(0),
+            cut_off: RefCell::default(),
         })
     }
 
@@ -98,7 +102,9 @@ impl<'a> Llm<'a> {
         let outcomes = runtime.block_on(self.answer_all(work, progress));
         self.journal.borrow_mut().sync()?;
         progress.finish();
-        outcomes
+        let outcomes = outcomes?;
+        self.count_cut_off(work, &outcomes);
+        Ok(outcomes)
     }
 
     async fn answer_all(&self, work: &Work<'_>, progress: &dyn Progress) -> Result<Vec<Outcome>> {
@@ -114,12 +120,16 @@ impl<'a> Llm<'a> {
             }
         }
         drop(keys);
+        let mut start = Start::default();
+        if outcomes.iter().any(|outcome| start.is_hopeless(outcome)) {
+            return Err(self.unreadable(work, &outcomes));
+        }
         let known = work.count - pending.len() - repeated.len();
         self.tally.borrow_mut().from_journal += known as u64;
         progress.advance(known as u64);
         let begun = self.learn_dialect(work, &pending, &mut outcomes, progress).await?;
-        self.answer_some(work, &pending[begun..], &mut outcomes, progress).await?;
-        self.answer_some(work, &repeated, &mut outcomes, progress).await?;
+        self.answer_some(work, &pending[begun..], &mut start, &mut outcomes, progress).await?;
+        self.answer_some(work, &repeated, &mut start, &mut outcomes, progress).await?;
         Ok(outcomes)
     }
 
@@ -127,6 +137,7 @@ impl<'a> Llm<'a> {
         &self,
         work: &Work<'_>,
         indices: &[usize],
+        start: &mut Start,
         outcomes: &mut [Outcome],
         progress: &dyn Progress,
     ) -> Result<()> {
@@ -136,6 +147,9 @@ impl<'a> Llm<'a> {
         while let Some((index, outcome)) = answered.next().await {
             outcomes[index] = outcome?;
             self.note(&outcomes[index], progress);
+            if start.is_hopeless(&outcomes[index]) {
+                self.end(self.unreadable(work, outcomes));
+            }
             if self.fatal.borrow().is_some() {
                 // What is in flight may be paid for.
                 let drained =
@@ -180,7 +194,9 @@ impl<'a> Llm<'a> {
             outcome.tokens_out += entry.completion_tokens.unwrap_or(0);
             let Assessment { flaw, usable } = (work.assess)(index, &entry);
             outcome.flaws.push(flaw);
-            if flaw.is_none() || usable > most {
+            // That there is nothing to say does not outweigh what was said before.
+            let is_sound = flaw.is_none() && (usable > 0 || outcome.key.is_none());
+            if is_sound || usable > most {
                 (outcome.key, most) = (Some(key), usable);
             }
             if flaw.is_none() {
@@ -211,8 +227,8 @@ impl<'a> Llm<'a> {
                 refusal = None;
             }
             let Some((status, message)) = refusal else {
-                if self.dialect(&request.llm).format != Format::Schema {
-                    progress.warn(self.dialect(&request.llm).format.told());
+                for told in self.dialect(&request.llm).told() {
+                    progress.warn(told);
                 }
                 // What remains of this question, such as a second attempt, is done with the others.
                 self.fatal.take().map_or(Ok(()), Err)?;

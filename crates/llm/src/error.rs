@@ -1,5 +1,6 @@
 //! What can go wrong between a question and its answer.
 
+use crate::work::{CUT_OFF, CUT_OFF_IN_THOUGHT, Flaw};
 use std::path::PathBuf;
 use whetstone_records::Hint;
 
@@ -49,6 +50,15 @@ pub enum Error {
     AskedToWait { url: String, wait_s: u64 },
     #[error("`{url}` does not answer: {reason}; {answered} answers are kept")]
     EndpointDown { url: String, reason: String, answered: usize },
+    #[error("no answer of `{llm}` can be read: {}", counted(flaws))]
+    NothingReadable {
+        llm: String,
+        /// What is wrong with the answers, and with how many of them.
+        flaws: Vec<(Flaw, u64)>,
+        /// The key of the config that limits their length.
+        limit_key: &'static str,
+        limit: u32,
+    },
     #[error("the HTTP client cannot be made")]
     Http(#[source] reqwest::Error),
     #[error("no thread for network calls can be had")]
@@ -111,11 +121,34 @@ impl Hint for Error {
                  is paid twice"
                     .into()
             }
+            Error::NothingReadable { flaws, limit_key, limit, .. } => {
+                readable_hint(flaws, limit_key, *limit)
+            }
             Error::Http(_) => {
                 "TLS needs the system's certificates: install the package ca-certificates".into()
             }
         })
     }
+}
+
+/// `answers-cut-off 2, answers-empty 1`.
+fn counted(flaws: &[(Flaw, u64)]) -> String {
+    let counts: Vec<String> = flaws.iter().map(|(flaw, count)| format!("{flaw} {count}")).collect();
+    counts.join(", ")
+}
+
+fn readable_hint(flaws: &[(Flaw, u64)], limit_key: &str, limit: u32) -> String {
+    let has = |wanted| flaws.iter().any(|(flaw, _)| *flaw == wanted);
+    if has(CUT_OFF_IN_THOUGHT) {
+        return format!(
+            "the model thinks before it answers, and its thought does not fit: raise \
+             `{limit_key}` ({limit}); all answers are kept"
+        );
+    }
+    if has(CUT_OFF) {
+        return format!("raise `{limit_key}` ({limit}); all answers are kept");
+    }
+    "try another model or prompt; all answers are kept in the journal".into()
 }
 
 fn refusal_hint(status: u16, key_place: &str, key_set: bool, llm: &str) -> String {

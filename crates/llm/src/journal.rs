@@ -1,7 +1,8 @@
 //! The append-only record of every answer that was paid for.
 
 use crate::error::{Error, Result};
-use crate::work::Flaw;
+use crate::parse::Said;
+use crate::work::{CUT_OFF, CUT_OFF_IN_THOUGHT, Flaw, REFUSED};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{File, OpenOptions, TryLockError};
@@ -13,6 +14,9 @@ use whetstone_records::Error as RecordsError;
 /// How long answers may wait to be forced to the disk. A killed process loses none of them, a power
 /// cut these.
 const SYNC_EVERY: Duration = Duration::from_secs(2);
+/// The finish reasons that say that an answer is not whole.
+pub const LENGTH: &str = "length";
+pub const CONTENT_FILTER: &str = "content_filter";
 
 /// One line: the raw answer to one call, so that a better parser needs no new call.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -24,6 +28,9 @@ pub struct Entry {
     pub subject: String,
     pub llm: String,
     pub content: String,
+    /// Whether the server told of a thought beside the content.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub thought: bool,
     pub finish_reason: Option<String>,
     pub prompt_tokens: Option<u64>,
     pub completion_tokens: Option<u64>,
@@ -39,12 +46,21 @@ impl Entry {
     /// What is wrong with an answer that never reached its end as it should, whatever it was asked
     /// for.
     pub fn flaw(&self) -> Option<Flaw> {
-        match self.finish_reason.as_deref() {
-            Some("length") => Some("answers-cut-off"),
-            Some("content_filter") => Some("answers-refused"),
-            _ if self.content.trim().is_empty() => Some("answers-empty"),
+        let (said, reason) = (self.said(), self.finish_reason.as_deref());
+        let is_empty = said.text.is_empty();
+        let is_cut = said.is_cut_off && is_empty && (said.thinks || self.thought);
+        match reason {
+            Some(CONTENT_FILTER) => Some(REFUSED),
+            _ if is_cut || said.is_unfinished => Some(CUT_OFF_IN_THOUGHT),
+            Some(LENGTH) => Some(CUT_OFF),
+            _ if is_empty => Some("answers-empty"),
             _ => None,
         }
+    }
+
+    /// The answer without what the model thought before it.
+    pub fn said(&self) -> Said<'_> {
+        Said::of(&self.content, self.finish_reason.as_deref() == Some(LENGTH))
     }
 }
 
@@ -224,6 +240,7 @@ mod tests {
             subject: "p".into(),
             llm: "m".into(),
             content: "multi\nline é".into(),
+            thought: false,
             finish_reason: None,
             prompt_tokens: Some(3),
             completion_tokens: None,

@@ -4,6 +4,7 @@
 use crate::config::{LlmConfig, must};
 use crate::error::Result;
 use crate::journal::Entry;
+use crate::parse;
 use crate::request::{Message, Request, extra_body};
 use crate::template::Template;
 use crate::work::Assessment;
@@ -143,10 +144,9 @@ pub fn grade() -> Value {
     json!({"type": "integer", "minimum": 0, "maximum": BEST})
 }
 
-/// The grade in a field of an answer.
-pub fn grade_in(object: &Map<String, Value>, field: &str) -> Option<u8> {
-    let grade = object.get(field)?.as_u64()?;
-    u8::try_from(grade).ok().filter(|grade| *grade <= BEST)
+/// The grade that an answer gives to `field`; none where it gives none, or in doubt.
+pub fn grade_in(entry: &Entry, field: &str) -> Option<u8> {
+    parse::grade(&entry.said(), field, BEST)
 }
 
 /// What an answer is worth: what stands complete in it is good even where it was cut off after

@@ -50,6 +50,18 @@ impl Request {
         sha256_bytes(&serde_json::to_vec(self).expect("plain data always serialises"))
     }
 
+    /// The messages with the system's text in front of what the user says first.
+    fn folded(&self) -> Vec<Message> {
+        match self.messages.as_slice() {
+            [system, first, rest @ ..] if system.role == "system" => {
+                let content = format!("{}\n\n{}", system.content, first.content);
+                let first = Message { role: first.role, content: content.trim_start().into() };
+                std::iter::once(first).chain(rest.iter().cloned()).collect()
+            }
+            messages => messages.to_vec(),
+        }
+    }
+
     /// Bytes of text that are sent.
     pub fn bytes(&self) -> usize {
         self.messages.iter().map(|message| message.content.len()).sum()
@@ -59,7 +71,8 @@ impl Request {
     pub fn body(&self, config: &LlmConfig, dialect: Dialect) -> Value {
         let mut body = Map::new();
         body.insert("model".into(), json!(self.llm));
-        body.insert("messages".into(), json!(self.messages));
+        let messages = if dialect.system { json!(self.messages) } else { json!(self.folded()) };
+        body.insert("messages".into(), messages);
         body.insert("stream".into(), json!(false));
         if dialect.temperature {
             // By way of text, or the f32 0.7 would be sent as 0.699999988079071.
@@ -109,6 +122,16 @@ fn bare(schema: &Value) -> Value {
     }
 }
 
+/// Whether a refusal speaks of the system message, which some models' templates do not know.
+pub fn names_system_role(message: &str) -> bool {
+    let message = message.to_lowercase();
+    let has = |word: &str| message.contains(word);
+    has("system") && ["role", "message", "instruction", "prompt"].into_iter().any(has)
+        || has("developer instruction")
+        || has("roles must alternate")
+        || has("only user and assistant roles")
+}
+
 /// How much of a request a server is known to take. Servers differ, so it starts with all and
 /// learns from refusals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,6 +141,8 @@ pub struct Dialect {
     pub completion_limit: bool,
     pub temperature: bool,
     pub seed: bool,
+    /// Whether the model's template knows a system message; else its text opens the user's.
+    pub system: bool,
 }
 
 /// What the answer is held to.
@@ -150,16 +175,32 @@ impl Format {
 
 impl Default for Dialect {
     fn default() -> Self {
-        Self { format: Format::Schema, completion_limit: false, temperature: true, seed: true }
+        Self {
+            format: Format::Schema,
+            completion_limit: false,
+            temperature: true,
+            seed: true,
+            system: true,
+        }
     }
 }
 
 impl Dialect {
+    /// What the user is told about it.
+    pub fn told(self) -> Vec<&'static str> {
+        let system = "the model takes no system message; its text opens the user's";
+        let format = (self.format != Format::Schema).then(|| self.format.told());
+        format.into_iter().chain((!self.system).then_some(system)).collect()
+    }
+
     /// Returns what to try after a refusal with this message, or none where nothing is left to
     /// leave out.
     pub fn simpler(self, message: &str) -> Option<Self> {
         if !self.completion_limit && message.contains("max_completion_tokens") {
             return Some(Self { completion_limit: true, ..self });
+        }
+        if self.system && names_system_role(message) {
+            return Some(Self { system: false, ..self });
         }
         if self.temperature && message.contains("temperature") {
             return Some(Self { temperature: false, ..self });

@@ -3,6 +3,7 @@
 
 use crate::config::LlmConfig;
 use crate::key::ApiKey;
+use crate::request::names_system_role;
 use async_openai::config::OpenAIConfig;
 use async_openai::error::OpenAIError;
 use async_openai::middleware::HttpRequestFactory;
@@ -16,7 +17,7 @@ use std::time::{Duration, SystemTime};
 /// Largest answer that is read, in bytes; a real one has a few thousand.
 const MAX_BODY_BYTES: usize = 4 << 20;
 /// Longest message of a server that is passed on, in characters.
-const MAX_MESSAGE_CHARS: usize = 300;
+const MAX_MESSAGE_CHARS: usize = 200;
 
 /// The client of async-openai over [`Transport`], without its own retries, which know no bound in
 /// time.
@@ -58,6 +59,17 @@ pub enum Fault {
     Never { status: u16, message: String },
 }
 
+impl std::fmt::Display for Fault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Fault::Again { reason, .. } => f.write_str(reason),
+            Fault::Form { status, message } | Fault::Never { status, message } => {
+                write!(f, "refused with status {status}: {message}")
+            }
+        }
+    }
+}
+
 impl Fault {
     /// Says what an error of async-openai means for the next try.
     pub fn of(error: OpenAIError) -> Self {
@@ -72,9 +84,6 @@ impl Fault {
                 Self::Never { status: 0, message: error.to_string() }
             }
             OpenAIError::Reqwest(_) => again("broken connection"),
-            OpenAIError::JSONDeserialize(..) => {
-                again("an answer that is not the JSON of a completion")
-            }
             OpenAIError::InvalidArgument(message) => Self::Never { status: 0, message },
             error => again(error.to_string()),
         }
@@ -83,14 +92,19 @@ impl Fault {
     /// Says what an error in place of an answer means, which some gateways send with status 200.
     pub fn of_body(error: &Value) -> Self {
         let (message, code) = message_of(error.to_string().as_bytes());
-        let status = error.get("code").or(error.get("status")).and_then(Value::as_u64).unwrap_or(0);
-        let status = u16::try_from(status).unwrap_or(0);
+        let number = ["code", "status", "status_code"].iter().find_map(|name| {
+            let value = error.get(*name)?;
+            value.as_u64().or_else(|| value.as_str()?.parse().ok())
+        });
+        // Without a number of its own it is the answer's.
+        let status = number.and_then(|number| u16::try_from(number).ok()).unwrap_or(200);
         let refusal = Refusal { status, message, code, after: None };
         match status {
-            401..=404 | 429 => refusal.fault(),
+            400..=499 => refusal.fault(),
             _ if refusal.is_spent() || refusal.code == "invalid_api_key" => refusal.never(),
-            0 => again("an error in place of an answer"),
-            _ => again(format!("an error {status} in place of an answer")),
+            _ if refusal.is_of_form() => refusal.form(),
+            200 => again(format!("an error in place of an answer: {}", refusal.message)),
+            _ => refusal.fault(),
         }
     }
 }
@@ -122,20 +136,36 @@ impl Refusal {
         WORDS.contains(&self.code.as_str())
     }
 
+    /// Whether the request is at fault: sent again as it is, it would be refused again.
+    fn is_of_form(&self) -> bool {
+        const WORDS: &[&str] = &["invalid_request", "context_length", "badrequest", "validation"];
+        let code = self.code.to_lowercase();
+        WORDS.iter().any(|word| code.contains(word)) || names_system_role(&self.message)
+    }
+
     fn never(self) -> Fault {
         Fault::Never { status: self.status, message: self.message }
+    }
+
+    fn form(self) -> Fault {
+        Fault::Form { status: self.status, message: self.message }
     }
 
     fn fault(self) -> Fault {
         let status = self.status;
         match status {
             429 if self.is_spent() => self.never(),
+            400 | 413 | 422 => self.form(),
+            // llama.cpp tells of a template's refusal as an error of its own.
+            500.. if names_system_role(&self.message) => self.form(),
             408 | 409 | 425 | 429 | 500.. => Fault::Again {
-                reason: format!("status {status}"),
+                reason: match self.message.as_str() {
+                    "" | "{}" => format!("status {status}"),
+                    message => format!("status {status}: {message}"),
+                },
                 after: self.after,
                 limited: status == 429,
             },
-            400 | 413 | 422 => Fault::Form { status, message: self.message },
             _ => self.never(),
         }
     }
@@ -222,12 +252,17 @@ fn message_of(body: &[u8]) -> (String, String) {
     let text = String::from_utf8_lossy(body);
     let json: Value = serde_json::from_slice(body).unwrap_or_default();
     let error = json.get("error").unwrap_or(&json);
-    let message =
-        error.get("message").or(json.get("detail")).and_then(Value::as_str).or(error.as_str());
-    let message: String = message.unwrap_or(&text).split_whitespace().collect::<Vec<_>>().join(" ");
+    let words = [error.get("message"), json.get("detail"), json.get("message"), Some(error)];
+    let message = words.into_iter().flatten().filter_map(Value::as_str).find(|it| !it.is_empty());
     let word = |name: &str| error.get(name).and_then(Value::as_str);
     let code = word("code").or_else(|| word("type")).unwrap_or_default();
-    (message.chars().take(MAX_MESSAGE_CHARS).collect(), code.to_owned())
+    (opening(message.unwrap_or(&text)), code.to_owned())
+}
+
+/// The first words of a server, in one line.
+pub fn opening(text: &str) -> String {
+    let words: Vec<&str> = text.split_whitespace().take(MAX_MESSAGE_CHARS).collect();
+    words.join(" ").chars().take(MAX_MESSAGE_CHARS).collect()
 }
 
 #[cfg(test)]

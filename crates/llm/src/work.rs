@@ -5,6 +5,12 @@ use crate::request::Request;
 
 /// What is wrong with an answer: the name of a count in the manifest.
 pub type Flaw = &'static str;
+/// The server or the model will not answer.
+pub const REFUSED: Flaw = "answers-refused";
+/// The answer ended at the limit on its length.
+pub const CUT_OFF: Flaw = "answers-cut-off";
+/// The model was still thinking when its answer ended.
+pub const CUT_OFF_IN_THOUGHT: Flaw = "answers-cut-off-in-thought";
 
 /// What an answer is worth.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -23,6 +29,8 @@ pub struct Work<'a> {
     /// The request for one of them, at the given attempt.
     pub request: &'a dyn Fn(usize, u32) -> Request,
     pub assess: &'a dyn Fn(usize, &Entry) -> Assessment,
+    /// The key of the config that limits the length of an answer.
+    pub limit_key: &'static str,
     /// An answer as it usually is, for the estimate of their length; none: as the request's example,
     /// or half of what it may be.
     pub typical_answer: Option<&'static str>,

@@ -39,5 +39,5 @@ pub use records::{
     Negative, Pair, Passage, PassageMetadata, Provenance, Query, QueryMetadata, QueryQuality,
 };
 pub use run::{Hit, Run};
-pub use stage::{Cost, Manifest, Outcome, Stage};
+pub use stage::{Cost, Manifest, Outcome, Stage, forget};
 pub use trec::{QrelsLine, QrelsParser, RunLine, RunParser};

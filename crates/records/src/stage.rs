@@ -64,6 +64,14 @@ pub struct Outcome {
     pub rates: BTreeMap<String, f64>,
 }
 
+/// Makes a stage's earlier result count for nothing, so that the stage is done again.
+pub fn forget(out: &Path, stage: &str) -> Result<()> {
+    let manifest = out.join(manifest_name(stage));
+    // Emptied, not removed: it still says who made the folder, which is why the stage may replace
+    // it.
+    if manifest.exists() { AtomicFile::write_all_to(&manifest, b"{}\n") } else { Ok(()) }
+}
+
 /// One run of a stage over its output folder: decides whether there is work, and writes the
 /// manifest at its end.
 ///
@@ -231,6 +239,18 @@ mod tests {
             assert_eq!((manifest.open, manifest.cost.unwrap().pairs), (open, 7));
             assert_eq!(stage().up_to_date().is_some(), done);
         }
+    }
+
+    #[test]
+    fn a_forgotten_stage_is_done_again_and_still_says_who_made_the_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let stage = || Stage::new("export", folder.path(), &(), NONE);
+        forget(folder.path(), "export").unwrap();
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+        stage().finish(&[], Outcome::default()).unwrap();
+        forget(folder.path(), "export").unwrap();
+        assert!(stage().up_to_date().is_none());
+        assert!(folder.path().join(manifest_name("export")).exists());
     }
 
     #[test]

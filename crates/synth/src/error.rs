@@ -141,6 +141,10 @@ impl Hint for Error {
             Error::Io { .. } => None,
         }
     }
+
+    fn is_failed_check(&self) -> bool {
+        matches!(self, Error::SharedDocument { .. })
+    }
 }
 
 impl Error {

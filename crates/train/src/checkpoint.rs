@@ -1,3 +1,5 @@
+//! A run's folder: checkpoints, where it stands, which one is the best.
+
 use crate::config::TrainConfig;
 use crate::error::{Error, Result};
 use crate::optimizer::AdamW;

@@ -1,3 +1,5 @@
+//! What a training config says, and what it must not say.
+
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};

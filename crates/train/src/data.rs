@@ -1,3 +1,5 @@
+//! Training pairs in batches, and the dev set.
+
 use crate::config::TrainConfig;
 use crate::error::{Error, Result};
 use crate::pair_file::PairFile;

@@ -1,3 +1,5 @@
+//! Why a training run could not start or go on.
+
 use crate::watch::Sign;
 use std::path::PathBuf;
 use whetstone_records::Hint;

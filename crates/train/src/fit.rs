@@ -1,3 +1,5 @@
+//! The training loop: evaluate, save, stop, step, log.
+
 use crate::checkpoint::{Checkpoints, Identity, State};
 use crate::config::TrainConfig;
 use crate::data::{Batch, Dev};

@@ -1,10 +1,13 @@
-use super::forget;
-use crate::answers::{Job, STAGE};
+//! `whetstone answers`: the answers of an LLM before and after reranking.
+
 use crate::cli::Talk;
+use crate::failure::Result;
 use crate::output;
-use anyhow::Result;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use whetstone_llm::Comparison;
+use whetstone_rank::{ANSWERS, AnswersJob};
+use whetstone_records::{DataSet, forget};
 use whetstone_synth::SynthConfig;
 
 /// Compare the answers that an LLM gives from the passages of two runs
@@ -45,12 +48,13 @@ pub struct Args {
 
 pub fn run(args: &Args, talk: &Talk) -> Result<()> {
     if args.force {
-        forget(&args.out, STAGE)?;
+        forget(&args.out, ANSWERS)?;
     }
     let config = SynthConfig::load(&args.config)?;
-    let job = Job {
-        config: &config,
-        data: &args.data,
+    let job = AnswersJob {
+        comparison: Comparison { llm: &config.llm, judge: &config.judge, answers: &config.answers },
+        seed: config.seed,
+        data: &DataSet::new(&args.data),
         before: &args.before,
         after: &args.after,
         out: &args.out,

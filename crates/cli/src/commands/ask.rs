@@ -1,7 +1,9 @@
-use super::{DataArgs, DeviceArgs, forget};
+//! `whetstone ask`: queries for passages.
+
+use super::{DataArgs, DeviceArgs};
 use crate::cli::Talk;
+use crate::failure::Result;
 use crate::output;
-use anyhow::Result;
 use comfy_table::{ContentArrangement, Table, presets};
 use std::path::PathBuf;
 use whetstone_llm::Estimate;
@@ -78,7 +80,7 @@ pub fn run(args: &Args, talk: &Talk) -> Result<()> {
         return if talk.json() { output::json(&results) } else { output::data(&text) };
     }
     if args.data.force {
-        forget(&out, "ask")?;
+        whetstone_records::forget(&out, "ask")?;
     }
     let manifest = whetstone_synth::ask(&job, &*progress)?;
     talk.report(&out, &manifest)

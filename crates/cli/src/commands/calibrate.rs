@@ -1,8 +1,11 @@
-use super::{DeviceArgs, forget};
-use crate::calibrate::{self, Inputs};
+//! `whetstone calibrate`: what dev says about a model.
+
+use super::DeviceArgs;
 use crate::cli::Talk;
-use anyhow::Result;
+use crate::failure::Result;
 use std::path::PathBuf;
+use whetstone_rank::{CALIBRATE, CalibrateJob};
+use whetstone_records::{DataSet, ModelDir, forget};
 
 /// Learn on dev how to fuse a model with the first stage, and what its logits mean
 #[derive(clap::Args)]
@@ -45,10 +48,14 @@ pub fn run(args: &Args, talk: &Talk) -> Result<()> {
     let progress = talk.progress();
     let model = whetstone_hub::resolve(&args.model.to_string_lossy(), &*progress)?;
     if args.force {
-        forget(&model, calibrate::STAGE)?;
+        forget(&model, CALIBRATE)?;
     }
-    let (data, first_stage) = (args.data.as_path(), args.first_stage.as_deref());
-    let inputs = Inputs { model: &model, data, first_stage, precisions: &args.precisions };
-    let manifest = calibrate::calibrate(&inputs, args.device.device, &*progress)?;
+    let job = CalibrateJob {
+        model: &ModelDir::new(&model),
+        data: &DataSet::new(&args.data),
+        first_stage: args.first_stage.as_deref(),
+        precisions: &args.precisions,
+    };
+    let manifest = whetstone_rank::calibrate(&job, args.device.device, &*progress)?;
     talk.report(&model, &manifest)
 }

@@ -1,6 +1,7 @@
-use super::forget;
+//! `whetstone export`: a checkpoint as a model folder.
+
 use crate::cli::Talk;
-use anyhow::Result;
+use crate::failure::Result;
 use std::path::PathBuf;
 
 /// Write a model folder that transformers, sentence-transformers and text-embeddings-inference load
@@ -22,7 +23,7 @@ pub struct Args {
 
 pub fn run(args: &Args, talk: &Talk) -> Result<()> {
     if args.force {
-        forget(&args.out, "export")?;
+        whetstone_records::forget(&args.out, "export")?;
     }
     let manifest = whetstone_export::export(&args.checkpoint, &args.out)?;
     talk.report(&args.out, &manifest)

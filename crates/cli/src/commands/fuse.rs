@@ -1,9 +1,10 @@
-use super::forget;
+//! `whetstone fuse`: several runs joined into one.
+
 use crate::cli::Talk;
-use crate::fuse::{FUSE, fuse};
-use crate::rerank::{folder, stage_name};
-use anyhow::Result;
+use crate::failure::Result;
 use std::path::PathBuf;
+use whetstone_rank::{FUSE, folder, fuse, stage_name};
+use whetstone_records::forget;
 
 /// Join runs by reciprocal rank fusion: the model's order and the first stages'
 #[derive(clap::Args)]

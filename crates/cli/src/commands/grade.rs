@@ -1,6 +1,8 @@
-use super::{DataArgs, forget};
+//! `whetstone grade`: an LLM's grades of training pairs.
+
+use super::DataArgs;
 use crate::cli::Talk;
-use anyhow::Result;
+use crate::failure::Result;
 
 /// Have an LLM grade the pairs of training: soft labels, and negatives that are none (optional,
 /// between mine and pair)
@@ -19,7 +21,7 @@ pub struct Args {
 pub fn run(args: &Args, talk: &Talk) -> Result<()> {
     let (config, out) = args.data.load()?;
     if args.data.force {
-        forget(&out, "grade")?;
+        whetstone_records::forget(&out, "grade")?;
     }
     let manifest = whetstone_synth::grade(&out, &config, &*talk.progress())?;
     talk.report(&out, &manifest)

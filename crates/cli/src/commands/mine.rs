@@ -1,6 +1,8 @@
-use super::{DataArgs, DeviceArgs, forget};
+//! `whetstone mine`: negatives for queries.
+
+use super::{DataArgs, DeviceArgs};
 use crate::cli::Talk;
-use anyhow::Result;
+use crate::failure::Result;
 
 /// Find passages that look like answers and are not, with BM25 and a bi-encoder (third step of
 /// synth)
@@ -17,7 +19,7 @@ pub struct Args {
 pub fn run(args: &Args, talk: &Talk) -> Result<()> {
     let (config, out) = args.data.load()?;
     if args.data.force {
-        forget(&out, "mine")?;
+        whetstone_records::forget(&out, "mine")?;
     }
     let progress = talk.progress();
     let device = whetstone_model::open_device(args.device.device)?;

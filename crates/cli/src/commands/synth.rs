@@ -1,7 +1,9 @@
-use super::{DataArgs, DeviceArgs, corpus, forget};
+//! `whetstone synth`: a data set from documents.
+
+use super::{DataArgs, DeviceArgs, corpus};
 use crate::cli::Talk;
+use crate::failure::Result;
 use crate::output;
-use anyhow::Result;
 use std::path::{Path, PathBuf};
 use whetstone_model::DeviceName;
 use whetstone_records::{Manifest, Progress};
@@ -31,7 +33,7 @@ pub fn run(args: &Args, talk: &Talk) -> Result<()> {
     let (config, out) = args.data.load()?;
     let corpus = corpus(args.corpus.as_deref(), &config)?;
     if args.data.force {
-        STAGES.iter().try_for_each(|stage| forget(&out, stage))?;
+        STAGES.iter().try_for_each(|stage| whetstone_records::forget(&out, stage))?;
     }
     let progress = talk.progress();
     let model = whetstone_hub::resolve(&config.model, &*progress)?;

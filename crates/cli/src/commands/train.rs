@@ -1,6 +1,8 @@
-use super::{DeviceArgs, forget_run};
+//! `whetstone train`: a cross-encoder from a data set.
+
+use super::DeviceArgs;
 use crate::cli::Talk;
-use anyhow::Result;
+use crate::failure::Result;
 use std::path::PathBuf;
 use whetstone_train::TrainConfig;
 
@@ -32,7 +34,7 @@ pub struct Args {
 pub fn run(args: &Args, talk: &Talk) -> Result<()> {
     let config = TrainConfig::load(&args.config)?;
     if args.force {
-        forget_run(&args.out)?;
+        whetstone_train::forget_run(&args.out)?;
     }
     let progress = talk.progress();
     let devices = whetstone_model::open_devices(args.device.device, args.devices)?;

@@ -80,6 +80,40 @@ fn a_run_is_reordered_over_the_same_candidates() {
 }
 
 #[test]
+fn an_id_that_occurs_twice_is_refused_and_leaves_no_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = quickstart_folder().join("data");
+    let [corpus, queries, candidates] =
+        ["corpus.jsonl", "queries.jsonl", "candidates.run"].map(|name| data.join(name));
+    let candidate = fs::read_to_string(&candidates).unwrap();
+    let candidate = candidate.split_whitespace().nth(2).unwrap();
+    let twice = folder.path().join("corpus.jsonl");
+    let text_of_corpus = fs::read_to_string(&corpus).unwrap();
+    let again = format!("{{\"_id\":\"{candidate}\",\"text\":\"another text\"}}\n");
+    fs::write(&twice, format!("{text_of_corpus}{again}")).unwrap();
+    let out = folder.path().join("out/mine.run");
+    let args = ["rerank", "--model", &model()].map(str::to_owned);
+    let files = [
+        ("--corpus", &twice),
+        ("--queries", &queries),
+        ("--candidates", &candidates),
+        ("--out", &out),
+    ];
+    let files = files.into_iter().flat_map(|(flag, path)| [flag.to_owned(), text(path)]);
+    let args: Vec<String> = args.into_iter().chain(files).collect();
+    let line = text_of_corpus.lines().count() + 1;
+    assert_fails(
+        &args.iter().map(String::as_str).collect::<Vec<_>>(),
+        folder.path(),
+        &format!(
+            "error: `DIR/corpus.jsonl` line {line}: id `{candidate}` occurs twice
+hint: ids must be unique; delete one of the two"
+        ),
+    );
+    assert!(!out.exists());
+}
+
+#[test]
 fn runs_are_fused_as_quickstart_fuses_them() {
     let folder = tempfile::tempdir().unwrap();
     let made = quickstart_folder();

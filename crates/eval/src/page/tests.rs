@@ -1,3 +1,5 @@
+//! The page escapes what comes from data and says what the evaluation found.
+
 use super::*;
 use crate::report::Inputs;
 use crate::why::{Lengths, Material, why};

@@ -1,3 +1,5 @@
+//! What the account of an evaluation finds in four small queries.
+
 use super::*;
 use crate::{AssessConfig, Caveats, assess};
 use whetstone_records::QueryMetadata;

@@ -1,3 +1,5 @@
+//! How many pairs are longer than the model reads.
+
 use super::View;
 use crate::bootstrap::{Interval, bootstrap_interval};
 use crate::per_query::mean;

@@ -41,7 +41,7 @@ impl Left {
         self.pairs.resize(rows * pairs, 0);
         if a.is_transposed() {
             (self.row_stride, self.pair_stride) = (1, rows);
-            let column = |k: usize| a.from_row(first).line(k, rows);
+            let column = |k: usize| a.skip_rows(first).line(k, rows);
             for (p, to) in self.pairs.chunks_exact_mut(rows).enumerate() {
                 pack_two(column(2 * p), (2 * p + 1 < k).then(|| column(2 * p + 1)), to);
             }
@@ -66,9 +66,9 @@ pub fn pack_columns(cpu: HasBf16, n: usize, k: usize, b: View) -> Vec<u32> {
     panels.par_chunks_exact_mut(pairs * COLS).enumerate().for_each(|(panel, to)| {
         let cols = COLS.min(n - panel * COLS);
         if b.is_transposed() {
-            pack_across(cpu, [cols, k], b.from_col(panel * COLS), to);
+            pack_across(cpu, [cols, k], b.skip_cols(panel * COLS), to);
         } else {
-            let b = b.from_col(panel * COLS);
+            let b = b.skip_cols(panel * COLS);
             for (p, to) in to.chunks_exact_mut(COLS).enumerate() {
                 let row = |k: usize| b.line(k, cols);
                 pack_two(row(2 * p), (2 * p + 1 < k).then(|| row(2 * p + 1)), &mut to[..cols]);

@@ -21,7 +21,7 @@ pub fn attention_backward(
     let d_keys = heads.split(d_key.block(), |task| task.len);
     let d_values = heads.split(d_value.block(), |task| task.len);
     let scratch = || (vec![0.0; heads.largest()], Vec::new());
-    let tasks = heads.tasks().par_iter().zip(d_queries).zip(d_keys).zip(d_values);
+    let tasks = heads.tasks.par_iter().zip(d_queries).zip(d_keys).zip(d_values);
     tasks.for_each_init(scratch, |(d_scores, dropped), (((task, dq), dk), dv)| {
         let Task { query_at, at, rows, len, probabilities } = *task;
         let p = &saved.probabilities[probabilities..probabilities + rows * len];

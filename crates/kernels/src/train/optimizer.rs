@@ -55,8 +55,8 @@ impl FusedOptimizer for Flex {
     }
 }
 
-/// The tensor itself where it is all of its memory, so that it can be written in place; a copy where
-/// it is a part.
+/// The tensor itself where it is all of its memory, so that it can be written in place; a copy
+/// where it is a part.
 fn whole(x: FlexTensor) -> FlexTensor {
     let x = contiguous(x);
     let values = slice(&x);
@@ -66,8 +66,8 @@ fn whole(x: FlexTensor) -> FlexTensor {
     tensor(values.to_vec(), &x.shape())
 }
 
-/// Returns (weight, first moment, second moment) after one step of AdamW (Loshchilov & Hutter 2019),
-/// in place where nothing else holds the tensors.
+/// Returns (weight, first moment, second moment) after one step of AdamW (Loshchilov & Hutter
+/// 2019), in place where nothing else holds the tensors.
 ///
 /// # Panics
 /// If the shapes differ, or the tensors are not f32 on burn-flex without autodiff.

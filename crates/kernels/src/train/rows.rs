@@ -15,7 +15,8 @@ simd! {
 
     /// grad := gradient of the LayerNorm's input; adds to those of gamma and beta.
     fn layer_norm_backward(
-        grad: &mut [f32], normalised: &[f32], inv_std: f32, gamma: &[f32], d_gamma: &mut [f32], d_beta: &mut [f32],
+        grad: &mut [f32], normalised: &[f32], inv_std: f32, gamma: &[f32], d_gamma: &mut [f32],
+        d_beta: &mut [f32],
     ) {
         for i in 0..grad.len() {
             d_gamma[i] = fma::<FMA>(grad[i], normalised[i], d_gamma[i]);
@@ -30,7 +31,7 @@ simd! {
         }
     }
 
-    /// grad := p · (grad − Σ grad·p) · scale, the gradient of the scores before [`softmax`].
+    /// grad := p · (grad − Σ grad·p) · scale, the gradient of softmax's scores.
     fn softmax_backward(grad: &mut [f32], p: &[f32], scale: f32) {
         let along = dot_lanes::<FMA>(grad, p);
         for (grad, p) in grad.iter_mut().zip(p) {
@@ -45,7 +46,9 @@ simd! {
 
     /// One AdamW step over a slice (Loshchilov & Hutter 2019, with PyTorch's order of operations).
     fn adamw(w: &mut [f32], g: &[f32], m: &mut [f32], v: &mut [f32], step: AdamWStep) {
-        let AdamWStep { lr, beta1, beta2, eps, weight_decay, correction1, correction2_sqrt, grad_scale } = step;
+        let AdamWStep {
+            lr, beta1, beta2, eps, weight_decay, correction1, correction2_sqrt, grad_scale,
+        } = step;
         let decay = 1.0 - lr * weight_decay;
         let rate = lr / correction1;
         for i in 0..w.len() {

@@ -9,10 +9,10 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use whetstone_llm::judging;
-use whetstone_llm::{Judge, Llm, PairJudge, Work, parse};
+use whetstone_llm::{Judge, Llm, PairJudge, Work};
 use whetstone_records::{
-    DataSet, Manifest, Negative, Outcome, Passage, PassageId, Progress, Query, QueryId, Stage,
-    digests, read_jsonl, sha256_file, write_jsonl,
+    DataSet, Input, Manifest, Negative, Outcome, Passage, PassageId, Progress, Query, QueryId,
+    Stage, digests, read_jsonl, write_jsonl,
 };
 
 /// The file that `pair` takes up where it is.
@@ -56,7 +56,7 @@ pub fn grade(out: &Path, config: &SynthConfig, progress: &dyn Progress) -> Resul
         INPUTS.map(|file| (file, out.join(file))).iter().map(|(file, path)| (*file, &**path)),
     )?;
     if let Some(path) = &config.grade.prompt {
-        inputs.push(("prompt".into(), sha256_file(path)?));
+        inputs.push(Input::of_file("prompt", path)?);
     }
     let prompt = (COMPILED_IN, llm_name, config.grade.max_answer_tokens, &config.llm.extra_body);
     let stage = Stage::new("grade", out, &(prompt, &config.split, config.seed), inputs);
@@ -78,16 +78,18 @@ pub fn grade(out: &Path, config: &SynthConfig, progress: &dyn Progress) -> Resul
             let Pair { query, passage, .. } = pairs[index];
             judge.request(format!("{} {}", query.id, passage.id), &query.text, passage, attempt)
         },
-        assess: &|_, entry| judging::assess(grade_in(&entry.content).is_some(), entry),
+        assess: &|_, entry| judging::assess(judging::grade_in(entry, "grade").is_some(), entry),
+        limit_key: "grade.max-answer-tokens",
         typical_answer: Some(r#"{"grade": 2}"#),
     };
     let outcomes = llm.run(&work, progress)?;
+    llm.require_readable(&work, &outcomes)?;
     let mut found = Found::default();
     for (pair, outcome) in pairs.iter().zip(outcomes) {
         let entry = llm.answer_of(&outcome)?;
         found.add(
             pair,
-            entry.and_then(|entry| grade_in(&entry.content)),
+            entry.and_then(|entry| judging::grade_in(&entry, "grade")),
             outcome.open.is_some(),
             llm_name,
         );
@@ -155,24 +157,5 @@ impl Found {
             grade,
             llm: llm.to_owned(),
         }));
-    }
-}
-
-fn grade_in(content: &str) -> Option<u8> {
-    judging::grade_in(&parse::object(content)?, "grade")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_grade_is_a_whole_number_from_0_to_3_among_whatever_words() {
-        assert_eq!(grade_in("Sure: {\"grade\": 2} as asked"), Some(2));
-        for poor in
-            ["2", "{\"grade\": 4}", "{\"grade\": \"2\"}", "{\"grade\": -1}", "{\"grade\": 2", ""]
-        {
-            assert_eq!(grade_in(poor), None, "{poor}");
-        }
     }
 }

@@ -1,21 +1,10 @@
+//! Which passage is judged next.
+
 use super::judgements::Judgements;
-use anyhow::Result;
+use super::pooled::Item;
+use crate::error::Result;
 use std::collections::HashSet;
 use whetstone_records::{PassageId, QueryId};
-
-/// A passage to be judged for a query.
-#[derive(Clone, Debug)]
-pub struct Item {
-    pub query: QueryId,
-    pub query_text: String,
-    pub passage: PassageId,
-    pub title: String,
-    pub text: String,
-    /// The query's place among the queries, from 1, and how many there are.
-    pub query_place: (usize, usize),
-    /// The passage's place among those of the query, from 1, and how many there are.
-    pub passage_place: (usize, usize),
-}
 
 /// What a key asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,7 +74,8 @@ impl Session {
         relevant.map(|(query, ..)| query).collect::<HashSet<_>>().len()
     }
 
-    pub fn len(&self) -> usize {
+    /// How many passages are to be judged.
+    pub fn total(&self) -> usize {
         self.items.len()
     }
 

@@ -1,5 +1,9 @@
+//! Results as tables that are readable as they are and as Markdown.
+
 use comfy_table::{CellAlignment, Table, presets};
-use whetstone_eval::{Assessment, Comparison, Interval, Measure, RunReport, Verdict, stars};
+use whetstone_eval::{
+    Assessment, Comparison, Interval, Measure, Report, RunReport, Verdict, stars,
+};
 
 /// The measures of every run, how the systems compare with the baseline, and the verdict; readable
 /// as it is and as Markdown.
@@ -91,6 +95,16 @@ fn span(interval: Interval) -> String {
 /// `-0.0120 to +0.0340`
 pub fn signed_span(interval: Interval) -> String {
     format!("{:+.4} to {:+.4}", interval.low, interval.high)
+}
+
+/// A row for each run, a column for each measure.
+pub fn measured(report: &Report, measures: &[Measure]) -> Table {
+    let header = ["run".to_owned()].into_iter().chain(measures.iter().map(Measure::to_string));
+    let rows = report.runs.iter().map(|run| {
+        let means = run.evaluation.means.iter().map(|mean| format!("{mean:.4}"));
+        [run.name.clone()].into_iter().chain(means).collect()
+    });
+    aligned(header.collect(), rows)
 }
 
 /// A table of Markdown with every column but the first to the right.

@@ -1,33 +1,38 @@
 //! What reranking does to the answers of an LLM that reads the first passages.
 
-use crate::failure::Problem;
-use crate::rerank::{passage_texts, query_texts};
-use anyhow::{Result, bail};
+use crate::error::{Error, Result};
+use crate::texts::{TextFiles, Texts};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 use whetstone_eval::{CompareConfig, paired};
-use whetstone_llm::{Case, Compared, Comparison, Preference, compare_answers};
+use whetstone_llm::{Case, Compared, Comparison, Judge, Preference, compare_answers};
 use whetstone_records::{
-    AtomicFile, Manifest, Outcome, Progress, QueryId, Run, Stage, digests, read_text, sample_by_id,
-    write_jsonl,
+    DataSet, Manifest, Outcome, Progress, QueryId, Run, Stage, digests, read_json, sample_by_id,
+    write_json, write_jsonl,
 };
-use whetstone_synth::SynthConfig;
 
 /// The name of the stage.
-pub const STAGE: &str = "answers";
-const OUTPUTS: [&str; 2] = ["answers.jsonl", "answers.json"];
+pub const ANSWERS: &str = "answers";
+const COMPARED: &str = "answers.jsonl";
+const SUMMARY: &str = "answers.json";
+const JOURNAL: &str = "answers.journal.jsonl";
 
 /// What is asked of whom.
-pub struct Job<'a> {
-    pub config: &'a SynthConfig,
-    pub data: &'a Path,
+pub struct AnswersJob<'a> {
+    /// Who answers, and who judges.
+    pub comparison: Comparison<'a>,
+    /// The data set of the queries.
+    pub data: &'a DataSet,
     pub before: &'a Path,
     pub after: &'a Path,
     pub out: &'a Path,
+    /// How many passages the LLM reads.
     pub top: usize,
+    /// A sample of this many queries is asked; 0 for all.
     pub max_queries: usize,
+    /// Of the sample.
+    pub seed: u64,
 }
 
 /// What came out: `answers.json`.
@@ -71,79 +76,88 @@ impl fmt::Display for Answers {
     }
 }
 
-impl Job<'_> {
+impl AnswersJob<'_> {
     /// Asks, judges and writes both files.
     pub fn run(&self, progress: &dyn Progress) -> Result<(Manifest, Answers)> {
         let stage = self.stage()?;
-        let kept = self.out.join(OUTPUTS[1]);
-        if let Some(manifest) = stage.up_to_date() {
-            return Ok((manifest, serde_json::from_str(&read_text(&kept)?)?));
+        let summary = self.out.join(SUMMARY);
+        if let Some(manifest) = stage.begin()?
+            && let Some(answers) = read_json(&summary)?
+        {
+            return Ok((manifest, answers));
         }
-        let cases = self.cases()?;
-        let journal = self.out.join("answers.journal.jsonl");
-        let SynthConfig { llm, judge, answers, .. } = self.config;
-        let comparison = Comparison { llm, judge, answers };
-        let (compared, (calls, notes)) = compare_answers(&cases, &comparison, &journal, progress)?;
+        let (compared, mut outcome) = self.ask(&self.cases()?, progress)?;
         let answers = self.sum_up(&compared);
-        write_jsonl(&self.out.join(OUTPUTS[0]), &compared)?;
-        AtomicFile::write_all_to(&kept, &serde_json::to_vec_pretty(&answers)?)?;
-        let mut counts: BTreeMap<String, u64> =
-            calls.into_iter().map(|(name, count)| (name.to_owned(), count)).collect();
-        counts.insert("queries".to_owned(), answers.queries as u64);
-        let open = answers.open as u64;
-        let outcome = Outcome { counts, notes, open, ..Outcome::default() };
-        Ok((stage.finish(&OUTPUTS, outcome)?, answers))
+        write_jsonl(&self.out.join(COMPARED), &compared)?;
+        write_json(&summary, &answers)?;
+        outcome.counts.insert("queries".to_owned(), answers.queries as u64);
+        outcome.open = answers.open as u64;
+        Ok((stage.finish(&[COMPARED, SUMMARY], outcome)?, answers))
+    }
+
+    /// Has every case answered and judged; what that took is the outcome's.
+    fn ask(&self, cases: &[Case], progress: &dyn Progress) -> Result<(Vec<Compared>, Outcome)> {
+        let journal = self.out.join(JOURNAL);
+        let (compared, (calls, notes)) =
+            compare_answers(cases, &self.comparison, &journal, progress)?;
+        let counts = calls.into_iter().map(|(name, count)| (name.to_owned(), count)).collect();
+        Ok((compared, Outcome { counts, notes, ..Outcome::default() }))
     }
 
     fn stage(&self) -> Result<Stage> {
-        let [corpus, queries] = ["corpus.jsonl", "queries.jsonl"].map(|name| self.data.join(name));
+        let (corpus, queries) = (self.data.corpus(), self.data.queries());
         let read = [
             ("corpus", &*corpus),
             ("queries", &queries),
             ("before", self.before),
             ("after", self.after),
         ];
-        let config = (self.config, self.top, self.max_queries);
-        Ok(Stage::new(STAGE, self.out, &config, digests(read)?))
+        let Comparison { llm, judge, answers } = self.comparison;
+        let config = (llm, judge, answers, self.top, self.max_queries, self.seed);
+        Ok(Stage::new(ANSWERS, self.out, &config, digests(read)?))
     }
 
     /// The queries of both runs, or a sample of them, with the first passages of each run.
     fn cases(&self) -> Result<Vec<Case>> {
         let (before, after) = (Run::read(self.before)?, Run::read(self.after)?);
-        let both = before
-            .iter()
-            .map(|(query, _)| query)
-            .filter(|query| after.get(query.as_str()).is_some());
-        let mut queries: Vec<&QueryId> = both.collect();
-        if queries.is_empty() {
-            let (before, after) = (self.before.display(), self.after.display());
-            let message = format!("`{before}` and `{after}` have no query in common");
-            bail!(Problem::new(message, "both must rank the queries of one data set"));
-        }
-        sample_by_id(&mut queries, self.max_queries, self.config.seed, |query| *query);
-        let top = |run: &Run| {
-            let mut first = Run::default();
-            for query in &queries {
-                let hits = run.get(query.as_str()).unwrap_or_default();
-                first.insert((*query).clone(), hits.iter().take(self.top).cloned().collect());
-            }
-            first
-        };
-        let (before, after) = (top(&before), top(&after));
-        let questions = query_texts(&self.data.join("queries.jsonl"), &before)?;
-        let corpus = self.data.join("corpus.jsonl");
-        let texts = [passage_texts(&corpus, &before)?, passage_texts(&corpus, &after)?];
-        let passages = |run: &Run, which: usize, query: &QueryId| {
+        let queries = self.sampled(&before, &after)?;
+        let [before, after] = [&before, &after].map(|run| self.first(run, &queries));
+        let (corpus, asked) = (self.data.corpus(), self.data.queries());
+        let files = TextFiles { corpus: &corpus, queries: &asked };
+        let texts = Texts::of_candidates(files, [&before, &after])?;
+        let passages = |run: &Run, query: &QueryId| {
             let hits = run.get(query.as_str()).unwrap_or_default().iter();
-            hits.map(|hit| texts[which][&hit.passage].clone()).collect()
+            hits.map(|hit| texts.passages[&hit.passage].full_text()).collect()
         };
-        let case = |query: &&QueryId| Case {
-            query: (*query).clone(),
-            text: questions[*query].clone(),
-            before: passages(&before, 0, query),
-            after: passages(&after, 1, query),
+        let case = |query: &QueryId| Case {
+            query: query.clone(),
+            text: texts.queries[query].text.clone(),
+            before: passages(&before, query),
+            after: passages(&after, query),
         };
         Ok(queries.iter().map(case).collect())
+    }
+
+    /// The queries that both runs have, or a sample of them.
+    fn sampled(&self, before: &Run, after: &Run) -> Result<Vec<QueryId>> {
+        let both = before.iter().filter(|(query, _)| after.get(query.as_str()).is_some());
+        let mut queries: Vec<QueryId> = both.map(|(query, _)| query.clone()).collect();
+        if queries.is_empty() {
+            let (before, after) = (self.before.into(), self.after.into());
+            return Err(Error::NoQueryInCommon { before, after });
+        }
+        sample_by_id(&mut queries, self.max_queries, self.seed, |query| query);
+        Ok(queries)
+    }
+
+    /// What the LLM reads of a run.
+    fn first(&self, run: &Run, queries: &[QueryId]) -> Run {
+        let mut first = Run::default();
+        for query in queries {
+            let hits = run.get(query.as_str()).unwrap_or_default();
+            first.insert(query.clone(), hits.iter().take(self.top).cloned().collect());
+        }
+        first
     }
 
     fn sum_up(&self, compared: &[Compared]) -> Answers {
@@ -175,8 +189,8 @@ impl Job<'_> {
             low: statistics.interval.low.max(-1.0),
             high: statistics.interval.high.min(1.0),
             p: statistics.p,
-            answered_by: self.config.llm.name.clone(),
-            judged_by: self.config.judge().llm.to_owned(),
+            answered_by: self.comparison.llm.name.clone(),
+            judged_by: Judge::of(self.comparison.llm, self.comparison.judge).llm.to_owned(),
         }
     }
 }

@@ -1,10 +1,11 @@
-use crate::failure::Problem;
-use anyhow::{Context, Result, bail};
+//! The file of judgements that a labeller writes.
+
+use crate::error::{Error, Result};
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use whetstone_records::{AtomicFile, PassageId, QueryId, read_text};
+use whetstone_records::{AtomicFile, Error as RecordsError, PassageId, QueryId, read_text};
 
 /// Graded judgements in a qrels file, in the order in which they were given. What is given is on
 /// the disk before the call returns, so that a process that is killed loses nothing.
@@ -58,18 +59,16 @@ impl Judgements {
                 .map(|grade| (QueryId::from(query), PassageId::from(passage), grade)),
             _ => None,
         };
-        let (path, number) = (self.path.display(), index + 1);
+        let path = || self.path.clone();
         let Some((query, passage, grade)) = parsed else {
-            let message = format!("`{path}` line {number}: expected a judgement, got `{line}`");
-            bail!(Problem::new(
-                message,
-                "correct or delete that line, or name another file with --out"
-            ));
+            return Err(Error::BadJudgement {
+                path: path(),
+                line: index + 1,
+                value: line.to_owned(),
+            });
         };
         if self.grades.insert((query.clone(), passage.clone()), grade).is_some() {
-            let message =
-                format!("`{path}` line {number}: `{query}` with `{passage}` is judged twice");
-            bail!(Problem::new(message, "delete one of the two lines"));
+            return Err(Error::JudgedTwice { path: path(), line: index + 1, query, passage });
         }
         self.given.push((query, passage, grade));
         Ok(())
@@ -113,7 +112,7 @@ impl Judgements {
 
     fn append(&mut self, text: &str) -> Result<()> {
         let written = self.file.write_all(text.as_bytes()).and_then(|()| self.file.sync_data());
-        written.with_context(|| format!("cannot write `{}`", self.path.display()))
+        Ok(written.map_err(RecordsError::io("write", &self.path))?)
     }
 
     fn rewrite(&mut self) -> Result<()> {
@@ -129,14 +128,12 @@ impl Judgements {
 
 fn lock(path: &Path) -> Result<File> {
     if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-        std::fs::create_dir_all(parent)
-            .with_context(|| format!("cannot create folder `{}`", parent.display()))?;
+        std::fs::create_dir_all(parent).map_err(RecordsError::io("create folder", parent))?;
     }
     let file = OpenOptions::new().read(true).append(true).create(true).open(path);
-    let file = file.with_context(|| format!("cannot open `{}`", path.display()))?;
+    let file = file.map_err(RecordsError::io("open", path))?;
     if let Err(std::fs::TryLockError::WouldBlock) = file.try_lock() {
-        let message = format!("`{}` is open in another labeller", path.display());
-        bail!(Problem::new(message, "close it, or name another file with --out"));
+        return Err(Error::JudgementsInUse { path: path.into() });
     }
     Ok(file)
 }
@@ -147,7 +144,7 @@ fn whole_lines(file: &File, path: &Path) -> Result<String> {
     let end = text.rfind('\n').map_or(0, |at| at + 1);
     if end < text.len() {
         text.truncate(end);
-        file.set_len(end as u64).with_context(|| format!("cannot write `{}`", path.display()))?;
+        file.set_len(end as u64).map_err(RecordsError::io("write", path))?;
     }
     Ok(text)
 }

@@ -1,8 +1,9 @@
-use super::GRADES;
-use super::session::Session;
+//! What the labeller shows, as lines of text.
+
 use std::ops::Range;
 use unicode_width::UnicodeWidthChar;
 use whetstone_eval::Highlighter;
+use whetstone_rank::{GRADES, Session};
 
 /// How a piece of text looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,7 +56,7 @@ fn position(session: &Session) -> String {
     let Some(item) = session.item() else { return String::new() };
     let ((query, queries), (passage, passages)) = (item.query_place, item.passage_place);
     let grade = session.grade().map_or(String::new(), |grade| format!(" · judged: {grade}"));
-    let (judged, all) = (session.judged(), session.len());
+    let (judged, all) = (session.judged(), session.total());
     format!(
         "query {query} of {queries} · passage {passage} of {passages} · {judged} of {all} judged{grade}"
     )
@@ -173,7 +174,7 @@ fn cut(line: &mut Line, width: usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::label::{Item, Judgements};
+    use whetstone_rank::{Item, Judgements};
 
     fn plain(lines: &[Line]) -> Vec<String> {
         lines.iter().map(|line| line.iter().map(|(text, _)| text.as_str()).collect()).collect()

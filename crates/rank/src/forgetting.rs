@@ -1,40 +1,40 @@
 //! What training has done to questions that it was not about: the same general set in the order of
 //! two models.
 
-use crate::evaluation::aligned;
-use crate::failure::Problem;
-use crate::rerank;
-use crate::stages::Stages;
-use anyhow::{Result, bail};
+use crate::error::{Error, Result};
+use crate::rerank::{RERANK, RerankJob, rerank};
+use crate::run_file::stage_name;
+use crate::texts::TextFiles;
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::fmt;
 use std::path::{Path, PathBuf};
 use whetstone_eval::{
     CompareConfig, Comparison, Measure, Report, Retention, compare, evaluate, retention,
 };
 use whetstone_model::DeviceName;
 use whetstone_records::{
-    AtomicFile, Manifest, Outcome, Progress, Qrels, Query, QueryId, Stage, digests, read_jsonl,
-    sample_by_id, select_jsonl,
+    DataSet, Manifest, Outcome, Passage, Progress, Qrels, Query, QueryId, Stage, digests, forget,
+    read_jsonl, sample_by_id, select_jsonl, write_json,
 };
+use whetstone_retrieve::bm25_run;
 
 /// What is measured, and how.
 #[derive(Clone, Debug)]
-pub struct Job {
+pub struct ForgettingJob {
     /// The model that training began with.
     pub before: PathBuf,
     /// The model that came out.
     pub after: PathBuf,
     /// A BEIR folder of questions that training was not about.
-    pub general: PathBuf,
+    pub general: DataSet,
     pub out: PathBuf,
     pub device: DeviceName,
-    pub sample: Sample,
+    pub sample: GeneralSample,
 }
 
 /// Which queries are asked, and how many candidates each has.
 #[derive(Clone, Copy, Debug, Serialize)]
-pub struct Sample {
+pub struct GeneralSample {
     /// BM25's passages that the models order.
     pub depth: usize,
     /// A seeded sample of this many queries; 0 for all.
@@ -53,55 +53,66 @@ pub struct Forgetting {
 }
 
 /// Names of the three systems in tables and files.
-pub const SYSTEMS: [&str; 3] = ["bm25", "before", "after"];
+const SYSTEMS: [&str; 3] = ["bm25", "before", "after"];
+const CANDIDATES: &str = "candidates";
+const FORGETTING: &str = "forgetting";
+const QRELS: &str = "qrels.tsv";
+const RESULT: &str = "forgetting.json";
 
-impl Job {
-    /// Makes BM25's candidates, has both models order them, and compares the two.
-    pub fn run(&self, stages: &mut Stages) -> Result<Forgetting> {
-        stages.run("candidates", &self.out, |progress| self.candidates(progress))?;
+impl ForgettingJob {
+    /// Makes BM25's candidates, has both models order them, and compares the two. Tells of every
+    /// stage that is complete.
+    pub fn run(
+        &self,
+        progress: &dyn Progress,
+        mut tell: impl FnMut(&Manifest),
+    ) -> Result<Forgetting> {
+        tell(&self.candidates(progress)?);
         for (name, model) in [(SYSTEMS[1], &self.before), (SYSTEMS[2], &self.after)] {
-            let run = self.run_of(name);
-            let [corpus, queries] =
-                ["corpus.jsonl", "queries.jsonl"].map(|file| self.general.join(file));
-            let candidates = self.run_of(SYSTEMS[0]);
-            let inputs = rerank::Inputs {
-                model,
-                corpus: &corpus,
-                queries: &queries,
-                candidates: &candidates,
-                fusion: None,
-            };
-            stages.run(&format!("rerank {name}"), &self.out, |progress| {
-                rerank::rerank(&inputs, &run, self.device, progress)
-            })?;
+            tell(&self.rerank(name, model, progress)?);
         }
         let result = self.compare()?;
-        stages.run("forgetting", &self.out, |_| self.keep(&result))?;
+        tell(&self.keep(&result)?);
         Ok(result)
     }
 
-    fn run_of(&self, name: &str) -> PathBuf {
-        self.out.join(format!("{name}.run"))
+    /// Makes earlier results count for nothing.
+    pub fn forget(&self) -> Result<()> {
+        let reranked = SYSTEMS[1..].iter().map(|name| stage_name(RERANK, &self.run_of(name)));
+        let stages = reranked.chain([CANDIDATES, FORGETTING].map(str::to_owned));
+        Ok(stages.into_iter().try_for_each(|stage| forget(&self.out, &stage))?)
+    }
+
+    fn run_of(&self, system: &str) -> PathBuf {
+        self.out.join(run_name(system))
     }
 
     fn qrels(&self) -> PathBuf {
-        self.out.join("qrels.tsv")
+        self.out.join(QRELS)
+    }
+
+    fn rerank(&self, name: &str, model: &Path, progress: &dyn Progress) -> Result<Manifest> {
+        let (corpus, queries) = (self.general.corpus(), self.general.queries());
+        let candidates = self.run_of(SYSTEMS[0]);
+        let texts = TextFiles { corpus: &corpus, queries: &queries };
+        let job = RerankJob { model, texts, candidates: &candidates, fusion: None };
+        rerank(&job, &self.run_of(name), self.device, progress)
     }
 
     /// Writes BM25's run over the sampled queries, and their judgements.
     fn candidates(&self, progress: &dyn Progress) -> Result<Manifest> {
-        let [corpus, queries, qrels] =
-            ["corpus.jsonl", "queries.jsonl", "qrels/test.tsv"].map(|file| self.general.join(file));
+        let (corpus, qrels) = (self.general.corpus(), self.general.test_qrels());
+        let queries = self.general.queries();
         let inputs = digests([("corpus", &*corpus), ("queries", &queries), ("qrels", &qrels)])?;
-        let stage = Stage::new("candidates", &self.out, &self.sample, inputs);
-        if let Some(manifest) = stage.up_to_date() {
+        let stage = Stage::new(CANDIDATES, &self.out, &self.sample, inputs);
+        if let Some(manifest) = stage.begin()? {
             return Ok(manifest);
         }
         let judged = Qrels::read(&qrels)?;
-        let queries = self.sampled(&queries, &judged)?;
-        let passages = read_jsonl(&corpus)?;
+        let queries = self.sampled(&judged)?;
+        let passages: Vec<Passage> = read_jsonl(&corpus)?;
         progress.start("search with BM25", None, "queries");
-        let run = whetstone_synth::bm25_run(&passages, &queries, self.sample.depth);
+        let run = bm25_run(&passages, &queries, self.sample.depth);
         progress.finish();
         run.write(&self.run_of(SYSTEMS[0]), SYSTEMS[0])?;
         let mut kept = Qrels::default();
@@ -112,31 +123,25 @@ impl Job {
         }
         kept.write_beir(&self.qrels())?;
         let counts = [("passages", passages.len()), ("queries", queries.len())];
-        let counts: BTreeMap<_, _> =
-            counts.map(|(name, count)| (name.to_owned(), count as u64)).into();
-        Ok(stage.finish(&["bm25.run", "qrels.tsv"], Outcome { counts, ..Outcome::default() })?)
+        let counts = counts.map(|(name, count)| (name.to_owned(), count as u64)).into();
+        let outcome = Outcome { counts, ..Outcome::default() };
+        Ok(stage.finish(&[&run_name(SYSTEMS[0]), QRELS], outcome)?)
     }
 
     /// The queries with a relevant passage, or a sample of them that follows from the seed and
     /// their ids alone.
-    fn sampled(&self, path: &Path, judged: &Qrels) -> Result<Vec<Query>> {
+    fn sampled(&self, judged: &Qrels) -> Result<Vec<Query>> {
+        let queries = self.general.queries();
         let has_answer = |query: &QueryId| {
             judged.get(query.as_str()).is_some_and(|grades| grades.values().any(|grade| *grade > 0))
         };
-        let mut queries = select_jsonl(path, |query: &Query| has_answer(&query.id))?;
-        if queries.is_empty() {
-            let message = format!(
-                "no query of `{}` has a relevant passage in qrels/test.tsv",
-                path.display()
-            );
-            bail!(Problem::new(
-                message,
-                "a general set is a BEIR folder: corpus.jsonl, queries.jsonl, qrels/test.tsv"
-            ));
+        let mut found = select_jsonl(&queries, |query: &Query| has_answer(&query.id))?;
+        if found.is_empty() {
+            return Err(Error::NothingRelevant { queries });
         }
-        let Sample { max_queries, seed, .. } = self.sample;
-        sample_by_id(&mut queries, max_queries, seed, |query| &query.id);
-        Ok(queries)
+        let GeneralSample { max_queries, seed, .. } = self.sample;
+        sample_by_id(&mut found, max_queries, seed, |query| &query.id);
+        Ok(found)
     }
 
     fn compare(&self) -> Result<Forgetting> {
@@ -153,32 +158,23 @@ impl Job {
     fn keep(&self, result: &Forgetting) -> Result<Manifest> {
         let runs = SYSTEMS.map(|name| (name, self.run_of(name)));
         let inputs = digests(runs.iter().map(|(name, path)| (*name, &**path)))?;
-        let stage = Stage::new("forgetting", &self.out, &CompareConfig::default(), inputs);
-        if let Some(manifest) = stage.up_to_date() {
+        let stage = Stage::new(FORGETTING, &self.out, &CompareConfig::default(), inputs);
+        if let Some(manifest) = stage.begin()? {
             return Ok(manifest);
         }
-        AtomicFile::write_all_to(
-            &self.out.join("forgetting.json"),
-            &serde_json::to_vec_pretty(result)?,
-        )?;
-        Ok(stage.finish(&["forgetting.json"], Outcome::default())?)
+        write_json(&self.out.join(RESULT), result)?;
+        Ok(stage.finish(&[RESULT], Outcome::default())?)
     }
 }
 
-impl Forgetting {
-    /// A row for each system, a column for each measure.
-    pub fn table(&self) -> String {
-        let measures = Measure::defaults();
-        let header = ["run".to_owned()].into_iter().chain(measures.iter().map(Measure::to_string));
-        let rows = self.report.runs.iter().map(|run| {
-            let means = run.evaluation.means.iter().map(|mean| format!("{mean:.4}"));
-            [run.name.clone()].into_iter().chain(means).collect()
-        });
-        format!("{}\n", aligned(header.collect(), rows))
-    }
+/// The path, below the job's folder, of a system's run.
+fn run_name(system: &str) -> String {
+    format!("{system}.run")
+}
 
-    /// The decision with what it rests on.
-    pub fn in_words(&self) -> String {
+/// The decision with what it rests on.
+impl fmt::Display for Forgetting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Comparison { paired, measure, .. } = &self.comparison;
         let (low, high) = (paired.interval.low, paired.interval.high);
         let worthwhile = CompareConfig::default().worthwhile_gain;
@@ -186,15 +182,17 @@ impl Forgetting {
             Retention::Gained => "the model orders general questions better than before",
             Retention::Kept => &format!("a loss of more than {worthwhile} is ruled out"),
             Retention::Forgot => {
-                "the model has forgotten; fewer epochs, a lower learning rate or general pairs in training help"
+                "the model has forgotten; fewer epochs, a lower learning rate or general pairs in \
+                 training help"
             }
             Retention::NotEnoughQueries => {
                 "so many queries cannot tell; ask more of them with --max-queries"
             }
         };
-        format!(
-            "{}: {measure} changed by {:+.4} on {} general queries (95 % interval {low:+.4} to {high:+.4}, p = {:.4}): \
-             {meaning}",
+        write!(
+            f,
+            "{}: {measure} changed by {:+.4} on {} general queries \
+             (95 % interval {low:+.4} to {high:+.4}, p = {:.4}): {meaning}",
             self.retention, paired.difference, paired.queries, paired.p
         )
     }

@@ -1,12 +1,13 @@
+//! The labeller's terminal: keys in, lines out.
+
 use super::screen::{Line, Style, draw};
-use super::session::{Key, Session};
-use crate::failure::Problem;
-use anyhow::{Context, Result};
+use crate::failure::{Problem, Result, during};
 use crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use crossterm::style::{Attribute, Print, SetAttribute};
 use crossterm::terminal::{self, Clear, ClearType, EnterAlternateScreen, LeaveAlternateScreen};
 use crossterm::{cursor, execute, queue};
 use std::io::{IsTerminal, Stderr, Write, stderr, stdin};
+use whetstone_rank::{Key, Session};
 
 /// Asks for grades until all items are judged or skipped, or the user quits. Draws on stderr:
 /// stdout is for data.
@@ -17,12 +18,12 @@ pub fn label(session: &mut Session) -> Result<()> {
     if session.item().is_none() {
         return Ok(());
     }
-    let mut terminal = Terminal::open().context("cannot set up the terminal")?;
+    let mut terminal = Terminal::open().map_err(during("cannot set up the terminal"))?;
     let (mut scroll, mut help) = (0, false);
     while session.item().is_some() {
         let (width, height) = terminal::size().unwrap_or((80, 24));
         terminal.show(&draw(session, width.into(), height.into(), &mut scroll, help))?;
-        let Event::Key(key) = event::read().context("cannot read keys")? else { continue };
+        let Event::Key(key) = event::read().map_err(during("cannot read keys"))? else { continue };
         if key.kind == KeyEventKind::Release {
             continue;
         }
@@ -92,7 +93,7 @@ impl Terminal {
     }
 
     fn show(&mut self, lines: &[Line]) -> Result<()> {
-        self.draw(lines).context("cannot write to the terminal")
+        Ok(self.draw(lines).map_err(during("cannot write to the terminal"))?)
     }
 
     fn draw(&mut self, lines: &[Line]) -> std::io::Result<()> {

@@ -1,12 +1,17 @@
-use super::Request;
+//! The files that a report hangs on, and who made them.
+
+use super::{EVAL, EvalRequest};
+use crate::error::Result;
 use crate::fuse::FUSE;
-use crate::rerank::{self, RERANK};
-use anyhow::Result;
+use crate::rerank::RERANK;
+use crate::run_file::{folder, stage_name};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use whetstone_eval::{AssessConfig, ModelNotes, Origin};
-use whetstone_records::{Cost, Manifest, read_text, sha256_bytes, sha256_file};
+use whetstone_eval::{AssessConfig, Origin};
+use whetstone_records::{
+    Cost, DataSet, Manifest, ModelDir, manifest_name, read_text, sha256_bytes, sha256_file,
+};
 
 /// Everything that a report hangs on.
 pub struct Sources {
@@ -30,7 +35,7 @@ pub struct Config<'a> {
 
 impl Sources {
     /// Finds and digests what belongs to a request: its files, and the manifests beside them.
-    pub fn gather(request: &Request) -> Result<Self> {
+    pub fn gather(request: &EvalRequest) -> Result<Self> {
         let mut sources = Self {
             origins: vec![],
             made_by: vec![],
@@ -42,33 +47,34 @@ impl Sources {
             sources.file("candidates", candidates)?;
         }
         for (name, path) in &request.runs {
-            let digest = sources.file(&format!("run {name}"), path)?;
-            let folder = manifests(rerank::folder(path));
-            for command in [RERANK, FUSE] {
-                let manifest = folder.join(format!("{}.json", rerank::stage_name(command, path)));
-                if let Some(cost) =
-                    sources.manifest(&manifest, Some(digest.as_str()))?.as_ref().and_then(cost)
-                {
-                    sources.costs.insert(name.clone(), cost);
-                }
-            }
+            sources.run(name, path)?;
         }
-        for (role, path) in request
-            .data
-            .iter()
-            .flat_map(|data| texts(data))
-            .chain(request.model.iter().flat_map(|model| parts(model)))
-        {
+        let texts = request.data.iter().flat_map(texts);
+        for (role, path) in texts.chain(request.model.iter().flat_map(parts)) {
             if path.is_file() {
                 sources.file(role, &path)?;
             }
         }
-        for folder in request.data.iter().chain(&request.model) {
-            for path in json_files(&manifests(folder)) {
+        let data = request.data.iter().map(DataSet::root);
+        for folder in data.chain(request.model.iter().map(ModelDir::root)) {
+            for path in json_files(&folder.join("manifests")) {
                 sources.manifest(&path, None)?;
             }
         }
         Ok(sources)
+    }
+
+    /// Takes up a run, and the manifest of the command that has made it.
+    fn run(&mut self, name: &str, path: &Path) -> Result<()> {
+        let digest = self.file(&format!("run {name}"), path)?;
+        for command in [RERANK, FUSE] {
+            let manifest = folder(path).join(manifest_name(&stage_name(command, path)));
+            let made_by = self.manifest(&manifest, Some(digest.as_str()))?;
+            if let Some(cost) = made_by.as_ref().and_then(cost) {
+                self.costs.insert(name.to_owned(), cost);
+            }
+        }
+        Ok(())
     }
 
     fn file(&mut self, role: &str, path: &Path) -> Result<String> {
@@ -93,7 +99,7 @@ impl Sources {
         };
         let is_of_other_bytes =
             of.is_some_and(|digest| !manifest.outputs.values().any(|output| output == digest));
-        if manifest.stage == "eval" || is_of_other_bytes {
+        if manifest.stage == EVAL || is_of_other_bytes {
             return Ok(None);
         }
         self.made_by.push((path.display().to_string(), manifest.clone()));
@@ -111,37 +117,27 @@ impl Sources {
         files.chain(manifests).collect()
     }
 
-    pub fn config<'a>(&'a self, request: &'a Request) -> Config<'a> {
+    pub fn config<'a>(&'a self, request: &'a EvalRequest) -> Config<'a> {
         let files = self.origins.iter().map(|origin| (origin.role.as_str(), origin.path.as_str()));
         Config { assess: &request.config, files: files.collect() }
     }
 }
 
 /// The files of a data set that the report shows or the guards look at.
-fn texts(data: &Path) -> [(&'static str, PathBuf); 3] {
-    let file = |name: &str| data.join(name);
-    [
-        ("corpus", file("corpus.jsonl")),
-        ("queries", file("queries.jsonl")),
-        ("training pairs", file("train.jsonl")),
-    ]
+fn texts(data: &DataSet) -> [(&'static str, PathBuf); 3] {
+    [("corpus", data.corpus()), ("queries", data.queries()), ("training pairs", data.train())]
 }
 
 /// The files of a model dir that say how it reads a pair.
-fn parts(model: &Path) -> [(&'static str, PathBuf); 6] {
+fn parts(model: &ModelDir) -> [(&'static str, PathBuf); 6] {
     [
-        ("weights", "model.safetensors"),
-        ("model config", "config.json"),
-        ("tokenizer", "tokenizer.json"),
-        ("tokenizer config", "tokenizer_config.json"),
-        ("sentence config", "sentence_bert_config.json"),
-        ("calibration", ModelNotes::FILE),
+        ("weights", model.weights()),
+        ("model config", model.config()),
+        ("tokenizer", model.tokenizer()),
+        ("tokenizer config", model.tokenizer_config()),
+        ("sentence config", model.sentence_config()),
+        ("calibration", model.notes()),
     ]
-    .map(|(role, name)| (role, model.join(name)))
-}
-
-fn manifests(folder: &Path) -> PathBuf {
-    folder.join("manifests")
 }
 
 fn json_files(folder: &Path) -> BTreeSet<PathBuf> {

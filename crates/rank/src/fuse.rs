@@ -1,14 +1,16 @@
 //! Joins runs by reciprocal rank fusion.
 
-use crate::failure::Problem;
-use crate::rerank::{folder, stage_name};
-use anyhow::{Result, bail};
+use crate::error::{Error, Result};
+use crate::notes::notes_of;
+use crate::run_file::{file_name, folder, stage_name};
 use std::path::{Path, PathBuf};
 use whetstone_eval::{RRF_K, rrf};
-use whetstone_records::{Manifest, Outcome, Run, Stage, digests};
+use whetstone_records::{Manifest, ModelDir, Outcome, Run, Stage, digests};
 
 /// The command, which names the stage.
 pub const FUSE: &str = "fuse";
+/// What a run of joined scores calls itself.
+pub(crate) const FUSED_NAME: &str = "whetstone-fused";
 
 /// Writes the fusion of `runs` as the TREC run `out`; refuses to write over one of them.
 pub fn fuse(runs: &[PathBuf], out: &Path) -> Result<Manifest> {
@@ -17,20 +19,31 @@ pub fn fuse(runs: &[PathBuf], out: &Path) -> Result<Manifest> {
         && let Some(run) =
             runs.iter().find(|run| run.canonicalize().is_ok_and(|run| run == written))
     {
-        let message = format!("`{}` is to be read and to be written over", run.display());
-        bail!(Problem::new(message, "give --out another name"));
+        return Err(Error::WritesOver { path: run.clone() });
     }
     let roles: Vec<String> = (1..=runs.len()).map(|number| format!("run-{number}")).collect();
     let inputs = digests(roles.iter().map(String::as_str).zip(runs.iter().map(PathBuf::as_path)))?;
     let stage = Stage::new(stage_name(FUSE, out), folder(out), &RRF_K, inputs);
-    if let Some(manifest) = stage.up_to_date() {
+    if let Some(manifest) = stage.begin_beside_others()? {
         return Ok(manifest);
     }
-    let runs = runs.iter().map(|run| Run::read(run)).collect::<Result<Vec<_>, _>>()?;
+    let runs: Vec<Run> = runs.iter().map(|run| Run::read(run)).collect::<Result<_, _>>()?;
     let fused = rrf(&runs.iter().collect::<Vec<_>>(), RRF_K);
     fused.write(out, "rrf")?;
     let counts =
         [("queries".to_owned(), fused.len() as u64), ("runs".to_owned(), runs.len() as u64)];
-    let name = out.file_name().unwrap_or_default().to_string_lossy();
-    Ok(stage.finish(&[&name], Outcome { counts: counts.into(), ..Outcome::default() })?)
+    Ok(stage.finish(&[&file_name(out)], Outcome { counts: counts.into(), ..Outcome::default() })?)
+}
+
+/// Writes `reranked`, a run in the order of `model`, joined with its candidates' scores as the
+/// notes of the model say.
+pub fn fuse_as_calibrated(
+    model: &ModelDir,
+    candidates: &Path,
+    reranked: &Path,
+    out: &Path,
+) -> Result<()> {
+    let fusion = notes_of(model)?.fusion.fusion;
+    let fused = fusion.fuse(&Run::read(candidates)?, &Run::read(reranked)?);
+    Ok(fused.write(out, FUSED_NAME)?)
 }

@@ -3,46 +3,49 @@
 
 mod material;
 mod sources;
-mod table;
 
-use crate::calibrate::notes_of;
-use crate::commands::forget;
-use anyhow::Result;
+use crate::error::Result;
+use crate::notes::notes_of;
 use serde::Serialize;
 use sources::Sources;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use whetstone_eval::{
-    AssessConfig, Assessment, Calibration, Caveats, Finding, Inputs, ModelNotes, Page, Why, assess,
-    guards, html, markdown, why,
+    AssessConfig, Assessment, Calibration, Caveats, Finding, Inputs, Page, Why, assess, guards,
+    html, markdown, why,
 };
-use whetstone_records::{AtomicFile, Manifest, Outcome, Progress, Stage, write_jsonl};
+use whetstone_records::{
+    AtomicFile, DataSet, EvalDir, Manifest, ModelDir, Outcome, Progress, Stage, write_json,
+    write_jsonl,
+};
 
-pub use table::{aligned, signed_span, tables};
+/// The name of the stage.
+pub const EVAL: &str = "eval";
 
 /// Which files are evaluated, and how.
-pub struct Request {
+#[derive(Clone, Debug)]
+pub struct EvalRequest {
     pub qrels: PathBuf,
     /// Runs with their names, in the order of the tables.
     pub runs: Vec<(String, PathBuf)>,
     pub candidates: Option<PathBuf>,
     /// The data set that the queries and passages are of.
-    pub data: Option<PathBuf>,
+    pub data: Option<DataSet>,
     /// The model of the system that the verdict is about.
-    pub model: Option<PathBuf>,
+    pub model: Option<ModelDir>,
     pub config: AssessConfig,
 }
 
 /// What was read, and what it amounts to.
 pub struct Evaluated<'a> {
-    request: &'a Request,
+    request: &'a EvalRequest,
     inputs: Inputs,
     pub assessment: Assessment,
 }
 
-const OUTPUTS: [&str; 4] = ["measures.json", "per_query.jsonl", "report.md", "report.html"];
+const OUTPUTS: [&str; 4] = [EvalDir::MEASURES, EvalDir::PER_QUERY, EvalDir::REPORT, EvalDir::PAGE];
 
-impl Request {
+impl EvalRequest {
     /// Measures, compares and judges.
     pub fn evaluate(&self) -> Result<Evaluated<'_>> {
         let inputs = Inputs::read(&self.qrels, &self.runs, self.candidates.as_deref())?;
@@ -55,7 +58,7 @@ impl Request {
     fn caveats(&self, inputs: &Inputs) -> Result<Caveats> {
         let Some(data) = &self.data else { return Ok(Caveats::default()) };
         let (refusals, labels): (Vec<Finding>, Vec<Finding>) =
-            guards(data, &inputs.qrels)?.into_iter().partition(|finding| finding.refuses);
+            guards(data.root(), &inputs.qrels)?.into_iter().partition(|finding| finding.refuses);
         let in_words = |findings: Vec<Finding>| {
             findings
                 .iter()
@@ -67,7 +70,7 @@ impl Request {
 
     /// What the model's logits mean, where it was calibrated.
     fn calibration(&self) -> Result<Option<Calibration>> {
-        let calibrated = self.model.as_deref().filter(|model| ModelNotes::path(model).exists());
+        let calibrated = self.model.as_ref().filter(|model| model.notes().exists());
         Ok(calibrated.map(notes_of).transpose()?.and_then(|notes| notes.calibration))
     }
 }
@@ -82,19 +85,16 @@ struct Measures<'a> {
 
 impl Evaluated<'_> {
     /// Writes measures, per-query values and the report into a folder, the manifest last.
-    pub fn write(&self, out: &Path, force: bool, progress: &dyn Progress) -> Result<Manifest> {
-        if force {
-            forget(out, "eval")?;
-        }
+    pub fn write(&self, out: &Path, progress: &dyn Progress) -> Result<Manifest> {
         let sources = Sources::gather(self.request)?;
-        let stage = Stage::new("eval", out, &sources.config(self.request), sources.digests());
-        if let Some(manifest) = stage.up_to_date() {
+        let stage = Stage::new(EVAL, out, &sources.config(self.request), sources.digests());
+        if let Some(manifest) = stage.begin()? {
             return Ok(manifest);
         }
         progress.start("report", None, "");
         let material = material::gather(self.request, &self.inputs, &sources)?;
         let why = why(&self.inputs, &self.assessment, &material);
-        self.write_files(out, &sources, why.as_ref())?;
+        self.write_files(&EvalDir::new(out), &sources, why.as_ref())?;
         progress.finish();
         let counts = [("queries", self.assessment.queries()), ("runs", self.request.runs.len())];
         let counts: BTreeMap<_, _> =
@@ -105,7 +105,7 @@ impl Evaluated<'_> {
         )?)
     }
 
-    fn write_files(&self, out: &Path, sources: &Sources, why: Option<&Why>) -> Result<()> {
+    fn write_files(&self, out: &EvalDir, sources: &Sources, why: Option<&Why>) -> Result<()> {
         let assessment = &self.assessment;
         let calibration = self.request.calibration()?;
         let page = Page {
@@ -115,10 +115,9 @@ impl Evaluated<'_> {
             origins: &sources.origins,
             made_by: &sources.made_by,
         };
-        let measures = serde_json::to_vec_pretty(&Measures { assessment, why })?;
-        AtomicFile::write_all_to(&out.join("measures.json"), &measures)?;
-        write_jsonl(&out.join("per_query.jsonl"), assessment.report.per_query())?;
-        AtomicFile::write_all_to(&out.join("report.md"), markdown(&page).as_bytes())?;
-        Ok(AtomicFile::write_all_to(&out.join("report.html"), html(&page).as_bytes())?)
+        write_json(&out.measures(), &Measures { assessment, why })?;
+        write_jsonl(&out.per_query(), assessment.report.per_query())?;
+        AtomicFile::write_all_to(&out.report(), markdown(&page).as_bytes())?;
+        Ok(AtomicFile::write_all_to(&out.page(), html(&page).as_bytes())?)
     }
 }
