@@ -1,3 +1,5 @@
+//! What can go wrong, and what to do about it.
+
 use std::path::PathBuf;
 use whetstone_records::Hint;
 

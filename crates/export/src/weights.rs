@@ -1,3 +1,5 @@
+//! The weights of an exported folder.
+
 use crate::error::{Error, Result};
 use safetensors::SafeTensors;
 use std::collections::HashMap;

@@ -8,8 +8,8 @@ use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// A row-major matrix that comes into being block by block, without being zeroed first: clearing
-/// the buffers of a training step would take several percent of it.
+/// A row-major matrix that comes into being block by block. It is not cleared first: one thread
+/// would do that while the others wait.
 pub struct Growing {
     values: Vec<f32>,
     rows: usize,

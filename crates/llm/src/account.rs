@@ -50,7 +50,8 @@ impl Llm<'_> {
         let journal = self.journal.borrow();
         if let Some(first) = journal.damaged_lines.first() {
             notes.push(format!(
-                "{} of the journal's {} answers are damaged (first: line {first}) and are asked for again",
+                "{} of the journal's {} answers are damaged (first: line {first}) and are asked for \
+                 again",
                 journal.damaged_lines.len(),
                 self.known_before + journal.damaged_lines.len()
             ));

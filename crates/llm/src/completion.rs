@@ -132,7 +132,7 @@ fn words(content: &Value) -> (String, bool) {
         Value::String(text) => (text.clone(), false),
         Value::Array(parts) if parts.iter().all(is_part) => {
             let hidden = |part: &&Value| HIDDEN_PARTS.iter().any(|name| part["type"] == *name);
-            let texts = parts.iter().filter(|part| !hidden(part)).map(|part| part_text(part));
+            let texts = parts.iter().filter(|part| !hidden(part)).map(part_text);
             (texts.collect(), parts.iter().filter(hidden).any(|part| part["type"] != "refusal"))
         }
         Value::Object(_) if is_part(content) => words(&json!([content])),

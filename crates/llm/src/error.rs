@@ -103,6 +103,11 @@ impl Hint for Error {
             Error::BadBatchLine { .. } => {
                 "import the results of a file that --batch-out wrote".into()
             }
+            Error::CallRefused { message, .. } if message.to_lowercase().contains("context") => {
+                "question and answer together do not fit the model's context: lower \
+                 `max-answer-tokens` or `chunk.passage-tokens`, or start the server with more"
+                    .into()
+            }
             Error::CallRefused { status, key_place, key_set, llm, .. } => {
                 refusal_hint(*status, key_place, *key_set, llm)
             }

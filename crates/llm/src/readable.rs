@@ -98,8 +98,8 @@ impl Llm<'_> {
         for (key, Cut { llm, limit, answers, in_thought }) in self.cut_off.borrow().iter() {
             if *in_thought > 0 {
                 notes.push(format!(
-                    "`{llm}` thinks before it answers, and {in_thought} answers were cut off within the thought: \
-                     raise `{key}` ({limit})"
+                    "`{llm}` thinks before it answers, and {in_thought} answers were cut off within \
+                     the thought: raise `{key}` ({limit})"
                 ));
             }
             if *answers > 0 {

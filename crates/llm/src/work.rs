@@ -31,8 +31,8 @@ pub struct Work<'a> {
     pub assess: &'a dyn Fn(usize, &Entry) -> Assessment,
     /// The key of the config that limits the length of an answer.
     pub limit_key: &'static str,
-    /// An answer as it usually is, for the estimate of their length; none: as the request's example,
-    /// or half of what it may be.
+    /// An answer as it usually is, for the estimate; none: as long as the request's example, or half
+    /// of what it may be.
     pub typical_answer: Option<&'static str>,
 }
 

@@ -39,6 +39,7 @@ pub use forgetting::{Forgetting, ForgettingJob, GeneralSample};
 pub use fuse::{FUSE, fuse, fuse_as_calibrated};
 pub use label::{GRADES, Item, Judgements, Key, Session, pooled};
 pub use notes::{notes_of, read_notes, scaling_of};
-pub use rerank::{RERANK, RerankJob, rank, rerank};
+pub use rerank::{RERANK, RerankJob, rerank};
 pub use run_file::{first_stages, folder, run_name, stage_name};
 pub use texts::{TextFiles, Texts, Wanted};
+pub use whetstone_model::{Ranked, Reranker, RerankerOptions};

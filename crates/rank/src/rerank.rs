@@ -7,9 +7,9 @@ use crate::texts::{TextFiles, Texts};
 use std::collections::HashMap;
 use std::path::Path;
 use whetstone_eval::Fusion;
-use whetstone_model::{CrossEncoder, DeviceName, open_device};
+use whetstone_model::{CrossEncoder, DeviceName, Engine};
 use whetstone_records::{
-    Hit, Manifest, ModelDir, Outcome, PassageId, Progress, Run, Silent, Stage, digests,
+    Hit, Manifest, ModelDir, Outcome, PassageId, Progress, Run, Stage, digests,
 };
 
 /// The command, which names the stage.
@@ -56,7 +56,7 @@ pub fn rerank(
     }
     let candidates = Run::read(job.candidates)?;
     let texts = Texts::of_candidates(job.texts, [&candidates])?;
-    let encoder = CrossEncoder::load(job.model, None, &open_device(device)?)?;
+    let encoder = CrossEncoder::load(job.model, None, &Engine::open(device)?)?;
     let reranked = order(&candidates, &texts, &encoder, progress)?;
     match job.fusion {
         Some(fusion) => fusion.fuse(&candidates, &reranked).write(out, FUSED_NAME)?,
@@ -99,19 +99,4 @@ fn order(
     Ok(hits
         .map(|((query, passage), score)| (query.clone(), Hit { passage: passage.clone(), score }))
         .collect())
-}
-
-/// Returns the place of each passage and its logit for the query, highest logit first. Of equal
-/// ones the first stays the first.
-pub fn rank(
-    model: &Path,
-    query: &str,
-    passages: &[&str],
-    device: DeviceName,
-) -> Result<Vec<(usize, f32)>> {
-    let encoder = CrossEncoder::load(model, None, &open_device(device)?)?;
-    let pairs: Vec<_> = passages.iter().map(|passage| (query, *passage)).collect();
-    let mut ranked: Vec<_> = encoder.score(&pairs, &Silent)?.into_iter().enumerate().collect();
-    ranked.sort_by(|(_, a), (_, b)| b.total_cmp(a));
-    Ok(ranked)
 }

@@ -168,6 +168,7 @@ fn check(query: &QueryId, hit: &Hit) -> Result<(), &'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::trec::RunLine;
 
     #[test]
     fn ties_are_ordered_by_passage_id_descending_and_survive_the_file() {

@@ -12,7 +12,7 @@ use crate::retriever::Retriever;
 use crate::run::RunSettings;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
-use whetstone_records::{Passage, Query};
+use whetstone_records::{Input, Passage, Query};
 
 /// What retrievers are built from.
 pub struct Material<'a> {
@@ -63,7 +63,7 @@ pub trait Settings {
     }
 
     /// Returns the digests of the files that it reads, by role.
-    fn inputs(&self) -> Result<Vec<(String, String)>> {
+    fn inputs(&self) -> Result<Vec<Input>> {
         Ok(Vec::new())
     }
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use whetstone_records::{RunLine, sha256_file};
+use whetstone_records::{Input, RunLine};
 
 /// `kind = "run"`: what the user's own search found for the queries of the data set.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -38,12 +38,12 @@ impl Settings for RunSettings {
         self.path = folder.join(&self.path);
     }
 
-    fn inputs(&self) -> Result<Vec<(String, String)>> {
+    fn inputs(&self) -> Result<Vec<Input>> {
         if !self.path.exists() {
             let (retriever, path) = (self.name.clone(), self.path.clone());
             return Err(Error::RunMissing { retriever, path });
         }
-        Ok(vec![(format!("run/{}", self.name), sha256_file(&self.path)?)])
+        Ok(vec![Input::of_file(format!("run/{}", self.name), &self.path)?])
     }
 
     fn build(&self, material: &Material) -> Result<Box<dyn Retriever>> {

@@ -14,6 +14,8 @@ pub enum Error {
     Model(#[from] whetstone_model::Error),
     #[error(transparent)]
     Llm(#[from] whetstone_llm::Error),
+    #[error(transparent)]
+    Retrieve(#[from] whetstone_retrieve::Error),
 
     // The source is part of the message, for toml's own line and caret; it is not repeated as
     // #[source].
@@ -23,6 +25,10 @@ pub enum Error {
     MovedKey { path: PathBuf, line: usize, old: String, section: &'static str, new: String },
     #[error("`{key}` must be {expected}, got {value}")]
     ConfigValue { key: &'static str, expected: &'static str, value: String },
+    #[error("config `{}`: [mine] lists its retrievers now and no longer knows `{keys}`", path.display())]
+    OldMineKeys { path: PathBuf, keys: String, spelling: String },
+    #[error("`pair.teacher` is \"bi-encoder\", which is not among the retrievers of `mine.from`")]
+    TeacherNotListed,
 
     #[error("the corpus `{}` does not exist", path.display())]
     MissingCorpus { path: PathBuf },
@@ -55,8 +61,6 @@ pub enum Error {
         "`qrels/all.tsv` judges passage `{passage}` for query `{query}`, which is not in the corpus"
     )]
     JudgedPassageMissing { query: QueryId, passage: PassageId },
-    #[error("the model gave an embedding that is not finite")]
-    EmbeddingNotFinite,
     #[error(
         "`negatives.jsonl` does not fit the data set: query `{query}` with passage `{passage}`"
     )]
@@ -93,6 +97,14 @@ impl Hint for Error {
             Error::Records(error) => error.hint(),
             Error::Model(error) => error.hint(),
             Error::Llm(error) => error.hint(),
+            Error::Retrieve(error) => error.hint(),
+            Error::OldMineKeys { keys, spelling, .. } => {
+                Some(format!("write `{spelling}` into [mine] in place of `{keys}`"))
+            }
+            Error::TeacherNotListed => Some(
+                "add `{ kind = \"dense\", fraction = 0.0 }` to `from` in [mine], or set `teacher = \"none\"`"
+                    .into(),
+            ),
             Error::ConfigSyntax { .. } => Some("configs/synth.toml lists every key with its default".into()),
             Error::MovedKey { section, new, .. } => Some(format!("write `{new}` in [{section}]")),
             Error::ConfigValue { .. } => Some("configs/synth.toml says for every key what it does".into()),
@@ -127,7 +139,6 @@ impl Hint for Error {
             Error::NoLlm => Some("set `generator = \"openai\"` in [ask]; the built-in generator costs nothing".into()),
             Error::NoModel => Some("name one as `model` in the config".into()),
             Error::JudgedPassageMissing { .. } => Some("run `whetstone ask` again after the corpus has changed".into()),
-            Error::EmbeddingNotFinite => Some("check the weights of the model; nothing was kept".into()),
             Error::NotMined { .. } => Some("run `whetstone mine`; embeddings that are there are kept".into()),
             Error::StaleNegative { .. } | Error::FindingsMissing { .. } => {
                 Some("run `whetstone mine` again, with the same seed and [split] as `pair`".into())

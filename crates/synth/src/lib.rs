@@ -20,9 +20,9 @@ pub use ask::{AskJob, Preview, ask, batch_in, batch_out, estimate, preview};
 pub use chunk::chunk;
 pub use config::{
     AskConfig, ChunkConfig, FilterConfig, GeneratorName, MineConfig, PairConfig, RoundTrip,
-    SameDocument, Sampling, SplitConfig, Style, SynthConfig, Teacher, TopBy,
+    SameDocument, Sampling, Source, SplitConfig, Style, SynthConfig, Teacher, TopBy,
 };
 pub use error::{Error, Result};
 pub use grade::grade;
-pub use mine::{bm25_run, mine};
+pub use mine::{MineJob, mine};
 pub use pair::pair;

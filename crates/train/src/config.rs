@@ -3,7 +3,7 @@
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
-use whetstone_kernels::Precision;
+use whetstone_model::Precision;
 
 /// Everything that shapes a training run. `configs/reference.toml` says when to change what.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -62,7 +62,8 @@ impl Pairs {
             indices: indices.to_vec(),
             packed: tokenizer.batch(tokens.chunks_exact(2).map(|pair| (&pair[0], &pair[1]))),
             warm_labels: warm
-                .map(|bi_encoder| warm_labels(bi_encoder, &tokens, tokenizer.max_seq_tokens())),
+                .map(|bi_encoder| warm_labels(bi_encoder, &tokens, tokenizer.max_seq_tokens()))
+                .transpose()?,
         })
     }
 
@@ -122,17 +123,17 @@ pub(crate) struct Batch {
 /// σ(10·(cos − 0.4)). The cosines of all-MiniLM-L6-v2 lie around 0.1 for unrelated texts and above
 /// 0.6 for answers, which this spreads over 0.05 to 0.9. It sees no more than `limit` tokens of a
 /// text, as the cross-encoder.
-fn warm_labels(bi_encoder: &BiEncoder, tokens: &[Tokens], limit: usize) -> Vec<f32> {
+fn warm_labels(bi_encoder: &BiEncoder, tokens: &[Tokens], limit: usize) -> Result<Vec<f32>> {
     let (slope, center) = (10.0, 0.4);
     let tokens: Vec<Tokens> =
         tokens.iter().map(|text| text[..text.len().min(limit)].into()).collect();
-    let vectors = bi_encoder.encode_tokens(&tokens, &Silent);
+    let vectors = bi_encoder.encode_tokens(&tokens, &Silent)?;
     let cosine = |pair: &[f32]| {
         let (query, passage) = pair.split_at(bi_encoder.hidden());
         query.iter().zip(passage).map(|(a, b)| a * b).sum::<f32>()
     };
     let label = |cosine: f32| 1.0 / (1.0 + (-slope * (cosine - center)).exp());
-    vectors.chunks_exact(2 * bi_encoder.hidden()).map(|pair| label(cosine(pair))).collect()
+    Ok(vectors.chunks_exact(2 * bi_encoder.hidden()).map(|pair| label(cosine(pair))).collect())
 }
 
 /// Held-out candidates of some queries, with judgements; tokenized once, since they are scored

@@ -11,13 +11,10 @@ use crate::plan::{Fit, inputs};
 use crate::plot;
 use crate::view::View;
 use crate::watch::{Observed, Watch};
-use burn::module::Module;
-use burn::tensor::Device;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::{Duration, Instant};
-use whetstone_kernels::Precision;
-use whetstone_model::{CrossEncoderNetwork, Packed};
+use whetstone_model::{CrossEncoderNetwork, Engine, Packed};
 use whetstone_records::{Best, Blended, Manifest, Outcome, Progress, Stage};
 
 /// Steps whose batches are made ready ahead of the loop.
@@ -27,7 +24,7 @@ const AHEAD: usize = 4;
 /// log.jsonl, best.json and step-NNNNNN folders, each a model folder. A run that was stopped goes
 /// on from its last checkpoint, and ends with the same bytes as if it had not been stopped.
 ///
-/// Of several devices, the first holds the network and each computes its share of the batches of a
+/// Of several engines, the first holds the network and each computes its share of the batches of a
 /// step (`accumulation-steps`): the mean gradient is the same however many there are.
 ///
 /// # Errors
@@ -37,11 +34,11 @@ pub fn train(
     out: &Path,
     model_dir: &Path,
     config: &TrainConfig,
-    devices: &[Device],
+    engines: &[Engine],
     progress: &dyn Progress,
 ) -> Result<Manifest> {
     config.check()?;
-    config.check_devices(devices.len())?;
+    config.check_devices(engines.len())?;
     let inputs = inputs(data, model_dir, config)?;
     let stage = Stage::new("train", out, config, inputs.clone());
     if let Some(manifest) = stage.up_to_date() {
@@ -49,16 +46,17 @@ pub fn train(
     }
     std::fs::create_dir_all(out).map_err(Error::io("create folder", out))?;
     let checkpoints = Checkpoints::open(out, &Identity { config: config.clone(), inputs })?;
-    let devices: Vec<Device> = devices.iter().map(|device| device.clone().autodiff()).collect();
+    let engines: Vec<Engine> =
+        engines.iter().map(|engine| engine.for_training(config.precision)).collect();
     let last = checkpoints.last()?;
     let from =
         last.as_ref().map_or(model_dir.to_path_buf(), |state| checkpoints.folder(state.step));
-    let device = devices[0].clone();
+    let engine = engines[0].clone();
     let (network, fit) = rayon::join(
-        || CrossEncoderNetwork::load_or_init_head(&from, config.seed, &device),
-        || Fit::prepare(data, model_dir, config, devices),
+        || CrossEncoderNetwork::load_or_init_head(&from, config.seed, &engine),
+        || Fit::prepare(data, model_dir, config, engines),
     );
-    let (mut network, fit) = (network?.with_precision(config.precision), fit?);
+    let (mut network, fit) = (network?, fit?);
     if config.freeze_embeddings {
         network.freeze_embeddings();
     }
@@ -109,12 +107,9 @@ impl Fit<'_> {
         let total = self.steps.len();
         let mut optimizer = match &resumed {
             Some(state) if state.step > 0 && checkpoints.optimizer_path(state.step).exists() => {
-                AdamW::load(
-                    &checkpoints.optimizer_path(state.step),
-                    &self.devices[0].clone().inner(),
-                )?
+                AdamW::load(&checkpoints.optimizer_path(state.step), &self.engines[0])?
             }
-            _ => AdamW::new(&self.devices[0]),
+            _ => AdamW::new(&self.engines[0]),
         };
         if let Some(state) = &resumed {
             checkpoints.settle(state)?;
@@ -152,7 +147,7 @@ impl Fit<'_> {
             }
             if state.step == self.warm_steps {
                 // The moments of the warm start belong to another loss.
-                optimizer = AdamW::new(&self.devices[0]);
+                optimizer = AdamW::new(&self.engines[0]);
             }
             let started = Instant::now();
             let batches = ready.recv().expect("the thread sends the batches of every step")?;
@@ -256,29 +251,19 @@ impl Fit<'_> {
         (!losses.is_empty()).then(|| losses.iter().sum::<f32>() / batches.len() as f32)
     }
 
-    /// The share of a step's computed tokens that is padding: none on the CPU, which packs.
+    /// The share of a step's computed tokens that is padding.
     fn padding_fraction(&self, batches: &[Batch]) -> f64 {
-        if self.devices[0] == Device::flex() {
-            return 0.0;
-        }
-        let sum =
-            |of: fn(&Packed) -> usize| batches.iter().map(|batch| of(&batch.packed)).sum::<usize>();
-        let real = sum(Packed::tokens);
-        let computed = sum(|packed| packed.longest() * packed.sequences());
+        let packed = || batches.iter().map(|batch| &batch.packed);
+        let real: usize = packed().map(Packed::tokens).sum();
+        let computed: usize = packed().map(|packed| self.engines[0].computed_tokens(packed)).sum();
         1.0 - real as f64 / computed.max(1) as f64
     }
 
     /// Dev nDCG@10 of the present weights.
     fn evaluate(&self, dev: &Dev, network: &CrossEncoderNetwork) -> f64 {
-        let network = network.valid().with_precision(Precision::F32);
-        let device = self.devices[0].clone().inner();
-        let mut logits: Vec<f32> = Vec::new();
-        for batch in dev.batches(&self.tokenizer) {
-            let scores = network.forward(&batch, None, &device);
-            logits.extend(
-                scores.into_data().try_into_vec::<f32>().expect("the network computes in f32"),
-            );
-        }
+        let (network, engine) = (network.for_inference(), self.engines[0].for_inference());
+        let batches = dev.batches(&self.tokenizer);
+        let logits: Vec<f32> = batches.flat_map(|batch| network.logits(&batch, &engine)).collect();
         dev.ndcg_at_10(&logits)
     }
 
@@ -288,9 +273,9 @@ impl Fit<'_> {
         if self.config.interpolate == 0.0 || state.best.step == 0 {
             return Ok(());
         }
-        let device = self.devices[0].clone().inner();
-        let mut network = CrossEncoderNetwork::load(&checkpoints.folder(state.best.step), &device)?;
-        let base = CrossEncoderNetwork::load(&checkpoints.folder(0), &device)?;
+        let engine = self.engines[0].for_inference();
+        let mut network = CrossEncoderNetwork::load(&checkpoints.folder(state.best.step), &engine)?;
+        let base = CrossEncoderNetwork::load(&checkpoints.folder(0), &engine)?;
         network.blend(base, self.config.interpolate as f32, self.is_fresh);
         let ndcg = |dev: &Option<Dev>| dev.as_ref().map(|dev| self.evaluate(dev, &network));
         state.best.blended =

@@ -8,13 +8,14 @@ use crate::loss::{Loss, Targets, loss, soft_bce};
 use crate::optimizer::Rates;
 use crate::order::batches;
 use crate::schedule::{learning_rate, warmup_steps};
-use burn::tensor::Device;
 use rayon::prelude::*;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::mpsc::SyncSender;
-use whetstone_model::{BertConfig, BiEncoder, PairTokenizer, StepDropout, has_head};
+use whetstone_model::{
+    Architecture, BiEncoder, DropoutRates, Engine, PairTokenizer, StepDropout, has_head,
+};
 use whetstone_records::sha256_file;
 
 /// What stays the same during a run.
@@ -28,7 +29,7 @@ pub(crate) struct Fit<'a> {
     short_tokenizer: Option<PairTokenizer>,
     pub model_dir: &'a Path,
     /// The first holds the network; batches of a step are spread over all.
-    pub devices: Vec<Device>,
+    pub engines: Vec<Engine>,
     /// The epoch and the batches of every step, after those of the warm start, which count as epoch
     /// 0.
     pub steps: Vec<(usize, Vec<Vec<usize>>)>,
@@ -43,7 +44,7 @@ pub(crate) struct Fit<'a> {
     /// Of every pair; empty where the loss needs none.
     pub teacher: Vec<f32>,
     pub positive_weight: f32,
-    pub dropout: (f32, f32),
+    pub dropout: DropoutRates,
 }
 
 /// SHA-256 of everything that a run depends on, by role.
@@ -77,7 +78,7 @@ impl<'a> Fit<'a> {
         data: &Path,
         model_dir: &'a Path,
         config: &'a TrainConfig,
-        devices: Vec<Device>,
+        engines: Vec<Engine>,
     ) -> Result<Self> {
         let tokenizer = PairTokenizer::open(model_dir, config.max_seq_tokens)?;
         let short = || PairTokenizer::open(model_dir, config.short_seq_tokens);
@@ -87,8 +88,7 @@ impl<'a> Fit<'a> {
         let balance = pairs.balance(&path)?;
         let teacher = pairs.teacher_scores(&path, config)?;
         let units = pairs.units(config)?;
-        // Devices that pad want batches of like length; the packed CPU path has no padding to save.
-        let bucket = devices[0] != Device::flex();
+        let bucket = engines[0].pads();
         let of_epoch =
             |epoch| batches(&units, &pairs.sizes, config.batch_pairs, bucket, (config.seed, epoch));
         let is_fresh = !has_head(model_dir)?;
@@ -107,7 +107,7 @@ impl<'a> Fit<'a> {
             config.full_length_learning_rate.is_some() && *epoch > config.short_epochs
         };
         let anew = steps.iter().position(is_anew).unwrap_or(steps.len());
-        let bert = BertConfig::load(model_dir)?;
+        let own = Architecture::read(model_dir)?.spec.dropout;
         Ok(Self {
             config,
             data: pairs,
@@ -116,17 +116,16 @@ impl<'a> Fit<'a> {
             tokenizer,
             short_tokenizer,
             model_dir,
-            devices,
+            engines,
             steps,
             is_fresh,
             warm_steps,
             anew,
             teacher,
             positive_weight: config.positive_weight.unwrap_or(balance),
-            dropout: (
-                config.dropout.unwrap_or(bert.hidden_dropout_prob),
-                config.dropout.unwrap_or(bert.attention_probs_dropout_prob),
-            ),
+            dropout: config
+                .dropout
+                .map_or(own, |rate| DropoutRates { hidden: rate, attention: rate }),
         })
     }
 
@@ -146,7 +145,7 @@ impl<'a> Fit<'a> {
         if step >= self.warm_steps {
             *bi_encoder = None;
         } else if bi_encoder.is_none() {
-            *bi_encoder = Some(BiEncoder::load(self.model_dir, &self.devices[0].clone().inner())?);
+            *bi_encoder = Some(BiEncoder::load(self.model_dir, &self.engines[0].for_inference())?);
         }
         let (epoch, batches) = &self.steps[step];
         let short = self.short_tokenizer.as_ref().filter(|_| *epoch <= self.config.short_epochs);
@@ -158,12 +157,12 @@ impl<'a> Fit<'a> {
     }
 
     /// The dropout of one batch of a step.
-    pub fn dropout(&self, step: usize, part: usize) -> Option<StepDropout> {
-        let (hidden, attention) = self.dropout;
+    pub fn dropout(&self, step: usize, part: usize) -> StepDropout {
+        let DropoutRates { hidden, attention } = self.dropout;
         let seed = self.config.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15)
             ^ step as u64
             ^ (part as u64) << 40;
-        (hidden > 0.0 || attention > 0.0).then_some(StepDropout { hidden, attention, seed })
+        StepDropout { hidden, attention, seed }
     }
 
     /// The loss of a batch: towards the embeddings' own scores during the warm start, as configured

@@ -73,8 +73,10 @@ pub fn run(args: &Args, talk: &Talk) -> Result<()> {
     }
     if let Some(path) = &args.batch_in {
         let results = whetstone_synth::batch_in(&job, path)?;
+        let first = results.first_failure.as_ref();
+        let first = first.map(|reason| format!("; the first: {reason}")).unwrap_or_default();
         let text = format!(
-            "{} answers taken in ({} to other requests than the config's), {} known before, {} failed\n",
+            "{} answers taken in ({} to other requests than the config's), {} known before, {} failed{first}\n",
             results.answers, results.of_other_requests, results.known, results.failed
         );
         return if talk.json() { output::json(&results) } else { output::data(&text) };

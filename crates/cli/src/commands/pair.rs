@@ -18,7 +18,6 @@ pub fn run(args: &Args, talk: &Talk) -> Result<()> {
     if args.data.force {
         whetstone_records::forget(&out, "pair")?;
     }
-    let manifest =
-        whetstone_synth::pair(&out, &config.pair, &config.split, config.seed, &*talk.progress())?;
+    let manifest = whetstone_synth::pair(&out, &config, &*talk.progress())?;
     talk.report(&out, &manifest)
 }

@@ -10,7 +10,7 @@ use crate::table::tables;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use whetstone_eval::{AssessConfig, Assessment};
-use whetstone_model::open_device;
+use whetstone_model::Engine;
 use whetstone_rank::{
     CALIBRATE, CalibrateJob, EVAL, EvalRequest, FUSE, RERANK, RerankJob, TextFiles, folder, fuse,
     fuse_as_calibrated, stage_name,
@@ -151,7 +151,7 @@ impl<'a> Quickstart<'a> {
         if self.args.force {
             whetstone_train::forget_run(&run)?;
         }
-        let devices = [open_device(self.args.device.device)?];
+        let devices = [Engine::open(self.args.device.device)?];
         stages.run("train", &run, |progress| {
             whetstone_train::train(&data, &run, base, &self.train, &devices, progress)
         })?;

@@ -9,7 +9,8 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use whetstone_eval::Fusion;
 use whetstone_rank::{
-    RERANK, RerankJob, TextFiles, folder, notes_of, rank, run_name, scaling_of, stage_name,
+    RERANK, RerankJob, Reranker, RerankerOptions, TextFiles, folder, notes_of, run_name,
+    scaling_of, stage_name,
 };
 use whetstone_records::{ModelDir, forget, read_text};
 
@@ -120,9 +121,10 @@ fn one_query(args: &Args, model: &Path, talk: &Talk) -> Result<()> {
     }
     let scaling = if args.probability { Some(scaling_of(&ModelDir::new(model))?) } else { None };
     let passages: Vec<&str> = lines.iter().map(|(_, line)| *line).collect();
-    let ranked = rank(model, query, &passages, args.device.device)?.into_iter();
+    let options = RerankerOptions { device: args.device.device, ..Default::default() };
+    let ranked = Reranker::open_with(model, options)?.rank(query, &passages)?.into_iter();
     let ranked: Vec<Ranked> = ranked
-        .map(|(place, score)| {
+        .map(|whetstone_rank::Ranked { index: place, score }| {
             let (index, text) = lines[place];
             let probability = scaling.map(|scaling| scaling.probability(f64::from(score)));
             Ranked { index, score, text, probability }

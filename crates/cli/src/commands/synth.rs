@@ -7,7 +7,7 @@ use crate::output;
 use std::path::{Path, PathBuf};
 use whetstone_model::DeviceName;
 use whetstone_records::{Manifest, Progress};
-use whetstone_synth::{AskJob, SynthConfig};
+use whetstone_synth::{AskJob, MineJob, SynthConfig};
 
 /// Make a data set from documents: chunk, ask, mine, pair
 #[derive(clap::Args)]
@@ -75,18 +75,10 @@ impl Job<'_> {
                 whetstone_synth::ask(&job, progress)?
             }
             "mine" => {
-                let device = whetstone_model::open_device(self.device)?;
-                whetstone_synth::mine(
-                    out,
-                    model,
-                    &config.mine,
-                    &config.split,
-                    config.seed,
-                    &device,
-                    progress,
-                )?
+                let job = MineJob { out, config, model, device: self.device };
+                whetstone_synth::mine(&job, progress)?
             }
-            _ => whetstone_synth::pair(out, &config.pair, &config.split, config.seed, progress)?,
+            _ => whetstone_synth::pair(out, config, progress)?,
         })
     }
 }

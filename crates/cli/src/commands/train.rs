@@ -37,7 +37,7 @@ pub fn run(args: &Args, talk: &Talk) -> Result<()> {
         whetstone_train::forget_run(&args.out)?;
     }
     let progress = talk.progress();
-    let devices = whetstone_model::open_devices(args.device.device, args.devices)?;
+    let devices = whetstone_model::Engine::open_several(args.device.device, args.devices)?;
     let model = whetstone_hub::resolve(&config.model, &*progress)?;
     let manifest =
         whetstone_train::train(&args.data, &args.out, &model, &config, &devices, &*progress)?;

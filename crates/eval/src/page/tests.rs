@@ -55,6 +55,7 @@ fn world(tuned: impl Fn(usize) -> usize) -> World {
     };
     material.lengths = Some(Lengths {
         max_seq_tokens: 64,
+        special_tokens: 3,
         queries: tokens(60, "q")
             .into_iter()
             .map(|(id, tokens)| (QueryId::new(id), tokens))

@@ -112,13 +112,10 @@ fn number(text: &str) -> Option<&str> {
 pub fn label<'t>(text: &'t str, names: &[&str]) -> Option<&'t str> {
     let inner = text.trim_start_matches(MARKS).trim_start_matches(['(', '[']);
     let lower = inner.to_lowercase();
-    // Lower case may be longer in bytes, which would shift the border.
-    if lower.len() != inner.len() {
-        return None;
-    }
     let name =
         names.iter().filter(|name| lower.starts_with(*name)).max_by_key(|name| name.len())?;
-    let rest = &inner[name.len()..];
+    // Lower case may be longer in bytes, which would shift the border.
+    let rest = inner.get(name.len()..).filter(|_| lower.len() == inner.len())?;
     let numbered = rest.trim_start_matches([' ', '#', '.', '-', '_', '(', '[']);
     let after = numbered.trim_start_matches(|c: char| c.is_ascii_digit());
     let has_number = after.len() < numbered.len();

@@ -47,3 +47,64 @@ pub fn field(said: &Said, name: &str) -> Option<String> {
     let text = thought::outside(&text).text.trim().to_owned();
     (!text.is_empty()).then_some(text)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand::{Rng, SeedableRng, seq::IndexedRandom};
+
+    #[test]
+    fn no_answer_however_garbled_is_too_much() {
+        let pieces = [
+            "{",
+            "}",
+            "[",
+            "]",
+            "\"",
+            "'",
+            ":",
+            ",",
+            "\\",
+            "\\u12",
+            "\\ud83d\\ude00",
+            "\n",
+            "```",
+            "<think>",
+            "</think>",
+            "[/THINK]",
+            "<|channel|>",
+            "final",
+            "<|message|>",
+            "analysis",
+            "questions",
+            "grade",
+            "Q1",
+            "A:",
+            "- ",
+            "**",
+            "1.",
+            "2/3",
+            "null",
+            "NONE",
+            "é",
+            "İ",
+            "\u{212a}",
+            "問題",
+            "◁",
+            "▷",
+            "?",
+            " ",
+            "-2.0e9",
+        ];
+        let mut rng = rand::rngs::StdRng::seed_from_u64(7);
+        for _ in 0..20_000 {
+            let length = rng.random_range(1..30);
+            let text: String = (0..length).map(|_| *pieces.choose(&mut rng).unwrap()).collect();
+            let said = Said::of(&text, rng.random());
+            questions(&said);
+            grade(&said, "grade", 3);
+            grade(&said, "answer", 3);
+            field(&said, "questions");
+        }
+    }
+}

@@ -94,11 +94,28 @@ pub fn questions(said: &Said) -> Option<Vec<String>> {
 
 /// The lines without the marks of code blocks, and without tags around the answer.
 fn unfenced(text: &str) -> String {
-    let is_mark = |line: &&str| {
-        let line = line.trim();
-        line.starts_with("```") || (line.starts_with('<') && line.ends_with('>'))
-    };
-    text.lines().filter(|line| !is_mark(line)).collect::<Vec<_>>().join("\n").trim().to_owned()
+    let lines = text.lines().map(untagged).filter(|line| !line.starts_with("```"));
+    lines.collect::<Vec<_>>().join("\n").trim().to_owned()
+}
+
+/// A line without the tags at its ends, such as `<answer>` and `<question>`.
+fn untagged(line: &str) -> &str {
+    let is_tag =
+        |tag: &str| tag.bytes().all(|byte| byte.is_ascii_alphabetic() || b"/_".contains(&byte));
+    let mut line = line.trim();
+    while let Some((tag, rest)) = line.strip_prefix('<').and_then(|line| line.split_once('>')) {
+        if !is_tag(tag) {
+            break;
+        }
+        line = rest.trim_start();
+    }
+    while let Some((rest, tag)) = line.strip_suffix('>').and_then(|line| line.rsplit_once("</")) {
+        if !is_tag(tag) {
+            break;
+        }
+        line = rest.trim_end();
+    }
+    line
 }
 
 #[derive(Default)]
@@ -240,6 +257,8 @@ mod tests {
             r#"{"questions": ["What is a?", "How \"b\"?", "Why is this c"#,
             "<think>[\"no\"]</think>{\"q\": [\"What is a?\", \"How \\\"b\\\"?\"]}",
             "Here are two:\nWhat is a?\nHow \"b\"?\n",
+            "<answer>\n{\"questions\": [\"What is a?\", \"How \\\"b\\\"?\"]}\n</answer>",
+            "<questions>\n<question>What is a?</question>\n<q>How \"b\"?</q>\n</questions>",
             r#"{"result": {"search_queries": ["What is a?", "How \"b\"?"], "count": 2}}"#,
             r#"{"question_1": "What is a?", "question_2": "How \"b\"?"}"#,
             r#"{"1": "What is a?", "2": "How \"b\"?"}"#,
@@ -295,7 +314,16 @@ mod tests {
         ] {
             assert_eq!(of(answer), Some(Vec::new()), "{answer}");
         }
-        for answer in ["", " \n", "\"\"", r#"{"questions": ["#, r#"{"questions": "#, "[", "None of it asks", "{}"] {
+        for answer in [
+            "",
+            " \n",
+            "\"\"",
+            r#"{"questions": ["#,
+            r#"{"questions": "#,
+            "[",
+            "None of it asks",
+            "{}",
+        ] {
             assert_eq!(of(answer), None, "{answer}");
         }
     }

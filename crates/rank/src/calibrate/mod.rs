@@ -10,7 +10,7 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use whetstone_eval::{Measure, ModelNotes, Provenance};
-use whetstone_model::{CrossEncoder, DeviceName, open_device};
+use whetstone_model::{CrossEncoder, DeviceName, Engine};
 use whetstone_records::{
     DataSet, Manifest, ModelDir, Outcome, Progress, Stage, digests, sha256_file,
 };
@@ -73,7 +73,7 @@ pub fn calibrate(
         return Ok(manifest);
     }
     let dev = DevSet::read(job)?;
-    let encoder = CrossEncoder::load(job.model.root(), None, &open_device(device)?)?;
+    let encoder = CrossEncoder::load(job.model.root(), None, &Engine::open(device)?)?;
     let logits = dev.score(&encoder, progress)?;
     let provenance = Provenance {
         weights: sha256_file(&job.model.weights())?,

@@ -48,5 +48,6 @@ fn lengths(model: &ModelDir, material: &Material) -> Result<Lengths> {
     let texts: Vec<String> = material.passages.values().map(Passage::full_text).collect();
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
     let passages = material.passages.keys().cloned().zip(count(&texts)?).collect();
-    Ok(Lengths { max_seq_tokens, queries, passages })
+    let special_tokens = tokenizer.special_tokens();
+    Ok(Lengths { max_seq_tokens, special_tokens, queries, passages })
 }

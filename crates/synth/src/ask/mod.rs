@@ -253,4 +253,4 @@ fn beside(estimate: &Estimate, spent: &Spent) -> String {
 type Counts = BTreeMap<String, u64>;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 /// Length of the query that the report on truncation assumes, in tokens.
 const QUERY_TOKENS: usize = 24;
-/// `[CLS]` and two `[SEP]`.
+/// Special tokens of a pair.
 const SPECIAL_TOKENS: usize = 3;
 /// How many skipped files are named.
 const NAMED: usize = 10;

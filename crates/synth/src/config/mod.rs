@@ -6,6 +6,7 @@ mod filter;
 mod grade;
 mod mine;
 mod moved;
+mod old_mine;
 mod pair;
 mod split;
 
@@ -13,7 +14,7 @@ pub use ask::{AskConfig, GeneratorName, Style};
 pub use chunk::ChunkConfig;
 pub use filter::{FilterConfig, RoundTrip, TopBy};
 pub use grade::GradeConfig;
-pub use mine::{MineConfig, SameDocument, Sampling};
+pub use mine::{MineConfig, SameDocument, Sampling, Source};
 pub use pair::{PairConfig, Teacher};
 pub use split::SplitConfig;
 
@@ -81,6 +82,7 @@ impl SynthConfig {
             return Err(Error::KeyInConfig { path: path.into(), line });
         }
         moved::check(&text, path)?;
+        old_mine::refuse(path, &text)?;
         let mut config: Self = toml::from_str(&text)
             .map_err(|source| Error::ConfigSyntax { path: path.into(), source: source.into() })?;
         let folder = path.parent().unwrap_or(Path::new(""));
@@ -89,6 +91,7 @@ impl SynthConfig {
         for file in files.into_iter().flatten() {
             *file = folder.join(&file);
         }
+        config.mine.anchor(folder);
         config.check()?;
         Ok(config)
     }
@@ -104,7 +107,11 @@ impl SynthConfig {
         self.answers.check()?;
         self.split.check()?;
         self.mine.check()?;
-        self.pair.check()
+        self.pair.check()?;
+        if self.pair.teacher == Teacher::BiEncoder && self.mine.dense().is_none() {
+            return Err(Error::TeacherNotListed);
+        }
+        Ok(())
     }
 }
 
@@ -177,6 +184,29 @@ mod tests {
     fn a_prompt_is_found_beside_the_config() {
         let config = load("[ask]\nprompt = \"prompts/own.md\"\n").unwrap();
         assert!(config.ask.prompt.unwrap().ends_with("prompts/own.md"));
+    }
+
+    #[test]
+    fn old_keys_of_mine_are_refused_with_their_new_spelling() {
+        let error = load("[mine]\nbm25-fraction = 0.8\nbm25-k1 = 1.2\nmax-dense-score = 0.9\n")
+            .unwrap_err();
+        let message = error.to_string();
+        assert!(message.contains("`bm25-fraction`, `bm25-k1`, `max-dense-score`"), "{message}");
+        let spelling = "from = [{ kind = \"bm25\", fraction = 0.8, k1 = 1.2 }, \
+                        { kind = \"dense\", fraction = 0.4, max-score = 0.9 }]";
+        assert!(error.hint().unwrap().contains(spelling), "{error} {:?}", error.hint());
+
+        let config = load(&format!("[mine]\n{spelling}\n")).unwrap();
+        assert_eq!(config.mine.bm25().k1, 1.2);
+        assert_eq!(config.mine.from[1].max_score, Some(0.9));
+    }
+
+    #[test]
+    fn the_bi_encoder_teaches_only_where_it_is_listed() {
+        let text =
+            "[mine]\nfrom = [{ kind = 'bm25', fraction = 0.5 }]\n[pair]\nteacher = 'bi-encoder'\n";
+        let error = load(text).unwrap_err();
+        assert!(error.hint().unwrap().contains("kind = \"dense\""), "{error} {:?}", error.hint());
     }
 
     #[test]

@@ -159,3 +159,6 @@ impl Found {
         }));
     }
 }
+
+#[cfg(test)]
+mod tests;

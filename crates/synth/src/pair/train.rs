@@ -1,3 +1,5 @@
+//! The pairs that are trained on.
+
 use crate::collection::Collection;
 use crate::error::{Error, Result};
 use crate::grade::{self, Grades};

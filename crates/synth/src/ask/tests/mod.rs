@@ -1,7 +1,8 @@
 mod client;
 mod faults;
+mod forms;
 mod money;
-mod server;
+pub(crate) mod server;
 mod stage;
 
 use super::*;

@@ -2,11 +2,11 @@
 
 use super::server::{Reply, Server, completion, good};
 use super::*;
-use crate::config::{MineConfig, SplitConfig};
-use crate::mine::mine;
+
+use crate::mine::{MineJob, mine};
 use serde_json::{Value, json};
 use std::fs;
-use whetstone_model::{BiEncoder, open_device};
+use whetstone_model::{BiEncoder, Engine};
 use whetstone_records::Hint;
 
 fn built_in() -> SynthConfig {
@@ -153,11 +153,12 @@ fn the_round_trip_by_the_bi_encoder_ranks_as_plain_cosines_do() {
     let embeddings =
         || fs::read(folder.path().join("mined/embeddings/passages-00000.safetensors")).unwrap();
     let embedded = embeddings();
-    let (device, split) = (open_device(Default::default()).unwrap(), SplitConfig::default());
-    mine(folder.path(), &model, &MineConfig::default(), &split, 1, &device, &Silent).unwrap();
+    let mining =
+        MineJob { out: folder.path(), config: &config, model: &model, device: Default::default() };
+    mine(&mining, &Silent).unwrap();
     assert!(embedded == embeddings(), "mine finds the embeddings of the round trip");
 
-    let encoder = BiEncoder::load(&model, &open_device(Default::default()).unwrap()).unwrap();
+    let encoder = BiEncoder::load(&model, &Engine::open(Default::default()).unwrap()).unwrap();
     let embed = |texts: &[&str]| -> Vec<Vec<f32>> {
         let flat = encoder.encode(texts, &Silent).unwrap();
         flat.chunks(encoder.hidden()).map(<[f32]>::to_vec).collect()

@@ -1,3 +1,5 @@
+//! The devices by name, and how each is opened.
+
 use crate::error::{Error, Result};
 use burn::tensor::Device;
 use std::fmt;
@@ -45,13 +47,8 @@ impl FromStr for DeviceName {
     }
 }
 
-/// Opens a device, or says why there is none: not built in, or no such hardware.
-pub fn open_device(name: DeviceName) -> Result<Device> {
-    Ok(open_devices(name, 1)?.remove(0))
-}
-
 /// Opens several devices of a kind, the first `count` GPUs; of CPUs there is one.
-pub fn open_devices(name: DeviceName, count: usize) -> Result<Vec<Device>> {
+pub fn open(name: DeviceName, count: usize) -> Result<Vec<Device>> {
     match name {
         DeviceName::Cpu | DeviceName::Ndarray if count != 1 => {
             Err(Error::DeviceCount { device: name, count })
@@ -111,9 +108,4 @@ fn probe(device: String, open: impl FnOnce() -> Device + std::panic::UnwindSafe)
     });
     std::panic::set_hook(hook);
     outcome.ok().flatten().ok_or(Error::NoSuchDevice { device })
-}
-
-/// Whether the fused layer runs on this device.
-pub(crate) fn is_fused(device: &Device) -> bool {
-    *device == Device::flex()
 }
