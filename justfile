@@ -86,6 +86,20 @@ ablate PLAN OUT *FLAGS:
     cargo build --release
     python3 tests/experiments/ablate.py target/release/whetstone {{PLAN}} {{OUT}} {{FLAGS}}
 
+# Every stage killed with SIGKILL at random moments and run again: the same bytes, nothing left, nothing paid twice (two minutes)
+check-killed KILLS="100" SEED="1" *FLAGS:
+    cargo build --release
+    python3 tests/e2e/killed.py target/release/whetstone --kills {{KILLS}} --seed {{SEED}} {{FLAGS}}
+
+# One parser of foreign bytes, fed with broken input (fuzz/README.md lists the targets; nightly Rust and `cargo install cargo-fuzz`)
+fuzz TARGET SECONDS="600" *FLAGS:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    python3 fuzz/seeds.py
+    export TMPDIR=$(mktemp -d -p "$([ -d /dev/shm ] && echo /dev/shm || echo "${TMPDIR:-/tmp}")")
+    trap 'rm -rf "$TMPDIR"' EXIT
+    cargo +nightly fuzz run {{TARGET}} -- -max_total_time={{SECONDS}} -timeout=20 -rss_limit_mb=2048 {{FLAGS}}
+
 # 10,000 passages against a server with every fault (resets, 429, 500, half JSON, endless bodies): none may be lost
 faults:
     cargo test --release -p whetstone-synth --lib -- --ignored --nocapture ten_thousand

@@ -26,6 +26,7 @@ pub fn export(checkpoint: &Path, out: &Path) -> Result<Manifest> {
     let inputs = checkpoint.digests()?;
     let stage = |folder: &Path| Stage::new("export", folder, &(), inputs.clone());
     if let Some(manifest) = stage(out).up_to_date() {
+        AtomicFolder::tidy(out)?;
         return Ok(manifest);
     }
     // All or error: the same loader that scores reads the checkpoint before anything is written.

@@ -95,6 +95,7 @@ pub fn pull(model: &str, out: &Path, force: bool, progress: &dyn Progress) -> Re
     let there = ModelDir::new(out);
     if !force {
         if let Some(manifest) = stage(out).up_to_date() {
+            AtomicFolder::tidy(out)?;
             return Ok(manifest);
         }
         if source.is_in_place(&there) {

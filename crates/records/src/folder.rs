@@ -3,6 +3,7 @@
 use crate::atomic::FolderLock;
 use crate::error::{Error, Result};
 use crate::layout::manifest_name;
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
@@ -14,8 +15,8 @@ const OLD: &str = "old";
 /// A folder that appears under its real name only when it is whole, as [`crate::AtomicFile`] does
 /// for a file.
 ///
-/// Files go to a sibling `NAME.partial`; [`AtomicFolder::commit`] syncs and renames. What a killed
-/// process left behind is overwritten by the next run.
+/// Files go to a hidden sibling `.NAME.partial`; [`AtomicFolder::commit`] syncs and renames. What a
+/// killed process left behind is overwritten by the next run.
 pub struct AtomicFolder {
     /// Where files go until the commit.
     path: PathBuf,
@@ -53,6 +54,12 @@ impl AtomicFolder {
             .map_err(Error::io("remove", &left))?;
         }
         Ok(Self { path: temporary, real: path.to_path_buf(), is_whole: false, _lock: lock })
+    }
+
+    /// Deletes what a run that was killed after its commit left of the folder that it replaced: for
+    /// stages that find their folder up to date.
+    pub fn tidy(path: &Path) -> Result<()> {
+        remove(&sibling(path, OLD))
     }
 
     /// Where files are to be written until the commit.
@@ -115,8 +122,10 @@ fn sync(folder: &Path) -> Result<()> {
     Ok(())
 }
 
+/// A hidden name beside a folder: `model.old` may be somebody's own copy of `model`.
 fn sibling(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
+    let mut name = OsString::from(".");
+    name.push(path.file_name().unwrap_or_default());
     name.push(format!(".{suffix}"));
     path.with_file_name(name)
 }
@@ -155,6 +164,32 @@ mod tests {
     }
 
     #[test]
+    fn a_copy_that_somebody_keeps_beside_a_folder_is_left_alone() {
+        let parent = tempfile::tempdir().unwrap();
+        let out = parent.path().join("model");
+        for name in ["model", "model.old", "model.partial"] {
+            manifest(&parent.path().join(name));
+        }
+        let folder = AtomicFolder::create(&out, "pull").unwrap();
+        manifest(folder.path());
+        folder.commit().unwrap();
+        assert_eq!(fs::read_dir(parent.path()).unwrap().count(), 3);
+    }
+
+    #[test]
+    fn what_a_kill_after_the_commit_left_is_tidied_up() {
+        let parent = tempfile::tempdir().unwrap();
+        let out = parent.path().join("model");
+        manifest(&out);
+        fs::rename(&out, sibling(&out, OLD)).unwrap();
+        manifest(&out);
+        AtomicFolder::tidy(&out).unwrap();
+        AtomicFolder::tidy(&out).unwrap();
+        assert!(out.join("manifests/pull.json").exists());
+        assert_eq!(fs::read_dir(parent.path()).unwrap().count(), 1);
+    }
+
+    #[test]
     fn a_folder_dropped_without_a_commit_leaves_the_old_one() {
         let parent = tempfile::tempdir().unwrap();
         let out = parent.path().join("a");
@@ -189,7 +224,7 @@ mod tests {
     #[test]
     fn a_removed_folder_and_its_rests_are_gone() {
         let parent = tempfile::tempdir().unwrap();
-        for name in ["step-000500", "step-000500.old", "step-000500.partial"] {
+        for name in ["step-000500", ".step-000500.old", ".step-000500.partial"] {
             let folder = parent.path().join(name);
             manifest(&folder);
             remove_folder(&folder).unwrap();

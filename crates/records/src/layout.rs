@@ -173,7 +173,7 @@ impl RunDir {
 
     /// Returns whether a folder's name is that of a step, or of what is left of one.
     pub fn is_step_name(name: &str) -> bool {
-        name.starts_with(Self::STEP)
+        name.trim_start_matches('.').starts_with(Self::STEP)
     }
 
     /// Returns the step that a folder's name stands for.
@@ -213,7 +213,8 @@ mod tests {
         let run = RunDir::new("checkpoints/run");
         assert_eq!(run.step(500), Path::new("checkpoints/run/step-000500"));
         assert_eq!(RunDir::step_of(&RunDir::step_name(500)), Some(500));
-        assert_eq!(RunDir::step_of("step-000500.tmp"), None);
-        assert!(RunDir::is_step_name("step-000500.tmp"));
+        for rest in ["step-000500.tmp", ".step-000500.old"] {
+            assert_eq!((RunDir::step_of(rest), RunDir::is_step_name(rest)), (None, true));
+        }
     }
 }
