@@ -22,7 +22,7 @@ fn refused<'a>(shown: impl IntoIterator<Item = &'a Shown>) -> Vec<String> {
 fn every_command_on_a_page_is_one_that_the_program_takes() {
     let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let shown = on_pages(&repository);
-    for page in ["README.md", "docs"] {
+    for page in ["README", "docs"] {
         let found = shown.iter().any(|shown| shown.place.starts_with(page));
         assert!(found, "{page} shows no command, or this test does not find it");
     }
