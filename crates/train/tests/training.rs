@@ -251,8 +251,12 @@ fn short_epochs_cut_their_pairs_and_leave_the_last_epoch_whole() {
             && error.ends_with("got 1"),
         "{error}"
     );
-    let error =
-        refused(TrainConfig { short_epochs: 1, short_seq_tokens: 300, ..Default::default() });
+    let error = refused(TrainConfig {
+        short_epochs: 1,
+        short_seq_tokens: 300,
+        max_seq_tokens: Some(256),
+        ..Default::default()
+    });
     assert!(
         error.contains("`short-seq-tokens`") && error.contains("`max-seq-tokens` (256)"),
         "{error}"

@@ -75,7 +75,15 @@ fn chunk_with(
     }
     write_jsonl(&out.join("corpus.jsonl"), &passages)?;
     let (counts, notes) = report.finish(config);
-    Ok(stage.finish(&["corpus.jsonl"], Outcome { counts, notes, ..Outcome::default() })?)
+    Ok(stage.finish(
+        &["corpus.jsonl"],
+        Outcome {
+            counts,
+            notes,
+            max_seq_tokens: Some(config.max_seq_tokens),
+            ..Outcome::default()
+        },
+    )?)
 }
 
 /// What `input` turned out to be.
