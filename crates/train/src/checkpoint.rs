@@ -55,7 +55,7 @@ pub(crate) struct Checkpoints {
 }
 
 impl Checkpoints {
-    /// Opens a run's folder.
+    /// Opens a run's folder. One without a step yet becomes that of this run.
     ///
     /// # Errors
     /// [`Error::OtherRun`] where it holds a run with other data, or with another config in what moves
@@ -63,8 +63,12 @@ impl Checkpoints {
     pub fn open(run: &Path, identity: &Identity) -> Result<Self> {
         let path = run.join(RunDir::IDENTITY);
         let earlier: Option<Identity> = read_json(&path).map_err(|error| damaged(&path, error))?;
-        if let Some(what) = earlier.as_ref().and_then(|earlier| difference(earlier, identity)) {
-            return Err(Error::OtherRun { path: run.into(), what });
+        let checkpoints = Self { run: run.into(), keep: identity.config.keep_checkpoints };
+        let other = earlier.as_ref().and_then(|earlier| difference(earlier, identity));
+        if let Some(what) = other.filter(|_| run.is_dir()) {
+            if checkpoints.folders()?.iter().any(|(step, _)| step.is_some()) {
+                return Err(Error::OtherRun { path: run.into(), what });
+            }
         }
         if earlier.as_ref() != Some(identity) {
             AtomicFile::write_all_to(&path, &json(identity))?;
@@ -72,7 +76,7 @@ impl Checkpoints {
         let config = toml::to_string_pretty(&identity.config)
             .expect("a config is plain data, which always serialises");
         AtomicFile::write_all_to(&run.join(RunDir::CONFIG), config.as_bytes())?;
-        Ok(Self { run: run.into(), keep: identity.config.keep_checkpoints })
+        Ok(checkpoints)
     }
 
     /// The folder of the run.
