@@ -86,6 +86,20 @@ ablate PLAN OUT *FLAGS:
     cargo build --release
     python3 tests/experiments/ablate.py target/release/whetstone {{PLAN}} {{OUT}} {{FLAGS}}
 
+# Every stage killed with SIGKILL at random moments and run again: the same bytes, nothing left, nothing paid twice (two minutes)
+check-killed KILLS="100" SEED="1" *FLAGS:
+    cargo build --release
+    python3 tests/e2e/killed.py target/release/whetstone --kills {{KILLS}} --seed {{SEED}} {{FLAGS}}
+
+# One parser of foreign bytes, fed with broken input (fuzz/README.md lists the targets; nightly Rust and `cargo install cargo-fuzz`)
+fuzz TARGET SECONDS="600" *FLAGS:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    python3 fuzz/seeds.py
+    export TMPDIR=$(mktemp -d -p "$([ -d /dev/shm ] && echo /dev/shm || echo "${TMPDIR:-/tmp}")")
+    trap 'rm -rf "$TMPDIR"' EXIT
+    cargo +nightly fuzz run {{TARGET}} -- -max_total_time={{SECONDS}} -timeout=20 -rss_limit_mb=2048 {{FLAGS}}
+
 # 10,000 passages against a server with every fault (resets, 429, 500, half JSON, endless bodies): none may be lost
 faults:
     cargo test --release -p whetstone-synth --lib -- --ignored --nocapture ten_thousand
@@ -101,6 +115,13 @@ golden ENCODER="models/minilm-l6" PYTHON="python3":
 test-gpu DEVICE="wgpu":
     WHETSTONE_TEST_DEVICE={{DEVICE}} cargo test --release -p whetstone-model -p whetstone-train \
         --features whetstone-model/{{DEVICE}} --test golden --test training -- transformers pytorch
+
+# The kernels' tests under an address sanitizer (nightly Rust) and under valgrind; some 20 minutes at first
+check-memory:
+    RUSTFLAGS=-Zsanitizer=address cargo +nightly test -p whetstone-kernels --features train --lib --test boundary \
+        --target "$(rustc -vV | sed -n 's/^host: //p')" --target-dir target/sanitizer
+    cargo test --release -p whetstone-kernels --features train --lib \
+        --config "target.'cfg(all())'.runner='valgrind --quiet --error-exitcode=9'"
 
 # Type-checks the CUDA build, also where no GPU and no CUDA is (about 5 minutes; DOCS_RS keeps burn from fetching LLVM)
 check-cuda:

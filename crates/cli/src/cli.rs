@@ -1,13 +1,13 @@
 //! The command line: what all commands share, and which command runs.
 
 use crate::commands;
+use crate::failure::Result;
 use crate::output;
 use crate::progress::{Bars, Lines, Quiet};
-use anyhow::Result;
 use clap::{Parser, Subcommand};
 use std::io::IsTerminal;
 use std::path::Path;
-use whetstone_records::{Manifest, Progress};
+use whetstone_records::{EvalDir, Manifest, Progress};
 
 /// Fine-tunes a cross-encoder reranker on your documents, and measures what that brought.
 #[derive(Parser)]
@@ -125,7 +125,7 @@ impl Talk {
     /// Says where the report of an evaluation is.
     pub fn tell_report(&self, out: &Path) {
         if !self.quiet {
-            output::talk(&format!("report: {}", out.join("report.html").display()));
+            output::talk(&format!("report: {}", EvalDir::new(out).page().display()));
         }
     }
 

@@ -1,9 +1,9 @@
 //! The stages of a longer job, with what each has cost.
 
 use crate::cli::Talk;
-use crate::evaluation::aligned;
+use crate::failure::{Failure, Result};
+use crate::table::aligned;
 use crate::{memory, output};
-use anyhow::Result;
 use std::path::{Path, PathBuf};
 use whetstone_records::{Manifest, Progress};
 
@@ -28,14 +28,14 @@ impl<'a> Stages<'a> {
     }
 
     /// Runs a stage that writes into `out`, and says what it did.
-    pub fn run(
+    pub fn run<E: Into<Failure>>(
         &mut self,
         label: &str,
         out: &Path,
-        stage: impl FnOnce(&dyn Progress) -> Result<Manifest>,
+        stage: impl FnOnce(&dyn Progress) -> Result<Manifest, E>,
     ) -> Result<()> {
         memory::reset_peak();
-        let manifest = stage(&*self.progress)?;
+        let manifest = stage(&*self.progress).map_err(Into::into)?;
         let peak_mib = memory::peak_mib().filter(|_| !manifest.up_to_date);
         self.talk.tell(out, &manifest);
         self.done.push(Done { label: label.into(), out: out.into(), manifest, peak_mib });

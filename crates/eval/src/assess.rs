@@ -1,3 +1,5 @@
+//! An evaluation as a whole: measures, comparisons, guards and the decision.
+
 use crate::bootstrap::{Interval, bootstrap_interval};
 use crate::candidates::check_same_candidates;
 use crate::compare::{CompareConfig, Comparison, compare};

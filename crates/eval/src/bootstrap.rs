@@ -1,3 +1,5 @@
+//! Bootstrap intervals of a mean.
+
 use crate::normal;
 use crate::per_query::mean;
 use rand::{RngCore, SeedableRng};

@@ -1,3 +1,5 @@
+//! From logits to probabilities.
+
 use crate::reliability::{Bin, expected_calibration_error, log_loss, reliability};
 use serde::{Deserialize, Serialize};
 use std::fmt;

@@ -1,3 +1,5 @@
+//! Whether two runs rank the same candidates.
+
 use std::collections::HashSet;
 use std::fmt;
 use whetstone_records::{Hit, QueryId, Run};

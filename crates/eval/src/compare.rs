@@ -1,3 +1,5 @@
+//! Systems held against a baseline, query by query.
+
 use crate::bootstrap::{Interval, bootstrap_interval};
 use crate::error::{Error, Result};
 use crate::measure::Measure;

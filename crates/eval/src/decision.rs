@@ -1,3 +1,5 @@
+//! The verdict on a system in words, or why there is none.
+
 use crate::compare::{CompareConfig, Comparison};
 use crate::measure::Measure;
 use crate::verdict::Verdict;

@@ -1,3 +1,5 @@
+//! Two evaluations of the past, run by run.
+
 use crate::compare::{CompareConfig, Paired, holm, paired};
 use crate::error::{Error, Result};
 use crate::measure::Measure;

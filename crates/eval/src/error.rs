@@ -1,3 +1,5 @@
+//! What can be wrong with an evaluation.
+
 use crate::measure::Measure;
 use std::path::PathBuf;
 use whetstone_records::Hint;

@@ -1,3 +1,5 @@
+//! Reciprocal rank fusion.
+
 use std::collections::{BTreeSet, HashMap};
 use whetstone_records::{Hit, QueryId, Run};
 

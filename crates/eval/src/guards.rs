@@ -1,10 +1,12 @@
+//! What would make an evaluation say more than it knows.
+
 use crate::error::Result;
 use crate::leakage::{Finding, Guard, Side, leakage, text_digest};
 use crate::overlap::lexical_overlap;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use whetstone_records::{
-    JsonlReader, Pair, Passage, PassageId, Qrels, Query, QueryId, select_jsonl,
+    DataSet, JsonlReader, Pair, Passage, PassageId, Qrels, Query, QueryId, select_jsonl,
 };
 
 /// With fewer questions of real users an evaluation asks for more: below this a verdict rarely
@@ -23,9 +25,10 @@ const EXAMPLES: usize = 5;
 /// Files that are missing or not as they should be, with their line.
 pub fn guards(data: &Path, qrels: &Qrels) -> Result<Vec<Finding>> {
     let relevant = relevant_passages(qrels);
-    let queries = judged_queries(&data.join("queries.jsonl"), &relevant)?;
-    let trained = trained_on(&data.join("train.jsonl"))?;
-    let texts = Texts::read(&data.join("corpus.jsonl"), &relevant, trained.as_ref())?;
+    let data = DataSet::new(data);
+    let queries = judged_queries(&data.queries(), &relevant)?;
+    let trained = trained_on(&data.train())?;
+    let texts = Texts::read(&data.corpus(), &relevant, trained.as_ref())?;
     let mut findings = Vec::new();
     let test = Side {
         queries: queries.iter().map(|query| (query.id.clone(), query.text.clone())).collect(),

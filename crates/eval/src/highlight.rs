@@ -1,3 +1,5 @@
+//! The words of a query in a passage, in any form.
+
 use bm25::{DefaultTokenizer, Language, Tokenizer};
 use std::collections::HashSet;
 use std::ops::Range;

@@ -1,3 +1,5 @@
+//! The fusion of two score lists that does best on dev.
+
 use crate::fusion::{RRF_K, rrf};
 use crate::measure::Measure;
 use crate::per_query::per_query;

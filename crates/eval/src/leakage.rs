@@ -1,3 +1,5 @@
+//! Training texts that come back in the test set.
+
 use crate::alike::{WordSet, pairs_alike};
 use rayon::prelude::*;
 use serde::Serialize;

@@ -3,6 +3,38 @@
 //!
 //! Every mean is over all queries of the qrels that have a relevant passage, and the ideal ranking
 //! is made of all judged passages, so a run can't gain by leaving out what it finds hard.
+//!
+//! ```
+//! use whetstone_eval::{CompareConfig, Measure, RunReport, compare, per_query};
+//! use whetstone_records::{Hit, Qrels, Run};
+//!
+//! // 60 queries, each with one right passage. The first stage puts it second, the reranker first.
+//! let (mut qrels, mut first_stage, mut reranked) =
+//!     (Qrels::default(), Run::default(), Run::default());
+//! for number in 0..60 {
+//!     let query = format!("q{number}");
+//!     let hits = |right: f32| {
+//!         let scores = [("right", right), ("wrong", 0.5)];
+//!         scores.map(|(passage, score)| Hit { passage: passage.into(), score }).to_vec()
+//!     };
+//!     qrels.insert(query.as_str().into(), "right".into(), 1);
+//!     first_stage.insert(query.as_str().into(), hits(0.1));
+//!     reranked.insert(query.as_str().into(), hits(0.9));
+//! }
+//!
+//! let measure: Measure = "mrr@10".parse()?;
+//! let report = |name: &str, run: &Run| RunReport {
+//!     name: name.into(),
+//!     evaluation: per_query(&qrels, run, &[measure]),
+//! };
+//! let (baseline, system) = (report("bm25", &first_stage), report("reranked", &reranked));
+//! let config = CompareConfig::default();
+//! let comparison = &compare(&baseline, &[&system], measure, &config)?[0];
+//! assert_eq!((comparison.baseline_mean, comparison.system_mean), (0.5, 1.0));
+//! assert_eq!((comparison.paired.wins, comparison.paired.losses), (60, 0));
+//! assert!(comparison.paired.p < 0.001);
+//! # Ok::<(), whetstone_eval::Error>(())
+//! ```
 
 mod alike;
 mod assess;

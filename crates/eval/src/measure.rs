@@ -1,3 +1,5 @@
+//! Measures of one ranking, as trec_eval defines them.
+
 use crate::error::Error;
 use serde::{Deserialize, Serialize};
 use std::fmt;

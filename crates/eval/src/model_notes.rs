@@ -1,10 +1,9 @@
+//! What dev says about a model.
+
 use crate::calibration::Calibration;
-use crate::error::Result;
 use crate::interpolation::FusionChoice;
 use crate::threshold::Threshold;
 use serde::{Deserialize, Serialize};
-use std::path::{Path, PathBuf};
-use whetstone_records::{AtomicFile, Error as RecordsError, read_text};
 
 /// What is known of a model from dev: `whetstone.json` beside its weights. Other libraries pass
 /// over the file.
@@ -41,84 +40,4 @@ pub struct Provenance {
     /// Of `dev.jsonl`.
     pub dev: String,
     pub device: String,
-}
-
-impl ModelNotes {
-    /// The file's name in a model dir.
-    pub const FILE: &str = "whetstone.json";
-
-    /// Returns where the notes of a model lie.
-    pub fn path(model_dir: &Path) -> PathBuf {
-        model_dir.join(Self::FILE)
-    }
-
-    /// Reads the notes of a model; none where it has none.
-    pub fn read(model_dir: &Path) -> Result<Option<Self>> {
-        let path = Self::path(model_dir);
-        if !path.exists() {
-            return Ok(None);
-        }
-        let parsed = serde_json::from_str(&read_text(&path)?);
-        Ok(Some(parsed.map_err(|source| RecordsError::Json {
-            line: source.line(),
-            path,
-            source,
-        })?))
-    }
-
-    /// Writes the notes into a model dir.
-    pub fn write(&self, model_dir: &Path) -> Result<()> {
-        let mut text =
-            serde_json::to_vec_pretty(self).expect("notes are plain data, which always serialises");
-        text.push(b'\n');
-        Ok(AtomicFile::write_all_to(&Self::path(model_dir), &text)?)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{Fusion, Judged, calibrate, threshold};
-
-    #[test]
-    fn notes_read_back_as_they_are_written() {
-        let folder = tempfile::tempdir().unwrap();
-        assert_eq!(ModelNotes::read(folder.path()).unwrap(), None);
-        let pair =
-            |at: usize| Judged { query: at / 10, logit: (at % 10) as f64, relevant: at % 10 > 7 };
-        let pairs: Vec<Judged> = (0..100).map(pair).collect();
-        let fusion = Fusion::Interpolation { weight: 0.55 };
-        let measure = "ndcg@10".parse().unwrap();
-        let notes = ModelNotes {
-            version: "1".into(),
-            fusion: FusionChoice {
-                fusion,
-                measure,
-                first_stage_alone: 0.1,
-                reranked: 0.2,
-                fused: 0.3,
-                tried: 22,
-            },
-            first_stage: "rrf".into(),
-            calibration: Some(calibrate(&pairs).unwrap()),
-            thresholds: vec![threshold(&pairs, 0.9).unwrap()],
-            dev: Dev { queries: 10, pairs: 100, relevant_pairs: 20 },
-            notes: vec!["few".into()],
-            provenance: Provenance { weights: "a".into(), dev: "b".into(), device: "cpu".into() },
-        };
-        notes.write(folder.path()).unwrap();
-        let back = ModelNotes::read(folder.path()).unwrap().unwrap();
-        assert_eq!(
-            (&back.fusion, &back.dev, &back.notes),
-            (&notes.fusion, &notes.dev, &notes.notes)
-        );
-        assert_eq!(back.thresholds[0].logit, notes.thresholds[0].logit);
-        // Long fractions may come back with another last bit.
-        let (back, notes) = (back.calibration.unwrap(), notes.calibration.unwrap());
-        assert!((back.scaling.probability(1.0) - notes.scaling.probability(1.0)).abs() < 1e-12);
-        assert_eq!(back.bins_after.len(), notes.bins_after.len());
-        std::fs::write(ModelNotes::path(folder.path()), "{\n\"version\": 1}").unwrap();
-        let message = ModelNotes::read(folder.path()).unwrap_err().to_string();
-        assert!(message.contains("whetstone.json` line 2"), "{message}");
-    }
 }

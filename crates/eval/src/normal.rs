@@ -1,3 +1,5 @@
+//! The standard normal distribution.
+
 /// Returns the standard normal distribution function at `z`.
 pub(crate) fn distribution(z: f64) -> f64 {
     libm::erfc(-z / std::f64::consts::SQRT_2) / 2.0

@@ -1,3 +1,5 @@
+//! The best order that any reranker could give the candidates.
+
 use whetstone_records::{Hit, Qrels, Run};
 
 /// Returns the best order of the candidates: by grade, highest first. What it measures is the most

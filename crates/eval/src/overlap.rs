@@ -1,3 +1,5 @@
+//! How much of a query its passages repeat.
+
 use bm25::{DefaultTokenizer, Language, Tokenizer};
 use rayon::prelude::*;
 use serde::Serialize;

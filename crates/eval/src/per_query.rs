@@ -1,3 +1,5 @@
+//! The measures of a run, query by query.
+
 use crate::measure::Measure;
 use rayon::prelude::*;
 use std::collections::BTreeMap;

@@ -1,3 +1,5 @@
+//! Depth-k pools: which passages a human judges.
+
 use std::collections::BTreeSet;
 use whetstone_records::{PassageId, QueryId, Run, seeded_key};
 

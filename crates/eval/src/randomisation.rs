@@ -1,3 +1,5 @@
+//! The paired randomisation test.
+
 use rand::{RngCore, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;

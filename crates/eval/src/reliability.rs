@@ -1,3 +1,5 @@
+//! How well predicted probabilities hold.
+
 use serde::{Deserialize, Serialize};
 
 /// A bin of a reliability diagram: pairs whose probability lies in (low, high], the first bin with

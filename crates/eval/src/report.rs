@@ -1,3 +1,5 @@
+//! Qrels and runs, read together and measured.
+
 use crate::error::{Error, Result};
 use crate::measure::Measure;
 use crate::per_query::{Evaluation, per_query};

@@ -1,3 +1,5 @@
+//! What training has done to questions that it was not about.
+
 use crate::compare::{CompareConfig, Paired};
 use serde::Serialize;
 use std::fmt;

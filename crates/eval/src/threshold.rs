@@ -1,3 +1,5 @@
+//! The logit above which passages are right often enough.
+
 use crate::calibration::Judged;
 use crate::normal;
 use serde::{Deserialize, Serialize};

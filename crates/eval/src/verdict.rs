@@ -1,3 +1,5 @@
+//! Whether to ship a system: the rule, its reason and its formula.
+
 use crate::bootstrap::Interval;
 use crate::compare::{CompareConfig, Paired};
 use crate::normal;

@@ -1,3 +1,5 @@
+//! The model card.
+
 use crate::checkpoint::Checkpoint;
 use crate::error::Result;
 use std::fmt::Write;
@@ -11,8 +13,9 @@ pub fn text(checkpoint: &Checkpoint) -> Result<String> {
     }
     let _ = writeln!(
         card,
-        "Input: `[CLS] query [SEP] passage [SEP]`, at most {tokens} tokens, the passage truncated. \
-         Output: one raw logit, higher is more relevant."
+        "Input: `{}`, at most {tokens} tokens, the passage truncated. Output: one raw logit, higher \
+         is more relevant.",
+        checkpoint.family()?.template
     );
     card.push_str(USAGE);
     card.push_str("\n## Training\n\n");

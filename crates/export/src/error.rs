@@ -1,3 +1,5 @@
+//! What can go wrong, and what to do about it.
+
 use std::path::PathBuf;
 use whetstone_records::Hint;
 
@@ -19,13 +21,6 @@ pub enum Error {
         path: PathBuf,
         #[source]
         source: toml::de::Error,
-    },
-    #[error("cannot {action} `{}`", path.display())]
-    Io {
-        action: &'static str,
-        path: PathBuf,
-        #[source]
-        source: std::io::Error,
     },
     #[error("`{}` is not a whole safetensors file", path.display())]
     Safetensors {
@@ -57,19 +52,8 @@ impl Hint for Error {
             | Error::Tokenizer { .. } => {
                 Some("the checkpoint is damaged; choose another step, or train again".into())
             }
-            Error::Io { .. } => None,
             Error::Model(error) => error.hint(),
             Error::Records(error) => error.hint(),
         }
-    }
-}
-
-impl Error {
-    pub(crate) fn io(
-        action: &'static str,
-        path: &std::path::Path,
-    ) -> impl FnOnce(std::io::Error) -> Error {
-        let path = path.to_path_buf();
-        move |source| Error::Io { action, path, source }
     }
 }

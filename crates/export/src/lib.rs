@@ -14,8 +14,8 @@ use checkpoint::Checkpoint;
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::path::Path;
-use whetstone_model::{CrossEncoder, DeviceName, open_device};
-use whetstone_records::{AtomicFile, AtomicFolder, Manifest, Outcome, Stage};
+use whetstone_model::{CrossEncoder, DeviceName, Engine};
+use whetstone_records::{AtomicFile, AtomicFolder, Manifest, ModelDir, Outcome, Stage};
 
 /// Writes the best step of a run folder, or the step folder given, as the model folder `out`.
 ///
@@ -26,19 +26,20 @@ pub fn export(checkpoint: &Path, out: &Path) -> Result<Manifest> {
     let inputs = checkpoint.digests()?;
     let stage = |folder: &Path| Stage::new("export", folder, &(), inputs.clone());
     if let Some(manifest) = stage(out).up_to_date() {
+        AtomicFolder::tidy(out)?;
         return Ok(manifest);
     }
     // All or error: the same loader that scores reads the checkpoint before anything is written.
     CrossEncoder::load(
         &checkpoint.folder,
         Some(checkpoint.max_seq_tokens),
-        &open_device(DeviceName::Cpu)?,
+        &Engine::open(DeviceName::Cpu)?,
     )?;
     let folder = AtomicFolder::create(out, "export")?;
     let started = stage(folder.path());
     let files = write(&checkpoint, folder.path())?;
     let counts = BTreeMap::from([
-        ("step".to_owned(), checkpoint.step),
+        ("step".to_owned(), checkpoint.step as u64),
         ("max-seq-tokens".to_owned(), checkpoint.max_seq_tokens as u64),
     ]);
     let manifest = started.finish(
@@ -56,27 +57,29 @@ pub fn export(checkpoint: &Path, out: &Path) -> Result<Manifest> {
 /// Writes every file of the model folder; returns their names.
 fn write(checkpoint: &Checkpoint, out: &Path) -> Result<Vec<&'static str>> {
     let tokens = checkpoint.max_seq_tokens;
-    weights::write(&checkpoint.folder.join("model.safetensors"), &out.join("model.safetensors"))?;
-    write_json(&out.join("config.json"), &config::exported(checkpoint.base_config()?))?;
+    let family = checkpoint.family()?;
+    let dir = ModelDir::new(out);
+    weights::write(&ModelDir::new(&checkpoint.folder).weights(), &dir.weights())?;
+    write_json(&dir.config(), &config::exported(checkpoint.base_config()?, family))?;
     // Read by sentence-transformers where a modules.json stands beside it; config.json says the
     // same for the others.
-    write_json(&out.join("config_sentence_transformers.json"), &config::sentence_transformers())?;
+    write_json(&dir.sentence_transformers(), &config::sentence_transformers())?;
     // Read by text-embeddings-inference, which refuses it without this key.
-    write_json(&out.join("sentence_bert_config.json"), &json!({ "max_seq_length": tokens }))?;
-    tokenizer::write(&checkpoint.folder, out, tokens)?;
-    AtomicFile::write_all_to(&out.join("README.md"), card::text(checkpoint)?.as_bytes())?;
+    write_json(&dir.sentence_config(), &json!({ "max_seq_length": tokens }))?;
+    tokenizer::write(&checkpoint.folder, out, tokens, &family.export)?;
+    AtomicFile::write_all_to(&dir.card(), card::text(checkpoint)?.as_bytes())?;
     let mut files = vec![
-        "model.safetensors",
-        "config.json",
-        "config_sentence_transformers.json",
-        "sentence_bert_config.json",
-        "tokenizer.json",
-        "tokenizer_config.json",
-        "special_tokens_map.json",
-        "README.md",
+        ModelDir::WEIGHTS,
+        ModelDir::CONFIG,
+        ModelDir::SENTENCE_TRANSFORMERS,
+        ModelDir::SENTENCE_CONFIG,
+        ModelDir::TOKENIZER,
+        ModelDir::TOKENIZER_CONFIG,
+        ModelDir::SPECIAL_TOKENS,
+        ModelDir::CARD,
     ];
-    if out.join("vocab.txt").exists() {
-        files.push("vocab.txt");
+    if dir.vocabulary().exists() {
+        files.push(ModelDir::VOCABULARY);
     }
     Ok(files)
 }

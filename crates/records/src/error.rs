@@ -1,5 +1,7 @@
+//! What can be wrong with a file of records, and with writing one.
+
 use crate::hint::Hint;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -28,43 +30,59 @@ pub enum Error {
     Empty { path: PathBuf },
     #[error("`{}` is not valid UTF-8", path.display())]
     NotUtf8 { path: PathBuf },
+    #[error("`{}` line {line} has more than {limit} bytes", path.display())]
+    LongLine { path: PathBuf, line: usize, limit: usize },
+    #[error("`{}` has more than {limit} bytes", path.display())]
+    LargeFile { path: PathBuf, limit: u64 },
+    #[error("`{}` cannot hold {what}: expected {expected}", path.display())]
+    Unwritable { path: PathBuf, what: String, expected: &'static str },
+    #[error("`{}` was changed while it was read", path.display())]
+    Changed { path: PathBuf },
+    #[error("another run of whetstone is writing to `{}`", path.display())]
+    Busy { path: PathBuf },
     #[error("`{}` exists and was not made by `whetstone {stage}`", path.display())]
     Occupied { path: PathBuf, stage: String },
 }
 
 impl Hint for Error {
     fn hint(&self) -> Option<String> {
-        match self {
-            Error::Io { source, .. } => match source.kind() {
-                std::io::ErrorKind::NotFound => Some("check the path; nothing was written".into()),
-                std::io::ErrorKind::StorageFull => Some(
-                    "free some disk space and run the same command again; what is complete is kept"
-                        .into(),
-                ),
-                std::io::ErrorKind::PermissionDenied => {
-                    Some("check the permissions of that path".into())
-                }
-                _ => None,
-            },
+        let hint = match self {
+            Error::Io { source, .. } => return source.hint(),
             Error::Json { .. } => {
-                Some("every line must be one JSON object; see the README for the fields".into())
+                "every line must be one JSON object; see docs/json.md for the fields"
             }
-            Error::Line { .. } => Some("correct or delete that line".into()),
-            Error::DuplicateId { .. } => Some("ids must be unique; delete one of the two".into()),
-            Error::Empty { .. } => Some("check that this is the file you meant".into()),
-            Error::NotUtf8 { .. } => Some("convert the file to UTF-8".into()),
-            Error::Occupied { .. } => {
-                Some("name another folder with --out, or move that one away".into())
+            Error::Line { .. } => "correct or delete that line",
+            Error::DuplicateId { .. } => "ids must be unique; delete one of the two",
+            Error::Empty { .. } | Error::LargeFile { .. } => {
+                "check that this is the file you meant"
             }
-        }
+            Error::LongLine { .. } => {
+                "check that this is the file you meant: it must have one record a line"
+            }
+            Error::NotUtf8 { .. } => "convert the file to UTF-8",
+            Error::Unwritable { .. } => "correct it where it comes from",
+            Error::Changed { .. } => "run the same command again once the file is complete",
+            Error::Busy { .. } => {
+                "wait for the other run to end, or stop it; what is complete is kept"
+            }
+            Error::Occupied { .. } => "name another folder with --out, or move that one away",
+        };
+        Some(hint.into())
     }
 }
 
 impl Error {
-    pub(crate) fn io(
-        action: &'static str,
-        path: &std::path::Path,
-    ) -> impl FnOnce(std::io::Error) -> Error {
+    /// Returns what turns an input or output error into one that names what was attempted and
+    /// where. Other crates wrap this error instead of having such a variant of their own.
+    ///
+    /// ```
+    /// # use std::path::Path;
+    /// # use whetstone_records::Error;
+    /// let path = Path::new("nowhere/corpus.jsonl");
+    /// let error = std::fs::read(path).map_err(Error::io("read", path)).unwrap_err();
+    /// assert_eq!(error.to_string(), "cannot read `nowhere/corpus.jsonl`");
+    /// ```
+    pub fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Error {
         let path = path.to_path_buf();
         move |source| Error::Io { action, path, source }
     }

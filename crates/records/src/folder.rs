@@ -1,35 +1,65 @@
+//! Folders that are whole or not there.
+
+use crate::atomic::FolderLock;
 use crate::error::{Error, Result};
 use crate::layout::manifest_name;
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
+
+/// What a folder is called while it is written.
+const PARTIAL: &str = "partial";
+/// What a folder is called while it is deleted.
+const OLD: &str = "old";
 
 /// A folder that appears under its real name only when it is whole, as [`crate::AtomicFile`] does
 /// for a file.
 ///
-/// Files go to a sibling `NAME.partial`; [`AtomicFolder::commit`] syncs and renames. An existing
-/// folder is replaced only where the same stage made it, so that a mistaken `--out` never costs
-/// anybody their files.
+/// Files go to a hidden sibling `.NAME.partial`; [`AtomicFolder::commit`] syncs and renames. What a
+/// killed process left behind is overwritten by the next run.
 pub struct AtomicFolder {
     /// Where files go until the commit.
     path: PathBuf,
     real: PathBuf,
+    is_whole: bool,
+    _lock: FolderLock,
 }
 
 impl AtomicFolder {
-    /// Begins the folder `path` of the stage `stage`.
+    /// Begins the folder `path` of the stage `stage`. An existing one is replaced only where the
+    /// same stage made it, so that a mistaken `--out` never costs anybody their files.
     ///
     /// # Errors
-    /// [`Error::Occupied`] where `path` holds something without that stage's manifest.
+    /// [`Error::Occupied`] where `path` holds something without that stage's manifest, and
+    /// [`Error::Busy`] where another process has begun it.
     pub fn create(path: &Path, stage: &str) -> Result<Self> {
         let ours = path.join(manifest_name(stage)).is_file();
         let empty = fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none());
         if path.exists() && !ours && !empty {
             return Err(Error::Occupied { path: path.into(), stage: stage.into() });
         }
-        let temporary = sibling(path, "partial");
-        remove(&temporary)?;
-        fs::create_dir_all(&temporary).map_err(Error::io("create folder", &temporary))?;
-        Ok(Self { path: temporary, real: path.to_path_buf() })
+        Self::replacing(path)
+    }
+
+    /// Begins a folder in the place of whatever is there: for folders inside one's own.
+    pub fn replacing(path: &Path) -> Result<Self> {
+        let temporary = sibling(path, PARTIAL);
+        let lock = FolderLock::take(&temporary)?;
+        for entry in fs::read_dir(&temporary).map_err(Error::io("read", &temporary))? {
+            let left = entry.map_err(Error::io("read", &temporary))?.path();
+            match left.is_dir() && !left.is_symlink() {
+                true => fs::remove_dir_all(&left),
+                false => fs::remove_file(&left),
+            }
+            .map_err(Error::io("remove", &left))?;
+        }
+        Ok(Self { path: temporary, real: path.to_path_buf(), is_whole: false, _lock: lock })
+    }
+
+    /// Deletes what a run that was killed after its commit left of the folder that it replaced: for
+    /// stages that find their folder up to date.
+    pub fn tidy(path: &Path) -> Result<()> {
+        remove(&sibling(path, OLD))
     }
 
     /// Where files are to be written until the commit.
@@ -38,23 +68,45 @@ impl AtomicFolder {
     }
 
     /// Makes what was written the folder; errors leave the old one in place.
-    pub fn commit(self) -> Result<()> {
+    pub fn commit(mut self) -> Result<()> {
         sync(&self.path)?;
-        let old = sibling(&self.real, "old");
+        let old = sibling(&self.real, OLD);
         remove(&old)?;
-        if self.real.exists() {
+        let replaces = self.real.exists();
+        if replaces {
             fs::rename(&self.real, &old).map_err(Error::io("move aside", &self.real))?;
         }
-        fs::rename(&self.path, &self.real).map_err(Error::io("rename into place", &self.real))?;
+        if let Err(source) = fs::rename(&self.path, &self.real) {
+            if replaces {
+                let _ = fs::rename(&old, &self.real);
+            }
+            return Err(Error::io("rename into place", &self.real)(source));
+        }
+        self.is_whole = true;
         remove(&old)
     }
 }
 
 impl Drop for AtomicFolder {
     fn drop(&mut self) {
-        // After a commit the temporary is gone and this finds nothing.
-        let _ = fs::remove_dir_all(&self.path);
+        // After a commit the name may be another process's already.
+        if !self.is_whole {
+            let _ = fs::remove_dir_all(&self.path);
+        }
     }
+}
+
+/// Deletes a folder, which loses its name first: no half of it is ever taken for the whole. No
+/// folder is no error.
+pub fn remove_folder(folder: &Path) -> Result<()> {
+    let is_nameless = folder.extension().is_some_and(|suffix| suffix == OLD || suffix == PARTIAL);
+    if is_nameless || !folder.exists() {
+        return remove(folder);
+    }
+    let old = sibling(folder, OLD);
+    remove(&old)?;
+    fs::rename(folder, &old).map_err(Error::io("move aside", folder))?;
+    remove(&old)
 }
 
 fn sync(folder: &Path) -> Result<()> {
@@ -70,8 +122,10 @@ fn sync(folder: &Path) -> Result<()> {
     Ok(())
 }
 
+/// A hidden name beside a folder: `model.old` may be somebody's own copy of `model`.
 fn sibling(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
+    let mut name = OsString::from(".");
+    name.push(path.file_name().unwrap_or_default());
     name.push(format!(".{suffix}"));
     path.with_file_name(name)
 }
@@ -110,6 +164,32 @@ mod tests {
     }
 
     #[test]
+    fn a_copy_that_somebody_keeps_beside_a_folder_is_left_alone() {
+        let parent = tempfile::tempdir().unwrap();
+        let out = parent.path().join("model");
+        for name in ["model", "model.old", "model.partial"] {
+            manifest(&parent.path().join(name));
+        }
+        let folder = AtomicFolder::create(&out, "pull").unwrap();
+        manifest(folder.path());
+        folder.commit().unwrap();
+        assert_eq!(fs::read_dir(parent.path()).unwrap().count(), 3);
+    }
+
+    #[test]
+    fn what_a_kill_after_the_commit_left_is_tidied_up() {
+        let parent = tempfile::tempdir().unwrap();
+        let out = parent.path().join("model");
+        manifest(&out);
+        fs::rename(&out, sibling(&out, OLD)).unwrap();
+        manifest(&out);
+        AtomicFolder::tidy(&out).unwrap();
+        AtomicFolder::tidy(&out).unwrap();
+        assert!(out.join("manifests/pull.json").exists());
+        assert_eq!(fs::read_dir(parent.path()).unwrap().count(), 1);
+    }
+
+    #[test]
     fn a_folder_dropped_without_a_commit_leaves_the_old_one() {
         let parent = tempfile::tempdir().unwrap();
         let out = parent.path().join("a");
@@ -119,6 +199,38 @@ mod tests {
         drop(folder);
         assert!(out.join("manifests/pull.json").exists());
         assert_eq!(fs::read_dir(parent.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_folder_that_another_writes_is_refused_and_a_killed_ones_rest_is_overwritten() {
+        let parent = tempfile::tempdir().unwrap();
+        let out = parent.path().join("a");
+        let first = AtomicFolder::replacing(&out).unwrap();
+        fs::create_dir(first.path().join("sub")).unwrap();
+        fs::write(first.path().join("half"), "x").unwrap();
+        assert!(matches!(AtomicFolder::replacing(&out), Err(Error::Busy { .. })));
+        let partial = first.path().to_path_buf();
+        // As after a kill: the lock is gone and the files are there.
+        drop(first);
+        fs::create_dir_all(partial.join("sub")).unwrap();
+        fs::write(partial.join("half"), "x").unwrap();
+        let second = AtomicFolder::replacing(&out).unwrap();
+        fs::write(second.path().join("whole"), "x").unwrap();
+        second.commit().unwrap();
+        assert_eq!(fs::read_dir(&out).unwrap().count(), 1);
+        assert_eq!(fs::read_dir(parent.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_removed_folder_and_its_rests_are_gone() {
+        let parent = tempfile::tempdir().unwrap();
+        for name in ["step-000500", ".step-000500.old", ".step-000500.partial"] {
+            let folder = parent.path().join(name);
+            manifest(&folder);
+            remove_folder(&folder).unwrap();
+            remove_folder(&folder).unwrap();
+            assert_eq!(fs::read_dir(parent.path()).unwrap().count(), 0, "{name}");
+        }
     }
 
     #[test]

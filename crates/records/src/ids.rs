@@ -1,10 +1,13 @@
+//! Identifiers, each of its own type.
+
+use serde::de::{Deserializer, Error, Visitor};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
-        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
         #[serde(transparent)]
         pub struct $name(String);
 
@@ -15,6 +18,12 @@ macro_rules! id {
 
             pub fn as_str(&self) -> &str {
                 &self.0
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                deserializer.deserialize_any(IdVisitor).map(Self)
             }
         }
 
@@ -51,3 +60,46 @@ id!(
     /// A question or keyword query, generated or human.
     QueryId
 );
+
+/// Takes a text, or a whole number, which many exporters write where an id is one.
+struct IdVisitor;
+
+impl Visitor<'_> for IdVisitor {
+    type Value = String;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an id: a text or a whole number")
+    }
+
+    fn visit_str<E: Error>(self, id: &str) -> Result<String, E> {
+        Ok(id.to_owned())
+    }
+
+    fn visit_string<E: Error>(self, id: String) -> Result<String, E> {
+        Ok(id)
+    }
+
+    fn visit_u64<E: Error>(self, id: u64) -> Result<String, E> {
+        Ok(id.to_string())
+    }
+
+    fn visit_i64<E: Error>(self, id: i64) -> Result<String, E> {
+        Ok(id.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_may_be_a_whole_number_and_is_written_as_a_text() {
+        for (text, id) in [("\"a\"", "a"), ("17", "17"), ("-1", "-1"), ("\"\\u0061\"", "a")] {
+            assert_eq!(serde_json::from_str::<QueryId>(text).unwrap().as_str(), id);
+        }
+        assert_eq!(serde_json::to_string(&QueryId::new("17")).unwrap(), "\"17\"");
+        for text in ["1.5", "null", "[1]", "true"] {
+            assert!(serde_json::from_str::<QueryId>(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,8 +1,13 @@
+//! Whole files in and out, and their digests.
+
+use crate::atomic::AtomicFile;
 use crate::error::{Error, Result};
+use crate::lines::without_mark;
+use serde::{Serialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
-use std::fs::{self, File};
-use std::io::{self, BufWriter, Read, Write};
-use std::path::{Path, PathBuf};
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
 
 /// Keeps at most `most` items (all where it is 0): a sample that follows from the seed and the ids
 /// alone, in order of the ids.
@@ -25,74 +30,51 @@ pub fn seeded_key(seed: u64, id: impl std::fmt::Display) -> String {
     sha256_bytes(format!("{seed} {id}").as_bytes())
 }
 
-/// A file that appears under its real name only when it is whole.
+/// The largest file that is read as one text, in bytes: far beyond any config or list of passages.
+const TEXT: u64 = 256 << 20;
+
+/// Returns the text of a file without its byte order mark.
 ///
-/// Bytes go to a sibling `NAME.tmp`; [`AtomicFile::commit`] flushes, syncs and renames. Dropped
-/// without a commit, it leaves the old file alone; a temporary that a killed process left behind is
-/// overwritten by the next run.
-pub struct AtomicFile {
-    writer: BufWriter<File>,
-    temporary: PathBuf,
-    path: PathBuf,
-}
-
-impl AtomicFile {
-    pub fn create(path: &Path) -> Result<Self> {
-        if let Some(parent) = path.parent() {
-            fs::create_dir_all(parent).map_err(Error::io("create folder", parent))?;
-        }
-        let mut name = path.file_name().unwrap_or_default().to_owned();
-        name.push(".tmp");
-        let temporary = path.with_file_name(name);
-        let file = File::create(&temporary).map_err(Error::io("create", &temporary))?;
-        Ok(Self {
-            writer: BufWriter::with_capacity(1 << 16, file),
-            temporary,
-            path: path.to_path_buf(),
-        })
-    }
-
-    /// Makes what was written the file; errors leave the old file in place.
-    pub fn commit(mut self) -> Result<()> {
-        self.writer.flush().map_err(Error::io("write", &self.temporary))?;
-        self.writer.get_ref().sync_all().map_err(Error::io("write", &self.temporary))?;
-        fs::rename(&self.temporary, &self.path).map_err(Error::io("rename into place", &self.path))
-    }
-
-    /// Writes `bytes` as the whole file.
-    pub fn write_all_to(path: &Path, bytes: &[u8]) -> Result<()> {
-        let mut file = Self::create(path)?;
-        file.write_all(bytes).map_err(Error::io("write", path))?;
-        file.commit()
-    }
-}
-
-impl Write for AtomicFile {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.writer.write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.writer.flush()
-    }
-}
-
-impl Drop for AtomicFile {
-    fn drop(&mut self) {
-        // After a commit the temporary is gone and this finds nothing.
-        let _ = fs::remove_file(&self.temporary);
-    }
-}
-
-/// Returns the text of a file, or [`Error::NotUtf8`].
+/// # Errors
+/// [`Error::NotUtf8`], and [`Error::LargeFile`] for more than 256 MiB.
 pub fn read_text(path: &Path) -> Result<String> {
-    let bytes = fs::read(path).map_err(Error::io("read", path))?;
-    String::from_utf8(bytes).map_err(|_| Error::NotUtf8 { path: path.to_path_buf() })
+    let file = File::open(path).map_err(Error::io("read", path))?;
+    let mut bytes = Vec::new();
+    file.take(TEXT + 1).read_to_end(&mut bytes).map_err(Error::io("read", path))?;
+    if bytes.len() as u64 > TEXT {
+        return Err(Error::LargeFile { path: path.into(), limit: TEXT });
+    }
+    let marked = bytes.len() - without_mark(&bytes).len();
+    bytes.drain(..marked);
+    String::from_utf8(bytes).map_err(|_| Error::NotUtf8 { path: path.into() })
+}
+
+/// Returns what a JSON file holds, or None where there is no such file.
+pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
+    if !path.exists() {
+        return Ok(None);
+    }
+    let text = read_text(path)?;
+    serde_json::from_str(&text).map(Some).map_err(|source| {
+        let (path, line) = (path.to_path_buf(), source.line());
+        Error::Json { path, line, source }
+    })
+}
+
+/// Writes a value as JSON for people to read, whole or not at all.
+pub fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
+    let mut text = serde_json::to_vec_pretty(value).expect("plain data always serialises");
+    text.push(b'\n');
+    AtomicFile::write_all_to(path, &text)
 }
 
 /// Returns the SHA-256 of a file's bytes in lower-case hexadecimal.
 pub fn sha256_file(path: &Path) -> Result<String> {
-    let mut file = File::open(path).map_err(Error::io("read", path))?;
+    sha256_open(&mut File::open(path).map_err(Error::io("read", path))?, path)
+}
+
+/// Returns the SHA-256 of what is left of an open file; the path is for messages.
+pub(crate) fn sha256_open(file: &mut File, path: &Path) -> Result<String> {
     let mut hasher = Sha256::new();
     let mut buffer = vec![0u8; 1 << 16];
     loop {
@@ -128,15 +110,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_that_was_not_committed_leaves_the_old_one() {
+    fn a_text_has_no_byte_order_mark_and_an_end() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("a.txt");
-        AtomicFile::write_all_to(&path, b"old").unwrap();
-        let mut file = AtomicFile::create(&path).unwrap();
-        file.write_all(b"half of the ne").unwrap();
-        drop(file);
-        assert_eq!(fs::read(&path).unwrap(), b"old");
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+        let path = folder.path().join("a.toml");
+        std::fs::write(&path, "\u{feff}seed = 1\n").unwrap();
+        assert_eq!(read_text(&path).unwrap(), "seed = 1\n");
+        assert!(matches!(read_text(Path::new("/dev/zero")), Err(Error::LargeFile { .. })));
     }
 
     #[test]

@@ -1,36 +1,38 @@
-use crate::error::{Error, Result};
-use crate::io::AtomicFile;
-use serde::{Serialize, de::DeserializeOwned};
-use std::fs::File;
-use std::io::{BufRead, BufReader, Write};
-use std::marker::PhantomData;
-use std::path::{Path, PathBuf};
+//! Records as JSON, one a line.
 
-/// Reads one record a line, in constant memory; blank lines are passed over.
+use crate::atomic::AtomicFile;
+use crate::error::{Error, Result};
+use crate::lines::{JSONL_LINE, LineReader};
+use serde::{Serialize, de::DeserializeOwned};
+use std::io::Write;
+use std::marker::PhantomData;
+use std::path::Path;
+
+/// Reads one record a line, in memory for one line alone; blank lines are passed over.
+///
+/// ```
+/// # use whetstone_records::{JsonlReader, Query};
+/// # let folder = tempfile::tempdir().unwrap();
+/// # let path = folder.path().join("queries.jsonl");
+/// std::fs::write(&path, r#"{"_id": "q1", "text": "who wrote it"}"#).unwrap();
+/// for query in JsonlReader::<Query>::open(&path)? {
+///     assert_eq!(query?.text, "who wrote it");
+/// }
+/// # Ok::<(), whetstone_records::Error>(())
+/// ```
 pub struct JsonlReader<T> {
-    reader: BufReader<File>,
-    path: PathBuf,
-    line: usize,
-    buffer: Vec<u8>,
+    lines: LineReader,
     record: PhantomData<T>,
 }
 
 impl<T: DeserializeOwned> JsonlReader<T> {
     pub fn open(path: &Path) -> Result<Self> {
-        let file = File::open(path).map_err(Error::io("read", path))?;
-        let reader = BufReader::with_capacity(1 << 16, file);
-        Ok(Self {
-            reader,
-            path: path.to_path_buf(),
-            line: 0,
-            buffer: Vec::new(),
-            record: PhantomData,
-        })
+        Ok(Self { lines: LineReader::open(path, JSONL_LINE)?, record: PhantomData })
     }
 
     /// The number of the line that was returned last, from 1.
     pub fn line(&self) -> usize {
-        self.line
+        self.lines.number()
     }
 }
 
@@ -39,21 +41,18 @@ impl<T: DeserializeOwned> Iterator for JsonlReader<T> {
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            self.buffer.clear();
-            match self.reader.read_until(b'\n', &mut self.buffer) {
-                Ok(0) => return None,
-                Ok(_) => self.line += 1,
-                Err(source) => return Some(Err(Error::io("read", &self.path)(source))),
+            match self.lines.advance() {
+                Err(error) => return Some(Err(error)),
+                Ok(false) => return None,
+                Ok(true) if self.lines.line().trim_ascii().is_empty() => {}
+                Ok(true) => break,
             }
-            if self.buffer.trim_ascii().is_empty() {
-                continue;
-            }
-            return Some(serde_json::from_slice(&self.buffer).map_err(|source| Error::Json {
-                path: self.path.clone(),
-                line: self.line,
-                source,
-            }));
         }
+        let parsed = serde_json::from_slice(self.lines.line());
+        Some(parsed.map_err(|source| {
+            let (path, line) = (self.lines.path().to_path_buf(), self.lines.number());
+            Error::Json { path, line, source }
+        }))
     }
 }
 
@@ -111,5 +110,19 @@ mod tests {
             error.to_string().ends_with("q.jsonl` line 3 is not the JSON that was expected"),
             "{error}"
         );
+    }
+    #[test]
+    fn a_byte_order_mark_is_dropped_and_a_line_in_front_of_which_one_stands_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("q.jsonl");
+        let line = "\u{feff}{\"_id\":\"1\",\"text\":\"a\"}\r\n";
+        std::fs::write(&path, line.repeat(2)).unwrap();
+        assert_eq!(read_jsonl::<crate::Query>(&path).unwrap().len(), 2);
+    }
+
+    #[test]
+    fn an_endless_line_is_an_error_and_takes_no_more_memory_than_the_limit() {
+        let error = JsonlReader::<crate::Query>::open(Path::new("/dev/zero")).unwrap().next();
+        assert!(matches!(error, Some(Err(Error::LongLine { line: 1, .. }))));
     }
 }

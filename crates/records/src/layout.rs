@@ -1,6 +1,8 @@
 //! The folders that stages hand to each other: every file of a data set, a model folder, a
 //! training run and an evaluation is named here, once.
 
+use crate::error::Result;
+use crate::io::read_json;
 use std::path::{Path, PathBuf};
 
 /// Defines a folder: for each file a constant with its path below the folder, which is what
@@ -78,6 +80,18 @@ folder! {
 }
 
 impl DataSet {
+    /// Returns the longest query and passage together that the passages were cut for, in tokens;
+    /// none where others made the data set.
+    pub fn max_seq_tokens(&self) -> Result<Option<usize>> {
+        /// The one field of a manifest; one that `--force` has emptied lacks it.
+        #[derive(serde::Deserialize)]
+        struct Limit {
+            max_seq_tokens: Option<usize>,
+        }
+        let manifest: Option<Limit> = read_json(&self.path(manifest_name("chunk")))?;
+        Ok(manifest.and_then(|manifest| manifest.max_seq_tokens))
+    }
+
     /// The path, below the folder, of what a retriever found for every query.
     pub fn mined_run_name(retriever: &str) -> String {
         format!("{}/{retriever}.run", Self::MINED)
@@ -117,6 +131,26 @@ folder! {
     }
 }
 
+impl ModelDir {
+    /// What a model cannot be loaded without.
+    pub const NEEDED: [&'static str; 3] = [Self::CONFIG, Self::WEIGHTS, Self::TOKENIZER];
+    /// What belongs to a model where its maker has written it.
+    pub const OPTIONAL: [&'static str; 7] = [
+        Self::TOKENIZER_CONFIG,
+        Self::SPECIAL_TOKENS,
+        Self::VOCABULARY,
+        Self::SENTENCE_CONFIG,
+        Self::SENTENCE_TRANSFORMERS,
+        Self::MODULES,
+        Self::POOLING,
+    ];
+
+    /// Returns which of the files that make a model are there, by their paths below the folder.
+    pub fn files(&self) -> impl Iterator<Item = &'static str> {
+        Self::NEEDED.into_iter().chain(Self::OPTIONAL).filter(|name| self.path(name).is_file())
+    }
+}
+
 folder! {
     /// A training run.
     RunDir {
@@ -153,7 +187,7 @@ impl RunDir {
 
     /// Returns whether a folder's name is that of a step, or of what is left of one.
     pub fn is_step_name(name: &str) -> bool {
-        name.starts_with(Self::STEP)
+        name.trim_start_matches('.').starts_with(Self::STEP)
     }
 
     /// Returns the step that a folder's name stands for.
@@ -189,11 +223,25 @@ mod tests {
     }
 
     #[test]
+    fn a_data_set_knows_its_longest_input_where_a_stage_wrote_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = DataSet::new(folder.path());
+        assert_eq!(data.max_seq_tokens().unwrap(), None);
+        let outcome = crate::Outcome { max_seq_tokens: Some(96), ..Default::default() };
+        let none: [crate::Input; 0] = [];
+        crate::Stage::new("chunk", folder.path(), &(), none).finish(&[], outcome).unwrap();
+        assert_eq!(data.max_seq_tokens().unwrap(), Some(96));
+        std::fs::write(data.path(manifest_name("chunk")), "{}\n").unwrap();
+        assert_eq!(data.max_seq_tokens().unwrap(), None);
+    }
+
+    #[test]
     fn a_step_is_found_again_by_the_name_of_its_folder() {
         let run = RunDir::new("checkpoints/run");
         assert_eq!(run.step(500), Path::new("checkpoints/run/step-000500"));
         assert_eq!(RunDir::step_of(&RunDir::step_name(500)), Some(500));
-        assert_eq!(RunDir::step_of("step-000500.tmp"), None);
-        assert!(RunDir::is_step_name("step-000500.tmp"));
+        for rest in ["step-000500.tmp", ".step-000500.old"] {
+            assert_eq!((RunDir::step_of(rest), RunDir::is_step_name(rest)), (None, true));
+        }
     }
 }

@@ -2,34 +2,43 @@
 //! and the contract that every stage keeps (a file under its real name is whole; the manifest is
 //! written last).
 
+mod atomic;
 mod best;
 mod error;
 mod folder;
 mod hint;
 mod ids;
+mod input;
 mod io;
 mod jsonl;
 mod layout;
+mod lines;
 mod progress;
 mod qrels;
 mod records;
 mod run;
 mod stage;
+mod trec;
 
+pub use atomic::{AtomicFile, FolderLock};
 pub use best::{Best, Blended};
 pub use error::{Error, Result};
-pub use folder::AtomicFolder;
-pub use hint::Hint;
+pub use folder::{AtomicFolder, remove_folder};
+pub use hint::{Hint, one_line};
 pub use ids::{DocumentId, PassageId, QueryId};
+pub use input::{Input, Stamp, digests};
 pub use io::{
-    AtomicFile, f32_bytes, read_text, sample_by_id, seeded_key, sha256_bytes, sha256_file,
+    f32_bytes, read_json, read_text, sample_by_id, seeded_key, sha256_bytes, sha256_file,
+    write_json,
 };
 pub use jsonl::{JsonlReader, read_jsonl, select_jsonl, write_jsonl};
 pub use layout::{DataSet, EvalDir, ModelDir, RunDir, manifest_name};
+pub use lines::without_mark;
 pub use progress::{Progress, Silent};
 pub use qrels::Qrels;
 pub use records::{
     Negative, Pair, Passage, PassageMetadata, Place, Provenance, Query, QueryMetadata, QueryQuality,
 };
 pub use run::{Hit, Run};
-pub use stage::{Cost, Manifest, Outcome, Stage, digests};
+pub use stage::{Cost, Manifest, Outcome, Stage, forget};
+pub use trec::{QrelsLine, QrelsParser, RunLine, RunParser};

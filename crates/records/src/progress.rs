@@ -1,3 +1,5 @@
+//! How far a stage is, for whoever shows it.
+
 /// Where a stage tells how far it is. The terminal and the tests each have their own.
 ///
 /// A stage calls `start` once for each of its parts, then `advance`, and `finish` at the end of the

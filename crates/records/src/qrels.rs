@@ -1,12 +1,28 @@
+//! Relevance judgements, and the files that BEIR and TREC have for them.
+
+use crate::atomic::AtomicFile;
 use crate::error::{Error, Result};
 use crate::ids::{PassageId, QueryId};
-use crate::io::AtomicFile;
+use crate::lines::{LineReader, TREC_LINE};
+use crate::records::Pair;
+use crate::trec::{QrelsParser, check_id};
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{BufRead, BufReader, Write};
+use std::io::Write;
 use std::path::Path;
 
 /// Relevance judgements: the grade of a passage for a query, relevant where it is positive.
+///
+/// ```
+/// # use whetstone_records::Qrels;
+/// # let folder = tempfile::tempdir().unwrap();
+/// # let path = folder.path().join("test.tsv");
+/// std::fs::write(&path, "query-id\tcorpus-id\tscore\nq1\tp7\t1\n").unwrap();
+/// let mut qrels = Qrels::read(&path)?;
+/// qrels.insert("q1".into(), "p9".into(), 0);
+/// qrels.write_trec(&path)?;
+/// assert_eq!(std::fs::read_to_string(&path).unwrap(), "q1 0 p7 1\nq1 0 p9 0\n");
+/// # Ok::<(), whetstone_records::Error>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Qrels {
     grades: BTreeMap<QueryId, BTreeMap<PassageId, i32>>,
@@ -33,35 +49,46 @@ impl Qrels {
         self.grades.is_empty()
     }
 
-    /// Reads BEIR's `query-id corpus-id score` (with its header line) or TREC's `query 0 passage
-    /// grade`.
-    pub fn read(path: &Path) -> Result<Self> {
-        let reader = BufReader::new(File::open(path).map_err(Error::io("read", path))?);
+    /// Returns the labels of pairs as judgements: the one rule for a data set without qrels.
+    ///
+    /// A pair is relevant where its label is at least 0.5, which is where a model that is trained
+    /// on it learns to score above 0. Relevant ones have the grade round(4 · label), 2 to 4, so
+    /// that soft labels keep their order; all others have 0.
+    ///
+    /// ```
+    /// # use whetstone_records::Qrels;
+    /// assert_eq!([0.0, 0.1, 0.49, 0.5, 0.7, 1.0].map(Qrels::grade_of), [0, 0, 0, 2, 3, 4]);
+    /// ```
+    pub fn of_labels(pairs: &[Pair]) -> Self {
         let mut qrels = Self::default();
-        for (index, line) in reader.lines().enumerate() {
-            let line = line.map_err(Error::io("read", path))?;
-            let fields: Vec<&str> = line.split_ascii_whitespace().collect();
-            let (query, passage, grade) = match fields[..] {
-                [] => continue,
-                ["query-id", ..] if index == 0 => continue,
-                [query, passage, grade] | [query, _, passage, grade] => (query, passage, grade),
-                _ => {
-                    return Err(bad_line(
-                        path,
-                        index,
-                        "three (BEIR) or four (TREC) columns",
-                        &line,
-                    ));
-                }
-            };
-            let grade = grade
-                .parse()
-                .map_err(|_| bad_line(path, index, "a whole number as grade", &line))?;
-            let earlier =
-                qrels.grades.entry(query.into()).or_default().insert(passage.into(), grade);
-            if earlier.is_some_and(|earlier| earlier != grade) {
-                let id = format!("{query} {passage}");
-                return Err(Error::DuplicateId { path: path.into(), line: index + 1, id });
+        for pair in pairs {
+            let grade = Self::grade_of(pair.label);
+            qrels.insert(pair.query_id.clone(), pair.passage_id.clone(), grade);
+        }
+        qrels
+    }
+
+    /// Returns the grade of a label in 0..=1: see [`Qrels::of_labels`].
+    pub fn grade_of(label: f32) -> i32 {
+        if label < 0.5 { 0 } else { (4.0 * label).round() as i32 }
+    }
+
+    /// Reads BEIR's `query-id corpus-id score` (with its header line) or TREC's `query 0 passage
+    /// grade`. See [`QrelsParser`] for what is refused.
+    pub fn read(path: &Path) -> Result<Self> {
+        let mut lines = LineReader::open(path, TREC_LINE)?;
+        let mut parser = QrelsParser::new(path);
+        let mut qrels = Self::default();
+        while lines.advance()? {
+            let Some(line) = parser.parse(lines.number(), lines.text()?)? else { continue };
+            let earlier = qrels
+                .grades
+                .entry(line.query.into())
+                .or_default()
+                .insert(line.passage.into(), line.grade);
+            if earlier.is_some_and(|earlier| earlier != line.grade) {
+                let id = format!("{} {}", line.query, line.passage);
+                return Err(Error::DuplicateId { path: path.into(), line: lines.number(), id });
             }
         }
         if qrels.is_empty() {
@@ -92,16 +119,18 @@ impl Qrels {
         file.write_all(header.as_bytes()).map_err(Error::io("write", path))?;
         for (query, grades) in &self.grades {
             for (passage, grade) in grades {
+                for id in [query.as_str(), passage.as_str()] {
+                    if let Err(expected) = check_id(id) {
+                        let what = format!("`{id}`");
+                        return Err(Error::Unwritable { path: path.into(), what, expected });
+                    }
+                }
                 file.write_all(line(query, passage, *grade).as_bytes())
                     .map_err(Error::io("write", path))?;
             }
         }
         file.commit()
     }
-}
-
-fn bad_line(path: &Path, index: usize, expected: &'static str, value: &str) -> Error {
-    Error::Line { path: path.into(), line: index + 1, expected, value: value.into() }
 }
 
 #[cfg(test)]
@@ -121,5 +150,24 @@ mod tests {
                 .unwrap();
             assert_eq!(Qrels::read(&path).unwrap(), qrels);
         }
+    }
+    #[test]
+    fn one_passage_with_two_grades_is_reported_with_its_second_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.tsv");
+        std::fs::write(&path, "q\tp\t1\nq\tp\t1.0\nq\tp\t2\n").unwrap();
+        let message = Qrels::read(&path).unwrap_err().to_string();
+        assert!(message.contains("line 3: id `q p` occurs twice"), "{message}");
+    }
+
+    #[test]
+    fn an_id_that_would_break_the_file_is_not_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut qrels = Qrels::default();
+        qrels.insert("q".into(), "Basel III".into(), 1);
+        let path = folder.path().join("a.tsv");
+        let message = qrels.write_beir(&path).unwrap_err().to_string();
+        assert!(message.ends_with("`Basel III`: expected an id without white space"), "{message}");
+        assert!(!path.exists());
     }
 }

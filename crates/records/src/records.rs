@@ -1,15 +1,25 @@
+//! What the lines of the JSONL files hold.
+
 use crate::ids::{DocumentId, PassageId, QueryId};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
+
+/// Takes `null`, which exporters of tables write for an empty cell, as nothing.
+fn null_is_empty<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(
+    deserializer: D,
+) -> Result<T, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
 
 /// One line of BEIR's `corpus.jsonl`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Passage {
     #[serde(rename = "_id")]
     pub id: PassageId,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_is_empty")]
     pub title: String,
+    #[serde(deserialize_with = "null_is_empty")]
     pub text: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_is_empty")]
     pub metadata: PassageMetadata,
 }
 
@@ -89,7 +99,7 @@ pub struct Query {
     #[serde(rename = "_id")]
     pub id: QueryId,
     pub text: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_is_empty")]
     pub metadata: QueryMetadata,
 }
 
@@ -171,4 +181,20 @@ pub struct Pair {
     /// Where the query comes from and what the filters found out about it; none for a human's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub query_metadata: Option<QueryMetadata>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn null_is_an_empty_title_or_text_and_no_query() {
+        let passage: Passage =
+            serde_json::from_str(r#"{"_id":7,"title":null,"text":null,"metadata":null}"#).unwrap();
+        assert_eq!((passage.id.as_str(), passage.full_text().as_str()), ("7", ""));
+        let query = r#"{"_id":"q","text":"a","metadata":null}"#;
+        assert!(serde_json::from_str::<Query>(query).is_ok());
+        assert!(serde_json::from_str::<Query>(r#"{"_id":"q","text":null}"#).is_err());
+        assert!(serde_json::from_str::<Passage>(r#"{"_id":"p"}"#).is_err(), "a text is needed");
+    }
 }

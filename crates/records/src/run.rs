@@ -1,6 +1,10 @@
+//! Rankings of passages for queries, and TREC's file of them.
+
+use crate::atomic::AtomicFile;
 use crate::error::{Error, Result};
 use crate::ids::{PassageId, QueryId};
-use crate::io::{AtomicFile, read_text};
+use crate::lines::{LineReader, TREC_LINE};
+use crate::trec::{RunParser, check_id};
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io::Write;
@@ -15,6 +19,19 @@ pub struct Hit {
 
 /// Rankings of passages for queries, as in a TREC run file. Every ranking is kept in trec_eval's
 /// order.
+///
+/// ```
+/// # use whetstone_records::{Hit, Run};
+/// # let folder = tempfile::tempdir().unwrap();
+/// # let path = folder.path().join("mine.run");
+/// let mut run = Run::default();
+/// let hits = [("p1", 0.1), ("p2", 0.7)];
+/// run.insert("q1".into(), hits.map(|(id, score)| Hit { passage: id.into(), score }).into());
+/// run.write(&path, "mine")?;
+/// assert_eq!(std::fs::read_to_string(&path).unwrap(), "q1 Q0 p2 1 0.7 mine\nq1 Q0 p1 2 0.1 mine\n");
+/// assert_eq!(Run::read(&path)?, run);
+/// # Ok::<(), whetstone_records::Error>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Run {
     rankings: BTreeMap<QueryId, Vec<Hit>>,
@@ -24,41 +41,6 @@ pub struct Run {
 fn trec_order((a, a_score): (&str, f32), (b, b_score): (&str, f32)) -> Ordering {
     // Adding zero turns -0 into 0: the two are a tie, and `total_cmp` alone would order them.
     (b_score + 0.0).total_cmp(&(a_score + 0.0)).then_with(|| b.cmp(a))
-}
-
-/// Returns query, passage and score of a line, or None where it is blank.
-fn parse_line<'a>(
-    path: &Path,
-    index: usize,
-    line: &'a str,
-) -> Result<Option<(&'a str, &'a str, f32)>> {
-    let bad =
-        |expected| Error::Line { path: path.into(), line: index + 1, expected, value: line.into() };
-    let mut fields = line.split_ascii_whitespace();
-    let Some(query) = fields.next() else { return Ok(None) };
-    let (Some(passage), Some(score)) = (fields.nth(1), fields.nth(1)) else {
-        return Err(bad("`query Q0 passage rank score name`"));
-    };
-    let score: f32 = score.parse().map_err(|_| bad("a number as score"))?;
-    if score.is_nan() {
-        return Err(bad("a score that is not NaN"));
-    }
-    Ok(Some((query, passage, score)))
-}
-
-/// Returns the error for a passage that a query ranks twice, with the line of the second time.
-fn duplicate(path: &Path, text: &str, query: &str, passage: &str) -> Error {
-    let is_same = |line: &str| {
-        let mut fields = line.split_ascii_whitespace();
-        fields.next() == Some(query) && fields.nth(1) == Some(passage)
-    };
-    let line = text
-        .lines()
-        .enumerate()
-        .filter(|(_, line)| is_same(line))
-        .nth(1)
-        .map_or(0, |(index, _)| index + 1);
-    Error::DuplicateId { path: path.into(), line, id: format!("{query} {passage}") }
 }
 
 impl FromIterator<(QueryId, Hit)> for Run {
@@ -100,48 +82,64 @@ impl Run {
         self.rankings.is_empty()
     }
 
-    /// Reads `query Q0 passage rank score name`; the rank is ignored, as trec_eval does.
+    /// Reads `query Q0 passage rank score name`; the rank is ignored, as trec_eval does. See
+    /// [`RunParser`] for what is refused.
     pub fn read(path: &Path) -> Result<Self> {
-        let text = read_text(path)?;
-        let mut places: HashMap<&str, usize> = HashMap::new();
-        let mut rankings: Vec<(&str, Vec<(&str, f32)>)> = Vec::new();
+        let mut lines = LineReader::open(path, TREC_LINE)?;
+        let mut parser = RunParser::new(path);
+        let mut places: HashMap<String, usize> = HashMap::new();
+        let mut rankings: Vec<(QueryId, Vec<Row>)> = Vec::new();
         let mut place = 0;
-        for (index, line) in text.lines().enumerate() {
-            let Some((query, passage, score)) = parse_line(path, index, line)? else { continue };
+        while lines.advance()? {
+            let Some(line) = parser.parse(lines.number(), lines.text()?)? else { continue };
             // The rows of a query mostly stand together, so the map is seldom asked.
-            if rankings.get(place).is_none_or(|(current, _)| *current != query) {
-                place = *places.entry(query).or_insert(rankings.len());
+            if rankings.get(place).is_none_or(|(current, _)| current.as_str() != line.query) {
+                place = *places.entry(line.query.to_owned()).or_insert(rankings.len());
                 if place == rankings.len() {
-                    rankings.push((query, Vec::new()));
+                    rankings.push((line.query.into(), Vec::new()));
                 }
             }
-            rankings[place].1.push((passage, score));
+            let hit = Hit { passage: line.passage.into(), score: line.score };
+            rankings[place].1.push((hit, lines.number()));
         }
         if rankings.is_empty() {
             return Err(Error::Empty { path: path.into() });
         }
-        let mut seen = HashSet::new();
         let mut run = Self::default();
-        for (query, hits) in &mut rankings {
-            seen.clear();
-            if let Some((passage, _)) = hits.iter().find(|(passage, _)| !seen.insert(*passage)) {
-                return Err(duplicate(path, &text, query, passage));
+        for (query, rows) in rankings {
+            if let Some((hit, line)) = repeated(&rows) {
+                let id = format!("{query} {}", hit.passage);
+                return Err(Error::DuplicateId { path: path.into(), line: *line, id });
             }
-            hits.sort_by(|a, b| trec_order(*a, *b));
-            let hits = hits
-                .iter()
-                .map(|&(passage, score)| Hit { passage: passage.into(), score })
-                .collect();
-            run.rankings.insert((*query).into(), hits);
+            run.insert(query, rows.into_iter().map(|(hit, _)| hit).collect());
         }
         Ok(run)
     }
 
+    /// Returns who ranked, as the first line of a run says; empty where it does not.
+    pub fn read_name(path: &Path) -> Result<String> {
+        let mut lines = LineReader::open(path, TREC_LINE)?;
+        let mut parser = RunParser::new(path);
+        while lines.advance()? {
+            if let Some(line) = parser.parse(lines.number(), lines.text()?)? {
+                return Ok(line.name.to_owned());
+            }
+        }
+        Err(Error::Empty { path: path.into() })
+    }
+
     /// Writes the run as TREC does, with `name` in the last column.
+    ///
+    /// # Errors
+    /// A score that is no finite number and an id with white space, which could not be read again.
     pub fn write(&self, path: &Path, name: &str) -> Result<()> {
         let mut file = AtomicFile::create(path)?;
         for (query, hits) in &self.rankings {
             for (index, hit) in hits.iter().enumerate() {
+                if let Err(expected) = check(query, hit) {
+                    let what = format!("{} for query `{query}` with {}", hit.passage, hit.score);
+                    return Err(Error::Unwritable { path: path.into(), what, expected });
+                }
                 // {} prints the shortest text that reads back as the same f32, so ties and order
                 // survive the file.
                 writeln!(file, "{query} Q0 {} {} {} {name}", hit.passage, index + 1, hit.score)
@@ -152,9 +150,25 @@ impl Run {
     }
 }
 
+/// A hit with its line in the file.
+type Row = (Hit, usize);
+
+/// Returns the first row whose passage an earlier one has too.
+fn repeated(rows: &[Row]) -> Option<&Row> {
+    let mut seen = HashSet::with_capacity(rows.len());
+    rows.iter().find(|(hit, _)| !seen.insert(hit.passage.as_str()))
+}
+
+fn check(query: &QueryId, hit: &Hit) -> Result<(), &'static str> {
+    check_id(query.as_str())?;
+    check_id(hit.passage.as_str())?;
+    if hit.score.is_finite() { Ok(()) } else { Err("a finite number as score") }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::trec::RunLine;
 
     #[test]
     fn ties_are_ordered_by_passage_id_descending_and_survive_the_file() {
@@ -167,6 +181,7 @@ mod tests {
         assert_eq!(order, ["p3", "p2", "p10", "p1"]);
         run.write(&path, "test").unwrap();
         assert_eq!(Run::read(&path).unwrap(), run);
+        assert_eq!(Run::read_name(&path).unwrap(), "test");
     }
 
     #[test]
@@ -176,6 +191,27 @@ mod tests {
         std::fs::write(&path, "q Q0 p 1 0.5 x\nq Q0 p2 2 high x\n").unwrap();
         let message = Run::read(&path).unwrap_err().to_string();
         assert!(message.contains("line 2: expected a number as score"), "{message}");
+    }
+
+    #[test]
+    fn lines_are_visited_one_by_one_with_their_numbers_and_names() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.run");
+        std::fs::write(&path, "q Q0 p 1 0.5 x\r\n\nr Q0 p2 1 7 y\n").unwrap();
+        let mut seen = Vec::new();
+        let visit = |RunLine { number, query, passage, score, name }: RunLine<'_>| {
+            seen.push((number, query.to_owned(), passage.to_owned(), score, name.to_owned()));
+            Ok::<(), Error>(())
+        };
+        RunLine::each(&path, visit).unwrap();
+        let line = |number, query: &str, passage: &str, score, name: &str| {
+            (number, query.to_owned(), passage.to_owned(), score, name.to_owned())
+        };
+        assert_eq!(seen, [line(1, "q", "p", 0.5, "x"), line(3, "r", "p2", 7.0, "y")]);
+
+        std::fs::write(&path, b"q Q0 p\xff 1 0.5 x\n").unwrap();
+        let error = RunLine::each(&path, |_| Ok::<(), Error>(())).unwrap_err();
+        assert!(matches!(error, Error::NotUtf8 { .. }), "{error}");
     }
 
     #[test]
@@ -191,13 +227,38 @@ mod tests {
     fn rows_of_a_query_may_stand_apart_and_zeros_of_either_sign_tie() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.run");
-        std::fs::write(&path, "q Q0 b 1 0 x\r\nr Q0 p 1 1e3 x\n\nq Q0 c 2 -0.0 x\nq\tQ0 a 3 2 x")
-            .unwrap();
+        std::fs::write(
+            &path,
+            "q Q0 b 1 0 x\r\nr Q0 p 1 1e3 x\n\nq Q0 c 2 -0.0 x\nq\tQ0\ta\t3\t2\tx",
+        )
+        .unwrap();
         let run = Run::read(&path).unwrap();
         let order = |query| {
             run.get(query).unwrap().iter().map(|hit| hit.passage.as_str()).collect::<Vec<_>>()
         };
         assert_eq!(order("q"), ["a", "c", "b"]);
         assert_eq!(order("r"), ["p"]);
+    }
+    #[test]
+    fn a_byte_order_mark_is_no_part_of_the_first_query() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.run");
+        std::fs::write(&path, "\u{feff}q Q0 a 1 3 x\nq Q0 b 2 2 x\n").unwrap();
+        let run = Run::read(&path).unwrap();
+        assert_eq!((run.len(), run.get("q").unwrap().len()), (1, 2));
+    }
+
+    #[test]
+    fn what_could_not_be_read_again_is_not_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.run");
+        for (query, passage, score) in
+            [("q", "p", f32::NAN), ("q", "p", f32::INFINITY), ("q", "p 1", 1.0), ("", "p", 1.0)]
+        {
+            let run: Run =
+                [(query.into(), Hit { passage: passage.into(), score })].into_iter().collect();
+            assert!(matches!(run.write(&path, "x"), Err(Error::Unwritable { .. })));
+        }
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 }

@@ -1,11 +1,15 @@
 //! The stage contract: what was read and written, and whether it has to be done again.
 
+use crate::atomic::{AtomicFile, FolderLock};
 use crate::error::{Error, Result};
-use crate::io::{AtomicFile, sha256_bytes, sha256_file};
+use crate::input::Input;
+use crate::io::{sha256_bytes, sha256_file};
 use crate::layout::manifest_name;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::time::Instant;
 
 /// What a stage read, with which config, and what it wrote. Written last: a manifest says that its
@@ -26,6 +30,9 @@ pub struct Manifest {
     /// How many items are still to be done: the same command goes on with them.
     #[serde(default)]
     pub open: u64,
+    /// Longest query and passage together that the outputs are made for, in tokens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_seq_tokens: Option<usize>,
     /// What the scoring of pairs took, where the stage scores pairs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cost: Option<Cost>,
@@ -55,26 +62,58 @@ pub struct Outcome {
     pub notes: Vec<String>,
     /// How many items are still to be done.
     pub open: u64,
+    /// Longest query and passage together that the outputs are made for, in tokens.
+    pub max_seq_tokens: Option<usize>,
     /// How many pairs a reranker scored; the manifest adds the time.
     pub scored_pairs: Option<u64>,
     pub rates: BTreeMap<String, f64>,
 }
 
-/// Returns the SHA-256 of files by their roles: the inputs of a stage.
-pub fn digests<'a>(
-    files: impl IntoIterator<Item = (&'a str, &'a Path)>,
-) -> Result<Vec<(String, String)>> {
-    files.into_iter().map(|(role, path)| Ok((role.to_owned(), sha256_file(path)?))).collect()
+/// Makes a stage's earlier result count for nothing, so that the stage is done again.
+pub fn forget(out: &Path, stage: &str) -> Result<()> {
+    let manifest = out.join(manifest_name(stage));
+    // Emptied, not removed: it still says who made the folder, which is why the stage may replace
+    // it.
+    if manifest.exists() { AtomicFile::write_all_to(&manifest, b"{}\n") } else { Ok(()) }
 }
 
 /// One run of a stage over its output folder: decides whether there is work, and writes the
 /// manifest at its end.
+///
+/// ```
+/// # use whetstone_records::{AtomicFile, Manifest, Outcome, Result, Stage, digests};
+/// # use std::path::Path;
+/// fn count(input: &Path, out: &Path) -> Result<Manifest> {
+///     let stage = Stage::new("count", out, &(), digests([("input", input)])?);
+///     if let Some(manifest) = stage.begin()? {
+///         return Ok(manifest);
+///     }
+///     let bytes = std::fs::metadata(input).map_or(0, |metadata| metadata.len());
+///     AtomicFile::write_all_to(&out.join("count.txt"), bytes.to_string().as_bytes())?;
+///     stage.finish(&["count.txt"], Outcome::default())
+/// }
+/// # let folder = tempfile::tempdir().unwrap();
+/// # let input = folder.path().join("input");
+/// # std::fs::write(&input, "four").unwrap();
+/// # let out = folder.path().join("out");
+/// assert!(!count(&input, &out)?.up_to_date);
+/// assert!(count(&input, &out)?.up_to_date);
+/// # Ok::<(), whetstone_records::Error>(())
+/// ```
 pub struct Stage {
     name: String,
     out: PathBuf,
     config: String,
-    inputs: BTreeMap<String, String>,
+    inputs: Vec<Input>,
     started: Instant,
+    held: OnceLock<Held>,
+}
+
+/// What keeps others away while a stage works.
+struct Held {
+    /// The manifest to be, which shows early whether the folder can be written to.
+    manifest: AtomicFile,
+    folder: Option<FolderLock>,
 }
 
 impl Stage {
@@ -83,7 +122,7 @@ impl Stage {
         name: impl Into<String>,
         out: &Path,
         config: &impl Serialize,
-        inputs: impl IntoIterator<Item = (String, String)>,
+        inputs: impl IntoIterator<Item: Into<Input>>,
     ) -> Self {
         let config =
             serde_json::to_vec(config).expect("configs are plain data, which always serialises");
@@ -91,9 +130,43 @@ impl Stage {
             name: name.into(),
             out: out.to_path_buf(),
             config: sha256_bytes(&config),
-            inputs: inputs.into_iter().collect(),
+            inputs: inputs.into_iter().map(Into::into).collect(),
             started: Instant::now(),
+            held: OnceLock::new(),
         }
+    }
+
+    /// Returns the manifest where there is nothing to do; otherwise the folder belongs to this stage
+    /// until it is finished or dropped.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] where another run has the folder, and whatever else keeps it from being
+    /// written to: all that before any work is done.
+    pub fn begin(&self) -> Result<Option<Manifest>> {
+        self.hold(|out| FolderLock::take(out).map(Some))
+    }
+
+    /// As [`Stage::begin`], for a stage in whose folder others may be at work: only the same stage
+    /// is kept away.
+    pub fn begin_beside_others(&self) -> Result<Option<Manifest>> {
+        self.hold(|_| Ok(None))
+    }
+
+    fn hold(
+        &self,
+        lock: impl FnOnce(&Path) -> Result<Option<FolderLock>>,
+    ) -> Result<Option<Manifest>> {
+        if let Some(manifest) = self.up_to_date() {
+            return Ok(Some(manifest));
+        }
+        let folder = lock(&self.out)?;
+        let manifest = AtomicFile::create(&self.manifest_path())?;
+        let _ = self.held.set(Held { manifest, folder });
+        Ok(None)
+    }
+
+    fn inputs_by_role(&self) -> BTreeMap<String, String> {
+        self.inputs.iter().map(|input| (input.role.clone(), input.digest.clone())).collect()
     }
 
     fn manifest_path(&self) -> PathBuf {
@@ -107,7 +180,7 @@ impl Stage {
         let manifest: Manifest = serde_json::from_slice(&bytes).ok()?;
         let same = manifest.version == env!("CARGO_PKG_VERSION")
             && manifest.config == self.config
-            && manifest.inputs == self.inputs
+            && manifest.inputs == self.inputs_by_role()
             && manifest.open == 0
             && manifest.outputs.iter().all(|(path, digest)| {
                 sha256_file(&self.out.join(path)).is_ok_and(|found| found == *digest)
@@ -116,18 +189,24 @@ impl Stage {
     }
 
     /// Writes the manifest over the named outputs (paths below the output folder) and returns it.
+    ///
+    /// # Errors
+    /// [`Error::Changed`] where an input is no longer what it was when the stage began: then nobody
+    /// knows what the outputs were made from.
     pub fn finish(self, outputs: &[&str], outcome: Outcome) -> Result<Manifest> {
-        let Outcome { counts, notes, open, scored_pairs, rates } = outcome;
+        self.inputs.iter().try_for_each(Input::check)?;
+        let Outcome { counts, notes, open, max_seq_tokens, scored_pairs, rates } = outcome;
         let wall_s = self.started.elapsed().as_secs_f64();
         let digest = |path: &&str| Ok((path.to_string(), sha256_file(&self.out.join(path))?));
         let manifest = Manifest {
             stage: self.name.clone(),
             version: env!("CARGO_PKG_VERSION").into(),
             config: self.config.clone(),
-            inputs: self.inputs.clone(),
+            inputs: self.inputs_by_role(),
             outputs: outputs.iter().map(digest).collect::<Result<_>>()?,
             counts,
             open,
+            max_seq_tokens,
             cost: scored_pairs.map(|pairs| Cost { pairs, seconds: wall_s }),
             rates,
             notes,
@@ -140,7 +219,12 @@ impl Stage {
             line: 0,
             source,
         })?;
-        AtomicFile::write_all_to(&path, &text)?;
+        let (mut file, _folder) = match self.held.into_inner() {
+            Some(held) => (held.manifest, held.folder),
+            None => (AtomicFile::create(&path)?, None),
+        };
+        file.write_all(&text).map_err(Error::io("write", &path))?;
+        file.commit()?;
         Ok(manifest)
     }
 }
@@ -149,10 +233,12 @@ impl Stage {
 mod tests {
     use super::*;
 
+    const NONE: [Input; 0] = [];
+
     #[test]
     fn a_stage_that_left_something_open_is_done_again() {
         let folder = tempfile::tempdir().unwrap();
-        let stage = || Stage::new("ask", folder.path(), &(), []);
+        let stage = || Stage::new("ask", folder.path(), &(), NONE);
         for (open, done) in [(2, false), (0, true)] {
             let outcome = Outcome { open, scored_pairs: Some(7), ..Outcome::default() };
             let manifest = stage().finish(&[], outcome).unwrap();
@@ -162,11 +248,23 @@ mod tests {
     }
 
     #[test]
+    fn a_forgotten_stage_is_done_again_and_still_says_who_made_the_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let stage = || Stage::new("export", folder.path(), &(), NONE);
+        forget(folder.path(), "export").unwrap();
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+        stage().finish(&[], Outcome::default()).unwrap();
+        forget(folder.path(), "export").unwrap();
+        assert!(stage().up_to_date().is_none());
+        assert!(folder.path().join(manifest_name("export")).exists());
+    }
+
+    #[test]
     fn a_stage_is_up_to_date_until_its_config_inputs_or_outputs_change() {
         let folder = tempfile::tempdir().unwrap();
         let out = folder.path();
         let stage = |config: u32, digest: &str| {
-            Stage::new("chunk", out, &config, [("corpus".into(), digest.into())])
+            Stage::new("chunk", out, &config, [("corpus".to_owned(), digest.to_owned())])
         };
         assert!(stage(1, "a").up_to_date().is_none());
         std::fs::write(out.join("corpus.jsonl"), "x").unwrap();
@@ -176,5 +274,52 @@ mod tests {
         assert!(stage(1, "b").up_to_date().is_none());
         std::fs::write(out.join("corpus.jsonl"), "y").unwrap();
         assert!(stage(1, "a").up_to_date().is_none());
+    }
+    #[test]
+    fn two_runs_at_once_have_one_folder_each() {
+        let folder = tempfile::tempdir().unwrap();
+        let out = folder.path().join("data");
+        let stage = |name: &str| Stage::new(name, &out, &(), NONE);
+        let first = stage("ask");
+        assert!(first.begin().unwrap().is_none());
+        for name in ["ask", "mine"] {
+            let message = stage(name).begin().unwrap_err().to_string();
+            assert!(message.starts_with("another run of whetstone is writing to"), "{message}");
+        }
+        first.finish(&[], Outcome::default()).unwrap();
+        assert!(stage("ask").begin().unwrap().is_some());
+        assert!(stage("mine").begin().unwrap().is_none());
+        assert_eq!(std::fs::read_dir(&out).unwrap().count(), 1, "manifests alone");
+    }
+
+    #[test]
+    fn stages_beside_others_keep_only_themselves_away() {
+        let folder = tempfile::tempdir().unwrap();
+        let stage = |name: &str| Stage::new(name, folder.path(), &(), NONE);
+        let (first, second) = (stage("rerank-a.run"), stage("rerank-b.run"));
+        assert!(first.begin_beside_others().unwrap().is_none());
+        assert!(second.begin_beside_others().unwrap().is_none());
+        assert!(matches!(stage("rerank-a.run").begin_beside_others(), Err(Error::Busy { .. })));
+        drop((first, second));
+        let left = std::fs::read_dir(folder.path().join("manifests")).unwrap().count();
+        assert_eq!(left, 0, "no temporary of a manifest");
+    }
+
+    #[test]
+    fn an_input_that_changes_under_a_stage_leaves_no_manifest() {
+        let folder = tempfile::tempdir().unwrap();
+        let input = folder.path().join("corpus.jsonl");
+        std::fs::write(&input, "one").unwrap();
+        let stage = || {
+            let inputs = crate::input::digests([("corpus", &*input)]).unwrap();
+            Stage::new("mine", folder.path(), &(), inputs)
+        };
+        let first = stage();
+        first.begin().unwrap();
+        std::fs::write(&input, "three").unwrap();
+        assert!(matches!(first.finish(&[], Outcome::default()), Err(Error::Changed { .. })));
+        let second = stage();
+        assert!(second.begin().unwrap().is_none());
+        second.finish(&[], Outcome::default()).unwrap();
     }
 }

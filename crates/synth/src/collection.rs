@@ -1,10 +1,13 @@
+//! A data set in memory: passages, queries and judgements, each with its split.
+
 use crate::config::SplitConfig;
 use crate::error::{Error, Result};
 use crate::split::{Split, split_documents};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::Path;
 use whetstone_records::{
-    DocumentId, JsonlReader, Pair, Passage, PassageId, Provenance, Qrels, Query, QueryMetadata,
+    DataSet, DocumentId, JsonlReader, Pair, Passage, PassageId, Provenance, Qrels, Query,
+    QueryMetadata,
 };
 
 /// A data set as `mine` and `pair` see it: passages, queries and judgements, with the split of
@@ -32,10 +35,10 @@ pub struct Collection {
 impl Collection {
     /// Reads `corpus.jsonl`, `queries.jsonl` and `qrels/all.tsv` of a data set.
     pub fn read(out: &Path, config: &SplitConfig, seed: u64) -> Result<Self> {
-        let passages =
-            read_unique(&out.join("corpus.jsonl"), |passage: &Passage| passage.id.as_str())?;
-        let queries = read_unique(&out.join("queries.jsonl"), |query: &Query| query.id.as_str())?;
-        let qrels = Qrels::read(&out.join("qrels/all.tsv"))?;
+        let data = DataSet::new(out);
+        let passages = read_unique(&data.corpus(), |passage: &Passage| passage.id.as_str())?;
+        let queries = read_unique(&data.queries(), |query: &Query| query.id.as_str())?;
+        let qrels = Qrels::read(&data.all_qrels())?;
         Self::new(passages, queries, qrels, config, seed)
     }
 

@@ -1,3 +1,5 @@
+//! Random numbers that are a function of a seed, a choice and an id.
+
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use whetstone_records::sha256_bytes;

@@ -1,7 +1,9 @@
+//! Which documents are trained on, and which are kept for measuring.
+
 use crate::config::SplitConfig;
 use rand::seq::SliceRandom;
 use std::collections::{BTreeMap, BTreeSet};
-use whetstone_records::DocumentId;
+use whetstone_records::{DataSet, DocumentId};
 
 /// Which part of the data set a document or a query belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -14,12 +16,21 @@ pub enum Split {
 impl Split {
     pub const ALL: [Split; 3] = [Split::Train, Split::Dev, Split::Test];
 
-    /// The word used in file names and manifests.
+    /// The word used in manifests.
     pub fn name(self) -> &'static str {
         match self {
             Split::Train => "train",
             Split::Dev => "dev",
             Split::Test => "test",
+        }
+    }
+
+    /// The path of its judgements, below the data set.
+    pub fn qrels(self) -> &'static str {
+        match self {
+            Split::Train => DataSet::TRAIN_QRELS,
+            Split::Dev => DataSet::DEV_QRELS,
+            Split::Test => DataSet::TEST_QRELS,
         }
     }
 }

@@ -1,6 +1,9 @@
+//! The training loop: evaluate, save, stop, step, log.
+
 use crate::checkpoint::{Checkpoints, Identity, State};
 use crate::config::TrainConfig;
-use crate::data::{Batch, Dev};
+use crate::data::Batch;
+use crate::dev::Dev;
 use crate::error::{Error, Result};
 use crate::log::{Log, LogLine};
 use crate::optimizer::AdamW;
@@ -9,23 +12,25 @@ use crate::plan::{Fit, inputs};
 use crate::plot;
 use crate::view::View;
 use crate::watch::{Observed, Watch};
-use burn::module::Module;
-use burn::tensor::Device;
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::{Duration, Instant};
-use whetstone_kernels::Precision;
-use whetstone_model::{CrossEncoderNetwork, Packed};
-use whetstone_records::{Best, Blended, Manifest, Outcome, Progress, Stage};
+use whetstone_model::{CrossEncoderNetwork, Engine, Packed};
+use whetstone_records::{Best, Input, Manifest, ModelDir, Outcome, Progress, RunDir, Stage};
 
 /// Steps whose batches are made ready ahead of the loop.
 const AHEAD: usize = 4;
+
+/// What a user must know before anything is exported.
+const NOTHING_LEARNED: &str = "training brought nothing: no step was better on dev than step 0, the \
+    weights that it began with";
 
 /// Fine-tunes the model of `model_dir` on `data/train.jsonl` and leaves a run folder: config.toml,
 /// log.jsonl, best.json and step-NNNNNN folders, each a model folder. A run that was stopped goes
 /// on from its last checkpoint, and ends with the same bytes as if it had not been stopped.
 ///
-/// Of several devices, the first holds the network and each computes its share of the batches of a
+/// Of several engines, the first holds the network and each computes its share of the batches of a
 /// step (`accumulation-steps`): the mean gradient is the same however many there are.
 ///
 /// # Errors
@@ -35,44 +40,53 @@ pub fn train(
     out: &Path,
     model_dir: &Path,
     config: &TrainConfig,
-    devices: &[Device],
+    engines: &[Engine],
     progress: &dyn Progress,
 ) -> Result<Manifest> {
+    let config = &config.for_data(data)?;
     config.check()?;
-    config.check_devices(devices.len())?;
+    config.check_devices(engines.len())?;
     let inputs = inputs(data, model_dir, config)?;
-    let stage = Stage::new("train", out, config, inputs.clone());
-    if let Some(manifest) = stage.up_to_date() {
+    let by_role: BTreeMap<String, String> =
+        inputs.iter().map(|input| (input.role.clone(), input.digest.clone())).collect();
+    let stage = Stage::new("train", out, config, by_role.clone());
+    if let Some(manifest) = stage.begin()? {
         return Ok(manifest);
     }
-    std::fs::create_dir_all(out).map_err(Error::io("create folder", out))?;
-    let checkpoints = Checkpoints::open(out, &Identity { config: config.clone(), inputs })?;
-    let devices: Vec<Device> = devices.iter().map(|device| device.clone().autodiff()).collect();
+    let checkpoints =
+        Checkpoints::open(out, &Identity { config: config.clone(), inputs: by_role })?;
+    let engines: Vec<Engine> =
+        engines.iter().map(|engine| engine.for_training(config.precision)).collect();
     let last = checkpoints.last()?;
     let from =
         last.as_ref().map_or(model_dir.to_path_buf(), |state| checkpoints.folder(state.step));
-    let device = devices[0].clone();
+    let engine = engines[0].clone();
     let (network, fit) = rayon::join(
-        || CrossEncoderNetwork::load_or_init_head(&from, config.seed, &device),
-        || Fit::prepare(data, model_dir, config, devices),
+        || CrossEncoderNetwork::load_or_init_head(&from, config.seed, &engine),
+        || Fit::prepare(data, model_dir, config, engines),
     );
-    let (mut network, fit) = (network?.with_precision(config.precision), fit?);
+    let (mut network, fit) = (network?, fit?);
+    // From here on memory holds what was digested, and the pairs are watched.
+    inputs.iter().try_for_each(Input::check)?;
     if config.freeze_embeddings {
         network.freeze_embeddings();
     }
     if !config.precision.is_supported() {
         progress.warn("this CPU has no bfloat16 products: training in f32");
     }
-    if fit.dev.is_none() {
-        progress.warn("no dev queries: the last step is taken as the best");
+    if let Some(why) = fit.last_is_best() {
+        progress.warn(&why);
     }
     let mut log =
-        Log::open(&out.join("log.jsonl"), last.as_ref().map_or(0, |state| state.log_bytes))?;
+        Log::open(&RunDir::new(out).log(), last.as_ref().map_or(0, |state| state.log_bytes))?;
     let (mut state, stepping) = fit.run(network, last, &checkpoints, &mut log, progress)?;
-    fit.blend(&mut state, &checkpoints)?;
+    fit.blend(&mut state, &checkpoints, progress)?;
     let outcome = fit.summary(&state, &log, stepping);
-    let best = format!("{}/model.safetensors", state.best.folder());
-    Ok(stage.finish(&["best.json", "log.jsonl", "config.toml", &best], outcome)?)
+    if state.best.step == 0 {
+        progress.warn(NOTHING_LEARNED);
+    }
+    let best = format!("{}/{}", state.best.folder(), ModelDir::WEIGHTS);
+    Ok(stage.finish(&[RunDir::BEST, RunDir::LOG, RunDir::CONFIG, &best], outcome)?)
 }
 
 impl Fit<'_> {
@@ -107,20 +121,20 @@ impl Fit<'_> {
         let total = self.steps.len();
         let mut optimizer = match &resumed {
             Some(state) if state.step > 0 && checkpoints.optimizer_path(state.step).exists() => {
-                AdamW::load(
-                    &checkpoints.optimizer_path(state.step),
-                    &self.devices[0].clone().inner(),
-                )?
+                AdamW::load(&checkpoints.optimizer_path(state.step), &self.engines[0])?
             }
-            _ => AdamW::new(&self.devices[0]),
+            _ => AdamW::new(&self.engines[0]),
         };
         if let Some(state) = &resumed {
+            if !self.is_over(state) {
+                checkpoints.check_optimizer(state.step)?;
+            }
             checkpoints.settle(state)?;
         }
         let mut saved = resumed.as_ref().map(|state| state.step);
         let mut state = resumed.unwrap_or(State {
             step: 0,
-            best: Best { step: 0, ndcg_at_10: None, blended: None },
+            best: Best { step: 0, ndcg_at_10: None, fresh_head: self.is_fresh, blended: None },
             stale: 0,
             log_bytes: 0,
         });
@@ -133,16 +147,12 @@ impl Fit<'_> {
             let is_due =
                 state.step.is_multiple_of(self.config.eval_every_steps) || state.step == total;
             if is_due && saved != Some(state.step) {
-                progress.message("measuring dev nDCG@10");
-                self.note_dev(&network, &mut state, log, &mut view)?;
-                let is_over = self.is_over(&state);
+                self.data.check()?;
+                self.note_dev(&network, &mut state, (log, &mut view), progress)?;
                 plot::write(checkpoints.run(), &log.lines)?;
-                checkpoints.save(
-                    &state,
-                    &network,
-                    (!is_over).then_some(&optimizer),
-                    self.model_dir,
-                )?;
+                // A run that patience ends may be given more of it, and then goes on.
+                let optimizer = (state.step < total).then_some(&optimizer);
+                checkpoints.save(&state, &network, optimizer, self.model_dir)?;
                 saved = Some(state.step);
             }
             if self.is_over(&state) {
@@ -150,7 +160,7 @@ impl Fit<'_> {
             }
             if state.step == self.warm_steps {
                 // The moments of the warm start belong to another loss.
-                optimizer = AdamW::new(&self.devices[0]);
+                optimizer = AdamW::new(&self.engines[0]);
             }
             let started = Instant::now();
             let batches = ready.recv().expect("the thread sends the batches of every step")?;
@@ -171,32 +181,16 @@ impl Fit<'_> {
         Ok((state, stepping))
     }
 
-    /// Measures the present weights on dev and notes whether they are the best so far.
-    fn note_dev(
-        &self,
-        network: &CrossEncoderNetwork,
-        state: &mut State,
-        log: &mut Log,
-        view: &mut View,
-    ) -> Result<()> {
-        // A checkpoint of the warm start is there to go on from, not to be chosen: it has seen no
-        // label yet.
-        let is_chosen_from = state.step == 0 || state.step > self.warm_steps;
-        if let Some(dev) = self.dev.as_ref().filter(|_| is_chosen_from) {
-            let ndcg = self.evaluate(dev, network);
-            let general = self.general.as_ref().map(|general| self.evaluate(general, network));
-            log.write(LogLine::Dev {
-                step: state.step,
-                dev_ndcg_at_10: ndcg,
-                general_ndcg_at_10: general,
-            })?;
-            state.note(ndcg);
-            view.evaluated(ndcg, general);
-        } else if self.dev.is_none() {
-            state.best.step = state.step;
-        }
-        state.log_bytes = log.bytes;
-        Ok(())
+    /// Why there is no dev set to choose a step by, where there is none.
+    fn last_is_best(&self) -> Option<String> {
+        let why = match (&self.dev, self.mute) {
+            (Some(_), _) => return None,
+            (None, None) => "no dev queries".to_owned(),
+            (None, Some(why)) => {
+                format!("the dev set cannot tell models apart and counts for nothing: {why}")
+            }
+        };
+        Some(format!("{why}: the last step is taken as the best"))
     }
 
     fn is_over(&self, state: &State) -> bool {
@@ -254,46 +248,12 @@ impl Fit<'_> {
         (!losses.is_empty()).then(|| losses.iter().sum::<f32>() / batches.len() as f32)
     }
 
-    /// The share of a step's computed tokens that is padding: none on the CPU, which packs.
+    /// The share of a step's computed tokens that is padding.
     fn padding_fraction(&self, batches: &[Batch]) -> f64 {
-        if self.devices[0] == Device::flex() {
-            return 0.0;
-        }
-        let sum =
-            |of: fn(&Packed) -> usize| batches.iter().map(|batch| of(&batch.packed)).sum::<usize>();
-        let real = sum(Packed::tokens);
-        let computed = sum(|packed| packed.longest() * packed.sequences());
+        let packed = || batches.iter().map(|batch| &batch.packed);
+        let real: usize = packed().map(Packed::tokens).sum();
+        let computed: usize = packed().map(|packed| self.engines[0].computed_tokens(packed)).sum();
         1.0 - real as f64 / computed.max(1) as f64
-    }
-
-    /// Dev nDCG@10 of the present weights.
-    fn evaluate(&self, dev: &Dev, network: &CrossEncoderNetwork) -> f64 {
-        let network = network.valid().with_precision(Precision::F32);
-        let device = self.devices[0].clone().inner();
-        let mut logits: Vec<f32> = Vec::new();
-        for batch in dev.batches(&self.tokenizer) {
-            let scores = network.forward(&batch, None, &device);
-            logits.extend(
-                scores.into_data().try_into_vec::<f32>().expect("the network computes in f32"),
-            );
-        }
-        dev.ndcg_at_10(&logits)
-    }
-
-    /// Mixes the base model into the best checkpoint, where the config asks for it, and measures
-    /// that too.
-    fn blend(&self, state: &mut State, checkpoints: &Checkpoints) -> Result<()> {
-        if self.config.interpolate == 0.0 || state.best.step == 0 {
-            return Ok(());
-        }
-        let device = self.devices[0].clone().inner();
-        let mut network = CrossEncoderNetwork::load(&checkpoints.folder(state.best.step), &device)?;
-        let base = CrossEncoderNetwork::load(&checkpoints.folder(0), &device)?;
-        network.blend(base, self.config.interpolate as f32, self.is_fresh);
-        let ndcg = |dev: &Option<Dev>| dev.as_ref().map(|dev| self.evaluate(dev, &network));
-        state.best.blended =
-            Some(Blended { ndcg_at_10: ndcg(&self.dev), general_ndcg_at_10: ndcg(&self.general) });
-        checkpoints.save_blended(state, &network, self.model_dir)
     }
 
     fn summary(&self, state: &State, log: &Log, stepping: Duration) -> Outcome {
@@ -308,10 +268,16 @@ impl Fit<'_> {
         let counts = counts.map(|(name, count)| (name.to_owned(), count as u64));
         let rates = [("pairs-per-s", pairs as f64), ("tokens-per-s", tokens as f64)];
         let rates = rates.map(|(name, done)| (name.to_owned(), done / seconds));
-        let mut notes = vec![match state.best.ndcg_at_10 {
-            Some(ndcg) => format!("best dev nDCG@10 {ndcg:.4} at step {}", state.best.step),
-            None => "no dev queries: the last step is taken as the best".into(),
+        let mut notes = vec![match (state.best.ndcg_at_10, self.last_is_best()) {
+            (Some(ndcg), _) => format!("best dev nDCG@10 {ndcg:.4} at step {}", state.best.step),
+            (None, Some(why)) => why,
+            (None, None) => "all dev scores of a query were equal: the last step is taken as the \
+                             best"
+                .into(),
         }];
+        if state.best.step == 0 {
+            notes.push(NOTHING_LEARNED.into());
+        }
         notes.push(format!("seed {}", self.config.seed));
         if let Some(blended) = &state.best.blended {
             let share = self.config.interpolate;
@@ -325,16 +291,5 @@ impl Fit<'_> {
             ));
         }
         Outcome { counts: counts.into(), notes, rates: rates.into(), ..Outcome::default() }
-    }
-}
-
-impl State {
-    fn note(&mut self, ndcg: f64) {
-        if self.best.ndcg_at_10.is_none_or(|best| ndcg > best) {
-            self.best = Best { step: self.step, ndcg_at_10: Some(ndcg), blended: None };
-            self.stale = 0;
-        } else {
-            self.stale += 1;
-        }
     }
 }

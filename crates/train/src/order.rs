@@ -1,3 +1,5 @@
+//! The order of the pairs: a pure function of seed and epoch.
+
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 

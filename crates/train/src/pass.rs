@@ -1,15 +1,14 @@
-//! Forward and backward through the batches of one step, on as many devices as there are.
+//! Forward and backward through the batches of one step, on as many engines as there are.
 
 use crate::data::Batch;
 use crate::optimizer::StepGradients;
 use crate::plan::Fit;
-use burn::module::Module;
-use burn::tensor::{Device, Tensor, TensorData};
-use whetstone_model::CrossEncoderNetwork;
+use burn::tensor::{Tensor, TensorData};
+use whetstone_model::{CrossEncoderNetwork, Engine};
 
 /// What the batches of a step came to.
 pub(crate) struct Passed {
-    /// Of the mean loss, on the first device.
+    /// Of the mean loss, on the first engine.
     pub gradients: StepGradients,
     /// Mean over the batches.
     pub loss: f32,
@@ -17,23 +16,23 @@ pub(crate) struct Passed {
     pub logits: Vec<f32>,
 }
 
-/// The network on one of the devices.
-type Replica<'a> = (CrossEncoderNetwork, &'a Device);
+/// The network on one of the engines.
+type Replica<'a> = (CrossEncoderNetwork, &'a Engine);
 
 impl Fit<'_> {
-    /// Passes the batches of a step through the network, batch k on device k mod their number.
+    /// Passes the batches of a step through the network, batch k on engine k mod their number.
     pub fn pass(&self, network: &CrossEncoderNetwork, step: usize, batches: &[Batch]) -> Passed {
         let mut passed =
             Passed { gradients: StepGradients::default(), loss: 0.0, logits: Vec::new() };
         let mut replicas = self.replicas(network);
         for first in (0..batches.len()).step_by(replicas.len()) {
             let parts = first..(first + replicas.len()).min(batches.len());
-            // All devices are at work before the first result is waited for.
-            let forward = |(part, (replica, device)): (usize, &Replica)| {
-                replica.forward(&batches[part].packed, self.dropout(step, part), device) // [batch]
+            // All engines are at work before the first result is waited for.
+            let forward = |(part, (replica, engine)): (usize, &Replica)| {
+                replica.forward(&batches[part].packed, self.dropout(step, part), engine) // [batch]
             };
             let logits: Vec<Tensor<1>> = parts.clone().zip(&replicas).map(forward).collect();
-            for ((part, logits), (replica, device)) in parts.zip(logits).zip(&mut replicas) {
+            for ((part, logits), (replica, _)) in parts.zip(logits).zip(&mut replicas) {
                 let values: Vec<f32> = logits
                     .clone()
                     .inner()
@@ -46,12 +45,12 @@ impl Fit<'_> {
                     // loss has by hand.
                     let gradient: Vec<f32> =
                         loss.gradient.iter().map(|&g| g as f32 / batches.len() as f32).collect();
-                    let gradient =
-                        Tensor::<1>::from_data(TensorData::new(gradient, [values.len()]), *device);
+                    let gradient = TensorData::new(gradient, [values.len()]);
+                    let gradient = Tensor::<1>::from_data(gradient, &logits.device());
                     passed.gradients.add(
                         replica,
                         (logits * gradient).sum().backward(),
-                        &self.devices[0],
+                        &self.engines[0],
                     );
                 }
                 passed.logits.extend(values);
@@ -60,10 +59,10 @@ impl Fit<'_> {
         passed
     }
 
-    /// The network on each device; on its own it shares its memory.
+    /// The network on each engine; on its own it shares its memory.
     fn replicas(&self, network: &CrossEncoderNetwork) -> Vec<Replica<'_>> {
-        let (own, others) = self.devices.split_first().expect("a run has a device");
-        let others = others.iter().map(|device| (network.clone().fork(device), device));
+        let (own, others) = self.engines.split_first().expect("a run has an engine");
+        let others = others.iter().map(|engine| (network.on(engine), engine));
         std::iter::once((network.clone(), own)).chain(others).collect()
     }
 }

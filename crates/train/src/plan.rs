@@ -2,33 +2,37 @@
 //! them may ask.
 
 use crate::config::TrainConfig;
-use crate::data::{Batch, Dev, Pairs};
-use crate::error::{Error, Result};
+use crate::data::{Batch, Pairs};
+use crate::dev::{Dev, DevSet, Mute, general_dev};
+use crate::error::Result;
 use crate::loss::{Loss, Targets, loss, soft_bce};
 use crate::optimizer::Rates;
 use crate::order::batches;
 use crate::schedule::{learning_rate, warmup_steps};
-use burn::tensor::Device;
 use rayon::prelude::*;
-use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::mpsc::SyncSender;
-use whetstone_model::{BertConfig, BiEncoder, PairTokenizer, StepDropout, has_head};
-use whetstone_records::sha256_file;
+use whetstone_model::{
+    Architecture, BiEncoder, DropoutRates, Engine, PairTokenizer, StepDropout, has_head,
+};
+use whetstone_records::{DataSet, Input, ModelDir};
 
 /// What stays the same during a run.
 pub(crate) struct Fit<'a> {
     pub config: &'a TrainConfig,
     pub data: Pairs,
+    /// None where no dev set can tell models apart: then the last step is the best.
     pub dev: Option<Dev>,
+    /// Why the dev set that there is counts for nothing.
+    pub mute: Option<Mute>,
     pub general: Option<Dev>,
     pub tokenizer: PairTokenizer,
     /// Of the first epochs, where they are short.
     short_tokenizer: Option<PairTokenizer>,
     pub model_dir: &'a Path,
     /// The first holds the network; batches of a step are spread over all.
-    pub devices: Vec<Device>,
+    pub engines: Vec<Engine>,
     /// The epoch and the batches of every step, after those of the warm start, which count as epoch
     /// 0.
     pub steps: Vec<(usize, Vec<Vec<usize>>)>,
@@ -43,30 +47,25 @@ pub(crate) struct Fit<'a> {
     /// Of every pair; empty where the loss needs none.
     pub teacher: Vec<f32>,
     pub positive_weight: f32,
-    pub dropout: (f32, f32),
+    pub dropout: DropoutRates,
 }
 
-/// SHA-256 of everything that a run depends on, by role.
-pub(crate) fn inputs(
-    data: &Path,
-    model_dir: &Path,
-    config: &TrainConfig,
-) -> Result<BTreeMap<String, String>> {
+/// SHA-256 of everything that a run depends on.
+pub(crate) fn inputs(data: &Path, model_dir: &Path, config: &TrainConfig) -> Result<Vec<Input>> {
+    let model = ModelDir::new(model_dir);
     let mut files = vec![
-        ("train".to_owned(), data.join("train.jsonl")),
-        ("model".to_owned(), model_dir.join("model.safetensors")),
-        ("tokenizer".to_owned(), model_dir.join("tokenizer.json")),
+        ("train".to_owned(), DataSet::new(data).train()),
+        ("model".to_owned(), model.weights()),
+        ("tokenizer".to_owned(), model.tokenizer()),
     ];
     let general = config.general_dev.as_deref().map(|folder| ("general-dev", folder));
     for (role, folder) in [("dev", data)].into_iter().chain(general) {
-        let dev = [
-            (role.to_owned(), folder.join("dev.jsonl")),
-            (format!("{role}-qrels"), folder.join("qrels/dev.tsv")),
-        ];
+        let folder = DataSet::new(folder);
+        let dev = [(role.to_owned(), folder.dev()), (format!("{role}-qrels"), folder.dev_qrels())];
         files.extend(dev.into_iter().filter(|(_, path)| path.exists()));
     }
     let hashed: Vec<Result<_>> =
-        files.into_par_iter().map(|(role, path)| Ok((role, sha256_file(&path)?))).collect();
+        files.into_par_iter().map(|(role, path)| Ok(Input::of_file(role, &path)?)).collect();
     // In order, so that of several errors it is always the first that is told.
     hashed.into_iter().collect()
 }
@@ -77,18 +76,17 @@ impl<'a> Fit<'a> {
         data: &Path,
         model_dir: &'a Path,
         config: &'a TrainConfig,
-        devices: Vec<Device>,
+        engines: Vec<Engine>,
     ) -> Result<Self> {
-        let tokenizer = PairTokenizer::open(model_dir, config.max_seq_tokens)?;
+        let tokenizer = PairTokenizer::open(model_dir, config.max_seq_tokens())?;
         let short = || PairTokenizer::open(model_dir, config.short_seq_tokens);
         let short_tokenizer = (config.short_epochs > 0).then(short).transpose()?;
-        let path = data.join("train.jsonl");
+        let path = DataSet::new(data).train();
         let pairs = Pairs::read(&path)?;
         let balance = pairs.balance(&path)?;
         let teacher = pairs.teacher_scores(&path, config)?;
         let units = pairs.units(config)?;
-        // Devices that pad want batches of like length; the packed CPU path has no padding to save.
-        let bucket = devices[0] != Device::flex();
+        let bucket = engines[0].pads();
         let of_epoch =
             |epoch| batches(&units, &pairs.sizes, config.batch_pairs, bucket, (config.seed, epoch));
         let is_fresh = !has_head(model_dir)?;
@@ -107,26 +105,31 @@ impl<'a> Fit<'a> {
             config.full_length_learning_rate.is_some() && *epoch > config.short_epochs
         };
         let anew = steps.iter().position(is_anew).unwrap_or(steps.len());
-        let bert = BertConfig::load(model_dir)?;
+        let own = Architecture::read(model_dir)?.spec.dropout;
+        let (dev, mute) = match Dev::read(data, &tokenizer)? {
+            DevSet::Telling(dev) => (Some(dev), None),
+            DevSet::Mute(why) => (None, Some(why)),
+            DevSet::Missing => (None, None),
+        };
         Ok(Self {
             config,
             data: pairs,
-            dev: Dev::read(data, &tokenizer)?,
-            general: general_dev(config, &tokenizer)?,
+            dev,
+            mute,
+            general: general_dev(config.general_dev.as_ref(), &tokenizer)?,
             tokenizer,
             short_tokenizer,
             model_dir,
-            devices,
+            engines,
             steps,
             is_fresh,
             warm_steps,
             anew,
             teacher,
             positive_weight: config.positive_weight.unwrap_or(balance),
-            dropout: (
-                config.dropout.unwrap_or(bert.hidden_dropout_prob),
-                config.dropout.unwrap_or(bert.attention_probs_dropout_prob),
-            ),
+            dropout: config
+                .dropout
+                .map_or(own, |rate| DropoutRates { hidden: rate, attention: rate }),
         })
     }
 
@@ -146,7 +149,7 @@ impl<'a> Fit<'a> {
         if step >= self.warm_steps {
             *bi_encoder = None;
         } else if bi_encoder.is_none() {
-            *bi_encoder = Some(BiEncoder::load(self.model_dir, &self.devices[0].clone().inner())?);
+            *bi_encoder = Some(BiEncoder::load(self.model_dir, &self.engines[0].for_inference())?);
         }
         let (epoch, batches) = &self.steps[step];
         let short = self.short_tokenizer.as_ref().filter(|_| *epoch <= self.config.short_epochs);
@@ -158,12 +161,12 @@ impl<'a> Fit<'a> {
     }
 
     /// The dropout of one batch of a step.
-    pub fn dropout(&self, step: usize, part: usize) -> Option<StepDropout> {
-        let (hidden, attention) = self.dropout;
+    pub fn dropout(&self, step: usize, part: usize) -> StepDropout {
+        let DropoutRates { hidden, attention } = self.dropout;
         let seed = self.config.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15)
             ^ step as u64
             ^ (part as u64) << 40;
-        (hidden > 0.0 || attention > 0.0).then_some(StepDropout { hidden, attention, seed })
+        StepDropout { hidden, attention, seed }
     }
 
     /// The loss of a batch: towards the embeddings' own scores during the warm start, as configured
@@ -209,12 +212,4 @@ impl<'a> Fit<'a> {
         let head_multiplier = if is_fresh { self.config.fresh_head_multiplier } else { 1.0 };
         Rates { base, head_multiplier, layer_decay: self.config.layer_decay }
     }
-}
-
-/// Reads the second dev set, where the config names one.
-fn general_dev(config: &TrainConfig, tokenizer: &PairTokenizer) -> Result<Option<Dev>> {
-    let Some(folder) = &config.general_dev else { return Ok(None) };
-    let dev = Dev::read(folder, tokenizer)?;
-    dev.map(Some)
-        .ok_or_else(|| Error::NoPairs { path: folder.join("dev.jsonl"), what: "relevant passage" })
 }

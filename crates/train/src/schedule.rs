@@ -1,3 +1,5 @@
+//! The learning rate of each step.
+
 use crate::config::{Schedule, TrainConfig};
 
 /// Returns the learning rate of step `step` of `total`, from 0: linear warm-up to `peak`, then the

@@ -1,3 +1,5 @@
+//! What the terminal shows of the last steps.
+
 use crate::log::LogLine;
 use std::time::Instant;
 

@@ -2,11 +2,11 @@
 
 mod common;
 
-use burn::tensor::Device;
 use common::{data_folder, goldens, oracles, run, short_run};
 use serde_json::Value;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
+use whetstone_model::{DeviceName, Engine};
 use whetstone_records::{Progress, Silent};
 use whetstone_train::{LossName, Schedule, TrainConfig, train};
 
@@ -14,6 +14,10 @@ use whetstone_train::{LossName, Schedule, TrainConfig, train};
 /// token no gradient, and one golden text holds a literal "[PAD]": that alone moves the second loss
 /// by 2e-5.
 const LOSS_TOLERANCE: f64 = 1e-4;
+
+fn cpu() -> Engine {
+    Engine::open(DeviceName::Cpu).unwrap()
+}
 
 fn losses(out: &Path) -> Vec<f64> {
     let log = std::fs::read_to_string(out.join("log.jsonl")).unwrap();
@@ -82,7 +86,7 @@ fn a_fresh_head_starts_from_the_embeddings_and_resumes_in_the_middle_of_that() {
     let config = TrainConfig { warm_start_steps: 5, ..short_run() };
     let encoder = oracles().join("tiny-encoder");
     let go = |out: &Path, progress: &dyn Progress| {
-        train(data.path(), out, &encoder, &config, &[Device::flex()], progress)
+        train(data.path(), out, &encoder, &config, &[cpu()], progress)
     };
     let (whole, parts) = (out.path().join("whole"), out.path().join("parts"));
     let manifest = go(&whole, &Silent).unwrap();
@@ -197,7 +201,7 @@ fn two_devices_train_as_one_does_with_the_same_batches() {
     let (data, out) = (data_folder(true), tempfile::tempdir().unwrap());
     let config = TrainConfig { accumulation_steps: 3, ..short_run() };
     let go = |name: &str, devices: usize| {
-        let devices = vec![Device::flex(); devices];
+        let devices = vec![cpu(); devices];
         train(
             data.path(),
             &out.path().join(name),
@@ -227,7 +231,7 @@ fn short_epochs_cut_their_pairs_and_leave_the_last_epoch_whole() {
     let short = TrainConfig { short_epochs: 1, short_seq_tokens: 12, ..whole.clone() };
     let go = |name: &str, config| {
         let out = out.path().join(name);
-        train(data.path(), &out, &encoder, config, &[Device::flex()], &Silent).unwrap();
+        train(data.path(), &out, &encoder, config, &[cpu()], &Silent).unwrap();
         tokens(&out)
     };
     let (whole, short) = (go("whole", &whole), go("short", &short));
@@ -247,8 +251,12 @@ fn short_epochs_cut_their_pairs_and_leave_the_last_epoch_whole() {
             && error.ends_with("got 1"),
         "{error}"
     );
-    let error =
-        refused(TrainConfig { short_epochs: 1, short_seq_tokens: 300, ..Default::default() });
+    let error = refused(TrainConfig {
+        short_epochs: 1,
+        short_seq_tokens: 300,
+        max_seq_tokens: Some(256),
+        ..Default::default()
+    });
     assert!(
         error.contains("`short-seq-tokens`") && error.contains("`max-seq-tokens` (256)"),
         "{error}"

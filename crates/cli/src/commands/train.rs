@@ -1,7 +1,8 @@
-use super::{DeviceArgs, forget_run};
+//! `whetstone train`: a cross-encoder from a data set.
+
+use super::DeviceArgs;
 use crate::cli::Talk;
-use crate::models;
-use anyhow::Result;
+use crate::failure::Result;
 use std::path::PathBuf;
 use whetstone_train::TrainConfig;
 
@@ -9,7 +10,8 @@ use whetstone_train::TrainConfig;
 #[derive(clap::Args)]
 #[command(after_help = "Example:
   whetstone train --config configs/reference.toml --data data/mine --out checkpoints/mine
-A run that was stopped goes on from its last checkpoint when the same command is given again.")]
+
+Run the same command again to resume a run that was stopped.")]
 pub struct Args {
     /// Config of the training (TOML); configs/reference.toml lists every key with its default
     #[arg(long, value_name = "FILE")]
@@ -33,11 +35,11 @@ pub struct Args {
 pub fn run(args: &Args, talk: &Talk) -> Result<()> {
     let config = TrainConfig::load(&args.config)?;
     if args.force {
-        forget_run(&args.out)?;
+        whetstone_train::forget_run(&args.out)?;
     }
     let progress = talk.progress();
-    let devices = whetstone_model::open_devices(args.device.device, args.devices)?;
-    let model = models::resolve(&config.model, &*progress)?;
+    let devices = whetstone_model::Engine::open_several(args.device.device, args.devices)?;
+    let model = whetstone_hub::resolve(&config.model, &*progress)?;
     let manifest =
         whetstone_train::train(&args.data, &args.out, &model, &config, &devices, &*progress)?;
     talk.report(&args.out, &manifest)

@@ -1,3 +1,5 @@
+//! Leakage between training and test is found, and nothing else.
+
 use super::*;
 use rand::{Rng, SeedableRng, rngs::StdRng};
 

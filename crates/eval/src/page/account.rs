@@ -1,3 +1,5 @@
+//! The sections on what lies behind the verdict.
+
 use super::plot;
 use super::prose::{prose, share, signed, tone, value};
 use crate::assess::Assessment;

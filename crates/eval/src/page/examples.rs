@@ -1,3 +1,5 @@
+//! The section on the queries that changed most.
+
 use super::prose::{signed, tone, value};
 use crate::assess::Assessment;
 use crate::why::{Change, MovedPassage, Piece, Why};

@@ -1,3 +1,5 @@
+//! The report as one self-contained HTML file.
+
 use super::prose::prose;
 use super::{Page, account, examples, origins, systems};
 use crate::decision::{Decision, Ruling};

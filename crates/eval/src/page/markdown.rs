@@ -1,3 +1,5 @@
+//! The report as Markdown, for a pull request.
+
 use super::Page;
 use super::prose::share;
 use crate::assess::Assessment;

@@ -1,3 +1,5 @@
+//! The section on where the numbers come from.
+
 use super::Page;
 use maud::{Markup, html};
 use whetstone_records::Manifest;

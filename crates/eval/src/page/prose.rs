@@ -1,3 +1,5 @@
+//! Sentences and numbers as the page shows them.
+
 use maud::{Markup, html};
 
 /// A sentence whose words between backticks are names.

@@ -1,3 +1,5 @@
+//! The section that shows all systems side by side.
+
 use super::plot;
 use super::prose::{prose, signed, tone, value};
 use crate::assess::Assessment;

@@ -1,3 +1,5 @@
+//! The page escapes what comes from data and says what the evaluation found.
+
 use super::*;
 use crate::report::Inputs;
 use crate::why::{Lengths, Material, why};
@@ -53,6 +55,7 @@ fn world(tuned: impl Fn(usize) -> usize) -> World {
     };
     material.lengths = Some(Lengths {
         max_seq_tokens: 64,
+        special_tokens: 3,
         queries: tokens(60, "q")
             .into_iter()
             .map(|(id, tokens)| (QueryId::new(id), tokens))

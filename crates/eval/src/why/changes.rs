@@ -1,3 +1,5 @@
+//! The queries that gained and lost most.
+
 use super::highlight::{Piece, snippet};
 use super::{View, rank};
 use crate::compare::TIE;

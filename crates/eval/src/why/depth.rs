@@ -1,3 +1,5 @@
+//! What reranking fewer candidates would cost.
+
 use super::View;
 use crate::per_query::per_query;
 use crate::report::Inputs;

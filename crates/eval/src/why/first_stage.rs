@@ -1,3 +1,5 @@
+//! What the first stage leaves for a reranker to do.
+
 use super::{View, rank};
 use serde::Serialize;
 

@@ -1,3 +1,5 @@
+//! The part of a passage that has the query's words.
+
 use crate::highlight::{Highlighter, words};
 use serde::Serialize;
 use std::ops::Range;

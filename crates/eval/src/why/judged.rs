@@ -1,3 +1,5 @@
+//! How much of what a run ranks first nobody has judged.
+
 use super::View;
 use crate::report::Inputs;
 use serde::Serialize;

@@ -1,3 +1,5 @@
+//! How a run scores relevant passages and others.
+
 use super::View;
 use crate::report::Inputs;
 use serde::Serialize;

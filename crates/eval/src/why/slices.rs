@@ -1,3 +1,5 @@
+//! The differences by properties of the queries.
+
 use super::View;
 use super::first_stage::best_rank;
 use crate::bootstrap::{Interval, bootstrap_interval};

@@ -1,3 +1,5 @@
+//! How many pairs are longer than the model reads.
+
 use super::View;
 use crate::bootstrap::{Interval, bootstrap_interval};
 use crate::per_query::mean;
@@ -5,8 +7,6 @@ use serde::Serialize;
 use std::collections::HashMap;
 use whetstone_records::{PassageId, QueryId};
 
-/// `[CLS]` and two `[SEP]`.
-const SPECIAL_TOKENS: usize = 3;
 const RESAMPLES: usize = 2000;
 
 /// Lengths of texts in the tokens of a model, without special tokens.
@@ -14,6 +14,8 @@ const RESAMPLES: usize = 2000;
 pub struct Lengths {
     /// The longest pair that the model reads, special tokens included.
     pub max_seq_tokens: usize,
+    /// How many special tokens a pair has.
+    pub special_tokens: usize,
     pub queries: HashMap<QueryId, usize>,
     pub passages: HashMap<PassageId, usize>,
 }
@@ -58,7 +60,7 @@ pub(crate) fn truncation(view: &View) -> Option<Truncation> {
         let (mut relevant, mut cut) = (0, 0);
         for hit in view.first_stage.get(query.as_str()).unwrap_or_default() {
             let Some(tokens) = lengths.passages.get(&hit.passage) else { continue };
-            let truncated = query_tokens + tokens + SPECIAL_TOKENS > lengths.max_seq_tokens;
+            let truncated = query_tokens + tokens + lengths.special_tokens > lengths.max_seq_tokens;
             found.pairs += 1;
             found.truncated += usize::from(truncated);
             if view.is_relevant(query, &hit.passage) {

@@ -1,5 +1,7 @@
+//! Who makes queries for passages, and what they hand over.
+
 use crate::error::Result;
-use crate::llm::{Flaw, Open};
+use whetstone_llm::{Flaw, Open};
 use whetstone_records::{Passage, Progress};
 
 /// A query as a generator proposes it.
@@ -17,6 +19,8 @@ pub struct Answer {
     pub proposals: Vec<Proposal>,
     /// Why there are none, or fewer than there could be: names of counts in the manifest.
     pub flaws: Vec<Flaw>,
+    /// Whether the answer is that the passage answers nothing.
+    pub says_none: bool,
     /// Why there is no complete answer.
     pub open: Option<Open>,
     pub persona: Option<String>,

@@ -6,9 +6,9 @@ use super::filter::Filter;
 use super::generator::Answer;
 use super::wording::tokens;
 use crate::config::SynthConfig;
-use crate::llm::Open;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use whetstone_eval::{WordSet, pairs_alike};
+use whetstone_llm::Open;
 use whetstone_records::{Passage, Query, QueryId, QueryMetadata, QueryQuality};
 
 /// How many passages without a query are named.
@@ -48,6 +48,8 @@ pub struct Harvest<'a> {
     /// Passages that a cap kept from being asked about.
     pub not_asked: u64,
     pub asked_twice: u64,
+    /// Passages that answer nothing, as the LLM says.
+    pub answering_nothing: u64,
     /// Queries that the judge was not asked about, or gave no answer to.
     pub not_graded: u64,
     pub tokens_in: u64,
@@ -103,6 +105,7 @@ impl<'a> Harvest<'a> {
         }
         let is_llm = answer.tokens_in + answer.tokens_out > 0;
         let twice = answer.flaws.len() > 1 || (answer.flaws.len() == 1 && answer.open.is_none());
+        self.answering_nothing += u64::from(answer.says_none);
         self.asked_twice += u64::from(is_llm && twice);
         self.tokens_in += answer.tokens_in;
         self.tokens_out += answer.tokens_out;
@@ -178,6 +181,7 @@ impl<'a> Harvest<'a> {
             ("passages-not-answered", self.not_answered.len() as u64),
             ("passages-not-asked", self.not_asked),
             ("queries-not-graded", self.not_graded),
+            ("passages-that-answer-nothing", self.answering_nothing),
         ];
         let open = open
             .into_iter()

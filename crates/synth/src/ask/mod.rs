@@ -16,6 +16,7 @@ mod questions;
 mod report;
 mod round_trip;
 mod styles;
+mod tokens;
 mod try_out;
 mod twins;
 mod wording;
@@ -26,7 +27,6 @@ pub use try_out::{Preview, batch_in, batch_out, estimate, preview};
 use crate::config::{GeneratorName, RoundTrip, SynthConfig, TopBy};
 use crate::error::{Error, Result};
 use crate::language::main_language;
-use crate::llm::{Estimate, Llm, Spent, TokenCounter};
 use built_in::BuiltIn;
 use drop::Drop;
 use generator::Generator;
@@ -35,13 +35,17 @@ use plan::Plan;
 use prompt::Prompt;
 use questions::{Asked, Questions};
 use std::collections::BTreeMap;
-use whetstone_records::{Manifest, Outcome, Progress, Qrels, write_jsonl};
+use tokens::token_counter;
+use whetstone_llm::{Estimate, Llm, Spent};
+use whetstone_records::{DataSet, Manifest, Outcome, Progress, Qrels, write_jsonl};
 
-/// The file in OUT that holds every answer of an LLM, also of runs that were stopped.
-pub const JOURNAL: &str = "ask.journal.jsonl";
-
-const OUTPUTS: [&str; 5] =
-    ["queries.jsonl", "qrels/all.tsv", "skipped.jsonl", "synth.json", "synth.html"];
+const OUTPUTS: [&str; 5] = [
+    DataSet::QUERIES,
+    DataSet::ALL_QRELS,
+    DataSet::SKIPPED,
+    DataSet::ASK_REPORT,
+    DataSet::ASK_PAGE,
+];
 
 /// Makes queries for the passages of `OUT/corpus.jsonl` and adds the human ones of `judgements`;
 /// writes `OUT/queries.jsonl`, `OUT/qrels/all.tsv`, the passages that were not asked about
@@ -79,7 +83,7 @@ pub fn ask(job: &AskJob, progress: &dyn Progress) -> Result<Manifest> {
         keep_best(&mut harvest, config.filter.top, config.filter.top_by);
     }
     write(&plan, &harvest.kept)?;
-    write_jsonl(&job.out.join("skipped.jsonl"), plan.skipped())?;
+    write_jsonl(&DataSet::new(job.out).skipped(), plan.skipped())?;
     let without = harvest.without(&asked);
     report::write(&plan, &harvest, &without)?;
     let mut counts = harvest.counts(without.len());
@@ -107,9 +111,9 @@ fn open_llm<'a>(job: &AskJob<'a>) -> Result<Option<Llm<'a>>> {
         config.llm.check_price(&config.llm.name)?;
     }
     if config.filter.judge {
-        config.llm.check_price(config.judge())?;
+        config.llm.check_price(config.judge().llm)?;
     }
-    Llm::open(&config.llm, &job.out.join(JOURNAL)).map(Some)
+    Ok(Some(Llm::open(&config.llm, &DataSet::new(job.out).ask_journal())?))
 }
 
 fn questions<'a>(llm: Option<&'a Llm<'a>>, plan: &Plan<'a>) -> Result<Questions<'a>> {
@@ -139,7 +143,7 @@ fn estimate_first<'a>(
 /// The questions that the journal does not answer, and the judge's work on what may come of all.
 fn estimate_all(plan: &Plan, llm: &Llm) -> Result<Estimate> {
     let config = plan.job.config;
-    let counter = TokenCounter::open(plan.job.model)?;
+    let counter = token_counter(plan.job.model)?;
     let asked = plan.asked();
     let mut estimate = match config.ask.generator {
         GeneratorName::Openai => {
@@ -183,11 +187,12 @@ fn filter_all(
     }
     if let Some(llm) = llm.filter(|_| filter.judge) {
         judge::grade(harvest, llm, config, progress)?;
+        let min_grade = config.judge.min_grade;
         harvest.drop_where(|_, kept| {
             let quality = kept.query.metadata.quality.as_ref()?;
             match (quality.question_grade, quality.answer_grade) {
-                (Some(question), _) if question < filter.min_grade => Some(Drop::PoorQuestion),
-                (_, Some(answer)) if answer < filter.min_grade => Some(Drop::PoorAnswer),
+                (Some(question), _) if question < min_grade => Some(Drop::PoorQuestion),
+                (_, Some(answer)) if answer < min_grade => Some(Drop::PoorAnswer),
                 (Some(_), Some(_)) => None,
                 _ => Some(Drop::NotGraded),
             }
@@ -238,9 +243,9 @@ fn write(plan: &Plan, generated: &[Kept]) -> Result<()> {
             qrels.insert(query.clone(), passage.clone(), *grade);
         }
     }
-    let (out, queries) = (plan.job.out, generated.iter().map(|kept| &kept.query));
-    write_jsonl(&out.join("queries.jsonl"), queries.chain(&plan.judgements.queries))?;
-    Ok(qrels.write_beir(&out.join("qrels/all.tsv"))?)
+    let (data, queries) = (DataSet::new(plan.job.out), generated.iter().map(|kept| &kept.query));
+    write_jsonl(&data.queries(), queries.chain(&plan.judgements.queries))?;
+    Ok(qrels.write_beir(&data.all_qrels())?)
 }
 
 /// The estimate and the real figures, side by side.
@@ -265,4 +270,4 @@ fn beside(estimate: &Estimate, spent: &Spent) -> String {
 type Counts = BTreeMap<String, u64>;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -6,13 +6,14 @@ use super::junk::{Reason, Skipped, junk};
 use super::twins::Twins;
 use crate::config::{GeneratorName, RoundTrip, SynthConfig};
 use crate::error::Result;
-use crate::mine::MODEL_FILES;
+use crate::mine::model_inputs;
 use crate::split::{Split, split_documents};
 use rand::seq::SliceRandom;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 use whetstone_model::DeviceName;
-use whetstone_records::{DocumentId, Passage, Stage, read_jsonl, sha256_file};
+use whetstone_records::{DataSet, DocumentId, Input, Passage, Stage, read_jsonl};
+use whetstone_retrieve::Bm25Parameters;
 
 /// How much of a skipped passage is shown, in characters.
 const SHOWN_CHARS: usize = 120;
@@ -37,22 +38,20 @@ impl AskJob<'_> {
     pub(super) fn stage(&self) -> Result<Stage> {
         let config = self.config;
         config.check()?;
-        let mut inputs = vec![("corpus".to_owned(), sha256_file(&self.out.join("corpus.jsonl"))?)];
+        let mut inputs = vec![Input::of_file("corpus", &DataSet::new(self.out).corpus())?];
         let files = [
             ("judgements", &config.ask.judgements),
             ("prompt", &config.ask.prompt),
             ("examples", &config.ask.examples),
-            ("judge-prompt", &config.filter.judge_prompt),
+            ("judge-prompt", &config.judge.prompt),
         ];
         for (role, path) in files {
             if let Some(path) = path {
-                inputs.push((role.to_owned(), sha256_file(path)?));
+                inputs.push(Input::of_file(role, path)?);
             }
         }
         if let (RoundTrip::Dense, Some(model)) = (config.filter.round_trip, self.model) {
-            for file in MODEL_FILES {
-                inputs.push((format!("model/{file}"), sha256_file(&model.join(file))?));
-            }
+            inputs.extend(model_inputs(model)?);
         }
         let uses_llm = config.ask.generator == GeneratorName::Openai || config.filter.judge;
         let llm = uses_llm.then_some((
@@ -61,12 +60,13 @@ impl AskJob<'_> {
             &config.llm.prices,
             &config.llm.currency,
         ));
-        let bm25 = (config.mine.bm25_k1, config.mine.bm25_b);
-        let bm25 = (config.filter.round_trip == RoundTrip::Bm25).then_some(bm25);
+        let judge = config.filter.judge.then_some(&config.judge);
+        let Bm25Parameters { k1, b } = config.mine.bm25();
+        let bm25 = (config.filter.round_trip == RoundTrip::Bm25).then_some((k1, b));
         Ok(Stage::new(
             "ask",
             self.out,
-            &(&config.ask, &config.filter, &config.split, llm, bm25, config.seed),
+            &(&config.ask, &config.filter, &config.split, judge, llm, bm25, config.seed),
             inputs,
         ))
     }
@@ -93,7 +93,7 @@ impl<'a> Plan<'a> {
     /// Reads the corpus and the human questions; a wrong quote stops the run before anything is
     /// spent.
     pub fn open(job: &'a AskJob<'a>) -> Result<Self> {
-        let passages: Vec<Passage> = read_jsonl(&job.out.join("corpus.jsonl"))?;
+        let passages: Vec<Passage> = read_jsonl(&DataSet::new(job.out).corpus())?;
         let mut judgements = match &job.config.ask.judgements {
             Some(path) => judgements::read(path, &passages)?,
             None => Judgements::default(),

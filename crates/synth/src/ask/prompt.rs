@@ -2,13 +2,12 @@
 
 use super::examples::Examples;
 use super::styles;
-use crate::config::{AskConfig, LlmConfig, Style};
+use crate::config::{AskConfig, Style};
 use crate::error::Result;
-use crate::judging::object;
-use crate::llm::{Message, Request, extra_body};
-use crate::template::Template;
 use rand::Rng;
 use serde_json::{Value, json};
+use whetstone_llm::judging::object;
+use whetstone_llm::{LlmConfig, Message, Request, Template, extra_body};
 use whetstone_records::Passage;
 
 const COMPILED_IN: &str = include_str!("../../../../configs/prompts/ask.md");

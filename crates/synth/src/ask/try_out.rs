@@ -7,9 +7,9 @@ use super::plan::{AskJob, Plan};
 use super::{estimate_all, open_llm, questions};
 use crate::config::GeneratorName;
 use crate::error::{Error, Result};
-use crate::llm::{BatchFiles, BatchResults, Estimate, Llm, Work};
 use serde::Serialize;
 use std::path::Path;
+use whetstone_llm::{BatchFiles, BatchResults, Estimate, Llm, Work};
 use whetstone_records::{PassageId, Progress};
 
 /// A passage with what would become of the queries for it.
@@ -92,12 +92,12 @@ pub fn batch_in(job: &AskJob, path: &Path) -> Result<BatchResults> {
 fn with_questions<R>(
     job: &AskJob,
     plan: &Plan,
-    use_it: impl FnOnce(&Llm, &Work) -> Result<R>,
+    use_it: impl FnOnce(&Llm, &Work) -> whetstone_llm::Result<R>,
 ) -> Result<R> {
     if job.config.ask.generator != GeneratorName::Openai {
         return Err(Error::NoLlm);
     }
     let llm = open_llm(job)?;
     let questions = questions(llm.as_ref(), plan)?;
-    questions.with_work(&plan.asked(), |work| use_it(questions.llm, work))
+    Ok(questions.with_work(&plan.asked(), |work| use_it(questions.llm, work))?)
 }

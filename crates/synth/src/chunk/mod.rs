@@ -30,7 +30,8 @@ use site::Site;
 use std::path::Path;
 use whetstone_model::PairTokenizer;
 use whetstone_records::{
-    Manifest, Outcome, Passage, PassageId, Progress, Stage, sha256_file, write_jsonl,
+    DataSet, Manifest, ModelDir, Outcome, Passage, PassageId, Progress, Stage, sha256_file,
+    write_jsonl,
 };
 
 /// Returns the byte span of every token of a text.
@@ -48,7 +49,7 @@ pub fn chunk(
 ) -> Result<Manifest> {
     config.check()?;
     let tokenizer = PairTokenizer::open(model_dir, config.max_seq_tokens)?;
-    let digest = sha256_file(&model_dir.join("tokenizer.json"))?;
+    let digest = sha256_file(&ModelDir::new(model_dir).tokenizer())?;
     chunk_with(input, out, (&|text| Ok(tokenizer.offsets(text)?), digest), config, progress)
 }
 
@@ -73,9 +74,17 @@ fn chunk_with(
     if passages.is_empty() {
         return Err(Error::EmptyCorpus { path: input.into(), skipped: report.skipped() });
     }
-    write_jsonl(&out.join("corpus.jsonl"), &passages)?;
+    write_jsonl(&DataSet::new(out).corpus(), &passages)?;
     let (counts, notes) = report.finish(config);
-    Ok(stage.finish(&["corpus.jsonl"], Outcome { counts, notes, ..Outcome::default() })?)
+    Ok(stage.finish(
+        &[DataSet::CORPUS],
+        Outcome {
+            counts,
+            notes,
+            max_seq_tokens: Some(config.max_seq_tokens),
+            ..Outcome::default()
+        },
+    )?)
 }
 
 /// What `input` turned out to be.
@@ -97,7 +106,7 @@ impl<'a> Corpus<'a> {
             return Err(Error::CorpusKind { path: input.into() });
         }
         // Written in place of what is read, a second run would chunk chunks.
-        let target = out.join("corpus.jsonl");
+        let target = DataSet::new(out).corpus();
         if target
             .canonicalize()
             .is_ok_and(|target| input.canonicalize().is_ok_and(|input| input == target))

@@ -9,7 +9,7 @@ use whetstone_records::Passage;
 
 /// Length of the query that the report on truncation assumes, in tokens.
 const QUERY_TOKENS: usize = 24;
-/// `[CLS]` and two `[SEP]`.
+/// Special tokens of a pair.
 const SPECIAL_TOKENS: usize = 3;
 /// How many skipped files, and pages left out for one reason, are named.
 const NAMED: usize = 10;

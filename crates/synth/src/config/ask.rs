@@ -1,3 +1,5 @@
+//! `[ask]`: how queries are made for passages.
+
 use super::must;
 use crate::error::Result;
 use serde::{Deserialize, Serialize};

@@ -1,7 +1,8 @@
+//! `[filter]`: which proposed queries are kept.
+
 use super::must;
 use crate::error::Result;
 use serde::{Deserialize, Serialize};
-use std::path::PathBuf;
 
 /// Who must find a query's own passage again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,14 +57,8 @@ pub struct FilterConfig {
     pub round_trip: RoundTrip,
     /// Within this many passages.
     pub round_trip_depth: usize,
-    /// An LLM grades every query, and whether its passage answers it.
+    /// An LLM, as `[judge]` says, grades every query, and whether its passage answers it.
     pub judge: bool,
-    /// Name of the LLM that grades; absent: the one that asks.
-    pub judge_llm: Option<String>,
-    /// File with the judge's instructions; absent: the compiled-in `configs/prompts/judge.md`.
-    pub judge_prompt: Option<PathBuf>,
-    /// Lowest of the two grades that is kept, 0..=3.
-    pub min_grade: u8,
     /// Only so many queries are kept, the best; 0: all.
     pub top: usize,
     pub top_by: TopBy,
@@ -87,9 +82,6 @@ impl Default for FilterConfig {
             round_trip: RoundTrip::Off,
             round_trip_depth: 20,
             judge: false,
-            judge_llm: None,
-            judge_prompt: None,
-            min_grade: 2,
             top: 0,
             top_by: TopBy::RoundTrip,
         }
@@ -138,9 +130,6 @@ impl FilterConfig {
             "at least 1",
             self.round_trip_depth,
         )?;
-        must(self.min_grade <= 3, "filter.min-grade", "in 0..=3", self.min_grade)?;
-        let named = self.judge_llm.as_ref().is_none_or(|name| !name.trim().is_empty());
-        must(named, "filter.judge-llm", "the name of a model", "``")?;
         let scored = self.top == 0
             || match self.top_by {
                 TopBy::RoundTrip => self.round_trip != RoundTrip::Off,

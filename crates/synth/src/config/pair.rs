@@ -1,3 +1,5 @@
+//! `[pair]`: how the files for training and measuring are put together.
+
 use super::must;
 use crate::error::Result;
 use serde::{Deserialize, Serialize};

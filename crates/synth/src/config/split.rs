@@ -1,3 +1,5 @@
+//! `[split]`: which documents are kept from training.
+
 use super::must;
 use crate::error::Result;
 use serde::{Deserialize, Serialize};

@@ -1,3 +1,5 @@
+//! Which passages may be negatives of a query.
+
 use crate::collection::Collection;
 use crate::config::SameDocument;
 
@@ -36,7 +38,7 @@ impl Refusal {
     }
 }
 
-/// Knows which passages may be negatives of a query, whatever a miner's score says.
+/// Knows which passages may be negatives of a query, whatever a retriever's score says.
 pub struct Guard<'a> {
     collection: &'a Collection,
     same_document: SameDocument,

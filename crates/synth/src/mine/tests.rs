@@ -1,14 +1,29 @@
+//! What `mine` promises, on a small data set with a stand-in for the bi-encoder.
+
 use super::*;
-use crate::config::{SameDocument, Sampling};
+use crate::config::{SameDocument, Sampling, Source, SplitConfig};
 use crate::fixture::{Fixture, HIDDEN, PASSAGES_PER_DOCUMENT, embed};
 use std::collections::{BTreeMap, BTreeSet};
-use whetstone_records::{Run, Silent, read_jsonl};
+use whetstone_records::{Hint, Hit, Run, Silent, read_jsonl};
+use whetstone_retrieve::{RetrieverConfig, RunSettings};
 
 const SPLIT: SplitConfig = SplitConfig { dev_fraction: 0.2, test_fraction: 0.2 };
 
+fn config(mine: MineConfig, seed: u64) -> SynthConfig {
+    SynthConfig { seed, split: SPLIT, mine, ..SynthConfig::default() }
+}
+
+/// BM25 and the bi-encoder with these shares.
+fn shares(bm25: f64, dense: f64) -> Vec<Source> {
+    let mut from = MineConfig::default().from;
+    (from[0].fraction, from[1].fraction) = (bm25, dense);
+    from
+}
+
 /// Mines a fixture with the stand-in encoder into a folder.
-fn mine_fixture(collection: &Collection, out: &Path, config: &MineConfig, seed: u64) -> Counts {
-    mine_with_embeddings(collection, out, config, seed, HIDDEN, &embed)
+fn mine_fixture(collection: &Collection, out: &Path, mine: &MineConfig, seed: u64) -> Counts {
+    let config = config(mine.clone(), seed);
+    mine_with_embeddings(collection, out, &config, (HIDDEN, &embed)).unwrap().counts
 }
 
 fn negatives(out: &Path) -> BTreeMap<String, Vec<Negative>> {
@@ -78,7 +93,7 @@ fn every_guard_holds_for_every_negative() {
 }
 
 #[test]
-fn shares_are_kept_and_what_a_miner_lacks_the_others_bring() {
+fn shares_are_kept_and_what_a_retriever_lacks_the_others_bring() {
     let collection = Fixture::new(20).collection(&SPLIT, 1).unwrap();
     let queries = collection.queries_of(Split::Train).len() as u64;
     let folder = tempfile::tempdir().unwrap();
@@ -87,13 +102,8 @@ fn shares_are_kept_and_what_a_miner_lacks_the_others_bring() {
     assert_eq!(counts["negatives-random"], queries);
     assert!(!counts.contains_key("negatives-missing"));
 
-    // The one passage that a miner may bring is most often the positive.
-    let config = MineConfig {
-        rank_max: 1,
-        bm25_fraction: 0.6,
-        dense_fraction: 0.4,
-        ..MineConfig::default()
-    };
+    // The one passage that a retriever may bring is most often the positive.
+    let config = MineConfig { rank_max: 1, from: shares(0.6, 0.4), ..MineConfig::default() };
     let counts = mine_fixture(&collection, folder.path(), &config, 1);
     assert!(counts["bm25-dropped-positive"] > queries / 2);
     assert!(counts["negatives-filled-from-random"] > 3 * queries);
@@ -107,12 +117,8 @@ fn shares_are_kept_and_what_a_miner_lacks_the_others_bring() {
 #[test]
 fn top_sampling_takes_the_best_ranked_after_rank_min() {
     let collection = Fixture::new(20).collection(&SPLIT, 1).unwrap();
-    let config = MineConfig {
-        sampling: Sampling::Top,
-        bm25_fraction: 1.0,
-        dense_fraction: 0.0,
-        ..MineConfig::default()
-    };
+    let config =
+        MineConfig { sampling: Sampling::Top, from: shares(1.0, 0.0), ..MineConfig::default() };
     let ranks = |rank_min: usize| {
         let folder = tempfile::tempdir().unwrap();
         mine_fixture(&collection, folder.path(), &MineConfig { rank_min, ..config.clone() }, 1);
@@ -163,18 +169,16 @@ fn both_runs_score_the_same_passages_for_every_query() {
     );
     let wanted: BTreeSet<&str> = collection.queries.iter().map(|query| query.id.as_str()).collect();
     let [bm25, dense] = ["bm25", "dense"].map(|name| {
-        read_findings(&folder.path().join(format!("mined/{name}.run")), &wanted).unwrap()
+        Found::read(&folder.path().join(format!("mined/{name}.run")), &wanted).unwrap()
     });
-    assert_eq!(bm25.len(), collection.queries.len());
-    for (query, bm25) in &bm25 {
-        let dense = &dense[query];
-        let passages = |findings: &[Finding]| {
-            findings.iter().map(|finding| finding.passage.clone()).collect::<BTreeSet<_>>()
-        };
-        assert_eq!(passages(bm25), passages(dense));
-        for findings in [bm25, dense] {
-            assert_eq!(findings.iter().filter(|finding| finding.found).count(), 7);
-            assert!(findings[..7].iter().all(|finding| finding.found));
+    assert_eq!(bm25.scored.len(), collection.queries.len());
+    let passages =
+        |hits: &[Hit]| hits.iter().map(|hit| hit.passage.clone()).collect::<BTreeSet<_>>();
+    for (query, hits) in bm25.scored.iter() {
+        assert_eq!(passages(hits), passages(dense.scored.get(query.as_str()).unwrap()));
+        for found in [&bm25, &dense] {
+            let own = found.own.get(query.as_str()).unwrap();
+            assert_eq!(own, &found.scored.get(query.as_str()).unwrap()[..7]);
         }
     }
 }
@@ -185,7 +189,10 @@ fn the_same_seed_gives_the_same_bytes_and_another_seed_does_not() {
     let bytes = |seed: u64| {
         let folder = tempfile::tempdir().unwrap();
         mine_fixture(&collection, folder.path(), &MineConfig::default(), seed);
-        OUTPUTS.map(|output| std::fs::read(folder.path().join(output)).unwrap())
+        files::outputs(&MineConfig::default())
+            .iter()
+            .map(|output| std::fs::read(folder.path().join(output)).unwrap())
+            .collect::<Vec<_>>()
     };
     let first = bytes(1);
     assert!(first == bytes(1));
@@ -195,18 +202,22 @@ fn the_same_seed_gives_the_same_bytes_and_another_seed_does_not() {
 #[test]
 fn the_stage_resumes_from_embedding_shards_and_is_then_up_to_date() {
     let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/oracles/tiny-encoder");
-    let device = whetstone_model::open_device(whetstone_model::DeviceName::Cpu).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path();
     Fixture::new(10).write(out);
-    let run = || mine(out, &model, &MineConfig::default(), &SPLIT, 1, &device, &Silent).unwrap();
-    let outputs = || OUTPUTS.map(|output| std::fs::read(out.join(output)).unwrap());
+    let config = config(MineConfig::default(), 1);
+    let job = MineJob { out, config: &config, model: &model, device: DeviceName::Cpu };
+    let run = || mine(&job, &Silent).unwrap();
+    let names = files::outputs(&config.mine);
+    let outputs = || -> Vec<Vec<u8>> {
+        names.iter().map(|output| std::fs::read(out.join(output)).unwrap()).collect()
+    };
     assert!(!run().up_to_date);
     let first = outputs();
     assert!(run().up_to_date);
 
     // As a kill leaves it: shards, no output, no manifest.
-    OUTPUTS.iter().for_each(|output| std::fs::remove_file(out.join(output)).unwrap());
+    names.iter().for_each(|output| std::fs::remove_file(out.join(output)).unwrap());
     std::fs::remove_file(out.join("manifests/mine.json")).unwrap();
     let shard = out.join("mined/embeddings/passages-00000.safetensors");
     let written = |path: &Path| std::fs::metadata(path).unwrap().modified().unwrap();
@@ -214,4 +225,128 @@ fn the_stage_resumes_from_embedding_shards_and_is_then_up_to_date() {
     assert!(!run().up_to_date);
     assert_eq!(written(&shard), before);
     assert!(outputs() == first);
+}
+
+/// A run that ranks, for every query of the fixture but those of document 0, its own passage first
+/// and then the same part of the next documents.
+fn own_search(fixture: &Fixture) -> String {
+    let mut lines = String::new();
+    for query in fixture.queries.iter().filter(|query| !query.id.as_str().starts_with("qd00")) {
+        let (document, part) = place(&query.id.as_str()[1..]);
+        for further in 0..8 {
+            let passage = format!("d{:02}-{part}", (document + further) % 20);
+            lines += &format!("{} Q0 {passage} {further} {} own\n", query.id, 100 - 10 * further);
+        }
+    }
+    lines
+}
+
+/// `kind = "run"` over a file in `folder`.
+fn own_source(folder: &Path, fraction: f64) -> Source {
+    let settings = RunSettings { name: "own".into(), path: folder.join("own.run") };
+    Source::new(RetrieverConfig::Run(settings), fraction)
+}
+
+#[test]
+fn a_run_of_another_search_brings_its_share_and_what_it_misses_is_told() {
+    let fixture = Fixture::new(20);
+    let collection = fixture.collection(&SPLIT, 1).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("own.run"), own_search(&fixture)).unwrap();
+    let mut from = shares(0.4, 0.0);
+    from.push(own_source(folder.path(), 0.4));
+    let config = config(MineConfig { from, ..MineConfig::default() }, 1);
+    let outcome =
+        mine_with_embeddings(&collection, folder.path(), &config, (HIDDEN, &embed)).unwrap();
+    assert_eq!(outcome.counts["own-queries-without-passages"], PASSAGES_PER_DOCUMENT as u64);
+    assert_eq!(outcome.notes, ["`own` found nothing for 6 of 120 queries"]);
+    let mut brought = 0;
+    for (query, negatives) in negatives(folder.path()) {
+        assert_eq!(negatives.len(), 5, "{query}");
+        let own = negatives.iter().filter(|negative| negative.provenance.miner == "own");
+        for negative in own {
+            let distance = negative.provenance.rank.unwrap() - 1;
+            assert_eq!(negative.provenance.score, Some(100.0 - 10.0 * distance as f32));
+            brought += 1;
+        }
+    }
+    assert_eq!(brought, outcome.counts["negatives-own"]);
+    assert!(brought > 100, "{brought}");
+    // It cannot score what only the others found, so that its run holds its own passages alone.
+    let mined = std::fs::read_to_string(folder.path().join("mined/own.run")).unwrap();
+    assert!(mined.lines().all(|line| line.ends_with(" own")));
+    assert_eq!(mined.lines().count(), 8 * (120 - PASSAGES_PER_DOCUMENT));
+}
+
+#[test]
+fn a_positive_that_a_run_does_not_rank_stands_below_all_that_it_ranks() {
+    let fixture = Fixture::new(20);
+    let collection = fixture.collection(&SPLIT, 1).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let is_other = |line: &&str| {
+        let (query, passage) = line.split_once(" Q0 ").unwrap();
+        !passage.starts_with(&query[1..])
+    };
+    let run = own_search(&fixture);
+    let others: Vec<&str> = run.lines().filter(is_other).collect();
+    std::fs::write(folder.path().join("own.run"), others.join("\n")).unwrap();
+    let mine = |relative_margin| {
+        let from = vec![own_source(folder.path(), 1.0)];
+        let config = MineConfig { from, relative_margin, ..MineConfig::default() };
+        mine_fixture(&collection, folder.path(), &config, 1)
+    };
+    assert!(!mine(0.05).contains_key("negatives-own"));
+    assert!(mine(-10.0)["negatives-own"] > 0);
+}
+
+#[test]
+fn limits_of_a_retrievers_score_hold_whoever_found_the_passage() {
+    let fixture = Fixture::new(20);
+    let collection = fixture.collection(&SPLIT, 1).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("own.run"), own_search(&fixture)).unwrap();
+    let mut from = shares(0.8, 0.0);
+    from.push(Source { max_score: Some(55.0), ..own_source(folder.path(), 0.0) });
+    let config = MineConfig { from, ..MineConfig::default() };
+    let counts = mine_fixture(&collection, folder.path(), &config, 1);
+    assert!(counts["bm25-dropped-max-score"] > 0 && counts["own-dropped-max-score"] > 0);
+    let own = Run::read(&folder.path().join("mined/own.run")).unwrap();
+    let mut scored = 0;
+    for negative in negatives(folder.path()).values().flatten() {
+        let ranking = own.get(negative.query_id.as_str()).unwrap_or_default();
+        let hit = ranking.iter().find(|hit| hit.passage == negative.passage_id);
+        if let Some(hit) = hit.filter(|_| negative.provenance.miner != "random") {
+            assert!(hit.score <= 55.0, "{negative:?}");
+            scored += 1;
+        }
+    }
+    assert!(scored > 0);
+}
+
+#[test]
+fn without_the_bi_encoder_no_model_is_needed_and_its_files_are_gone() {
+    let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/oracles/tiny-encoder");
+    let folder = tempfile::tempdir().unwrap();
+    let (out, fixture) = (folder.path(), Fixture::new(10));
+    fixture.write(out);
+    let run = |mine: MineConfig, model: &Path| {
+        let config = config(mine, 1);
+        super::mine(&MineJob { out, config: &config, model, device: DeviceName::Cpu }, &Silent)
+    };
+    run(MineConfig::default(), &model).unwrap();
+    assert!(out.join("mined/dense.run").exists() && out.join("mined/pairs.run").exists());
+    let from = vec![shares(0.8, 0.0).remove(0), own_source(out, 0.2)];
+    let mine = MineConfig { from, ..MineConfig::default() };
+
+    let error = run(mine.clone(), Path::new("/nowhere")).unwrap_err();
+    assert!(error.to_string().contains("own.run` of the retriever `own` is not there"), "{error}");
+    assert!(error.hint().unwrap().contains("after `whetstone ask`"), "{error}");
+
+    std::fs::write(out.join("own.run"), "qd03-1 Q0 d04-1 1 2 own\n").unwrap();
+    let manifest = run(mine.clone(), Path::new("/nowhere")).unwrap();
+    assert!(manifest.inputs.contains_key("run/own"));
+    assert!(!out.join("mined/dense.run").exists() && !out.join("mined/pairs.run").exists());
+    assert!(run(mine.clone(), Path::new("/nowhere")).unwrap().up_to_date);
+    std::fs::write(out.join("own.run"), "qd03-1 Q0 d04-2 1 2 own\n").unwrap();
+    assert!(!run(mine, Path::new("/nowhere")).unwrap().up_to_date, "another run is mined again");
 }

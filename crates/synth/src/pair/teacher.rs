@@ -1,7 +1,9 @@
+//! What the bi-encoder teaches.
+
 use super::train::Group;
 use crate::config::PairConfig;
 use crate::error::{Error, Result};
-use crate::mine::read_findings;
+use crate::mine::Found;
 use std::collections::BTreeSet;
 use std::path::Path;
 use whetstone_records::QueryId;
@@ -11,10 +13,10 @@ use whetstone_records::QueryId;
 pub fn teach(groups: &mut [Group], scores: &Path, config: &PairConfig) -> Result<()> {
     let queries: Vec<QueryId> = groups.iter().map(|group| group[0].query_id.clone()).collect();
     let wanted: BTreeSet<&str> = queries.iter().map(QueryId::as_str).collect();
-    let scores = read_findings(scores, &wanted)?;
+    let scores = Found::read(scores, &wanted)?.scored;
     for pair in groups.iter_mut().flatten() {
-        let mut of_query = scores.get(&pair.query_id).into_iter().flatten();
-        let found = of_query.find(|finding| finding.passage == pair.passage_id);
+        let mut of_query = scores.get(pair.query_id.as_str()).into_iter().flatten();
+        let found = of_query.find(|hit| hit.passage == pair.passage_id);
         let found = found.ok_or_else(|| Error::FindingsMissing { query: pair.query_id.clone() })?;
         pair.teacher =
             Some(config.teacher_scale * found.score + config.teacher_label_weight * pair.label);

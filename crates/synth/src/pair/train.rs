@@ -1,10 +1,12 @@
+//! The pairs that are trained on.
+
 use crate::collection::Collection;
 use crate::error::{Error, Result};
 use crate::grade::{self, Grades};
-use crate::judging::BEST;
 use crate::split::Split;
 use rand::seq::SliceRandom;
 use std::collections::BTreeMap;
+use whetstone_llm::judging::BEST;
 use whetstone_records::{Negative, Pair, Provenance, QueryId};
 
 /// The pairs of one query: its positives, then its negatives.

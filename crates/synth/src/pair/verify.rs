@@ -1,3 +1,5 @@
+//! No document may serve both training and measuring.
+
 use crate::collection::Collection;
 use crate::error::{Error, Result};
 use crate::split::Split;

@@ -1,3 +1,5 @@
+//! Losses on all of a query's passages at once.
+
 use super::pairwise::first_best;
 use super::{Loss, Targets, by_query, log_sum_exp};
 

@@ -1,3 +1,5 @@
+//! Losses on the pairs of better and worse passages of a query.
+
 use super::{Loss, Targets, by_query, sigmoid, softplus};
 use crate::config::LambdaWeighting;
 use std::f64::consts::LN_2;

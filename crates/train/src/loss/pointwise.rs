@@ -1,3 +1,5 @@
+//! Losses on each pair by itself.
+
 use super::{Loss, sigmoid, softplus};
 
 /// Binary cross-entropy on logits, mean over pairs, as PyTorch's `BCEWithLogitsLoss`: labels may be

@@ -1,3 +1,5 @@
+//! Losses and their gradients against PyTorch and finite differences.
+
 use super::*;
 use crate::config::LambdaWeighting;
 use serde_json::Value;

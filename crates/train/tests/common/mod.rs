@@ -1,15 +1,15 @@
 //! A tiny run, which the tests of training share.
 
-use burn::tensor::Device;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
+use whetstone_model::Engine;
 use whetstone_records::{Manifest, Progress};
 use whetstone_train::{TrainConfig, train};
 
 /// The CPU, or what `just test-gpu` asks for.
-fn device() -> Device {
+fn engine() -> Engine {
     let name = std::env::var("WHETSTONE_TEST_DEVICE").unwrap_or_else(|_| "cpu".into());
-    whetstone_model::open_device(name.parse().unwrap()).unwrap()
+    Engine::open(name.parse().unwrap()).unwrap()
 }
 
 pub fn oracles() -> PathBuf {
@@ -45,14 +45,24 @@ pub fn run(
     config: &TrainConfig,
     progress: &dyn Progress,
 ) -> Result<Manifest, whetstone_train::Error> {
-    train(data, out, &oracles().join("tiny-model"), config, &[device()], progress)
+    run_from("tiny-model", (data, out), config, progress)
+}
+
+/// The same from another model of the oracles.
+pub fn run_from(
+    model: &str,
+    (data, out): (&Path, &Path),
+    config: &TrainConfig,
+    progress: &dyn Progress,
+) -> Result<Manifest, whetstone_train::Error> {
+    train(data, out, &oracles().join(model), config, &[engine()], progress)
 }
 
 pub fn short_run() -> TrainConfig {
     TrainConfig {
         epochs: 4,
         batch_pairs: 4,
-        max_seq_tokens: 64,
+        max_seq_tokens: Some(64),
         learning_rate: 1e-3,
         dropout: Some(0.1),
         eval_every_steps: 3,

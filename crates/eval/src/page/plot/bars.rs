@@ -1,3 +1,5 @@
+//! The figure of the means of all runs.
+
 use crate::assess::Assessment;
 use crate::page::prose::value;
 use maud::{Markup, html};

@@ -1,3 +1,5 @@
+//! The figure of quality by reranking depth.
+
 use super::{Frame, RIGHT, WIDTH, line, range};
 use crate::why::{DepthPoint, Sweep};
 use maud::{Markup, html};

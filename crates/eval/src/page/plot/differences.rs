@@ -1,3 +1,5 @@
+//! The figure of the differences query by query.
+
 use super::{Frame, HEIGHT, LEFT, RIGHT, TOP, WIDTH};
 use crate::compare::TIE;
 use maud::{Markup, html};

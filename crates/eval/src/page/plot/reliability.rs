@@ -1,3 +1,5 @@
+//! The figure of predicted against observed shares.
+
 use super::{Frame, line};
 use crate::reliability::Bin;
 use maud::{Markup, html};

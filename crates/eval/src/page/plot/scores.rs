@@ -1,3 +1,5 @@
+//! The figure of the scores of relevant passages and of others.
+
 use super::{Frame, line};
 use crate::why::ScoreDistribution;
 use maud::{Markup, html};

@@ -1,13 +1,15 @@
 mod client;
 mod faults;
+mod forms;
 mod money;
-mod server;
+pub(crate) mod server;
 mod stage;
 
 use super::*;
-use crate::config::{LlmConfig, SynthConfig};
+use crate::config::SynthConfig;
 use server::Server;
 use std::path::Path;
+use whetstone_llm::LlmConfig;
 use whetstone_records::{Passage, PassageMetadata, Query, Silent, read_jsonl};
 
 /// A data set folder with `count` passages, two to a document.

@@ -2,11 +2,10 @@
 
 use super::server::{Reply, Server, completion, good, questions};
 use super::*;
-use crate::config::Price;
-use crate::llm::Entry;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fs;
+use whetstone_llm::{Entry, Price};
 use whetstone_records::Hint;
 
 fn priced(server: &Server) -> SynthConfig {
@@ -52,7 +51,7 @@ fn the_estimate_says_what_the_judge_will_take_at_its_own_price() {
     let (folder, server) = (data_set(20), Server::start(good));
     let mut config = priced(&server);
     config.filter.judge = true;
-    config.filter.judge_llm = Some("dear-llm".to_owned());
+    config.judge.llm = Some("dear-llm".to_owned());
     let of = |config: &SynthConfig| estimate(&job(folder.path(), config)).unwrap();
     let judge = of(&config).judge.unwrap();
     assert_eq!(
@@ -63,6 +62,7 @@ fn the_estimate_says_what_the_judge_will_take_at_its_own_price() {
     config.llm.prices.insert("dear-llm".to_owned(), Price { input: 5000.0, output: 5000.0 });
     let priced = of(&config);
     let judge = priced.judge.clone().unwrap();
+    assert!(judge.tokens_out < 80 * 20, "a verdict is short whatever its limit: {judge:?}");
     assert_eq!(judge.cost.unwrap(), (judge.tokens_in + judge.tokens_out) as f64 * 0.005);
     assert_eq!(priced.in_all().requests, 100);
     config.llm.max_requests = 50;
@@ -164,7 +164,7 @@ fn a_batch_goes_out_and_its_results_come_into_the_journal() {
     assert_eq!((rest.requests, rest.from_journal), (1, 7));
     let manifest = run(folder.path(), &config).unwrap();
     assert_eq!((server.count(), manifest.counts["queries"]), (1, 24));
-    let entries: Vec<Entry> = read_jsonl(&folder.path().join(JOURNAL)).unwrap();
+    let entries: Vec<Entry> = read_jsonl(&folder.path().join(DataSet::ASK_JOURNAL)).unwrap();
     assert_eq!(entries.iter().filter(|entry| entry.batch).count(), 7);
     // 7 at half the price of 0.3, one at the whole.
     config.llm.max_cost = 1.35 + 5.0;

@@ -2,11 +2,11 @@
 
 use super::server::{Reply, Server, completion, good};
 use super::*;
-use crate::config::{MineConfig, SplitConfig};
-use crate::mine::mine;
+
+use crate::mine::{MineJob, mine};
 use serde_json::{Value, json};
 use std::fs;
-use whetstone_model::{BiEncoder, open_device};
+use whetstone_model::{BiEncoder, Engine};
 use whetstone_records::{Hint, Place};
 
 fn built_in() -> SynthConfig {
@@ -205,12 +205,12 @@ fn the_judge_grades_by_the_same_journal_and_every_grade_stays_with_its_query() {
     assert_eq!(server.count(), 1 + 5, "one question, four judgements and one of them twice");
     let quality = queries(folder.path())[0].metadata.quality.clone().unwrap();
     assert_eq!((quality.question_grade, quality.answer_grade), (Some(3), Some(3)));
-    config.filter.min_grade = 0;
+    config.judge.min_grade = 0;
     let manifest = run(folder.path(), &config).unwrap();
     assert_eq!((server.count(), manifest.counts["queries"]), (6, 3), "another limit needs no call");
     let own = folder.path().join("judge.md");
     fs::write(&own, "Judge.\n---\nQuery: {{query}}\n{{text}}").unwrap();
-    config.filter.judge_prompt = Some(own);
+    config.judge.prompt = Some(own);
     assert!(!run(folder.path(), &config).unwrap().up_to_date);
     assert_eq!(server.count(), 6 + 5, "another prompt is another question");
 }
@@ -227,11 +227,12 @@ fn the_round_trip_by_the_bi_encoder_ranks_as_plain_cosines_do() {
     let embeddings =
         || fs::read(folder.path().join("mined/embeddings/passages-00000.safetensors")).unwrap();
     let embedded = embeddings();
-    let (device, split) = (open_device(Default::default()).unwrap(), SplitConfig::default());
-    mine(folder.path(), &model, &MineConfig::default(), &split, 1, &device, &Silent).unwrap();
+    let mining =
+        MineJob { out: folder.path(), config: &config, model: &model, device: Default::default() };
+    mine(&mining, &Silent).unwrap();
     assert!(embedded == embeddings(), "mine finds the embeddings of the round trip");
 
-    let encoder = BiEncoder::load(&model, &open_device(Default::default()).unwrap()).unwrap();
+    let encoder = BiEncoder::load(&model, &Engine::open(Default::default()).unwrap()).unwrap();
     let embed = |texts: &[&str]| -> Vec<Vec<f32>> {
         let flat = encoder.encode(texts, &Silent).unwrap();
         flat.chunks(encoder.hidden()).map(<[f32]>::to_vec).collect()
@@ -334,7 +335,7 @@ fn a_torn_journal_costs_one_call_and_a_damaged_line_is_named() {
     let (folder, server) = (data_set(6), Server::start(good));
     let config = config(&server);
     run(folder.path(), &config).unwrap();
-    let path = folder.path().join(JOURNAL);
+    let path = folder.path().join(DataSet::ASK_JOURNAL);
     let text = fs::read_to_string(&path).unwrap();
     // As a killed run leaves it: the last line half written; and one line damaged by something
     // else.
