@@ -2,6 +2,7 @@
 
 use crate::config::TrainConfig;
 use crate::error::{Error, Result};
+use crate::forget;
 use crate::optimizer::AdamW;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -47,12 +48,13 @@ pub(crate) struct Checkpoints {
 }
 
 impl Checkpoints {
-    /// Opens a run's folder.
+    /// Opens a run's folder; what is left of a run that was to be forgotten is cleared away first.
     ///
     /// # Errors
     /// [`Error::OtherRun`] where it holds a run with another config or other data.
     pub fn open(run: &Path, identity: &Identity) -> Result<Self> {
         let path = run.join(RunDir::IDENTITY);
+        forget::finish(&RunDir::new(run))?;
         if let Ok(bytes) = fs::read(&path) {
             let earlier: Identity = serde_json::from_slice(&bytes).map_err(|source| {
                 Error::Checkpoint { path: path.clone(), what: source.to_string() }
