@@ -2,6 +2,7 @@
 
 use crate::config::TrainConfig;
 use crate::error::{Error, Result};
+use crate::forget;
 use crate::optimizer::AdamW;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -55,20 +56,22 @@ pub(crate) struct Checkpoints {
 }
 
 impl Checkpoints {
-    /// Opens a run's folder. One without a step yet becomes that of this run.
+    /// Opens a run's folder. One without a step yet becomes that of this run, and what is left of a
+    /// run that was to be forgotten is cleared away first.
     ///
     /// # Errors
     /// [`Error::OtherRun`] where it holds a run with other data, or with another config in what moves
     /// a weight.
     pub fn open(run: &Path, identity: &Identity) -> Result<Self> {
         let path = run.join(RunDir::IDENTITY);
+        forget::finish(&RunDir::new(run))?;
         let earlier: Option<Identity> = read_json(&path).map_err(|error| damaged(&path, error))?;
         let checkpoints = Self { run: run.into(), keep: identity.config.keep_checkpoints };
         let other = earlier.as_ref().and_then(|earlier| difference(earlier, identity));
-        if let Some(what) = other.filter(|_| run.is_dir()) {
-            if checkpoints.folders()?.iter().any(|(step, _)| step.is_some()) {
-                return Err(Error::OtherRun { path: run.into(), what });
-            }
+        if let Some(what) = other
+            && checkpoints.folders()?.iter().any(|(step, _)| step.is_some())
+        {
+            return Err(Error::OtherRun { path: run.into(), what });
         }
         if earlier.as_ref() != Some(identity) {
             AtomicFile::write_all_to(&path, &json(identity))?;

@@ -32,6 +32,9 @@ fn best(out: &Path) -> Best {
 }
 
 /// A dev.jsonl of one line a pair: query, passage, text and label.
+/// A line of dev.jsonl: query, passage, its text, label.
+type Row = (&'static str, &'static str, &'static str, f32);
+
 fn write_dev(data: &Path, pairs: &[(&str, &str, &str, f32)]) {
     let line = |(query, passage, text, label): &(&str, &str, &str, f32)| {
         let pair = json!({
@@ -45,7 +48,7 @@ fn write_dev(data: &Path, pairs: &[(&str, &str, &str, f32)]) {
 
 #[test]
 fn a_dev_set_that_cannot_tell_models_apart_says_so_and_counts_for_nothing() {
-    let cases: [(&str, &[(&str, &str, &str, f32)]); 5] = [
+    let cases: [(&str, &[Row]); 5] = [
         (
             "in every query, all passages are equally relevant",
             &[("q1", "a", "one", 1.0), ("q1", "b", "two", 1.0), ("q2", "a", "one", 0.0)],
