@@ -31,11 +31,17 @@ struct RunConfig {
 
 impl Checkpoint {
     /// Finds the best step of a run folder, or takes the step folder given.
+    ///
+    /// # Errors
+    /// [`Error::Untrained`] for a run whose best step is the random head that it began with.
     pub fn open(path: &Path) -> Result<Self> {
         let none = || Error::NoCheckpoint { path: path.into() };
         let run = RunDir::new(path);
         if run.best().is_file() {
             let best: Best = json(&run.best())?;
+            if best.fresh_head && best.blended.is_none() {
+                return Err(Error::Untrained { run: path.into(), start: run.step(best.step) });
+            }
             return Self::of_step(run.path(best.folder()), path.into(), best.step);
         }
         if !ModelDir::new(path).weights().is_file() {
@@ -146,6 +152,17 @@ mod tests {
         let first = Checkpoint::open(&run.path().join("step-000000")).unwrap();
         assert_eq!(first.step, 0);
         assert_eq!(first.dev_ndcg_at_10().unwrap(), None);
+    }
+
+    #[test]
+    fn a_start_with_a_random_head_is_exported_only_where_it_is_named() {
+        let run = run_folder();
+        let best = r#"{"step": 0, "ndcg@10": 0.5, "fresh_head": true}"#;
+        std::fs::write(run.path().join("best.json"), best).unwrap();
+        let error = Checkpoint::open(run.path()).unwrap_err();
+        let hint = whetstone_records::Hint::hint(&error).unwrap();
+        assert!(matches!(error, Error::Untrained { .. }) && hint.contains("step-000000"), "{hint}");
+        assert_eq!(Checkpoint::open(&run.path().join("step-000000")).unwrap().step, 0);
     }
 
     #[test]

@@ -42,14 +42,11 @@ pub fn export(checkpoint: &Path, out: &Path) -> Result<Manifest> {
         ("step".to_owned(), checkpoint.step as u64),
         ("max-seq-tokens".to_owned(), checkpoint.max_seq_tokens as u64),
     ]);
-    let manifest = started.finish(
-        &files,
-        Outcome {
-            counts,
-            notes: vec![format!("from `{}`", checkpoint.folder.display())],
-            ..Outcome::default()
-        },
-    )?;
+    let mut notes = vec![format!("from `{}`", checkpoint.folder.display())];
+    if checkpoint.step == 0 && checkpoint.dev_ndcg_at_10()?.is_some() {
+        notes.push("training brought nothing on dev: these are the base model's weights".into());
+    }
+    let manifest = started.finish(&files, Outcome { counts, notes, ..Outcome::default() })?;
     folder.commit()?;
     Ok(manifest)
 }
