@@ -180,8 +180,10 @@ fn reasons_hint(reasons: &[(String, u64)]) -> String {
     }
     let counts: Vec<String> =
         reasons.iter().map(|(reason, count)| format!("{reason} {count}")).collect();
+    let poor = reasons.iter().any(|(reason, _)| reason == "passages-too-poor");
+    let built_in = if poor { " (the built-in one is made for English sentences)" } else { "" };
     format!(
-        "dropped: {}; try another model or generator, or loosen the limits in [filter]",
+        "dropped: {}; try another model or generator{built_in}, or loosen the limits in [filter]",
         counts.join(", ")
     )
 }

@@ -29,7 +29,7 @@ impl DevSet {
         }
         let qrels = match job.qrels() {
             Some(path) => Qrels::read(&path)?,
-            None => from_labels(&pairs),
+            None => Qrels::of_labels(&pairs),
         };
         let (first_stage, first_stage_name) = match job.first_stage {
             Some(path) => (scores_of(&pairs, path)?, run_name(path)?),
@@ -135,15 +135,6 @@ fn describe(threshold: &Threshold) -> String {
         threshold.precision_high,
         threshold.recall
     )
-}
-
-/// Judgements where there is no qrels file: what is labelled above 0 is relevant.
-fn from_labels(pairs: &[Pair]) -> Qrels {
-    let mut qrels = Qrels::default();
-    for pair in pairs {
-        qrels.insert(pair.query_id.clone(), pair.passage_id.clone(), i32::from(pair.label > 0.0));
-    }
-    qrels
 }
 
 /// The scores that `whetstone pair` writes beside every dev pair, and who gave them.

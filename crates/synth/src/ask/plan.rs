@@ -93,7 +93,7 @@ impl<'a> Plan<'a> {
     /// Reads the corpus and the human questions; a wrong quote stops the run before anything is
     /// spent.
     pub fn open(job: &'a AskJob<'a>) -> Result<Self> {
-        let passages: Vec<Passage> = read_jsonl(&job.out.join("corpus.jsonl"))?;
+        let passages: Vec<Passage> = read_jsonl(&DataSet::new(job.out).corpus())?;
         let mut judgements = match &job.config.ask.judgements {
             Some(path) => judgements::read(path, &passages)?,
             None => Judgements::default(),

@@ -47,6 +47,29 @@ pub(crate) enum Kind {
     Solid,
 }
 
+impl Document {
+    /// The document without some of its blocks; the text between two blocks goes with the first.
+    pub fn without(mut self, dropped: &[bool]) -> Self {
+        if !dropped.contains(&true) {
+            return self;
+        }
+        let ends = self.blocks.iter().skip(1).map(|block| block.span.start);
+        let ends: Vec<usize> = ends.chain([self.text.len()]).collect();
+        let mut text = self.text[..self.blocks[0].span.start].to_owned();
+        let mut blocks = Vec::new();
+        for ((mut block, end), dropped) in self.blocks.into_iter().zip(ends).zip(dropped) {
+            if !dropped {
+                let (old, new) = (block.span.start, text.len());
+                text.push_str(&self.text[old..end]);
+                block.span = new..new + block.span.len();
+                blocks.push(block);
+            }
+        }
+        (self.text, self.blocks) = (text, blocks);
+        self
+    }
+}
+
 impl Block {
     pub fn new(kind: Kind, span: Range<usize>) -> Self {
         Self { kind, span, linked: 0 }
@@ -146,4 +169,35 @@ fn trim(text: &str, span: Range<usize>) -> Range<usize> {
     let first = slice.len() - slice.trim_start().len();
     let start = slice[..first].rfind('\n').map_or(0, |newline| newline + 1);
     span.start + start..end.max(span.start + start)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_document_without_a_block_is_its_other_blocks() {
+        let text = "> one\n\ntwo\n\nthree\n";
+        let block = |start: usize, end: usize| Block::new(Kind::Prose, start..end);
+        let document = |dropped: &[bool]| {
+            let document = Document {
+                id: "a.md".into(),
+                titles: Titles::default(),
+                text: text.into(),
+                blocks: vec![block(2, 5), block(7, 10), block(12, 17)],
+                is_html: false,
+            };
+            let document = document.without(dropped);
+            let texts: Vec<String> = document
+                .blocks
+                .iter()
+                .map(|block| document.text[block.span.clone()].to_owned())
+                .collect();
+            (document.text, texts.join(","))
+        };
+        assert_eq!(document(&[false; 3]).0, text);
+        let found = document(&[false, true, false]);
+        assert_eq!(found, ("> one\n\nthree\n".to_owned(), "one,three".to_owned()));
+        assert_eq!(document(&[true, true, true]).1, "");
+    }
 }

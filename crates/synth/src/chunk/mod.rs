@@ -30,7 +30,8 @@ use site::Site;
 use std::path::Path;
 use whetstone_model::PairTokenizer;
 use whetstone_records::{
-    Manifest, Outcome, Passage, PassageId, Progress, Stage, sha256_file, write_jsonl,
+    DataSet, Manifest, ModelDir, Outcome, Passage, PassageId, Progress, Stage, sha256_file,
+    write_jsonl,
 };
 
 /// Returns the byte span of every token of a text.
@@ -48,7 +49,7 @@ pub fn chunk(
 ) -> Result<Manifest> {
     config.check()?;
     let tokenizer = PairTokenizer::open(model_dir, config.max_seq_tokens)?;
-    let digest = sha256_file(&model_dir.join("tokenizer.json"))?;
+    let digest = sha256_file(&ModelDir::new(model_dir).tokenizer())?;
     chunk_with(input, out, (&|text| Ok(tokenizer.offsets(text)?), digest), config, progress)
 }
 
@@ -73,10 +74,10 @@ fn chunk_with(
     if passages.is_empty() {
         return Err(Error::EmptyCorpus { path: input.into(), skipped: report.skipped() });
     }
-    write_jsonl(&out.join("corpus.jsonl"), &passages)?;
+    write_jsonl(&DataSet::new(out).corpus(), &passages)?;
     let (counts, notes) = report.finish(config);
     Ok(stage.finish(
-        &["corpus.jsonl"],
+        &[DataSet::CORPUS],
         Outcome {
             counts,
             notes,
@@ -105,7 +106,7 @@ impl<'a> Corpus<'a> {
             return Err(Error::CorpusKind { path: input.into() });
         }
         // Written in place of what is read, a second run would chunk chunks.
-        let target = out.join("corpus.jsonl");
+        let target = DataSet::new(out).corpus();
         if target
             .canonicalize()
             .is_ok_and(|target| input.canonicalize().is_ok_and(|input| input == target))
@@ -143,7 +144,13 @@ fn chunk_folder(
     skipped.sort();
     let mut report = Report::default();
     skipped.into_iter().for_each(|(name, skip)| report.skip(name, skip));
-    let cuts = cut_documents(&documents, tokenize, config, &mut report, progress)?;
+    let (documents, left_out) = match config.drop_repeats {
+        true => without_repeats(documents, &mut report),
+        false => (documents, Vec::new()),
+    };
+    let cuts = cut_documents(&documents, &left_out, tokenize, config, progress)?;
+    report.documents(cuts.iter().filter(|cuts| !cuts.is_empty()).count());
+    let cuts: Vec<Cut> = cuts.into_iter().flatten().collect();
     let passages = match config.drop_repeats {
         true => places::join_equal(cuts),
         false => cuts.into_iter().map(places::one_place).collect(),
@@ -158,42 +165,37 @@ fn chunk_folder(
     Ok((passages.into_iter().map(|(passage, _)| passage).collect(), report))
 }
 
-/// Cuts all documents but those that repeat others.
+/// The documents without navigation, and which of them are left out as repetitions of others.
+fn without_repeats(documents: Vec<Document>, report: &mut Report) -> (Vec<Document>, Vec<bool>) {
+    let site = Site::of(&documents);
+    report.site(&documents, &site);
+    let documents = documents.into_par_iter().zip(&site.navigation);
+    let documents = documents.map(|(document, navigation)| document.without(navigation));
+    let left_out = site.left_out.iter().map(Option::is_some).collect();
+    (documents.collect(), left_out)
+}
+
+/// Returns the pieces of every document, none of one that is left out.
 fn cut_documents(
     documents: &[Document],
+    left_out: &[bool],
     tokenize: Tokenize<'_>,
     config: &ChunkConfig,
-    report: &mut Report,
     progress: &dyn Progress,
-) -> Result<Vec<Cut>> {
-    let site = config.drop_repeats.then(|| Site::of(documents));
-    let is_text = |document: usize, block: usize| {
-        site.as_ref().is_none_or(|site| !site.navigation[document][block])
-    };
-    let outlines = documents.par_iter().enumerate().map(|(place, document)| {
-        let blocks = document.blocks.iter().enumerate();
-        let blocks = blocks.filter(|(block, _)| is_text(place, *block)).map(|(_, block)| block);
-        Outline::of(&document.text, blocks)
-    });
-    let outlines: Vec<Outline> = outlines.collect();
+) -> Result<Vec<Vec<Cut>>> {
+    let outline = |document: &Document| Outline::of(&document.text, &document.blocks);
+    let outlines: Vec<Outline> = documents.par_iter().map(outline).collect();
     let titles = naming::titles(documents, &outlines);
-    if let Some(site) = &site {
-        report.site(documents, site);
-    }
-    let is_taken = |place: usize| site.as_ref().is_none_or(|site| site.left_out[place].is_none());
-    let cuts = documents.par_iter().zip(outlines).zip(titles).enumerate().map(
-        |(place, ((document, outline), title))| {
-            let cut = match is_taken(place) {
-                true => cut_document(document, &title, outline.sections, tokenize, config),
-                false => Ok(Vec::new()),
-            };
-            progress.advance(1);
-            cut
-        },
-    );
-    let cuts = cuts.collect::<Result<Vec<Vec<Cut>>>>()?;
-    report.documents(cuts.iter().filter(|cuts| !cuts.is_empty()).count());
-    Ok(cuts.into_iter().flatten().collect())
+    let pieces = documents.par_iter().zip(outlines).zip(titles).enumerate();
+    let cut = |(place, ((document, outline), title)): (usize, ((&Document, Outline), String))| {
+        let cut = match left_out.get(place) {
+            Some(true) => Ok(Vec::new()),
+            _ => cut_document(document, &title, outline.sections, tokenize, config),
+        };
+        progress.advance(1);
+        cut
+    };
+    pieces.map(cut).collect()
 }
 
 /// Cuts one document.

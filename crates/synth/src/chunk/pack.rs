@@ -28,16 +28,16 @@ impl TokenMap {
     /// Takes the byte span of every token of the whole text, in order.
     ///
     /// A tokenizer makes one token of any run of letters that it has no pieces for, be it a page of
-    /// Thai. Such a run counts by its length, or passages would have no bounds.
+    /// Thai, and none of the marks that it strips. Such text counts by its length, or passages would
+    /// have no bounds.
     pub fn new(text: &str, offsets: &[(usize, usize)]) -> Self {
         let mut starts = Vec::with_capacity(offsets.len());
-        for (start, end) in offsets {
+        let ends = offsets.iter().skip(1).map(|(start, _)| *start).chain([text.len()]);
+        let before = offsets.first().map_or(text.len(), |(start, _)| *start);
+        count_letters(text, 0..before, &mut starts);
+        for ((start, _), end) in offsets.iter().zip(ends) {
             starts.push(*start);
-            if end - start > MAX_TOKEN_BYTES {
-                let chars = text.get(*start..*end).unwrap_or_default().char_indices();
-                let rest = chars.step_by(CHARS_PER_TOKEN).skip(1).map(|(at, _)| start + at);
-                starts.extend(rest);
-            }
+            count_letters(text, *start..end, &mut starts);
         }
         Self { starts }
     }
@@ -49,6 +49,16 @@ impl TokenMap {
 
     fn index(&self, byte: usize) -> usize {
         self.starts.partition_point(|start| *start < byte)
+    }
+}
+
+/// Adds a token for every few letters of a stretch that is too long for one.
+fn count_letters(text: &str, stretch: Range<usize>, starts: &mut Vec<usize>) {
+    if stretch.len() > MAX_TOKEN_BYTES {
+        let letters = text.get(stretch.clone()).unwrap_or_default().char_indices();
+        let letters = letters.filter(|(_, c)| !c.is_whitespace());
+        let rest = letters.step_by(CHARS_PER_TOKEN).skip(1);
+        starts.extend(rest.map(|(at, _)| stretch.start + at));
     }
 }
 
@@ -114,8 +124,13 @@ fn pack_section(units: &[Unit], tokens: &TokenMap, config: &ChunkConfig) -> Vec<
             end += 1;
         }
         let rest = end == units.len() && tokens.count(&span(new..end)) < config.min_tokens;
+        // What stands between them, such as headings without text, may be long.
+        let fits = |last: &Range<usize>| {
+            let joined = last.start..units[end - 1].span.end;
+            tokens.count(&joined) <= config.passage_tokens + config.min_tokens
+        };
         match pieces.last_mut() {
-            Some(last) if rest => last.end = units[end - 1].span.end,
+            Some(last) if rest && fits(last) => last.end = units[end - 1].span.end,
             _ => pieces.push(span(start..end)),
         }
         new = end;
@@ -233,6 +248,27 @@ mod tests {
         let text = "a1 a2 a3 a4. B1 b2 b3 b4. C1 c2.";
         assert_eq!(pack_markdown(text, 8, 0, 3), [text]);
         assert_eq!(pack_markdown(text, 8, 0, 2), ["a1 a2 a3 a4. B1 b2 b3 b4.", "C1 c2."]);
+    }
+
+    #[test]
+    fn a_line_without_tokens_is_cut_by_its_letters_and_keeps_their_marks() {
+        let unknown = "วาล์วนิรภัยเปิดที่สามบาร์".repeat(12_000);
+        let marks = format!("e{} end.", "\u{301}".repeat(300_000));
+        for text in [unknown.as_str(), marks.as_str()] {
+            let pieces = pack_markdown(text, 50, 0, 0);
+            assert!(pieces.iter().all(|piece| piece.chars().count() <= 204), "{}", pieces.len());
+        }
+        let pieces = pack_markdown(&unknown, 50, 0, 0);
+        let torn = |piece: &&&str| piece.starts_with(['\u{e47}', '\u{e48}', '\u{e4c}', '\u{e34}']);
+        assert_eq!(pieces.iter().filter(torn).count(), 0);
+        assert_eq!(pieces.concat(), unknown);
+    }
+
+    #[test]
+    fn a_short_tail_far_below_stays_alone() {
+        let headings = "## H\n\n".repeat(40);
+        let text = format!("a1 a2 a3 a4. B1 b2 b3 b4.\n\n{headings}C1 c2.\n");
+        assert_eq!(pack_markdown(&text, 8, 0, 3), ["a1 a2 a3 a4. B1 b2 b3 b4.", "C1 c2."]);
     }
 
     #[test]

@@ -11,10 +11,15 @@ use whetstone_records::Passage;
 /// Chinese characters that mostly join terms.
 const JOINING: &str =
     "的了是在和与及或为以于对从到把被这那有不也就都而且其之将由並并與為於對從這會会可";
-/// Letters of the longest term, and how many of a longer run are taken.
-const MAX_LETTERS: usize = 8;
-/// Terms of a query.
+/// Vowels of Thai and Lao that are written before their syllable.
+const LEADING_VOWELS: [char; 10] = ['เ', 'แ', 'โ', 'ใ', 'ไ', 'ເ', 'ແ', 'ໂ', 'ໃ', 'ໄ'];
+/// Letters of the longest term, of one script and of those that write syllables with several.
+const MAX_LETTERS: usize = 6;
+const MAX_SYLLABIC_LETTERS: usize = 8;
+/// Terms of a query, and the share of a sentence's letters that they may be: less than what is
+/// taken for a copy.
 const TERMS: usize = 3;
+const SENTENCE_FRACTION: f64 = 0.6;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Script {
@@ -76,11 +81,12 @@ impl UnspacedTerms {
 
     /// A query for each sentence: its heaviest terms in their order, after the title's.
     pub(super) fn candidates(&self, passage: &Passage, title: &str) -> Vec<Candidate> {
-        let title: Vec<&str> = self.heaviest(terms(title).collect(), 1);
+        let title: Vec<&str> = self.heaviest(terms(title).collect(), 1, usize::MAX);
         let spans = sentences(&passage.text).into_iter().enumerate();
         let candidate = |(source, span): (usize, std::ops::Range<usize>)| {
-            let all: Vec<&str> = terms(&passage.text[span]).collect();
-            let chosen = self.heaviest(all, TERMS);
+            let sentence = &passage.text[span];
+            let letters = sentence.unicode_words().count() as f64 * SENTENCE_FRACTION;
+            let chosen = self.heaviest(terms(sentence).collect(), TERMS, letters as usize);
             let merit = chosen.iter().map(|term| self.weight(term)).sum::<f32>();
             let named = title.iter().filter(|name| !chosen.contains(name));
             let words: Vec<&str> = named.chain(&chosen).copied().collect();
@@ -94,13 +100,20 @@ impl UnspacedTerms {
         spans.filter_map(candidate).collect()
     }
 
-    fn heaviest<'t>(&self, terms: Vec<&'t str>, count: usize) -> Vec<&'t str> {
+    /// Different terms of the largest weights, in their order, of so many letters together.
+    fn heaviest<'t>(&self, terms: Vec<&'t str>, count: usize, letters: usize) -> Vec<&'t str> {
         let mut order: Vec<usize> = (0..terms.len()).collect();
         order.sort_by(|a, b| {
             self.weight(terms[*b]).total_cmp(&self.weight(terms[*a])).then(a.cmp(b))
         });
         let mut seen = HashSet::new();
-        order.retain(|at| seen.insert(terms[*at]));
+        let mut left = letters;
+        order.retain(|at| {
+            let length = terms[*at].graphemes(true).count();
+            let fits = length <= left && seen.insert(terms[*at]);
+            left -= if fits { length } else { 0 };
+            fits
+        });
         order.truncate(count);
         order.sort_unstable();
         order.into_iter().map(|at| terms[at]).collect()
@@ -130,15 +143,20 @@ fn terms(text: &str) -> impl Iterator<Item = &str> {
     runs.into_iter().map(cut).filter(|term| term.graphemes(true).count() > 1)
 }
 
-/// The end of a long run, which is what it is about in most of these languages' phrases.
+/// The end of a long run, in Thai from where a syllable begins.
 fn cut(run: &str) -> &str {
     let letters: Vec<(usize, &str)> = run.grapheme_indices(true).collect();
-    match letters.len().checked_sub(MAX_LETTERS) {
-        Some(at) if script(run.chars().next().unwrap_or(' ')) != Script::Other => {
-            &run[letters[at].0..]
+    let start = match script(run.chars().next().unwrap_or(' ')) {
+        Script::Other => 0,
+        Script::SouthEastAsian => {
+            let first = letters.len().saturating_sub(MAX_SYLLABIC_LETTERS);
+            let begins = |at: &usize| letters[*at].1.starts_with(LEADING_VOWELS);
+            let next = (first..letters.len().saturating_sub(2)).find(begins);
+            if first == 0 { 0 } else { next.unwrap_or(first) }
         }
-        _ => run,
-    }
+        _ => letters.len().saturating_sub(MAX_LETTERS),
+    };
+    &run[letters[start].0..]
 }
 
 #[cfg(test)]

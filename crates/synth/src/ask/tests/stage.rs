@@ -124,8 +124,7 @@ fn a_run_with_few_queries_fails_and_says_why() {
         "{hint}"
     );
     assert!(!folder.path().join("queries.jsonl").exists());
-    config.ask.max_passages = Some(1);
-    config.filter.min_covered_fraction = 0.0;
+    config.filter.min_covered_fraction = 0.3;
     assert!(run(folder.path(), &config).is_ok());
 }
 

@@ -100,8 +100,8 @@ pub(super) fn is_block(name: &str) -> bool {
     BLOCK.contains(&name)
 }
 
-/// Whether what is in the element is not for reading.
-pub(super) fn is_dropped(node: &NodeRef<'_, Node>) -> bool {
+/// Whether what is in the element is not for reading; `quoted` says that it is in a quotation.
+pub(super) fn is_dropped(node: &NodeRef<'_, Node>, quoted: bool) -> bool {
     let Some(element) = node.value().as_element() else { return false };
     match element.name() {
         // Scripts show the page later.
@@ -109,16 +109,20 @@ pub(super) fn is_dropped(node: &NodeRef<'_, Node>) -> bool {
         name if DROPPED.contains(&name) => true,
         _ if is_hidden(element) || has_chrome_role(element) => true,
         // A quotation's footer names who said it.
-        "footer" => !has_ancestor(node, &["blockquote", "figure"]),
+        "footer" => !quoted,
         "a" => is_permalink(node),
         _ => false,
     }
 }
 
-/// Whether the element is the head of the page, of which only headings are text.
-pub(super) fn is_page_header(node: &NodeRef<'_, Node>) -> bool {
-    node.value().as_element().is_some_and(|element| element.name() == "header")
-        && !has_ancestor(node, &["article", "main", "section", "aside", "blockquote"])
+/// Whether the element holds what someone else said.
+pub(super) fn is_quotation(name: &str) -> bool {
+    matches!(name, "blockquote" | "figure")
+}
+
+/// Whether a `header` in the element is that of a part of the page.
+pub(super) fn is_part(name: &str) -> bool {
+    matches!(name, "article" | "main" | "section" | "aside" | "blockquote")
 }
 
 fn is_hidden(element: &Element) -> bool {
@@ -139,12 +143,6 @@ fn is_style_of_hidden(style: &str) -> bool {
 
 fn has_chrome_role(element: &Element) -> bool {
     element.attr("role").is_some_and(|role| CHROME_ROLES.contains(&role.trim()))
-}
-
-fn has_ancestor(node: &NodeRef<'_, Node>, names: &[&str]) -> bool {
-    node.ancestors()
-        .filter_map(|above| above.value().as_element())
-        .any(|above| names.contains(&above.name()))
 }
 
 /// A link that shows only the mark of a link.

@@ -47,27 +47,32 @@ fn selector(selector: &str) -> Selector {
 /// Reads the nodes of a page in order. Elements named [`PLACE`] stand for what is not HTML;
 /// `place` is called with their number where they are seen.
 pub(super) fn walk(page: &Html, reader: &mut Reader, mut place: impl FnMut(&mut Reader, usize)) {
-    let (mut dropped, mut headers, mut headings) = (0_usize, 0_usize, 0_usize);
+    // How many of each kind are open. A header of the page is one that is in none of its parts.
+    let [mut dropped, mut headers, mut headings, mut parts, mut quotations] = [0_usize; 5];
     for edge in page.tree.root().traverse() {
         let (node, opens) = match edge {
             Edge::Open(node) => (node, true),
             Edge::Close(node) => (node, false),
         };
         let step = |depth: &mut usize| if opens { *depth += 1 } else { *depth -= 1 };
-        if elements::is_dropped(&node) {
+        if elements::is_dropped(&node, quotations > 0) {
             step(&mut dropped);
             continue;
         }
         if dropped > 0 {
             continue;
         }
-        if elements::is_page_header(&node) {
-            step(&mut headers);
+        let name = node.value().as_element().map_or("", |element| element.name());
+        match name {
+            "header" if parts == 0 => step(&mut headers),
+            name if headers > 0 && reader::is_heading(name) => step(&mut headings),
+            name if elements::is_part(name) => step(&mut parts),
+            _ => {}
         }
-        if headers > 0 && is_heading(node.value()) {
-            step(&mut headings);
+        if elements::is_quotation(name) {
+            step(&mut quotations);
         }
-        if headers > 0 && headings == 0 && !is_block(node.value()) {
+        if headers > 0 && headings == 0 && !elements::is_block(name) {
             continue;
         }
         match (opens, number_of_place(node.value())) {
@@ -87,14 +92,6 @@ fn number_of_place(node: &Node) -> Option<usize> {
     element.attr("n")?.parse().ok()
 }
 
-fn is_block(node: &Node) -> bool {
-    node.as_element().is_some_and(|element| elements::is_block(element.name()))
-}
-
-fn is_heading(node: &Node) -> bool {
-    node.as_element().is_some_and(|element| reader::is_heading(element.name()))
-}
-
 /// Returns the words of a part of a line, white space as it is, without tags and hidden text.
 pub(super) fn inline_text(fragment: &str) -> String {
     let page = Html::parse_fragment(fragment);
@@ -102,8 +99,8 @@ pub(super) fn inline_text(fragment: &str) -> String {
     let mut dropped = 0;
     for edge in page.tree.root().traverse() {
         match edge {
-            Edge::Open(node) if elements::is_dropped(&node) => dropped += 1,
-            Edge::Close(node) if elements::is_dropped(&node) => dropped -= 1,
+            Edge::Open(node) if elements::is_dropped(&node, false) => dropped += 1,
+            Edge::Close(node) if elements::is_dropped(&node, false) => dropped -= 1,
             Edge::Open(node) if dropped == 0 => match node.value() {
                 Node::Text(words) => text.push_str(words),
                 Node::Element(element) => match element.name() {

@@ -27,6 +27,8 @@ pub(crate) enum LeftOut {
     List,
     /// The source that another page was made from.
     Source,
+    /// Nothing but navigation and headings.
+    Bare,
 }
 
 impl LeftOut {
@@ -37,6 +39,7 @@ impl LeftOut {
             LeftOut::Version => "left-out-versions",
             LeftOut::List => "left-out-lists",
             LeftOut::Source => "left-out-sources",
+            LeftOut::Bare => "left-out-bare",
         }
     }
 
@@ -47,6 +50,7 @@ impl LeftOut {
             LeftOut::Version => "another version of the same page is taken",
             LeftOut::List => "links to other pages and little else",
             LeftOut::Source => "the source of another page",
+            LeftOut::Bare => "only headings and what most pages have",
         }
     }
 }
@@ -68,7 +72,7 @@ impl Site {
         let mut left_out = lists::find(&pages);
         for (page, blocks) in pages.blocks.iter().enumerate() {
             if blocks.iter().all(|of| of.block.is_heading()) {
-                left_out[page] = Some(LeftOut::Copy);
+                left_out[page] = Some(LeftOut::Bare);
             }
         }
         copies::find(&pages, &mut left_out);
