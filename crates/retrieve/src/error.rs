@@ -24,7 +24,8 @@ pub enum Error {
     #[error("`{}` line {line}: passage `{passage}` is not in the corpus", path.display())]
     UnknownPassage { path: PathBuf, line: usize, passage: String },
     #[error(
-        "`{}` ranks none of the {queries} queries of the data set; its first is `{first}`", path.display()
+        "`{}` ranks none of the {queries} queries of the data set; its first is `{first}`",
+        path.display()
     )]
     NoKnownQuery { path: PathBuf, queries: usize, first: String },
 }

@@ -8,8 +8,8 @@
 //! use whetstone_retrieve::{Material, RetrieverConfig};
 //! use whetstone_records::{Passage, Query};
 //!
-//! let passages = [r#"{"_id": "p1", "text": "Oil the chain."}"#, r#"{"_id": "p2", "text": "A red valve."}"#];
-//! let passages: Vec<Passage> = passages.map(|json| serde_json::from_str(json).unwrap()).into();
+//! let passages = r#"[{"_id": "p1", "text": "Oil the chain."}, {"_id": "p2", "text": "A red valve."}]"#;
+//! let passages: Vec<Passage> = serde_json::from_str(passages)?;
 //! let queries: Vec<Query> = vec![serde_json::from_str(r#"{"_id": "q1", "text": "red valves"}"#)?];
 //! let config: RetrieverConfig = serde_json::from_str(r#"{"kind": "bm25", "k1": 1.2}"#)?;
 //! let retriever = config.settings().build(&Material::new(&passages, &queries, None)).unwrap();

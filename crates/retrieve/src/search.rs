@@ -5,8 +5,8 @@ use crate::retriever::Retriever;
 use crate::top::Scored;
 use whetstone_records::{Hit, Passage, Query, Run};
 
-/// Returns the best `depth` passages of every query by BM25 with the default parameters; fewer where
-/// fewer share a word with it. Any collection will do; its passages come in any order.
+/// Returns the best `depth` passages of every query by BM25 with the default parameters. There are
+/// fewer where fewer share a word with it. The passages may come in any order.
 ///
 /// ```
 /// use whetstone_records::{Passage, Query};

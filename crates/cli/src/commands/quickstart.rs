@@ -103,6 +103,7 @@ impl<'a> Quickstart<'a> {
             synth.model.clone_from(model);
             train.model.clone_from(model);
         }
+        refuse_other_retrievers(&synth, &args.config)?;
         let corpus = super::corpus(args.corpus.as_deref(), &synth)?;
         refuse_missing(&corpus)?;
         Ok(Self { args, synth, train, corpus })
@@ -285,6 +286,19 @@ Try it:  whetstone rerank --model {} --query \"…\" FILE",
             place(EvalDir::PAGE),
             place("model"),
         )
+    }
+}
+
+/// Refuses a config without one of the two searches that the table is about.
+fn refuse_other_retrievers(synth: &SynthConfig, config: &Path) -> Result<()> {
+    match ["bm25", "dense"].iter().find(|name| !synth.mine.names().any(|listed| listed == **name)) {
+        None => Ok(()),
+        Some(name) => Err(Problem::new(
+            format!("`{}` does not list the retriever `{name}`", config.display()),
+            "quickstart compares with BM25 and the bi-encoder; list both in [[mine.from]], with \
+             `fraction = 0.0` where one is to bring no negatives",
+        )
+        .into()),
     }
 }
 

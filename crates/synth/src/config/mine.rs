@@ -191,7 +191,8 @@ mod tests {
     #[test]
     fn retrievers_are_listed_with_their_keys() {
         let text = "[[from]]\nkind = 'bm25'\nfraction = 0.5\nk1 = 1.2\n\
-                    [[from]]\nkind = 'run'\nname = 'own'\npath = 'own.run'\nfraction = 0\nrank-max = 7\n";
+                    [[from]]\nkind = 'run'\nname = 'own'\npath = 'own.run'\n\
+                    fraction = 0\nrank-max = 7\n";
         let mut config = parse(text).unwrap();
         config.check().unwrap();
         config.anchor(Path::new("configs"));
@@ -244,7 +245,8 @@ mod tests {
             ),
             (
                 format!("{}fraction = 0.5", own("pairs")),
-                "`name` of the retriever `pairs` must be a word that Whetstone does not use itself, got `pairs`",
+                "`name` of the retriever `pairs` must be a word that Whetstone does not use itself, \
+                 got `pairs`",
             ),
             (
                 format!("{}{}", bm25("fraction = 0.5"), bm25("fraction = 0.1")),

@@ -14,7 +14,8 @@ const KEYS: [(&str, &str, &str); 6] = [
     ("max-dense-score", "dense", "max-score"),
 ];
 
-/// Refuses a config that uses one of the old keys; says what to write, with the config's own values.
+/// Refuses a config that uses one of the old keys. The error says what to write, with the config's
+/// own values.
 pub fn refuse(path: &Path, text: &str) -> Result<()> {
     // A file that is no TOML has an error of its own.
     let Ok(config) = text.parse::<Table>() else { return Ok(()) };

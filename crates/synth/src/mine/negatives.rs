@@ -45,8 +45,8 @@ struct Pools {
 }
 
 impl Chooser<'_> {
-    /// Returns the negatives of a query: those of each retriever in the order of the config, then the
-    /// random ones. Adds to the counts.
+    /// Returns the negatives of a query: those of each retriever, in the order of the config, then
+    /// the random ones. Adds to the counts.
     pub fn choose(&self, query: usize, findings: &Findings, counts: &mut Counts) -> Vec<Negative> {
         let id = &self.collection.queries[query].id;
         let mut rng = crate::random::rng(self.seed, "negatives", id.as_str());
@@ -84,7 +84,7 @@ impl Chooser<'_> {
         chosen.into_iter().map(negative).collect()
     }
 
-    /// Takes each retriever's share; where one has too few, the others fill in, the first one first.
+    /// Takes each retriever's share. Where one has too few, the others fill in, the first one first.
     fn take_shares(
         &self,
         pools: &Pools,
@@ -109,17 +109,16 @@ impl Chooser<'_> {
         let mut all = Vec::new();
         for (miner, chosen) in self.miners.iter().zip(chosen) {
             let by = miner.name();
-            let chosen = chosen.into_iter().map(|ranked| (ranked, ranked.scored.passage));
-            all.extend(chosen.map(|(ranked, passage)| Chosen {
+            all.extend(chosen.into_iter().map(|ranked| Chosen {
                 by,
+                passage: ranked.scored.passage,
                 ranked: Some(ranked),
-                passage,
             }));
         }
         all
     }
 
-    /// Returns the positives and the chosen negatives of a query by a retriever's score, best first.
+    /// Ranks the positives and the chosen negatives of a query by a retriever's score, best first.
     pub fn scores_of_pairs(
         &self,
         retriever: &dyn Retriever,
@@ -198,8 +197,8 @@ impl Chooser<'_> {
     }
 }
 
-/// Returns the lowest score of a positive. One that the retriever cannot score stands below all that
-/// it found, so that it has the last one's score at most.
+/// Returns the lowest score of a positive. A positive that the retriever cannot score ranks below all
+/// that it found, so it has the last one's score at most.
 fn lowest_positive(
     retriever: &dyn Retriever,
     query: usize,

@@ -183,7 +183,8 @@ impl Pairs {
             if *unranked > 0 {
                 let (run, all) = (DataSet::run_name(name), self.test.pairs.len());
                 notes.push(format!(
-                    "`{name}` does not rank {unranked} of {all} test candidates: in {run} they come last"
+                    "`{name}` does not rank {unranked} of {all} test candidates: \
+                     in {run} they come last"
                 ));
             }
         }
