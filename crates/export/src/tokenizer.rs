@@ -28,7 +28,8 @@ pub fn write(from: &Path, out: &Path, max_seq_tokens: usize, export: &Export) ->
     crate::write_json(&out.special_tokens(), &special)?;
     let vocabulary = from.vocabulary();
     if vocabulary.exists() {
-        let bytes = std::fs::read(&vocabulary).map_err(whetstone_records::Error::io("read", &vocabulary))?;
+        let bytes = std::fs::read(&vocabulary)
+            .map_err(whetstone_records::Error::io("read", &vocabulary))?;
         AtomicFile::write_all_to(&out.vocabulary(), &bytes)?;
     }
     Ok(())

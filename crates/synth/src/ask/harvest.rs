@@ -205,10 +205,12 @@ impl<'a> Harvest<'a> {
         counts
     }
 
-    /// How many passages have a query, and of how many that were asked about and answered.
+    /// How many passages have a query, and of how many that could: those that were asked about,
+    /// were answered and, by the LLM, answer something.
     pub fn coverage(&self) -> (usize, usize) {
         let with: HashSet<&str> = self.kept.iter().map(|kept| kept.passage.id.as_str()).collect();
-        (with.len(), self.asked - self.not_answered.len() - self.not_asked as usize)
+        let without = self.not_answered.len() as u64 + self.not_asked + self.answering_nothing;
+        (with.len(), self.asked.saturating_sub(without as usize))
     }
 
     /// The asked passages that no query is left of.
