@@ -6,8 +6,8 @@ run    python3 tests/e2e/killed.py WHETSTONE [--kills 100] [--seed 1] [--only ST
 
 First the whole job runs without a kill, twice: what differs between these two says nothing about kills, and is an error too. Then
 it runs in rounds, each stage killed some times, with its whole process group, before it may end. A moment is either a time or
-a number of changes in the stage's folder, as the first run had them, drawn by the seed. A stage that ends before its moment
-is killed the next time over its own output, with --force. After the last kill the stage runs to its end, and then
+a number of changes in the stage's folder, as the first run had them, drawn by the seed. A stage that ends before its moment,
+and now and then one that was let run first, is killed over its own output, with --force. After the last kill the stage runs to its end, and then
 
 - every file but the journals has the bytes that it has without a kill (manifests but for TIMES and THIS_RUN, see there),
 - no other file or folder is there,
@@ -154,9 +154,9 @@ def freeze(work):
     """Sets what a manifest says of times and of this run to fixed values, in place: the report of an evaluation is made of
     manifests, and can then be compared byte by byte."""
     for path in work.rglob("manifests/*.json"):
-        manifest = json.loads(path.read_text())
-        if "stage" not in manifest:
+        if not path.stat().st_size:
             continue  # emptied by --force
+        manifest = json.loads(path.read_text())
         for key in TIMES:
             of, _, key = key.rpartition(".")
             holder = (manifest.get(of) or {}) if of else manifest
@@ -304,6 +304,9 @@ def killed_stage(trial, stage, draw, wanted, tally, keep, at_most):
     moments, arrived = [], []
     taken = collections.Counter()
     force = []
+    if at_most > 0 and draw.random() < 0.3:
+        trial.to_the_end(stage)
+        force = ["--force"]
     for _ in range(4 * KILLS_A_ROUND):
         if len(moments) >= min(KILLS_A_ROUND, at_most):
             break

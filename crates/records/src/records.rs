@@ -71,8 +71,7 @@ impl Passage {
         }
         let mut seen = std::collections::HashSet::new();
         let places = self.metadata.places.iter().map(|place| &place.document);
-        let documents = places.filter(|document| seen.insert(*document)).cloned().collect();
-        documents
+        places.filter(|document| seen.insert(*document)).cloned().collect()
     }
 
     /// Whether the two share text of the same document.

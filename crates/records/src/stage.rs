@@ -7,6 +7,7 @@ use crate::io::{sha256_bytes, sha256_file};
 use crate::layout::manifest_name;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -72,9 +73,14 @@ pub struct Outcome {
 /// Makes a stage's earlier result count for nothing, so that the stage is done again.
 pub fn forget(out: &Path, stage: &str) -> Result<()> {
     let manifest = out.join(manifest_name(stage));
+    if !manifest.exists() {
+        return Ok(());
+    }
     // Emptied, not removed: it still says who made the folder, which is why the stage may replace
-    // it.
-    if manifest.exists() { AtomicFile::write_all_to(&manifest, b"{}\n") } else { Ok(()) }
+    // it. In place, as a temporary file would stay for good where the stage is killed before the
+    // old manifest is gone: the next run finds everything up to date.
+    File::create(&manifest).map_err(Error::io("write", &manifest))?;
+    Ok(())
 }
 
 /// One run of a stage over its output folder: decides whether there is work, and writes the

@@ -16,6 +16,9 @@ pub enum TextKind {
 /// Texts whose embeddings are in one file: what a stopped run loses at most.
 const SHARD: usize = 4096;
 
+/// What turns texts into vectors of one length, one after the other.
+pub type Encode<'a> = dyn Fn(TextKind, &[&str]) -> Result<Vec<f32>> + 'a;
+
 /// Embeds texts, or reads from the folder what an earlier run of the same model embedded.
 pub struct EmbeddingCache<'a> {
     pub folder: PathBuf,
@@ -23,7 +26,7 @@ pub struct EmbeddingCache<'a> {
     pub model: String,
     pub hidden: usize,
     /// Returns row-major `[texts, hidden]` and advances the progress by every text.
-    pub encode: &'a dyn Fn(TextKind, &[&str]) -> Result<Vec<f32>>,
+    pub encode: &'a Encode<'a>,
     pub progress: &'a dyn Progress,
 }
 

@@ -2,6 +2,7 @@
 
 use crate::config::TrainConfig;
 use crate::error::{Error, Result};
+use crate::forget;
 use crate::optimizer::AdamW;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -55,15 +56,21 @@ pub(crate) struct Checkpoints {
 }
 
 impl Checkpoints {
-    /// Opens a run's folder.
+    /// Opens a run's folder. One without a step yet becomes that of this run, and what is left of a
+    /// run that was to be forgotten is cleared away first.
     ///
     /// # Errors
     /// [`Error::OtherRun`] where it holds a run with other data, or with another config in what moves
     /// a weight.
     pub fn open(run: &Path, identity: &Identity) -> Result<Self> {
         let path = run.join(RunDir::IDENTITY);
+        forget::finish(&RunDir::new(run))?;
         let earlier: Option<Identity> = read_json(&path).map_err(|error| damaged(&path, error))?;
-        if let Some(what) = earlier.as_ref().and_then(|earlier| difference(earlier, identity)) {
+        let checkpoints = Self { run: run.into(), keep: identity.config.keep_checkpoints };
+        let other = earlier.as_ref().and_then(|earlier| difference(earlier, identity));
+        if let Some(what) = other
+            && checkpoints.folders()?.iter().any(|(step, _)| step.is_some())
+        {
             return Err(Error::OtherRun { path: run.into(), what });
         }
         if earlier.as_ref() != Some(identity) {
@@ -72,7 +79,7 @@ impl Checkpoints {
         let config = toml::to_string_pretty(&identity.config)
             .expect("a config is plain data, which always serialises");
         AtomicFile::write_all_to(&run.join(RunDir::CONFIG), config.as_bytes())?;
-        Ok(Self { run: run.into(), keep: identity.config.keep_checkpoints })
+        Ok(checkpoints)
     }
 
     /// The folder of the run.

@@ -205,12 +205,16 @@ impl<'a> Harvest<'a> {
         counts
     }
 
-    /// How many passages have a query, and of how many that could: those that were asked about,
-    /// were answered and, by the LLM, answer something.
+    /// How many passages have a query, and of how many that were asked about and answered. Those
+    /// that answer nothing, as the LLM says, can have none.
     pub fn coverage(&self) -> (usize, usize) {
         let with: HashSet<&str> = self.kept.iter().map(|kept| kept.passage.id.as_str()).collect();
-        let without = self.not_answered.len() as u64 + self.not_asked + self.answering_nothing;
-        (with.len(), self.asked.saturating_sub(without as usize))
+        (
+            with.len(),
+            self.asked
+                - self.not_answered.len()
+                - (self.not_asked + self.answering_nothing) as usize,
+        )
     }
 
     /// The asked passages that no query is left of.

@@ -221,13 +221,17 @@ fn choose_block(
     chosen.into_iter().map(of_query).collect()
 }
 
+/// Makes up vectors for texts.
+#[cfg(test)]
+type StandIn<'a> = &'a dyn Fn(&[&str]) -> Vec<f32>;
+
 /// Mines with a stand-in for the bi-encoder, for the tests of what comes after.
 #[cfg(test)]
 pub fn mine_with_embeddings(
     collection: &Collection,
     out: &Path,
     config: &SynthConfig,
-    (hidden, embed): (usize, &dyn Fn(&[&str]) -> Vec<f32>),
+    (hidden, embed): (usize, StandIn),
 ) -> Result<Outcome> {
     let cache = EmbeddingCache {
         folder: DataSet::new(out).embeddings(),
