@@ -2,11 +2,13 @@
 
 use crate::config::SplitConfig;
 use crate::error::{Error, Result};
+use crate::same_text::same_text;
 use crate::split::{Split, split_documents};
+use crate::twins::Twins;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::Path;
 use whetstone_records::{
-    DataSet, DocumentId, JsonlReader, Pair, Passage, PassageId, Provenance, Qrels, Query,
+    DataSet, DocumentId, JsonlReader, Pair, Passage, PassageId, Provenance, Qrels, Query, QueryId,
     QueryMetadata,
 };
 
@@ -17,14 +19,17 @@ use whetstone_records::{
 pub struct Collection {
     pub passages: Vec<Passage>,
     pub queries: Vec<Query>,
-    /// Relevant passages of every query with their grades.
+    /// Relevant passages of every query with their grades, without those whose text stands in
+    /// documents of several splits.
     pub positives: Vec<Vec<(u32, i32)>>,
     pub qrels: Qrels,
     /// A number for every passage's text, equal where the texts are the same up to white space and
     /// case.
     pub text: Vec<u32>,
     held_out_texts: HashSet<u32>,
-    /// The document of every passage.
+    /// Texts that stand in documents of several splits.
+    shared_texts: HashSet<u32>,
+    /// The document of every passage, the first of several.
     pub document: Vec<u32>,
     pub document_split: Vec<Split>,
     /// The split of every query; none where it serves neither training nor measuring.
@@ -45,15 +50,18 @@ impl Collection {
     pub fn new(
         mut passages: Vec<Passage>,
         mut queries: Vec<Query>,
-        qrels: Qrels,
+        mut qrels: Qrels,
         config: &SplitConfig,
         seed: u64,
     ) -> Result<Self> {
         passages.sort_by(|a, b| a.id.cmp(&b.id));
         queries.sort_by(|a, b| a.id.cmp(&b.id));
         let ids: Vec<DocumentId> = passages.iter().map(Passage::document).collect();
-        let documents: BTreeSet<DocumentId> = ids.iter().cloned().collect();
-        let place: HashMap<&DocumentId, u32> = documents.iter().zip(0..).collect();
+        let documents: BTreeSet<DocumentId> =
+            passages.iter().flat_map(Passage::documents).collect();
+        // Equal texts answer the same queries, whichever of them was judged.
+        Twins::of(&passages).share(&mut qrels, &passages);
+        let place = place_of_documents(&documents);
         let document: Vec<u32> = ids.iter().map(|id| place[id]).collect();
         let positives = positives(&passages, &queries, &qrels)?;
         let human = |query: &Query| query.metadata.generator.is_none();
@@ -67,6 +75,7 @@ impl Collection {
         let mut collection = Self {
             text: number_texts(&passages),
             held_out_texts: HashSet::new(),
+            shared_texts: HashSet::new(),
             passages,
             queries,
             positives,
@@ -76,11 +85,42 @@ impl Collection {
             query_split: Vec::new(),
             counts: BTreeMap::new(),
         };
-        let held_out = (0..collection.text.len())
-            .filter(|at| collection.passage_split(*at as u32) != Split::Train);
-        collection.held_out_texts = held_out.map(|passage| collection.text[passage]).collect();
+        collection.compare_texts(&place);
         collection.split_queries(!judged.is_empty());
         Ok(collection)
+    }
+
+    /// Finds the texts that are kept from training, and those of several splits; the latter are no
+    /// positives.
+    fn compare_texts(&mut self, places: &HashMap<&DocumentId, u32>) {
+        let mut splits: HashMap<u32, BTreeSet<Split>> = HashMap::new();
+        for (passage, text) in self.passages.iter().zip(&self.text) {
+            let documents = passage.documents();
+            let of_passage =
+                documents.iter().map(|document| self.document_split[places[document] as usize]);
+            splits.entry(*text).or_default().extend(of_passage);
+        }
+        for (text, splits) in splits {
+            if splits.len() > 1 || !splits.contains(&Split::Train) {
+                self.held_out_texts.insert(text);
+            }
+            if splits.len() > 1 {
+                self.shared_texts.insert(text);
+            }
+        }
+        let Self { positives, shared_texts, text, .. } = self;
+        for positives in positives {
+            positives.retain(|(passage, _)| !shared_texts.contains(&text[*passage as usize]));
+        }
+    }
+
+    /// Whether a passage answers a query, but its text stands in documents of several splits: then
+    /// it counts neither for nor against a ranking.
+    pub fn is_set_aside(&self, query: &QueryId, passage: &PassageId) -> bool {
+        let answers = self.qrels.get(query.as_str()).and_then(|grades| grades.get(passage));
+        let text = || self.passage(passage).map(|place| self.text[place as usize]);
+        answers.is_some_and(|grade| *grade > 0)
+            && text().is_some_and(|text| self.shared_texts.contains(&text))
     }
 
     fn split_queries(&mut self, has_human_questions: bool) {
@@ -88,6 +128,7 @@ impl Collection {
             "queries-without-positive",
             "queries-across-splits-dropped",
             "generated-test-queries-dropped",
+            "queries-of-text-in-several-splits-dropped",
         ];
         self.counts = dropped.map(|name| (name.to_owned(), 0)).into();
         for query in 0..self.queries.len() {
@@ -97,6 +138,7 @@ impl Collection {
                 .collect();
             let generated = self.queries[query].metadata.generator.is_some();
             let drop = match splits.first() {
+                None if self.is_answered(query) => Some(dropped[3]),
                 None => Some(dropped[0]),
                 Some(_) if splits.len() > 1 => Some(dropped[1]),
                 Some(Split::Test) if generated && has_human_questions => Some(dropped[2]),
@@ -113,6 +155,21 @@ impl Collection {
             self.counts.insert(format!("{}-documents", split.name()), documents as u64);
             self.counts.insert(format!("{}-queries", split.name()), queries as u64);
         }
+    }
+
+    /// Whether any passage was judged to answer a query.
+    fn is_answered(&self, query: usize) -> bool {
+        let grades = self.qrels.get(self.queries[query].id.as_str());
+        grades.is_some_and(|grades| grades.values().any(|grade| *grade > 0))
+    }
+
+    /// The human questions that only text in several splits answers.
+    pub fn unmeasured_questions(&self) -> Vec<&QueryId> {
+        let human = |query: &usize| self.queries[*query].metadata.generator.is_none();
+        let unmeasured =
+            |query: &usize| self.positives[*query].is_empty() && self.is_answered(*query);
+        let queries = (0..self.queries.len()).filter(human).filter(unmeasured);
+        queries.map(|query| &self.queries[query].id).collect()
     }
 
     /// The place of a passage.
@@ -164,14 +221,16 @@ fn place(passages: &[Passage], id: &PassageId) -> Option<u32> {
     passages.binary_search_by(|passage| passage.id.cmp(id)).ok().map(|place| place as u32)
 }
 
-/// Numbers the different texts; a passage without text goes by its title.
+fn place_of_documents(documents: &BTreeSet<DocumentId>) -> HashMap<&DocumentId, u32> {
+    documents.iter().zip(0..).collect()
+}
+
+/// Numbers the different texts.
 fn number_texts(passages: &[Passage]) -> Vec<u32> {
     let mut numbers: HashMap<String, u32> = HashMap::new();
     let number = |passage: &Passage| {
-        let text = if passage.text.trim().is_empty() { &passage.title } else { &passage.text };
-        let words: Vec<&str> = text.split_whitespace().collect();
         let next = numbers.len() as u32;
-        *numbers.entry(words.join(" ").to_lowercase()).or_insert(next)
+        *numbers.entry(same_text(passage)).or_insert(next)
     };
     passages.iter().map(number).collect()
 }

@@ -17,6 +17,7 @@ mod random;
 mod same_text;
 mod split;
 mod titles;
+mod twins;
 
 pub use ask::{AskJob, Preview, ask, batch_in, batch_out, estimate, preview};
 pub use chunk::chunk;

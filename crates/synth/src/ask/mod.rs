@@ -18,7 +18,6 @@ mod round_trip;
 mod styles;
 mod tokens;
 mod try_out;
-mod twins;
 mod wording;
 
 pub use plan::AskJob;

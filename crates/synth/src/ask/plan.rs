@@ -3,11 +3,11 @@
 use super::Counts;
 use super::judgements::{self, Judgements};
 use super::junk::{Reason, Skipped, junk};
-use super::twins::Twins;
 use crate::config::{GeneratorName, RoundTrip, SynthConfig};
 use crate::error::Result;
 use crate::mine::model_inputs;
 use crate::split::{Split, split_documents};
+use crate::twins::Twins;
 use rand::seq::SliceRandom;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;

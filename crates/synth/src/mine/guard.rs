@@ -2,6 +2,8 @@
 
 use crate::collection::Collection;
 use crate::config::SameDocument;
+use std::collections::HashMap;
+use whetstone_records::{DocumentId, Passage};
 
 /// Why a passage is not taken as a negative.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -43,16 +45,16 @@ pub struct Guard<'a> {
     collection: &'a Collection,
     same_document: SameDocument,
     /// First bytes of the passages of every document, ascending.
-    starts: Vec<Vec<usize>>,
+    starts: HashMap<&'a DocumentId, Vec<usize>>,
 }
 
 impl<'a> Guard<'a> {
     pub fn new(collection: &'a Collection, same_document: SameDocument) -> Self {
-        let mut starts = vec![Vec::new(); collection.document_split.len()];
-        for (passage, document) in collection.passages.iter().zip(&collection.document) {
-            starts[*document as usize].extend(passage.metadata.span.map(|(start, _)| start));
+        let mut starts: HashMap<&DocumentId, Vec<usize>> = HashMap::new();
+        for (document, (start, _)) in collection.passages.iter().flat_map(Passage::spans) {
+            starts.entry(document).or_default().push(start);
         }
-        starts.iter_mut().for_each(|starts| starts.sort_unstable());
+        starts.values_mut().for_each(|starts| starts.sort_unstable());
         Self { collection, same_document, starts }
     }
 
@@ -77,21 +79,24 @@ impl<'a> Guard<'a> {
         }
     }
 
+    /// Whether the two stand in one document, and too near to each other or so at all. So also
+    /// where the corpus does not say where they stand.
     fn is_refused_neighbour(&self, positive: u32, passage: u32) -> bool {
-        let document = self.collection.document[positive as usize];
-        if document != self.collection.document[passage as usize] {
-            return false;
+        let Collection { passages, document, .. } = self.collection;
+        let [a, b] = [positive, passage].map(|place| &passages[place as usize]);
+        if a.spans().next().is_none() || b.spans().next().is_none() {
+            return document[positive as usize] == document[passage as usize];
         }
-        self.same_document == SameDocument::Exclude
-            || self.are_neighbours(document, positive, passage)
+        let excluded = self.same_document == SameDocument::Exclude;
+        a.spans().any(|(document, here)| {
+            let mut beside = b.spans().filter(|(other, _)| *other == document);
+            beside.any(|(_, there)| excluded || self.are_neighbours(document, here, there))
+        })
     }
 
-    /// Whether no third passage begins between the two; so also where the corpus does not say where
-    /// they stand.
-    fn are_neighbours(&self, document: u32, a: u32, b: u32) -> bool {
-        let span = |passage: u32| self.collection.passages[passage as usize].metadata.span;
-        let (Some(a), Some(b)) = (span(a), span(b)) else { return true };
+    /// Whether no third passage begins between the two.
+    fn are_neighbours(&self, document: &DocumentId, a: (usize, usize), b: (usize, usize)) -> bool {
         let (first, second) = if a <= b { (a, b) } else { (b, a) };
-        !self.starts[document as usize].iter().any(|start| (first.1..second.0).contains(start))
+        !self.starts[document].iter().any(|start| (first.1..second.0).contains(start))
     }
 }

@@ -104,8 +104,9 @@ pub fn measure(
     };
     for query in queries {
         let id = &collection.queries[*query].id;
-        let hits = mined.fused.get(id.as_str()).unwrap_or_default();
-        let hits = &hits[..depth.min(hits.len())];
+        let hits = mined.fused.get(id.as_str()).unwrap_or_default().iter();
+        let counts = hits.filter(|hit| !collection.is_set_aside(id, &hit.passage));
+        let hits: Vec<Hit> = counts.take(depth).cloned().collect();
         let grades: BTreeMap<u32, i32> = collection.positives[*query].iter().copied().collect();
         measured.positives += grades.len() as u64;
         for (hit, rank) in hits.iter().zip(1..) {
@@ -121,11 +122,11 @@ pub fn measure(
         let runs = measured.runs.iter_mut().zip(&mut measured.unranked);
         for ((run, unranked), (_, found)) in runs.zip(&mined.of_retriever) {
             let scored = found.scored.get(id.as_str()).unwrap_or_default();
-            let (hits, missing) = over_candidates(scored, hits);
+            let (hits, missing) = over_candidates(scored, &hits);
             *unranked += missing;
             run.insert(id.clone(), hits);
         }
-        measured.candidates.insert(id.clone(), hits.to_vec());
+        measured.candidates.insert(id.clone(), hits);
     }
     Ok(measured)
 }
@@ -150,7 +151,8 @@ fn over_candidates(scored: &[Hit], candidates: &[Hit]) -> (Vec<Hit>, u64) {
 pub fn qrels_of(collection: &Collection, queries: impl IntoIterator<Item = QueryId>) -> Qrels {
     let mut qrels = Qrels::default();
     for query in queries {
-        for (passage, grade) in collection.qrels.get(query.as_str()).into_iter().flatten() {
+        let grades = collection.qrels.get(query.as_str()).into_iter().flatten();
+        for (passage, grade) in grades.filter(|(of, _)| !collection.is_set_aside(&query, of)) {
             qrels.insert(query.clone(), passage.clone(), *grade);
         }
     }

@@ -22,6 +22,9 @@ use whetstone_records::{
 };
 
 /// What the files of every data set are called; each retriever has a run beside them.
+/// How many questions that are not measured are named.
+const NAMED: usize = 5;
+
 const OUTPUTS: [&str; 7] = [
     DataSet::TRAIN,
     DataSet::DEV,
@@ -46,7 +49,8 @@ pub fn pair(out: &Path, config: &SynthConfig, progress: &dyn Progress) -> Result
     let collection = Collection::read(out, &config.split, config.seed)?;
     let pairs = Pairs::build(&collection, out, config)?;
     pairs.write(out)?;
-    let notes = pairs.notes();
+    let mut notes = pairs.notes();
+    notes.extend(unmeasured(&collection));
     notes.iter().for_each(|note| progress.warn(note));
     progress.advance(collection.queries.len() as u64);
     progress.finish();
@@ -56,6 +60,22 @@ pub fn pair(out: &Path, config: &SynthConfig, progress: &dyn Progress) -> Result
     let outputs: Vec<&str> = outputs.iter().map(String::as_str).collect();
     let counts = pairs.counts(&collection);
     Ok(stage.finish(&outputs, Outcome { counts, notes, ..Outcome::default() })?)
+}
+
+/// Names the human questions whose answers are for training in one document and for measuring in
+/// another.
+fn unmeasured(collection: &Collection) -> Option<String> {
+    let questions = collection.unmeasured_questions();
+    let named: Vec<String> =
+        questions.iter().take(NAMED).map(|question| format!("`{question}`")).collect();
+    let more = if questions.len() > NAMED { ", …" } else { "" };
+    (!questions.is_empty()).then(|| {
+        format!(
+            "{} questions of people are not measured, as their answers stand in documents of several splits: {}{more}",
+            questions.len(),
+            named.join(", ")
+        )
+    })
 }
 
 /// Returns the digests of everything that the stage reads.

@@ -44,17 +44,18 @@ fn claim(
         query: query.clone(),
         passage: passage.clone(),
     })?;
-    let document = collection.passages[place as usize].document();
-    let earlier = *uses.entry(document.clone()).or_insert(split);
     let drawn = collection.passage_split(place);
-    match [earlier, drawn].into_iter().find(|other| *other != split) {
-        None => Ok(()),
-        Some(other) => Err(Error::SharedDocument {
-            document,
-            one: split.name(),
-            other: other.name(),
-            passage: passage.clone(),
-            query: query.clone(),
-        }),
+    for document in collection.passages[place as usize].documents() {
+        let earlier = *uses.entry(document.clone()).or_insert(split);
+        if let Some(other) = [earlier, drawn].into_iter().find(|other| *other != split) {
+            return Err(Error::SharedDocument {
+                document,
+                one: split.name(),
+                other: other.name(),
+                passage: passage.clone(),
+                query: query.clone(),
+            });
+        }
     }
+    Ok(())
 }
