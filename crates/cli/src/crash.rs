@@ -30,7 +30,8 @@ pub fn report() -> ExitCode {
     let last = LAST.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take();
     output::error(&format!("internal error: {}", last.as_deref().unwrap_or("no message")));
     output::hint(
-        "this is a fault of whetstone: please report it with the command, its config and `RUST_BACKTRACE=1` output",
+        "this is a fault of whetstone: please report it with the command, its config and the \
+         output with `RUST_BACKTRACE=1`",
     );
     ExitCode::from(2)
 }

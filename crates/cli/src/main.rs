@@ -8,6 +8,8 @@ mod allocator;
 mod cli;
 mod commands;
 mod crash;
+#[cfg(test)]
+mod documented;
 mod failure;
 mod labeller;
 mod memory;

@@ -42,7 +42,7 @@ impl Checkpoint {
             return Err(none());
         }
         // `step-000500` and `./step-000500/` name the same folder.
-        let folder = path.canonicalize().map_err(Error::io("read", path))?;
+        let folder = path.canonicalize().map_err(whetstone_records::Error::io("read", path))?;
         let name = folder.file_name().and_then(|name| name.to_str()).ok_or_else(none)?;
         let step = RunDir::step_of(name).ok_or_else(none)?;
         let run = folder.parent().ok_or_else(none)?.to_path_buf();

@@ -22,13 +22,6 @@ pub enum Error {
         #[source]
         source: toml::de::Error,
     },
-    #[error("cannot {action} `{}`", path.display())]
-    Io {
-        action: &'static str,
-        path: PathBuf,
-        #[source]
-        source: std::io::Error,
-    },
     #[error("`{}` is not a whole safetensors file", path.display())]
     Safetensors {
         path: PathBuf,
@@ -59,19 +52,8 @@ impl Hint for Error {
             | Error::Tokenizer { .. } => {
                 Some("the checkpoint is damaged; choose another step, or train again".into())
             }
-            Error::Io { .. } => None,
             Error::Model(error) => error.hint(),
             Error::Records(error) => error.hint(),
         }
-    }
-}
-
-impl Error {
-    pub(crate) fn io(
-        action: &'static str,
-        path: &std::path::Path,
-    ) -> impl FnOnce(std::io::Error) -> Error {
-        let path = path.to_path_buf();
-        move |source| Error::Io { action, path, source }
     }
 }

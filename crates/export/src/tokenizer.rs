@@ -28,7 +28,8 @@ pub fn write(from: &Path, out: &Path, max_seq_tokens: usize, export: &Export) ->
     crate::write_json(&out.special_tokens(), &special)?;
     let vocabulary = from.vocabulary();
     if vocabulary.exists() {
-        let bytes = std::fs::read(&vocabulary).map_err(Error::io("read", &vocabulary))?;
+        let bytes = std::fs::read(&vocabulary)
+            .map_err(whetstone_records::Error::io("read", &vocabulary))?;
         AtomicFile::write_all_to(&out.vocabulary(), &bytes)?;
     }
     Ok(())
@@ -69,7 +70,7 @@ fn read_object(path: &Path) -> Result<Option<Map<String, Value>>> {
     if !path.exists() {
         return Ok(None);
     }
-    let bytes = std::fs::read(path).map_err(Error::io("read", path))?;
+    let bytes = std::fs::read(path).map_err(whetstone_records::Error::io("read", path))?;
     serde_json::from_slice(&bytes)
         .map(Some)
         .map_err(|source| Error::Json { path: path.into(), source })

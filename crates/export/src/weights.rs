@@ -9,7 +9,7 @@ use whetstone_records::AtomicFile;
 /// Writes the tensors of one safetensors file into another, with the metadata that transformers
 /// asks for.
 pub fn write(from: &Path, to: &Path) -> Result<()> {
-    let bytes = std::fs::read(from).map_err(Error::io("read", from))?;
+    let bytes = std::fs::read(from).map_err(whetstone_records::Error::io("read", from))?;
     let invalid = |path: &Path| {
         let path = path.to_path_buf();
         move |source| Error::Safetensors { path, source }

@@ -1,6 +1,7 @@
 //! What a network is made of, in words that no family owns.
 
 use crate::error::{Error, Result};
+use std::fmt::Display;
 use std::path::Path;
 
 /// The shape of a network. Where all families agree a kind has one variant: whoever adds another
@@ -74,7 +75,7 @@ impl Spec {
     /// Refuses sizes that no network has; `path` is the config that they come from. The keys are
     /// those that Hugging Face's encoders share.
     pub(crate) fn check(&self, path: &Path) -> Result<()> {
-        let refuse = |key, expected, value: usize| {
+        let refuse = |key, expected, value: &dyn Display| {
             Err(Error::Unsupported { path: path.into(), key, expected, value: value.to_string() })
         };
         for (key, value) in [
@@ -85,17 +86,28 @@ impl Spec {
             ("type_vocab_size", self.token_types),
         ] {
             if value == 0 {
-                return refuse(key, "positive", value);
+                return refuse(key, "positive", &value);
             }
         }
         if self.layers > MOST_LAYERS {
-            return refuse("num_hidden_layers", "at most 1024", self.layers);
+            return refuse("num_hidden_layers", "at most 1024", &self.layers);
         }
         if self.hidden == 0 || !self.hidden.is_multiple_of(self.heads) {
-            return refuse("hidden_size", "a multiple of num_attention_heads", self.hidden);
+            return refuse("hidden_size", "a multiple of num_attention_heads", &self.hidden);
         }
         if self.longest_input < SHORTEST_INPUT {
-            return refuse("max_position_embeddings", "at least 8", self.longest_input);
+            return refuse("max_position_embeddings", "at least 8", &self.longest_input);
+        }
+        for (key, rate) in [
+            ("hidden_dropout_prob", self.dropout.hidden),
+            ("attention_probs_dropout_prob", self.dropout.attention),
+        ] {
+            if !(0.0..1.0).contains(&rate) {
+                return refuse(key, "in [0, 1)", &rate);
+            }
+        }
+        if !(self.eps > 0.0 && self.eps < 1.0) {
+            return refuse("layer_norm_eps", "in (0, 1)", &self.eps);
         }
         Ok(())
     }

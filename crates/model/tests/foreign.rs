@@ -180,6 +180,8 @@ fn a_config_that_no_network_has_is_refused_with_key_and_value() {
         ("num_hidden_layers", json!(1u64 << 60), "`num_hidden_layers` must be at most 1024"),
         ("num_attention_heads", json!(0), "`num_attention_heads` must be positive"),
         ("hidden_size", json!(33), "`hidden_size` must be a multiple of num_attention_heads"),
+        ("hidden_dropout_prob", json!(1.0), "`hidden_dropout_prob` must be in [0, 1), got `1`"),
+        ("layer_norm_eps", json!(-1.0), "`layer_norm_eps` must be in (0, 1), got `-1`"),
         ("vocab_size", json!("many"), "is not the JSON that was expected"),
     ] {
         let folder = copy_of("tiny-model");

@@ -63,9 +63,10 @@ impl fmt::Display for Answers {
         } = self;
         write!(
             f,
-            "of {queries} queries, the answer after reranking is better for {after_better}, before for {before_better}, \
-             neither for {ties}\nmean preference {difference:+.3} (95 % interval {low:+.3} to {high:+.3}, p = {p:.4}); the \
-             judge kept its mind on {:.0} % of the pairs",
+            "of {queries} queries, the answer after reranking is better for {after_better}, \
+             before for {before_better}, neither for {ties}\n\
+             mean preference {difference:+.3} (95 % interval {low:+.3} to {high:+.3}, p = {p:.4}); \
+             the judge kept its mind on {:.0} % of the pairs",
             100.0 * self.consistent_fraction
         )?;
         if *open > 0 {

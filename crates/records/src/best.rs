@@ -7,9 +7,13 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Best {
     pub step: usize,
-    /// Dev nDCG@10; absent where there is no dev set and the last step counts as the best.
+    /// Dev nDCG@10; absent where no dev set can tell the steps apart and the last one counts as the
+    /// best.
     #[serde(rename = "ndcg@10", skip_serializing_if = "Option::is_none", default)]
     pub ndcg_at_10: Option<f64>,
+    /// That nothing was learned yet: step 0 of a base model without a head, whose head is random.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub fresh_head: bool,
     /// Where the base model was mixed into it at the end: that is what is exported.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub blended: Option<Blended>,

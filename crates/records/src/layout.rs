@@ -1,6 +1,8 @@
 //! The folders that stages hand to each other: every file of a data set, a model folder, a
 //! training run and an evaluation is named here, once.
 
+use crate::error::Result;
+use crate::io::read_json;
 use std::path::{Path, PathBuf};
 
 /// Defines a folder: for each file a constant with its path below the folder, which is what
@@ -78,6 +80,18 @@ folder! {
 }
 
 impl DataSet {
+    /// Returns the longest query and passage together that the passages were cut for, in tokens;
+    /// none where others made the data set.
+    pub fn max_seq_tokens(&self) -> Result<Option<usize>> {
+        /// The one field of a manifest; one that `--force` has emptied lacks it.
+        #[derive(serde::Deserialize)]
+        struct Limit {
+            max_seq_tokens: Option<usize>,
+        }
+        let manifest: Option<Limit> = read_json(&self.path(manifest_name("chunk")))?;
+        Ok(manifest.and_then(|manifest| manifest.max_seq_tokens))
+    }
+
     /// The path, below the folder, of what a retriever found for every query.
     pub fn mined_run_name(retriever: &str) -> String {
         format!("{}/{retriever}.run", Self::MINED)
@@ -206,6 +220,19 @@ mod tests {
         let data = DataSet::new("out/data");
         assert_eq!(data.dev_qrels(), Path::new("out/data").join(DataSet::DEV_QRELS));
         assert_eq!(data.path(DataSet::run_name("bm25")), Path::new("out/data/runs/bm25.run"));
+    }
+
+    #[test]
+    fn a_data_set_knows_its_longest_input_where_a_stage_wrote_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = DataSet::new(folder.path());
+        assert_eq!(data.max_seq_tokens().unwrap(), None);
+        let outcome = crate::Outcome { max_seq_tokens: Some(96), ..Default::default() };
+        let none: [crate::Input; 0] = [];
+        crate::Stage::new("chunk", folder.path(), &(), none).finish(&[], outcome).unwrap();
+        assert_eq!(data.max_seq_tokens().unwrap(), Some(96));
+        std::fs::write(data.path(manifest_name("chunk")), "{}\n").unwrap();
+        assert_eq!(data.max_seq_tokens().unwrap(), None);
     }
 
     #[test]

@@ -33,10 +33,11 @@ pub use io::{
 };
 pub use jsonl::{JsonlReader, read_jsonl, select_jsonl, write_jsonl};
 pub use layout::{DataSet, EvalDir, ModelDir, RunDir, manifest_name};
+pub use lines::without_mark;
 pub use progress::{Progress, Silent};
 pub use qrels::Qrels;
 pub use records::{
-    Negative, Pair, Passage, PassageMetadata, Provenance, Query, QueryMetadata, QueryQuality,
+    Negative, Pair, Passage, PassageMetadata, Place, Provenance, Query, QueryMetadata, QueryQuality,
 };
 pub use run::{Hit, Run};
 pub use stage::{Cost, Manifest, Outcome, Stage, forget};

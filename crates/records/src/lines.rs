@@ -79,7 +79,7 @@ impl LineReader {
 }
 
 /// Returns `bytes` without a byte order mark in front.
-pub(crate) fn without_mark(bytes: &[u8]) -> &[u8] {
+pub fn without_mark(bytes: &[u8]) -> &[u8] {
     bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes)
 }
 

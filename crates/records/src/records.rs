@@ -32,6 +32,21 @@ pub struct PassageMetadata {
     /// First byte in the document's text, and one past the last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub span: Option<(usize, usize)>,
+    /// All places of a text that stands in several, the first one being `document` and `span`;
+    /// empty where it stands in one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub places: Vec<Place>,
+}
+
+/// Where a text stands.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Place {
+    pub document: DocumentId,
+    /// Title and headings there.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub title: String,
+    /// First byte in the document's text, and one past the last.
+    pub span: (usize, usize),
 }
 
 impl Passage {
@@ -49,19 +64,31 @@ impl Passage {
         }
     }
 
+    /// The documents that the passage stands in, each once.
+    pub fn documents(&self) -> Vec<DocumentId> {
+        if self.metadata.places.is_empty() {
+            return vec![self.document()];
+        }
+        let mut seen = std::collections::HashSet::new();
+        let places = self.metadata.places.iter().map(|place| &place.document);
+        places.filter(|document| seen.insert(*document)).cloned().collect()
+    }
+
     /// Whether the two share text of the same document.
     pub fn overlaps(&self, other: &Passage) -> bool {
-        match (
-            &self.metadata.document,
-            &other.metadata.document,
-            self.metadata.span,
-            other.metadata.span,
-        ) {
-            (Some(a), Some(b), Some((start, end)), Some((other_start, other_end))) => {
-                a == b && start < other_end && other_start < end
-            }
-            _ => false,
-        }
+        self.spans().any(|(document, (start, end))| {
+            other.spans().any(|(other_document, (other_start, other_end))| {
+                document == other_document && start < other_end && other_start < end
+            })
+        })
+    }
+
+    /// The documents with the bytes that the passage is there, where the corpus states them.
+    pub fn spans(&self) -> impl Iterator<Item = (&DocumentId, (usize, usize))> {
+        let metadata = &self.metadata;
+        let alone =
+            metadata.document.as_ref().zip(metadata.span).filter(|_| metadata.places.is_empty());
+        alone.into_iter().chain(metadata.places.iter().map(|place| (&place.document, place.span)))
     }
 }
 

@@ -197,7 +197,7 @@ mod tests {
     fn lines_are_visited_one_by_one_with_their_numbers_and_names() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.run");
-        std::fs::write(&path, "q Q0 p 1 0.5 x\r\n\nr Q0 p2 1 7\n").unwrap();
+        std::fs::write(&path, "q Q0 p 1 0.5 x\r\n\nr Q0 p2 1 7 y\n").unwrap();
         let mut seen = Vec::new();
         let visit = |RunLine { number, query, passage, score, name }: RunLine<'_>| {
             seen.push((number, query.to_owned(), passage.to_owned(), score, name.to_owned()));
@@ -207,7 +207,7 @@ mod tests {
         let line = |number, query: &str, passage: &str, score, name: &str| {
             (number, query.to_owned(), passage.to_owned(), score, name.to_owned())
         };
-        assert_eq!(seen, [line(1, "q", "p", 0.5, "x"), line(3, "r", "p2", 7.0, "")]);
+        assert_eq!(seen, [line(1, "q", "p", 0.5, "x"), line(3, "r", "p2", 7.0, "y")]);
 
         std::fs::write(&path, b"q Q0 p\xff 1 0.5 x\n").unwrap();
         let error = RunLine::each(&path, |_| Ok::<(), Error>(())).unwrap_err();

@@ -31,6 +31,9 @@ pub struct Manifest {
     /// How many items are still to be done: the same command goes on with them.
     #[serde(default)]
     pub open: u64,
+    /// Longest query and passage together that the outputs are made for, in tokens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_seq_tokens: Option<usize>,
     /// What the scoring of pairs took, where the stage scores pairs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cost: Option<Cost>,
@@ -60,6 +63,8 @@ pub struct Outcome {
     pub notes: Vec<String>,
     /// How many items are still to be done.
     pub open: u64,
+    /// Longest query and passage together that the outputs are made for, in tokens.
+    pub max_seq_tokens: Option<usize>,
     /// How many pairs a reranker scored; the manifest adds the time.
     pub scored_pairs: Option<u64>,
     pub rates: BTreeMap<String, f64>,
@@ -196,7 +201,7 @@ impl Stage {
     /// knows what the outputs were made from.
     pub fn finish(self, outputs: &[&str], outcome: Outcome) -> Result<Manifest> {
         self.inputs.iter().try_for_each(Input::check)?;
-        let Outcome { counts, notes, open, scored_pairs, rates } = outcome;
+        let Outcome { counts, notes, open, max_seq_tokens, scored_pairs, rates } = outcome;
         let wall_s = self.started.elapsed().as_secs_f64();
         let digest = |path: &&str| Ok((path.to_string(), sha256_file(&self.out.join(path))?));
         let manifest = Manifest {
@@ -207,6 +212,7 @@ impl Stage {
             outputs: outputs.iter().map(digest).collect::<Result<_>>()?,
             counts,
             open,
+            max_seq_tokens,
             cost: scored_pairs.map(|pairs| Cost { pairs, seconds: wall_s }),
             rates,
             notes,

@@ -1,5 +1,6 @@
 //! Dense retrieval: passages whose embedding points where the query's does.
 
+use crate::embeddings::TextKind;
 use crate::error::{Error, Result};
 use crate::registry::{Material, Settings};
 use crate::retriever::Retriever;
@@ -36,8 +37,8 @@ impl Settings for DenseSettings {
 
     fn build(&self, material: &Material) -> Result<Box<dyn Retriever>> {
         let cache = material.embeddings.ok_or(Error::NoModel { retriever: NAME })?;
-        let passages = cache.embed("passages", &material.passage_texts())?;
-        let queries = cache.embed("queries", &material.query_texts())?;
+        let passages = cache.embed("passages", TextKind::Passage, &material.passage_texts())?;
+        let queries = cache.embed("queries", TextKind::Query, &material.query_texts())?;
         Ok(Box::new(Dense::new(cache.hidden, queries, passages)))
     }
 }

@@ -4,13 +4,20 @@ use crate::error::{Error, Result};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use whetstone_records::{AtomicFile, ModelDir, Progress, f32_bytes, sha256_bytes};
+use whetstone_records::{AtomicFile, Progress, f32_bytes, sha256_bytes};
 
-/// The files of a model that decide its embeddings.
-pub const MODEL_FILES: [&str; 3] = [ModelDir::CONFIG, ModelDir::TOKENIZER, ModelDir::WEIGHTS];
+/// What a text is to a search: some models put another prompt before either.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TextKind {
+    Passage,
+    Query,
+}
 
 /// Texts whose embeddings are in one file: what a stopped run loses at most.
 const SHARD: usize = 4096;
+
+/// What turns texts into vectors of one length, one after the other.
+pub type Encode<'a> = dyn Fn(TextKind, &[&str]) -> Result<Vec<f32>> + 'a;
 
 /// Embeds texts, or reads from the folder what an earlier run of the same model embedded.
 pub struct EmbeddingCache<'a> {
@@ -19,7 +26,7 @@ pub struct EmbeddingCache<'a> {
     pub model: String,
     pub hidden: usize,
     /// Returns row-major `[texts, hidden]` and advances the progress by every text.
-    pub encode: &'a dyn Fn(&[&str]) -> Result<Vec<f32>>,
+    pub encode: &'a Encode<'a>,
     pub progress: &'a dyn Progress,
 }
 
@@ -27,7 +34,7 @@ impl EmbeddingCache<'_> {
     /// Returns row-major `[texts, hidden]`. Shards are named by `role` (`passages`, `queries`) and
     /// number, and hold the digest of model and texts; one that does not fit, or cannot be read, is
     /// made anew.
-    pub fn embed(&self, role: &str, texts: &[&str]) -> Result<Vec<f32>> {
+    pub fn embed(&self, role: &str, kind: TextKind, texts: &[&str]) -> Result<Vec<f32>> {
         self.progress.start(&format!("embed {role}"), Some(texts.len() as u64), role);
         let mut embeddings = Vec::with_capacity(texts.len() * self.hidden);
         for (number, texts) in texts.chunks(SHARD).enumerate() {
@@ -39,7 +46,7 @@ impl EmbeddingCache<'_> {
                     self.progress.advance(texts.len() as u64);
                 }
                 None => {
-                    let shard = (self.encode)(texts)?;
+                    let shard = (self.encode)(kind, texts)?;
                     self.write_shard(&path, &digest, &shard)?;
                     embeddings.extend(shard);
                 }
@@ -124,7 +131,7 @@ mod tests {
         stop_at: usize,
     ) -> (Result<Vec<f32>>, usize) {
         let (calls, asked) = (Cell::new(0), Cell::new(0));
-        let encode = |texts: &[&str]| {
+        let encode = |_: TextKind, texts: &[&str]| {
             calls.set(calls.get() + 1);
             if calls.get() >= stop_at {
                 return Err(Error::EmbeddingNotFinite);
@@ -140,7 +147,7 @@ mod tests {
             progress: &Silent,
         };
         let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-        (cache.embed("passages", &texts), asked.get())
+        (cache.embed("passages", TextKind::Passage, &texts), asked.get())
     }
 
     fn texts(count: usize) -> Vec<String> {

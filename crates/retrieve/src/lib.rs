@@ -30,7 +30,7 @@ mod top;
 
 pub use bm25::{Bm25, Bm25Parameters};
 pub use dense::{Dense, DenseSettings};
-pub use embeddings::{EmbeddingCache, MODEL_FILES};
+pub use embeddings::{EmbeddingCache, Encode, TextKind};
 pub use error::{Error, Result};
 pub use registry::{Material, RetrieverConfig, Settings};
 pub use retriever::Retriever;

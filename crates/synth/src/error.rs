@@ -49,6 +49,8 @@ pub enum Error {
     BadJudgement { path: PathBuf, line: usize, expected: &'static str },
     #[error("no usable query came out of {passages} passages")]
     NoQueries { passages: usize, reasons: Vec<(String, u64)> },
+    #[error("only {with} of {passages} passages that were asked about have a query")]
+    FewQueries { with: usize, passages: usize, least: f64, reasons: Vec<(String, u64)> },
     #[error("config `{}` line {line}: a key does not belong into a config", path.display())]
     KeyInConfig { path: PathBuf, line: usize },
     #[error("`{}` line {line}: an example has a `text` and at least one of `queries`", path.display())]
@@ -129,6 +131,10 @@ impl Hint for Error {
                 Some("a line is {\"_id\", \"text\", \"answers\": [{\"document\", \"quote\", \"grade\"}]}".into())
             }
             Error::NoQueries { reasons, .. } => Some(reasons_hint(reasons)),
+            Error::FewQueries { least, reasons, .. } => Some(format!(
+                "{}; `min-covered-fraction = {least}` in [filter] is the share that must have one",
+                reasons_hint(reasons)
+            )),
             Error::KeyInConfig { .. } => Some(
                 "put it into an environment variable or a file, and name that as `llm.api-key-env` or `llm.api-key-file`"
                     .into(),
@@ -174,8 +180,10 @@ fn reasons_hint(reasons: &[(String, u64)]) -> String {
     }
     let counts: Vec<String> =
         reasons.iter().map(|(reason, count)| format!("{reason} {count}")).collect();
+    let poor = reasons.iter().any(|(reason, _)| reason == "passages-too-poor");
+    let built_in = if poor { " (the built-in one is made for English sentences)" } else { "" };
     format!(
-        "dropped: {}; try another model or generator, or loosen the limits in [filter]",
+        "dropped: {}; try another model or generator{built_in}, or loosen the limits in [filter]",
         counts.join(", ")
     )
 }

@@ -14,7 +14,9 @@ mod language;
 mod mine;
 mod pair;
 mod random;
+mod same_text;
 mod split;
+mod titles;
 
 pub use ask::{AskJob, Preview, ask, batch_in, batch_out, estimate, preview};
 pub use chunk::chunk;

@@ -9,7 +9,10 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use whetstone_model::CrossEncoderNetwork;
-use whetstone_records::{AtomicFile, Best, ModelDir, RunDir};
+use whetstone_records::{
+    AtomicFile, AtomicFolder, Best, Error as RecordsError, ModelDir, RunDir, read_json,
+    remove_folder,
+};
 
 /// Where a run stands; with the weights and the optimizer, all that is needed to go on exactly as
 /// if nothing happened.
@@ -30,6 +33,11 @@ pub(crate) struct Identity {
     pub inputs: BTreeMap<String, String>,
 }
 
+/// Keys that may change when a run is resumed: they say what is looked at and kept, or where the
+/// base model was found, and the same weights come out.
+const MOVE_NO_WEIGHT: [&str; 6] =
+    ["model", "eval-every-steps", "patience", "keep-checkpoints", "general-dev", "strict"];
+
 /// The files of a model folder that are copied along, so that every checkpoint is a model folder
 /// itself.
 const MODEL_FILES: [&str; 5] = [
@@ -48,27 +56,30 @@ pub(crate) struct Checkpoints {
 }
 
 impl Checkpoints {
-    /// Opens a run's folder; what is left of a run that was to be forgotten is cleared away first.
+    /// Opens a run's folder. One without a step yet becomes that of this run, and what is left of a
+    /// run that was to be forgotten is cleared away first.
     ///
     /// # Errors
-    /// [`Error::OtherRun`] where it holds a run with another config or other data.
+    /// [`Error::OtherRun`] where it holds a run with other data, or with another config in what moves
+    /// a weight.
     pub fn open(run: &Path, identity: &Identity) -> Result<Self> {
         let path = run.join(RunDir::IDENTITY);
         forget::finish(&RunDir::new(run))?;
-        if let Ok(bytes) = fs::read(&path) {
-            let earlier: Identity = serde_json::from_slice(&bytes).map_err(|source| {
-                Error::Checkpoint { path: path.clone(), what: source.to_string() }
-            })?;
-            if let Some(what) = difference(&earlier, identity) {
-                return Err(Error::OtherRun { path: run.into(), what });
-            }
-        } else {
+        let earlier: Option<Identity> = read_json(&path).map_err(|error| damaged(&path, error))?;
+        let checkpoints = Self { run: run.into(), keep: identity.config.keep_checkpoints };
+        let other = earlier.as_ref().and_then(|earlier| difference(earlier, identity));
+        if let Some(what) = other
+            && checkpoints.folders()?.iter().any(|(step, _)| step.is_some())
+        {
+            return Err(Error::OtherRun { path: run.into(), what });
+        }
+        if earlier.as_ref() != Some(identity) {
             AtomicFile::write_all_to(&path, &json(identity))?;
         }
         let config = toml::to_string_pretty(&identity.config)
             .expect("a config is plain data, which always serialises");
         AtomicFile::write_all_to(&run.join(RunDir::CONFIG), config.as_bytes())?;
-        Ok(Self { run: run.into(), keep: identity.config.keep_checkpoints })
+        Ok(checkpoints)
     }
 
     /// The folder of the run.
@@ -85,10 +96,9 @@ impl Checkpoints {
         let mut last: Option<State> = None;
         for (_, path) in self.folders()?.into_iter().filter(|(step, _)| step.is_some()) {
             let path = path.join(RunDir::STATE);
-            let bytes = fs::read(&path).map_err(Error::io("read", &path))?;
-            let state: State = serde_json::from_slice(&bytes).map_err(|source| {
-                Error::Checkpoint { path: path.clone(), what: source.to_string() }
-            })?;
+            let missing = || Error::Checkpoint { path: path.clone(), what: "it is missing".into() };
+            let state: Option<State> = read_json(&path).map_err(|error| damaged(&path, error))?;
+            let state = state.ok_or_else(missing)?;
             if last.as_ref().is_none_or(|last| last.step < state.step) {
                 last = Some(state);
             }
@@ -104,13 +114,13 @@ impl Checkpoints {
         optimizer: Option<&AdamW>,
         model_dir: &Path,
     ) -> Result<()> {
-        let folder = self.folder(state.step);
-        let temporary = model_folder(&folder, network, model_dir)?;
+        let folder = AtomicFolder::replacing(&self.folder(state.step))?;
+        write_model(folder.path(), network, &self.base(model_dir))?;
         if let Some(optimizer) = optimizer {
-            optimizer.save(&temporary.join(RunDir::OPTIMIZER))?;
+            optimizer.save(&folder.path().join(RunDir::OPTIMIZER))?;
         }
-        AtomicFile::write_all_to(&temporary.join(RunDir::STATE), &json(state))?;
-        replace(&temporary, &folder)?;
+        AtomicFile::write_all_to(&folder.path().join(RunDir::STATE), &json(state))?;
+        folder.commit()?;
         self.settle(state)
     }
 
@@ -129,9 +139,26 @@ impl Checkpoints {
         network: &CrossEncoderNetwork,
         model_dir: &Path,
     ) -> Result<()> {
-        let folder = self.run.join(RunDir::BLENDED);
-        replace(&model_folder(&folder, network, model_dir)?, &folder)?;
+        let folder = AtomicFolder::replacing(&self.run.join(RunDir::BLENDED))?;
+        write_model(folder.path(), network, &self.base(model_dir))?;
+        folder.commit()?;
         Ok(AtomicFile::write_all_to(&self.run.join(RunDir::BEST), &json(&state.best))?)
+    }
+
+    /// Where the files beside the weights come from: the run's own first step once there is one, so
+    /// that a base model which is changed or deleted meanwhile does no harm.
+    fn base(&self, model_dir: &Path) -> PathBuf {
+        let first = self.folder(0);
+        if first.exists() { first } else { model_dir.into() }
+    }
+
+    /// Refuses to go on from a step that was the end of its run.
+    pub fn check_optimizer(&self, step: usize) -> Result<()> {
+        let path = self.folder(step);
+        match step == 0 || path.join(RunDir::OPTIMIZER).exists() {
+            true => Ok(()),
+            false => Err(Error::NoOptimizer { path }),
+        }
     }
 
     pub fn optimizer_path(&self, step: usize) -> PathBuf {
@@ -142,8 +169,8 @@ impl Checkpoints {
     /// first.
     fn folders(&self) -> Result<Vec<(Option<usize>, PathBuf)>> {
         let mut folders = Vec::new();
-        for entry in fs::read_dir(&self.run).map_err(Error::io("read", &self.run))? {
-            let entry = entry.map_err(Error::io("read", &self.run))?;
+        for entry in fs::read_dir(&self.run).map_err(RecordsError::io("read", &self.run))? {
+            let entry = entry.map_err(RecordsError::io("read", &self.run))?;
             if let Some(name) = entry.file_name().to_str().filter(|name| RunDir::is_step_name(name))
             {
                 folders.push((RunDir::step_of(name), entry.path()));
@@ -166,69 +193,57 @@ impl Checkpoints {
             {
                 let _ = fs::remove_file(path.join(RunDir::OPTIMIZER));
             } else {
-                discard(&path)?;
+                remove_folder(&path)?;
             }
         }
         Ok(())
     }
 }
 
-/// Writes a model folder beside `folder`, to be renamed into place; returns where it is.
-fn model_folder(folder: &Path, network: &CrossEncoderNetwork, model_dir: &Path) -> Result<PathBuf> {
-    let temporary = folder.with_extension("tmp");
-    let _ = fs::remove_dir_all(&temporary);
-    fs::create_dir_all(&temporary).map_err(Error::io("create folder", &temporary))?;
+/// Writes the files of a model into a folder.
+fn write_model(folder: &Path, network: &CrossEncoderNetwork, base: &Path) -> Result<()> {
     for file in MODEL_FILES {
-        let from = model_dir.join(file);
+        let from = base.join(file);
         if from.exists() {
-            fs::copy(&from, temporary.join(file)).map_err(Error::io("copy", &from))?;
+            fs::copy(&from, folder.join(file)).map_err(RecordsError::io("copy", &from))?;
         }
     }
-    network.save(&temporary.join(ModelDir::WEIGHTS))?;
-    Ok(temporary)
-}
-
-/// Deletes a folder, which loses its name first: no half of it is ever taken for the whole.
-fn discard(folder: &Path) -> Result<()> {
-    let nameless = folder.with_extension("old");
-    let _ = fs::remove_dir_all(&nameless);
-    if folder.exists() && folder != nameless {
-        fs::rename(folder, &nameless).map_err(Error::io("move aside", folder))?;
-        fs::remove_dir_all(&nameless).map_err(Error::io("delete", &nameless))?;
-    }
-    Ok(())
-}
-
-fn replace(temporary: &Path, folder: &Path) -> Result<()> {
-    discard(folder)?;
-    fs::rename(temporary, folder).map_err(Error::io("rename into place", folder))
+    Ok(network.save(&folder.join(ModelDir::WEIGHTS))?)
 }
 
 fn json(value: &impl Serialize) -> Vec<u8> {
     serde_json::to_vec_pretty(value).expect("plain data always serialises")
 }
 
-/// The first thing that differs, as the user would say it.
+/// Names a file of a run that cannot be understood.
+fn damaged(path: &Path, error: RecordsError) -> Error {
+    match error {
+        RecordsError::Json { source, .. } => {
+            Error::Checkpoint { path: path.into(), what: source.to_string() }
+        }
+        other => other.into(),
+    }
+}
+
+/// The first thing that differs and moves a weight, as the user would say it.
 fn difference(earlier: &Identity, now: &Identity) -> Option<String> {
     let (a, b) =
         (serde_json::to_value(&earlier.config).ok()?, serde_json::to_value(&now.config).ok()?);
-    let keys = a.as_object()?.keys().find(|key| a.get(key) != b.get(key));
+    let moves_weights = |key: &&String| !MOVE_NO_WEIGHT.contains(&key.as_str());
+    let keys = a.as_object()?.keys().filter(moves_weights).find(|key| a.get(key) != b.get(key));
     if let Some(key) = keys {
         return Some(format!("`{key}`: {} then, {} now", a[key], b[key]));
     }
-    let inputs = now.inputs.iter().find(|(role, digest)| earlier.inputs.get(*role) != Some(digest));
-    inputs.map(|(role, _)| format!("`{role}`"))
+    let of_training = |role: &&String| !role.starts_with("general-dev");
+    let mut roles = now.inputs.keys().chain(earlier.inputs.keys()).filter(of_training);
+    let role = roles.find(|role| earlier.inputs.get(*role) != now.inputs.get(*role));
+    role.map(|role| format!("`{role}`"))
 }
 
 /// Returns the folder of a run's best step, or the folder itself where it is a checkpoint or a
 /// model folder.
 pub fn best_step(checkpoint: &Path) -> Result<PathBuf> {
     let path = checkpoint.join(RunDir::BEST);
-    if !path.exists() {
-        return Ok(checkpoint.to_path_buf());
-    }
-    let bytes = fs::read(&path).map_err(Error::io("read", &path))?;
-    let best: Best = serde_json::from_slice(&bytes)
-        .map_err(|source| Error::Checkpoint { path: path.clone(), what: source.to_string() })?;
-    Ok(checkpoint.join(best.folder()))
+    let best: Option<Best> = read_json(&path).map_err(|error| damaged(&path, error))?;
+    Ok(best.map_or_else(|| checkpoint.to_path_buf(), |best| checkpoint.join(best.folder())))
 }

@@ -4,6 +4,10 @@ use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use whetstone_model::Precision;
+use whetstone_records::DataSet;
+
+/// Where neither the config nor the data set says how long inputs are.
+const MAX_SEQ_TOKENS: usize = 256;
 
 /// Everything that shapes a training run. `configs/reference.toml` says when to change what.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -18,7 +22,8 @@ pub struct TrainConfig {
     pub batch_pairs: usize,
     /// Batches of one optimizer step; their gradients are averaged.
     pub accumulation_steps: usize,
-    pub max_seq_tokens: usize,
+    /// Longest query and passage together; the data set's own where it is not given.
+    pub max_seq_tokens: Option<usize>,
     /// Epochs from the start, with the warm start before them, whose pairs are cut at
     /// `short_seq_tokens`.
     pub short_epochs: usize,
@@ -141,7 +146,7 @@ impl Default for TrainConfig {
             epochs: 2,
             batch_pairs: 32,
             accumulation_steps: 1,
-            max_seq_tokens: 256,
+            max_seq_tokens: None,
             short_epochs: 0,
             short_seq_tokens: 128,
             loss: LossName::Bce,
@@ -179,6 +184,26 @@ impl TrainConfig {
             .map_err(|source| Error::Config { path: path.into(), source: Box::new(source) })?;
         config.check()?;
         Ok(config)
+    }
+
+    /// Returns the config with the data set's own limit in `max-seq-tokens`: it stands in one place.
+    ///
+    /// # Errors
+    /// [`Error::MaxSeqTokens`] where both name one and they differ.
+    pub(crate) fn for_data(&self, data: &Path) -> Result<Self> {
+        let (config, own) = (self.max_seq_tokens, DataSet::new(data).max_seq_tokens()?);
+        if let (Some(config), Some(own)) = (config, own)
+            && config != own
+        {
+            return Err(Error::MaxSeqTokens { config, data: own, path: data.into() });
+        }
+        let max_seq_tokens = Some(config.or(own).unwrap_or(MAX_SEQ_TOKENS));
+        Ok(Self { max_seq_tokens, ..self.clone() })
+    }
+
+    /// Longest query and passage together, in tokens.
+    pub(crate) fn max_seq_tokens(&self) -> usize {
+        self.max_seq_tokens.unwrap_or(MAX_SEQ_TOKENS)
     }
 
     /// Refuses steps that would leave a device without a batch.
@@ -278,8 +303,9 @@ impl TrainConfig {
                 value: rate.to_string(),
             });
         }
-        if self.short_epochs > 0 && self.short_seq_tokens > self.max_seq_tokens {
-            let expected = format!("at most `max-seq-tokens` ({})", self.max_seq_tokens);
+        let limit = self.max_seq_tokens.unwrap_or(usize::MAX);
+        if self.short_epochs > 0 && self.short_seq_tokens > limit {
+            let expected = format!("at most `max-seq-tokens` ({limit})");
             return refuse("short-seq-tokens", expected, self.short_seq_tokens);
         }
         Ok(())

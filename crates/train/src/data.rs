@@ -1,13 +1,12 @@
-//! Training pairs in batches, and the dev set.
+//! Training pairs in batches.
 
 use crate::config::TrainConfig;
 use crate::error::{Error, Result};
 use crate::pair_file::PairFile;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::path::Path;
-use whetstone_eval::{Measure, per_query};
 use whetstone_model::{BiEncoder, Packed, PairTokenizer, Tokens};
-use whetstone_records::{Hit, Pair, PassageId, Qrels, QueryId, Run, Silent, read_jsonl};
+use whetstone_records::{Pair, Qrels, Silent};
 
 /// The pairs of a file. Labels and groups are in memory, texts stay on disk until their batch
 /// comes.
@@ -44,6 +43,11 @@ impl Pairs {
 
     pub fn len(&self) -> usize {
         self.labels.len()
+    }
+
+    /// Refuses a file that was written to since it was read.
+    pub fn check(&self) -> Result<()> {
+        self.file.check()
     }
 
     /// Reads and tokenizes a batch; with a bi-encoder, its scores are the labels.
@@ -100,7 +104,7 @@ impl Pairs {
 
     /// Refuses pairs from which nothing can be learned; returns negatives / positives.
     pub fn balance(&self, path: &Path) -> Result<f32> {
-        let positives = self.labels.iter().filter(|&&label| label > 0.5).count();
+        let positives = self.labels.iter().filter(|label| Qrels::grade_of(**label) > 0).count();
         let what = match (positives, self.len() - positives) {
             (0, _) => "positive pairs",
             (_, 0) => "negative pairs",
@@ -134,85 +138,4 @@ fn warm_labels(bi_encoder: &BiEncoder, tokens: &[Tokens], limit: usize) -> Resul
     };
     let label = |cosine: f32| 1.0 / (1.0 + (-slope * (cosine - center)).exp());
     Ok(vectors.chunks_exact(2 * bi_encoder.hidden()).map(|pair| label(cosine(pair))).collect())
-}
-
-/// Held-out candidates of some queries, with judgements; tokenized once, since they are scored
-/// again and again.
-pub(crate) struct Dev {
-    /// Tokens of the query and of the passage of each pair.
-    pairs: Vec<(Tokens, Tokens)>,
-    ids: Vec<(QueryId, PassageId)>,
-    qrels: Qrels,
-}
-
-impl Dev {
-    /// Reads `dev.jsonl`, and `qrels/dev.tsv` for the ideal ranking (the labels themselves where it
-    /// is missing). None where there is no such file or no relevant passage in it.
-    pub fn read(data: &Path, tokenizer: &PairTokenizer) -> Result<Option<Self>> {
-        let path = data.join("dev.jsonl");
-        if !path.exists() {
-            return Ok(None);
-        }
-        let pairs: Vec<Pair> = read_jsonl(&path)?;
-        let judged = data.join("qrels").join("dev.tsv");
-        let qrels = if judged.exists() && !pairs.is_empty() {
-            Qrels::read(&judged)?
-        } else {
-            as_qrels(&pairs)
-        };
-        if !pairs.iter().any(|pair| qrels.get(pair.query_id.as_str()).is_some()) {
-            return Ok(None);
-        }
-        let texts: Vec<&str> =
-            pairs.iter().flat_map(|pair| [pair.query.as_str(), pair.passage.as_str()]).collect();
-        let tokens = tokenizer.tokenize(&texts)?;
-        let tokens =
-            tokens.chunks_exact(2).map(|pair| (pair[0].clone(), pair[1].clone())).collect();
-        let ids = pairs.into_iter().map(|pair| (pair.query_id, pair.passage_id)).collect();
-        Ok(Some(Self { pairs: tokens, ids, qrels }))
-    }
-
-    /// The pairs in batches, in the order that [`Dev::ndcg_at_10`] wants their logits.
-    pub fn batches<'a>(
-        &'a self,
-        tokenizer: &'a PairTokenizer,
-    ) -> impl Iterator<Item = Packed> + 'a {
-        self.pairs
-            .chunks(32)
-            .map(|part| tokenizer.batch(part.iter().map(|(query, passage)| (query, passage))))
-    }
-
-    pub fn queries(&self) -> usize {
-        self.ids.iter().map(|(query, _)| query).collect::<BTreeSet<_>>().len()
-    }
-
-    /// Returns the mean nDCG@10 of the candidates ranked by `logits`.
-    pub fn ndcg_at_10(&self, logits: &[f32]) -> f64 {
-        let hit = |((query, passage), score): (&(QueryId, PassageId), &f32)| {
-            (query.clone(), Hit { passage: passage.clone(), score: *score })
-        };
-        let run: Run = self.ids.iter().zip(logits).map(hit).collect();
-        let mut judged = Qrels::default();
-        for (query, _) in run.iter() {
-            for (passage, &grade) in self.qrels.get(query.as_str()).into_iter().flatten() {
-                judged.insert(query.clone(), passage.clone(), grade);
-            }
-        }
-        let measure: Measure = "ndcg@10".parse().expect("a measure that exists");
-        per_query(&judged, &run, &[measure]).mean_of(measure).unwrap_or(0.0)
-    }
-}
-
-/// The labels as judgements.
-fn as_qrels(pairs: &[Pair]) -> Qrels {
-    let mut qrels = Qrels::default();
-    for pair in pairs {
-        // Grades are whole numbers; four steps keep the order of soft labels.
-        qrels.insert(
-            pair.query_id.clone(),
-            pair.passage_id.clone(),
-            (pair.label * 4.0).round() as i32,
-        );
-    }
-    qrels
 }

@@ -1,5 +1,6 @@
 //! Why a training run could not start or go on.
 
+use crate::dev::Mute;
 use crate::watch::Sign;
 use std::path::PathBuf;
 use whetstone_records::Hint;
@@ -17,13 +18,6 @@ pub enum Error {
     },
     #[error("`{key}` must be {expected}, got {value}")]
     Value { key: &'static str, expected: String, value: String },
-    #[error("cannot {action} `{}`", path.display())]
-    Io {
-        action: &'static str,
-        path: PathBuf,
-        #[source]
-        source: std::io::Error,
-    },
     #[error("`{}` line {line}: label must be in 0..=1, got {label}", path.display())]
     Label { path: PathBuf, line: usize, label: f32 },
     #[error("`{}` has no {what}", path.display())]
@@ -32,10 +26,18 @@ pub enum Error {
     NoTeacher { path: PathBuf, line: usize },
     #[error("query `{query}` has {pairs} pairs, more than the {batch} of `batch-pairs`")]
     GroupTooLarge { query: String, pairs: usize, batch: usize },
+    #[error("`{}` cannot tell models apart: {why}", path.display())]
+    MuteDev { path: PathBuf, why: Mute },
+    #[error("`max-seq-tokens` is {config} here and {data} in `{}`", path.display())]
+    MaxSeqTokens { config: usize, data: usize, path: PathBuf },
     #[error("`{}` holds a run with another {what}", path.display())]
     OtherRun { path: PathBuf, what: String },
     #[error("the loss became {loss} at step {step}, or its gradient was no number")]
     Diverged { step: usize, loss: f32 },
+    #[error("step {step}: the model's scores of the dev passages are no numbers")]
+    DevScores { step: usize },
+    #[error("`{}` is where its run ended, and has no optimizer to go on with", path.display())]
+    NoOptimizer { path: PathBuf },
     #[error("step {step}: {sign}")]
     Collapse { step: usize, sign: Sign },
     #[error("`{}` is damaged: {what}", path.display())]
@@ -64,6 +66,19 @@ impl Hint for Error {
             Error::GroupTooLarge { .. } => {
                 "raise `batch-pairs`, or mine fewer negatives per query".into()
             }
+            Error::MuteDev { .. } => {
+                "leave `general-dev` out, or give every query relevant and other passages".into()
+            }
+            Error::MaxSeqTokens { .. } => {
+                "leave it out of the training config: the data set's own counts".into()
+            }
+            Error::DevScores { .. } => {
+                "the weights are broken, or overflow: check the base model, or lower `learning-rate`"
+                    .into()
+            }
+            Error::NoOptimizer { .. } => {
+                "start the run over with --force, or give it the `patience` that it had".into()
+            }
             Error::OtherRun { .. } => {
                 "give this run another --out, or start it over with --force".into()
             }
@@ -78,15 +93,5 @@ impl Hint for Error {
             Error::Records(error) => return error.hint(),
             _ => return None,
         })
-    }
-}
-
-impl Error {
-    pub(crate) fn io(
-        action: &'static str,
-        path: &std::path::Path,
-    ) -> impl FnOnce(std::io::Error) -> Error {
-        let path = path.to_path_buf();
-        move |source| Error::Io { action, path, source }
     }
 }

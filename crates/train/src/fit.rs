@@ -2,7 +2,8 @@
 
 use crate::checkpoint::{Checkpoints, Identity, State};
 use crate::config::TrainConfig;
-use crate::data::{Batch, Dev};
+use crate::data::Batch;
+use crate::dev::Dev;
 use crate::error::{Error, Result};
 use crate::log::{Log, LogLine};
 use crate::optimizer::AdamW;
@@ -11,14 +12,19 @@ use crate::plan::{Fit, inputs};
 use crate::plot;
 use crate::view::View;
 use crate::watch::{Observed, Watch};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::{Duration, Instant};
 use whetstone_model::{CrossEncoderNetwork, Engine, Packed};
-use whetstone_records::{Best, Blended, Manifest, Outcome, Progress, Stage};
+use whetstone_records::{Best, Input, Manifest, ModelDir, Outcome, Progress, RunDir, Stage};
 
 /// Steps whose batches are made ready ahead of the loop.
 const AHEAD: usize = 4;
+
+/// What a user must know before anything is exported.
+const NOTHING_LEARNED: &str = "training brought nothing: no step was better on dev than step 0, the \
+    weights that it began with";
 
 /// Fine-tunes the model of `model_dir` on `data/train.jsonl` and leaves a run folder: config.toml,
 /// log.jsonl, best.json and step-NNNNNN folders, each a model folder. A run that was stopped goes
@@ -37,15 +43,18 @@ pub fn train(
     engines: &[Engine],
     progress: &dyn Progress,
 ) -> Result<Manifest> {
+    let config = &config.for_data(data)?;
     config.check()?;
     config.check_devices(engines.len())?;
     let inputs = inputs(data, model_dir, config)?;
-    let stage = Stage::new("train", out, config, inputs.clone());
-    if let Some(manifest) = stage.up_to_date() {
+    let by_role: BTreeMap<String, String> =
+        inputs.iter().map(|input| (input.role.clone(), input.digest.clone())).collect();
+    let stage = Stage::new("train", out, config, by_role.clone());
+    if let Some(manifest) = stage.begin()? {
         return Ok(manifest);
     }
-    std::fs::create_dir_all(out).map_err(Error::io("create folder", out))?;
-    let checkpoints = Checkpoints::open(out, &Identity { config: config.clone(), inputs })?;
+    let checkpoints =
+        Checkpoints::open(out, &Identity { config: config.clone(), inputs: by_role })?;
     let engines: Vec<Engine> =
         engines.iter().map(|engine| engine.for_training(config.precision)).collect();
     let last = checkpoints.last()?;
@@ -57,22 +66,27 @@ pub fn train(
         || Fit::prepare(data, model_dir, config, engines),
     );
     let (mut network, fit) = (network?, fit?);
+    // From here on memory holds what was digested, and the pairs are watched.
+    inputs.iter().try_for_each(Input::check)?;
     if config.freeze_embeddings {
         network.freeze_embeddings();
     }
     if !config.precision.is_supported() {
         progress.warn("this CPU has no bfloat16 products: training in f32");
     }
-    if fit.dev.is_none() {
-        progress.warn("no dev queries: the last step is taken as the best");
+    if let Some(why) = fit.last_is_best() {
+        progress.warn(&why);
     }
     let mut log =
-        Log::open(&out.join("log.jsonl"), last.as_ref().map_or(0, |state| state.log_bytes))?;
+        Log::open(&RunDir::new(out).log(), last.as_ref().map_or(0, |state| state.log_bytes))?;
     let (mut state, stepping) = fit.run(network, last, &checkpoints, &mut log, progress)?;
-    fit.blend(&mut state, &checkpoints)?;
+    fit.blend(&mut state, &checkpoints, progress)?;
     let outcome = fit.summary(&state, &log, stepping);
-    let best = format!("{}/model.safetensors", state.best.folder());
-    Ok(stage.finish(&["best.json", "log.jsonl", "config.toml", &best], outcome)?)
+    if state.best.step == 0 {
+        progress.warn(NOTHING_LEARNED);
+    }
+    let best = format!("{}/{}", state.best.folder(), ModelDir::WEIGHTS);
+    Ok(stage.finish(&[RunDir::BEST, RunDir::LOG, RunDir::CONFIG, &best], outcome)?)
 }
 
 impl Fit<'_> {
@@ -112,12 +126,15 @@ impl Fit<'_> {
             _ => AdamW::new(&self.engines[0]),
         };
         if let Some(state) = &resumed {
+            if !self.is_over(state) {
+                checkpoints.check_optimizer(state.step)?;
+            }
             checkpoints.settle(state)?;
         }
         let mut saved = resumed.as_ref().map(|state| state.step);
         let mut state = resumed.unwrap_or(State {
             step: 0,
-            best: Best { step: 0, ndcg_at_10: None, blended: None },
+            best: Best { step: 0, ndcg_at_10: None, fresh_head: self.is_fresh, blended: None },
             stale: 0,
             log_bytes: 0,
         });
@@ -130,16 +147,12 @@ impl Fit<'_> {
             let is_due =
                 state.step.is_multiple_of(self.config.eval_every_steps) || state.step == total;
             if is_due && saved != Some(state.step) {
-                progress.message("measuring dev nDCG@10");
-                self.note_dev(&network, &mut state, log, &mut view)?;
-                let is_over = self.is_over(&state);
+                self.data.check()?;
+                self.note_dev(&network, &mut state, (log, &mut view), progress)?;
                 plot::write(checkpoints.run(), &log.lines)?;
-                checkpoints.save(
-                    &state,
-                    &network,
-                    (!is_over).then_some(&optimizer),
-                    self.model_dir,
-                )?;
+                // A run that patience ends may be given more of it, and then goes on.
+                let optimizer = (state.step < total).then_some(&optimizer);
+                checkpoints.save(&state, &network, optimizer, self.model_dir)?;
                 saved = Some(state.step);
             }
             if self.is_over(&state) {
@@ -168,32 +181,16 @@ impl Fit<'_> {
         Ok((state, stepping))
     }
 
-    /// Measures the present weights on dev and notes whether they are the best so far.
-    fn note_dev(
-        &self,
-        network: &CrossEncoderNetwork,
-        state: &mut State,
-        log: &mut Log,
-        view: &mut View,
-    ) -> Result<()> {
-        // A checkpoint of the warm start is there to go on from, not to be chosen: it has seen no
-        // label yet.
-        let is_chosen_from = state.step == 0 || state.step > self.warm_steps;
-        if let Some(dev) = self.dev.as_ref().filter(|_| is_chosen_from) {
-            let ndcg = self.evaluate(dev, network);
-            let general = self.general.as_ref().map(|general| self.evaluate(general, network));
-            log.write(LogLine::Dev {
-                step: state.step,
-                dev_ndcg_at_10: ndcg,
-                general_ndcg_at_10: general,
-            })?;
-            state.note(ndcg);
-            view.evaluated(ndcg, general);
-        } else if self.dev.is_none() {
-            state.best.step = state.step;
-        }
-        state.log_bytes = log.bytes;
-        Ok(())
+    /// Why there is no dev set to choose a step by, where there is none.
+    fn last_is_best(&self) -> Option<String> {
+        let why = match (&self.dev, self.mute) {
+            (Some(_), _) => return None,
+            (None, None) => "no dev queries".to_owned(),
+            (None, Some(why)) => {
+                format!("the dev set cannot tell models apart and counts for nothing: {why}")
+            }
+        };
+        Some(format!("{why}: the last step is taken as the best"))
     }
 
     fn is_over(&self, state: &State) -> bool {
@@ -259,30 +256,6 @@ impl Fit<'_> {
         1.0 - real as f64 / computed.max(1) as f64
     }
 
-    /// Dev nDCG@10 of the present weights.
-    fn evaluate(&self, dev: &Dev, network: &CrossEncoderNetwork) -> f64 {
-        let (network, engine) = (network.for_inference(), self.engines[0].for_inference());
-        let batches = dev.batches(&self.tokenizer);
-        let logits: Vec<f32> = batches.flat_map(|batch| network.logits(&batch, &engine)).collect();
-        dev.ndcg_at_10(&logits)
-    }
-
-    /// Mixes the base model into the best checkpoint, where the config asks for it, and measures
-    /// that too.
-    fn blend(&self, state: &mut State, checkpoints: &Checkpoints) -> Result<()> {
-        if self.config.interpolate == 0.0 || state.best.step == 0 {
-            return Ok(());
-        }
-        let engine = self.engines[0].for_inference();
-        let mut network = CrossEncoderNetwork::load(&checkpoints.folder(state.best.step), &engine)?;
-        let base = CrossEncoderNetwork::load(&checkpoints.folder(0), &engine)?;
-        network.blend(base, self.config.interpolate as f32, self.is_fresh);
-        let ndcg = |dev: &Option<Dev>| dev.as_ref().map(|dev| self.evaluate(dev, &network));
-        state.best.blended =
-            Some(Blended { ndcg_at_10: ndcg(&self.dev), general_ndcg_at_10: ndcg(&self.general) });
-        checkpoints.save_blended(state, &network, self.model_dir)
-    }
-
     fn summary(&self, state: &State, log: &Log, stepping: Duration) -> Outcome {
         let (pairs, tokens) = log.done_now();
         let seconds = stepping.as_secs_f64().max(1e-3);
@@ -295,10 +268,16 @@ impl Fit<'_> {
         let counts = counts.map(|(name, count)| (name.to_owned(), count as u64));
         let rates = [("pairs-per-s", pairs as f64), ("tokens-per-s", tokens as f64)];
         let rates = rates.map(|(name, done)| (name.to_owned(), done / seconds));
-        let mut notes = vec![match state.best.ndcg_at_10 {
-            Some(ndcg) => format!("best dev nDCG@10 {ndcg:.4} at step {}", state.best.step),
-            None => "no dev queries: the last step is taken as the best".into(),
+        let mut notes = vec![match (state.best.ndcg_at_10, self.last_is_best()) {
+            (Some(ndcg), _) => format!("best dev nDCG@10 {ndcg:.4} at step {}", state.best.step),
+            (None, Some(why)) => why,
+            (None, None) => "all dev scores of a query were equal: the last step is taken as the \
+                             best"
+                .into(),
         }];
+        if state.best.step == 0 {
+            notes.push(NOTHING_LEARNED.into());
+        }
         notes.push(format!("seed {}", self.config.seed));
         if let Some(blended) = &state.best.blended {
             let share = self.config.interpolate;
@@ -312,16 +291,5 @@ impl Fit<'_> {
             ));
         }
         Outcome { counts: counts.into(), notes, rates: rates.into(), ..Outcome::default() }
-    }
-}
-
-impl State {
-    fn note(&mut self, ndcg: f64) {
-        if self.best.ndcg_at_10.is_none_or(|best| ndcg > best) {
-            self.best = Best { step: self.step, ndcg_at_10: Some(ndcg), blended: None };
-            self.stale = 0;
-        } else {
-            self.stale += 1;
-        }
     }
 }

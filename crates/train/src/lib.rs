@@ -4,11 +4,13 @@
 mod checkpoint;
 mod config;
 mod data;
+mod dev;
 mod error;
 mod fit;
 mod forget;
 mod log;
 mod loss;
+mod measure;
 mod optimizer;
 mod order;
 mod pair_file;
@@ -21,6 +23,7 @@ mod watch;
 
 pub use checkpoint::best_step;
 pub use config::{LambdaWeighting, LossName, Schedule, TrainConfig};
+pub use dev::Mute;
 pub use error::{Error, Result};
 pub use fit::train;
 pub use forget::forget_run;

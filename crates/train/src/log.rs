@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use whetstone_records::Error as RecordsError;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
@@ -47,8 +48,8 @@ impl Log {
             .create(true)
             .append(true)
             .open(path)
-            .map_err(Error::io("open", path))?;
-        file.set_len(bytes).map_err(Error::io("truncate", path))?;
+            .map_err(RecordsError::io("open", path))?;
+        file.set_len(bytes).map_err(RecordsError::io("truncate", path))?;
         let text = whetstone_records::read_text(path)?;
         let lines = text.lines().enumerate().map(|(index, line)| {
             serde_json::from_str(line).map_err(|source| Error::Checkpoint {
@@ -72,7 +73,7 @@ impl Log {
         let mut text =
             serde_json::to_vec(&line).expect("a log line is plain data, which always serialises");
         text.push(b'\n');
-        self.file.write_all(&text).map_err(Error::io("write", &self.path))?;
+        self.file.write_all(&text).map_err(RecordsError::io("write", &self.path))?;
         self.bytes += text.len() as u64;
         self.lines.push(line);
         Ok(())

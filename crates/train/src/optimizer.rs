@@ -120,7 +120,7 @@ impl AdamW {
     /// Reads what [`AdamW::save`] wrote.
     pub fn load(path: &Path, engine: &Engine) -> Result<Self> {
         let damaged = |what: String| Error::Checkpoint { path: path.into(), what };
-        let bytes = std::fs::read(path).map_err(Error::io("read", path))?;
+        let bytes = std::fs::read(path).map_err(whetstone_records::Error::io("read", path))?;
         let file =
             SafeTensors::deserialize(&bytes).map_err(|source| damaged(source.to_string()))?;
         let (_, header) =

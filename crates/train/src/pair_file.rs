@@ -6,13 +6,18 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
-use whetstone_records::Pair;
+use whetstone_records::{Error as RecordsError, Pair, Stamp, without_mark};
 
 /// Bytes that are read and parsed together.
 const BLOCK: u64 = 1 << 24;
 
+/// The longest line of a file of pairs, in bytes.
+const LONGEST: usize = 64 << 20;
+
 pub(crate) struct PairFile {
     file: Mutex<File>,
+    /// How the file looked before it was read.
+    stamp: Stamp,
     path: PathBuf,
     /// First byte, length and number of each pair's line.
     spans: Vec<(u64, u32, u32)>,
@@ -22,24 +27,33 @@ impl PairFile {
     /// Reads a file once, in blocks and on all cores, and hands each pair with its line to `each`,
     /// in the file's order.
     pub fn scan(path: &Path, mut each: impl FnMut(usize, &Pair) -> Result<()>) -> Result<Self> {
-        let file = File::open(path).map_err(Error::io("read", path))?;
+        let file = File::open(path).map_err(RecordsError::io("read", path))?;
+        let stamp = Stamp::of(&file).map_err(RecordsError::io("read", path))?;
         let mut spans = Vec::new();
         let (mut block, mut offset, mut line) = (Vec::new(), 0u64, 0);
         loop {
-            let read =
-                (&file).take(BLOCK).read_to_end(&mut block).map_err(Error::io("read", path))?;
+            let read = (&file)
+                .take(BLOCK)
+                .read_to_end(&mut block)
+                .map_err(RecordsError::io("read", path))?;
             let whole = match (read, block.iter().rposition(|&byte| byte == b'\n')) {
                 (0, _) => block.len(),
                 (_, Some(newline)) => newline + 1,
+                (_, None) if block.len() > LONGEST => {
+                    let (path, line) = (path.to_path_buf(), line + 1);
+                    return Err(RecordsError::LongLine { path, line, limit: LONGEST }.into());
+                }
                 (_, None) => continue,
             };
             let mut lines = Vec::new();
             let mut start = 0;
             for text in block[..whole].split_inclusive(|&byte| byte == b'\n') {
                 line += 1;
-                if !text.trim_ascii().is_empty() {
-                    lines.push((line, text));
-                    spans.push((offset + start as u64, text.len() as u32, line as u32));
+                let mark = text.len() - without_mark(text).len();
+                if !text[mark..].trim_ascii().is_empty() {
+                    lines.push((line, &text[mark..]));
+                    let first = offset + (start + mark) as u64;
+                    spans.push((first, (text.len() - mark) as u32, line as u32));
                 }
                 start += text.len();
             }
@@ -56,7 +70,17 @@ impl PairFile {
                 break;
             }
         }
-        Ok(Self { file: Mutex::new(file), path: path.into(), spans })
+        Ok(Self { file: Mutex::new(file), stamp, path: path.into(), spans })
+    }
+
+    /// Refuses a file that was written to since it was read: its pairs are no longer where they
+    /// were.
+    pub fn check(&self) -> Result<()> {
+        let file = self.file.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        match Stamp::of(&file).map_err(RecordsError::io("read", &self.path))? == self.stamp {
+            true => Ok(()),
+            false => Err(RecordsError::Changed { path: self.path.clone() }.into()),
+        }
     }
 
     /// The line of a pair, from 1.
@@ -70,8 +94,8 @@ impl PairFile {
         let mut text = vec![0; len as usize];
         {
             let mut file = self.file.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-            file.seek(SeekFrom::Start(first)).map_err(Error::io("read", &self.path))?;
-            file.read_exact(&mut text).map_err(Error::io("read", &self.path))?;
+            file.seek(SeekFrom::Start(first)).map_err(RecordsError::io("read", &self.path))?;
+            file.read_exact(&mut text).map_err(RecordsError::io("read", &self.path))?;
         }
         serde_json::from_slice(&text)
             .map_err(|source| json_error(&self.path, line as usize, source))
@@ -79,7 +103,7 @@ impl PairFile {
 }
 
 fn json_error(path: &Path, line: usize, source: serde_json::Error) -> Error {
-    Error::Records(whetstone_records::Error::Json { path: path.into(), line, source })
+    Error::Records(RecordsError::Json { path: path.into(), line, source })
 }
 
 #[cfg(test)]

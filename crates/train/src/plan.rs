@@ -2,27 +2,30 @@
 //! them may ask.
 
 use crate::config::TrainConfig;
-use crate::data::{Batch, Dev, Pairs};
-use crate::error::{Error, Result};
+use crate::data::{Batch, Pairs};
+use crate::dev::{Dev, DevSet, Mute, general_dev};
+use crate::error::Result;
 use crate::loss::{Loss, Targets, loss, soft_bce};
 use crate::optimizer::Rates;
 use crate::order::batches;
 use crate::schedule::{learning_rate, warmup_steps};
 use rayon::prelude::*;
-use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::mpsc::SyncSender;
 use whetstone_model::{
     Architecture, BiEncoder, DropoutRates, Engine, PairTokenizer, StepDropout, has_head,
 };
-use whetstone_records::sha256_file;
+use whetstone_records::{DataSet, Input, ModelDir};
 
 /// What stays the same during a run.
 pub(crate) struct Fit<'a> {
     pub config: &'a TrainConfig,
     pub data: Pairs,
+    /// None where no dev set can tell models apart: then the last step is the best.
     pub dev: Option<Dev>,
+    /// Why the dev set that there is counts for nothing.
+    pub mute: Option<Mute>,
     pub general: Option<Dev>,
     pub tokenizer: PairTokenizer,
     /// Of the first epochs, where they are short.
@@ -47,27 +50,22 @@ pub(crate) struct Fit<'a> {
     pub dropout: DropoutRates,
 }
 
-/// SHA-256 of everything that a run depends on, by role.
-pub(crate) fn inputs(
-    data: &Path,
-    model_dir: &Path,
-    config: &TrainConfig,
-) -> Result<BTreeMap<String, String>> {
+/// SHA-256 of everything that a run depends on.
+pub(crate) fn inputs(data: &Path, model_dir: &Path, config: &TrainConfig) -> Result<Vec<Input>> {
+    let model = ModelDir::new(model_dir);
     let mut files = vec![
-        ("train".to_owned(), data.join("train.jsonl")),
-        ("model".to_owned(), model_dir.join("model.safetensors")),
-        ("tokenizer".to_owned(), model_dir.join("tokenizer.json")),
+        ("train".to_owned(), DataSet::new(data).train()),
+        ("model".to_owned(), model.weights()),
+        ("tokenizer".to_owned(), model.tokenizer()),
     ];
     let general = config.general_dev.as_deref().map(|folder| ("general-dev", folder));
     for (role, folder) in [("dev", data)].into_iter().chain(general) {
-        let dev = [
-            (role.to_owned(), folder.join("dev.jsonl")),
-            (format!("{role}-qrels"), folder.join("qrels/dev.tsv")),
-        ];
+        let folder = DataSet::new(folder);
+        let dev = [(role.to_owned(), folder.dev()), (format!("{role}-qrels"), folder.dev_qrels())];
         files.extend(dev.into_iter().filter(|(_, path)| path.exists()));
     }
     let hashed: Vec<Result<_>> =
-        files.into_par_iter().map(|(role, path)| Ok((role, sha256_file(&path)?))).collect();
+        files.into_par_iter().map(|(role, path)| Ok(Input::of_file(role, &path)?)).collect();
     // In order, so that of several errors it is always the first that is told.
     hashed.into_iter().collect()
 }
@@ -80,10 +78,10 @@ impl<'a> Fit<'a> {
         config: &'a TrainConfig,
         engines: Vec<Engine>,
     ) -> Result<Self> {
-        let tokenizer = PairTokenizer::open(model_dir, config.max_seq_tokens)?;
+        let tokenizer = PairTokenizer::open(model_dir, config.max_seq_tokens())?;
         let short = || PairTokenizer::open(model_dir, config.short_seq_tokens);
         let short_tokenizer = (config.short_epochs > 0).then(short).transpose()?;
-        let path = data.join("train.jsonl");
+        let path = DataSet::new(data).train();
         let pairs = Pairs::read(&path)?;
         let balance = pairs.balance(&path)?;
         let teacher = pairs.teacher_scores(&path, config)?;
@@ -108,11 +106,17 @@ impl<'a> Fit<'a> {
         };
         let anew = steps.iter().position(is_anew).unwrap_or(steps.len());
         let own = Architecture::read(model_dir)?.spec.dropout;
+        let (dev, mute) = match Dev::read(data, &tokenizer)? {
+            DevSet::Telling(dev) => (Some(dev), None),
+            DevSet::Mute(why) => (None, Some(why)),
+            DevSet::Missing => (None, None),
+        };
         Ok(Self {
             config,
             data: pairs,
-            dev: Dev::read(data, &tokenizer)?,
-            general: general_dev(config, &tokenizer)?,
+            dev,
+            mute,
+            general: general_dev(config.general_dev.as_ref(), &tokenizer)?,
             tokenizer,
             short_tokenizer,
             model_dir,
@@ -208,12 +212,4 @@ impl<'a> Fit<'a> {
         let head_multiplier = if is_fresh { self.config.fresh_head_multiplier } else { 1.0 };
         Rates { base, head_multiplier, layer_decay: self.config.layer_decay }
     }
-}
-
-/// Reads the second dev set, where the config names one.
-fn general_dev(config: &TrainConfig, tokenizer: &PairTokenizer) -> Result<Option<Dev>> {
-    let Some(folder) = &config.general_dev else { return Ok(None) };
-    let dev = Dev::read(folder, tokenizer)?;
-    dev.map(Some)
-        .ok_or_else(|| Error::NoPairs { path: folder.join("dev.jsonl"), what: "relevant passage" })
 }

@@ -5,7 +5,7 @@ use crate::log::LogLine;
 use plotters::coord::Shift;
 use plotters::prelude::*;
 use std::path::Path;
-use whetstone_records::AtomicFile;
+use whetstone_records::{AtomicFile, RunDir};
 
 const SIZE: (u32, u32) = (840, 420);
 const BLUE_LINE: RGBColor = RGBColor(31, 111, 235);
@@ -48,7 +48,8 @@ pub(crate) fn write(run: &Path, lines: &[LogLine]) -> Result<()> {
         Series { name: "dev", color: BLUE_LINE, points: dev(|own, _| Some(own)) },
         Series { name: "general", color: ORANGE_LINE, points: dev(|_, general| general) },
     ];
-    for (file, title, series) in [("loss.svg", "training loss", loss), ("dev.svg", "nDCG@10", dev)]
+    for (file, title, series) in
+        [(RunDir::LOSS_PLOT, "training loss", loss), (RunDir::DEV_PLOT, "nDCG@10", dev)]
     {
         let series: Vec<Series> =
             series.into_iter().filter(|series| !series.points.is_empty()).collect();

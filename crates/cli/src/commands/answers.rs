@@ -13,12 +13,14 @@ use whetstone_synth::SynthConfig;
 /// Compare the answers that an LLM gives from the passages of two runs
 #[derive(clap::Args)]
 #[command(after_help = "Example:
-  whetstone answers --config configs/synth.toml --data data/mine --before data/mine/candidates.run --after out/tuned.run \\
-    --out out/answers
-For each query the LLM of [llm] answers from the first --top passages of either run, and a judge ([judge] llm, else
-the same LLM) says which answer is better, asked twice with the answers in either place: a judge that changes its mind
-makes a tie. Every answer is journalled before it is used, and the caps of [llm] hold; given again, only what is missing
-is asked. Queries whose first passages are the same in both runs cost nothing.")]
+  whetstone answers --config configs/synth.toml --data data/mine \\
+    --before data/mine/candidates.run --after out/tuned.run --out out/answers
+
+For each query, the LLM of [llm] answers from the first --top passages of either run. A judge ([judge]
+llm, else the same LLM) says which answer is better. It is asked twice, with the answers in either
+place; a judge that changes its mind makes a tie. Queries whose first passages are the same in both
+runs cost nothing. Every answer is journalled before it is used, and the caps of [llm] hold. Run it
+again to ask only what is missing.")]
 pub struct Args {
     /// Config with `[llm]`; configs/synth.toml lists every key with its default
     #[arg(long, value_name = "FILE")]

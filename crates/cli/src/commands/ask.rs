@@ -14,12 +14,14 @@ use whetstone_synth::{AskJob, GeneratorName, Preview, RoundTrip, SynthConfig};
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   whetstone ask --config configs/synth.toml --out data/mine
-  whetstone ask --config configs/synth.toml --out data/mine --dry-run     what it would take; nothing is sent
-  whetstone ask --config configs/synth.toml --out data/mine --preview 5   five passages beside their questions
+  whetstone ask --config configs/synth.toml --out data/mine --dry-run     the cost; sends nothing
+  whetstone ask --config configs/synth.toml --out data/mine --preview 5   five passages, their queries
   whetstone ask --config configs/synth.toml --out data/mine --batch-out requests.jsonl
   whetstone ask --config configs/synth.toml --out data/mine --batch-in results.jsonl
-The config's section [ask] says which generator makes the queries; an LLM makes better ones than `built-in`. Every answer
-of an LLM is kept in OUT/ask.journal.jsonl and never paid twice. OUT/synth.html shows what came out.")]
+
+Section [ask] of the config names the generator. An LLM makes better queries than `built-in`. Every
+answer of an LLM is kept in OUT/ask.journal.jsonl and never paid twice. OUT/synth.html shows what came
+out.")]
 pub struct Args {
     #[command(flatten)]
     data: DataArgs,

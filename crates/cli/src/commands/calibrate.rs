@@ -12,10 +12,12 @@ use whetstone_records::{DataSet, ModelDir, forget};
 #[command(after_help = "Examples:
   whetstone calibrate --model models/mine --data data/mine
   whetstone calibrate --model models/mine --data data/mine --precision 0.8 --precision 0.95
-Scores the candidates of dev.jsonl and writes whetstone.json into the model's folder: the weight at which the model's
-scores and the first stage's together do best on dev, the scaling that turns logits into probabilities, and for each
-precision the logit from which on that share of the passages is right. `whetstone rerank --fuse` and `--probability` use
-them. Weights and logits stay as they are; other libraries pass over the file.")]
+
+Scores the candidates of dev.jsonl and writes whetstone.json into the model's folder. The file holds
+three things: the weight at which the model's scores and the first stage's together do best on dev,
+the scaling that turns logits into probabilities, and for each precision the logit above which that
+share of the passages is right. `whetstone rerank --fuse` and `--probability` use them. Weights and
+logits stay as they are; other libraries ignore the file.")]
 pub struct Args {
     /// A cross-encoder's folder, such as `whetstone export` writes
     #[arg(long, value_name = "DIR")]
@@ -23,7 +25,7 @@ pub struct Args {
     /// A data set with dev.jsonl
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
-    /// Give the threshold for this share of right passages; may be given again
+    /// Give the threshold for this share of right passages; repeat it for more
     #[arg(long = "precision", value_name = "SHARE", default_value = "0.9", value_parser = share)]
     precisions: Vec<f64>,
     /// The first stage's run over the dev candidates, where dev.jsonl holds no scores of its own

@@ -12,12 +12,13 @@ use whetstone_records::EvalDir;
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   whetstone diff out/monday out/tuesday
-  whetstone diff out/main out/branch --run tuned --gate         in CI: exit code 1 where a run became worse
+  whetstone diff out/main out/branch --run tuned --gate      in CI: exit code 1 if a run got worse
   whetstone diff a/per_query.jsonl b/per_query.jsonl --measure map --json
 
-A and B are folders of `whetstone eval --out`, or their measures.json or per_query.jsonl. Runs of the same name are compared;
-where each has only one run, those two. A run became better or worse where the paired randomisation test's p, after
-Holm's correction over the runs, is at most --alpha and the bootstrap interval of B - A doesn't hold 0.")]
+A and B are folders of `whetstone eval --out`, or their measures.json or per_query.jsonl. Runs of the
+same name are compared; where each has only one run, those two. A run became better or worse where
+two things hold: the paired randomisation test's p, after Holm's correction over the runs, is at most
+--alpha, and the bootstrap interval of B - A doesn't hold 0.")]
 pub struct Args {
     /// The earlier evaluation
     a: PathBuf,

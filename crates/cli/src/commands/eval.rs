@@ -14,19 +14,22 @@ use whetstone_records::{DataSet, ModelDir, forget};
 #[command(after_help = "Examples:
   whetstone eval --qrels test.qrels --run bm25=bm25.run --run tuned=tuned.run
   whetstone eval --data data/mine --run tuned=out/tuned.run --model models/mine --out out/eval
-  whetstone eval --data data/mine --run tuned=out/tuned.run --system tuned --gate    in CI: exit code 1 unless SHIP
+  whetstone eval --data data/mine --run tuned=out/tuned.run --gate    in CI: exit code 1 unless SHIP
 
-Every mean is over all queries of the qrels with a relevant passage; a query that a run leaves out counts as 0. Ties are
-broken as trec_eval breaks them. Stars: the paired randomisation test, after Holm's correction over the systems, at 0.05
-(*), 0.01 (**) and 0.001 (***). `oracle` is the best order of the candidates. `detectable`: the smallest true difference
-that so many queries show with a probability of 80 %.
+Every mean is over all queries of the qrels with a relevant passage; a query that a run leaves out
+counts as 0. Ties are broken as trec_eval breaks them. Stars show the paired randomisation test, after
+Holm's correction over the systems: 0.05 (*), 0.01 (**), 0.001 (***). `oracle` is the best order of
+the candidates. `detectable` is the smallest true difference that so many queries show with a
+probability of 80 %.
 
-The verdict, for the mean difference of the primary measure between a system and the baseline, in this order:
-  NOT ENOUGH QUERIES  fewer than --min-queries queries
-  DON'T SHIP          the bootstrap interval of the difference lies wholly below --worthwhile-gain
-  SHIP                p after Holm's correction is at most --alpha, and the interval lies wholly above 0
+The verdict is about the mean difference of the primary measure between a system and the baseline.
+The first line that applies decides:
+  NOT ENOUGH QUERIES  there are fewer than --min-queries queries
+  DON'T SHIP          the bootstrap interval of the difference is wholly below --worthwhile-gain
+  SHIP                p after Holm's correction is at most --alpha, the interval is wholly above 0
   NOT ENOUGH QUERIES  otherwise, with about how many would decide
-There is no verdict where the runs don't rank the same candidates, or --data shows leakage from training into the test.
+There is no verdict where the runs don't rank the same candidates, or where --data shows leakage from
+training into the test.
 
 Measures: ndcg@K, ndcg-exp@K (gain 2^grade - 1), mrr@K, p@K, recall@K, hit@K, judged@K, map.")]
 pub struct Args {
@@ -34,8 +37,9 @@ pub struct Args {
     /// of --data]
     #[arg(long, value_name = "FILE", required_unless_present = "data")]
     qrels: Option<PathBuf>,
-    /// A ranking in TREC's run format, and the name it gets in the table; may be given again
-    #[arg(long = "run", value_name = "NAME=RUN", required_unless_present = "data", value_parser = named_run)]
+    /// A ranking in TREC's run format, and the name it gets in the table; repeat it for more
+    #[arg(long = "run", value_name = "NAME=RUN", value_parser = named_run)]
+    #[arg(required_unless_present = "data")]
     runs: Vec<(String, PathBuf)>,
     /// Data set of the queries: its texts for the report, its candidates and first stages
     /// (runs/*.run) as runs

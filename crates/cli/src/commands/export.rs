@@ -7,7 +7,7 @@ use std::path::PathBuf;
 /// Write a model folder that transformers, sentence-transformers and text-embeddings-inference load
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
-  whetstone export --checkpoint checkpoints/mine --out models/mine                 the best step by dev nDCG@10
+  whetstone export --checkpoint checkpoints/mine --out models/mine      the best step by dev nDCG@10
   whetstone export --checkpoint checkpoints/mine/step-000500 --out models/step-500")]
 pub struct Args {
     /// A training run, or one of its step folders

@@ -14,10 +14,13 @@ use whetstone_records::DataSet;
 /// Measure what training cost on questions that it was not about
 #[derive(clap::Args)]
 #[command(after_help = "Example:
-  whetstone forgetting --before cross-encoder/ms-marco-MiniLM-L6-v2 --after models/mine --general data/scifact --out out/general
-The general set is a BEIR folder: corpus.jsonl, queries.jsonl, qrels/test.tsv. BM25 finds the candidates of each query,
-both models order the same ones, and a paired test says what became of nDCG@10: GAINED, KEPT (a loss of more than 0.01
-is ruled out), FORGOT, or NOT ENOUGH QUERIES. A pair takes some tens of milliseconds on a CPU: see --depth and --max-queries.")]
+  whetstone forgetting --before cross-encoder/ms-marco-MiniLM-L6-v2 --after models/mine \\
+    --general data/scifact --out out/general
+
+The general set is a BEIR folder: corpus.jsonl, queries.jsonl, qrels/test.tsv. BM25 finds the
+candidates of each query, and both models order them. A paired test says what became of nDCG@10:
+GAINED, KEPT (a loss of more than 0.01 is ruled out), FORGOT, or NOT ENOUGH QUERIES. A pair takes some
+tens of milliseconds on a CPU; --depth and --max-queries say how many there are.")]
 pub struct Args {
     /// The model that training began with: a cross-encoder's folder, or its id on the hub
     #[arg(long, value_name = "DIR")]

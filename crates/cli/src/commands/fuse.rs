@@ -8,10 +8,10 @@ use whetstone_records::forget;
 
 /// Join runs by reciprocal rank fusion: the model's order and the first stages'
 #[derive(clap::Args)]
-#[command(after_help = "Examples:
+#[command(after_help = "Example:
   whetstone fuse data/mine/runs/bm25.run data/mine/runs/dense.run out/tuned.run --out out/fused.run
 
-A passage scores the sum of 1 / (60 + rank) over the runs that have it: the scores themselves need not
+A passage scores the sum of 1 / (60 + rank) over the runs that have it. The scores themselves need not
 have the same scale, and nothing is learned from dev.")]
 pub struct Args {
     /// The runs, in TREC's format, two or more

@@ -10,9 +10,11 @@ use crate::failure::Result;
 #[command(after_help = "Example:
   whetstone grade --config configs/synth.toml --out data/mine
   whetstone pair --config configs/synth.toml --out data/mine
-Every positive and every mined negative of a training query gets a grade from 0 to 3, one call each, by the endpoint and
-the caps of [llm] and the LLM of [judge]. `pair` takes OUT/grades.jsonl up: labels are grade / 3, `teacher` is
-the grade, negatives of grade 2 and 3 and positives of grade 0 are left out. Remove the file to go back.")]
+
+Every positive and every mined negative of a training query gets a grade from 0 to 3. Each takes one
+call to the LLM of [judge], at the endpoint and within the caps of [llm]. `pair` then reads
+OUT/grades.jsonl: labels are grade / 3, `teacher` is the grade, and negatives of grade 2 and 3 and
+positives of grade 0 are left out. Remove the file to go back.")]
 pub struct Args {
     #[command(flatten)]
     data: DataArgs,

@@ -16,12 +16,14 @@ use whetstone_records::{DataSet, Run};
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   whetstone label --data data/mine --out judgements.tsv
-  whetstone label --data data/mine --run bm25=data/mine/runs/bm25.run --run tuned=out/tuned.run --out judgements.tsv
+  whetstone label --data data/mine --run bm25=data/mine/runs/bm25.run --run tuned=out/tuned.run \\
+    --out judgements.tsv
   whetstone eval --qrels judgements.tsv --run bm25=data/mine/runs/bm25.run --run tuned=out/tuned.run
-Shows each query with the passages that stand in the first DEPTH of any run, in an order that tells nothing about ranks.
-Keys: 0 no answer, 1 touches the subject, 2 answers in part, 3 answers; u undo, s skip, b back, q quit, ? help. Every
-grade is on the disk before the next passage is shown; given again, the command goes on where it was. The file is a
-qrels: BEIR's where its name ends in .tsv, else TREC's.")]
+
+Shows each query with the passages that stand in the first DEPTH of any run, in an order that tells
+nothing about ranks. Keys: 0 no answer, 1 touches the subject, 2 answers in part, 3 answers; u undo,
+s skip, b back, q quit, ? help. Every grade is on the disk before the next passage is shown. Run it
+again to resume. The file is a qrels: BEIR's where its name ends in .tsv, else TREC's.")]
 pub struct Args {
     /// A data set: its corpus.jsonl, queries.jsonl and, where no --run is given, all runs in its
     /// folder runs
@@ -33,8 +35,9 @@ pub struct Args {
     /// Texts of the queries: BEIR's queries.jsonl
     #[arg(long, value_name = "FILE")]
     queries: Option<PathBuf>,
-    /// A ranking in TREC's run format, and its name; may be given again
-    #[arg(long = "run", value_name = "NAME=RUN", required_unless_present = "data", value_parser = named_run)]
+    /// A ranking in TREC's run format, and its name; repeat it for more
+    #[arg(long = "run", value_name = "NAME=RUN", value_parser = named_run)]
+    #[arg(required_unless_present = "data")]
     runs: Vec<(String, PathBuf)>,
     /// Where the judgements are kept; an existing file is continued
     #[arg(long, value_name = "FILE")]

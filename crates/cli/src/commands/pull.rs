@@ -9,7 +9,10 @@ use std::path::PathBuf;
 #[command(after_help = "Examples:
   whetstone pull minilm-l6
   whetstone pull cross-encoder/ms-marco-MiniLM-L6-v2 --out models/ms-marco
-The hub's token, cache and endpoint are taken from HF_TOKEN, HF_HOME and HF_ENDPOINT.")]
+  whetstone pull BAAI/bge-small-en-v1.5@main
+
+The hub's token, cache and endpoint are taken from HF_TOKEN, HF_HOME and HF_ENDPOINT. A branch, a tag
+or a commit of the hub stands behind an @.")]
 pub struct Args {
     /// `minilm-l6` (all-MiniLM-L6-v2), the id of a BERT model on the Hugging Face hub, or a local
     /// folder

@@ -24,8 +24,10 @@ use whetstone_train::TrainConfig;
 #[derive(clap::Args)]
 #[command(after_help = "Example:
   whetstone quickstart
-Ends with a table of BM25, the bi-encoder, the untuned and the tuned cross-encoder on the same candidate lists. Given
-again, every stage that is complete says that it is up to date. --json prints the manifests and the measures.")]
+
+Ends with a table of BM25, the bi-encoder, the untuned and the tuned cross-encoder on the same
+candidate lists. Run it again to resume; complete stages say that they are up to date. --json prints
+the manifests and the measures.")]
 pub struct Args {
     /// Folder for everything that is made
     #[arg(long, value_name = "DIR", default_value = "out/quickstart")]
@@ -263,8 +265,8 @@ impl<'a> Quickstart<'a> {
     fn where_it_is(&self) -> String {
         let place = |name: &str| self.path(name).display().to_string();
         format!(
-            "\nAll order the same candidate lists. Untuned is the base model before the first training step; a base
-model without a relevance head, such as minilm-l6, has a fresh random one.
+            "\nAll order the same candidate lists. Untuned is the base model before the first training step;
+a base model without a relevance head, such as minilm-l6, has a fresh random one.
 
 tuned model       {}
 untuned model     {}
@@ -290,8 +292,10 @@ fn refuse_missing(path: &Path) -> Result<()> {
     if !path.exists() {
         return Err(Problem::new(
             format!("`{}` is not there", path.display()),
-            "run quickstart in the folder of Whetstone's source; for documents of your own use `whetstone synth`"
-        ).into());
+            "run quickstart in the folder of Whetstone's source; for documents of your own use \
+             `whetstone synth`",
+        )
+        .into());
     }
     Ok(())
 }

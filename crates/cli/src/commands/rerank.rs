@@ -18,14 +18,14 @@ use whetstone_records::{ModelDir, forget, read_text};
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   whetstone rerank --model models/mine --query \"how long is the warranty\" passages.txt
-  grep -rh warranty docs | whetstone rerank --model models/mine --query \"how long is the warranty\" --json
-  whetstone rerank --model models/mine --corpus data/mine/corpus.jsonl --queries data/mine/queries.jsonl \\
-    --candidates data/mine/candidates.run --out out/tuned.run --fuse
+  grep -rh oil docs | whetstone rerank --model models/mine --query \"how to oil a chain\" --json
+  whetstone rerank --model models/mine --corpus data/mine/corpus.jsonl \\
+    --queries data/mine/queries.jsonl --candidates data/mine/candidates.run --out out/tuned.run --fuse
 
-With --query: each line of each FILE (of stdin where there is none) is a passage; lines are counted from 0 over all
-files, blank ones too, which are passed over. Prints score, index and text, highest score first; with --json
-[{\"index\": 2, \"score\": 1.73, \"text\": \"…\"}, …]. The score is the raw logit; --probability adds
-\"probability\".")]
+With --query, each line of each FILE (or of stdin) is a passage. Lines are counted from 0 over all
+files; blank ones count and are skipped. Prints score, index and text, highest score first; with
+--json [{\"index\": 2, \"score\": 1.73, \"text\": \"…\"}, …]. The score is the raw logit;
+--probability adds \"probability\".")]
 pub struct Args {
     /// A cross-encoder: folder, `whetstone export` wrote it, or the id of one on the Hugging Face
     /// hub
@@ -44,7 +44,8 @@ pub struct Args {
     #[arg(long, value_name = "FILE", requires = "candidates")]
     queries: Option<PathBuf>,
     /// The run to reorder, in TREC's format
-    #[arg(long, value_name = "RUN", conflicts_with = "query", requires_all = ["corpus", "queries", "out"])]
+    #[arg(long, value_name = "RUN", conflicts_with = "query")]
+    #[arg(requires_all = ["corpus", "queries", "out"])]
     candidates: Option<PathBuf>,
     /// Where the reordered run is written
     #[arg(long, value_name = "RUN", requires = "candidates")]

@@ -15,7 +15,9 @@ use whetstone_records::{Error as RecordsError, EvalDir, read_text};
 #[command(after_help = "Examples:
   whetstone runs out
   whetstone runs out --json
-Every folder with a measures.json of `whetstone eval --out` or `whetstone quickstart` is one. Times are UTC.")]
+
+An evaluation is a folder with a measures.json, as `whetstone eval --out` or `whetstone quickstart`
+writes it. Times are UTC.")]
 pub struct Args {
     /// Folder to look through, with all below it
     #[arg(value_name = "DIR", default_value = "out")]

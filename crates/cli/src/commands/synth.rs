@@ -14,8 +14,10 @@ use whetstone_synth::{AskJob, MineJob, SynthConfig};
 #[command(after_help = "Examples:
   whetstone synth --config configs/synth.toml --corpus my-docs --out data/mine
   whetstone synth --config configs/synth.toml --corpus beir/corpus.jsonl --out data/beir --json
-The folder is a BEIR data set (corpus.jsonl, queries.jsonl, qrels/) with train.jsonl, dev.jsonl, test.jsonl and
-candidates.run. Every step that is up to date is passed over. --json prints the four manifests as an array.")]
+
+The folder is a BEIR data set (corpus.jsonl, queries.jsonl, qrels/) with train.jsonl, dev.jsonl,
+test.jsonl and candidates.run. Steps that are up to date are skipped. --json prints the four manifests
+as an array.")]
 pub struct Args {
     #[command(flatten)]
     data: DataArgs,

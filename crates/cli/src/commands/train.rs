@@ -10,7 +10,8 @@ use whetstone_train::TrainConfig;
 #[derive(clap::Args)]
 #[command(after_help = "Example:
   whetstone train --config configs/reference.toml --data data/mine --out checkpoints/mine
-A run that was stopped goes on from its last checkpoint when the same command is given again.")]
+
+Run the same command again to resume a run that was stopped.")]
 pub struct Args {
     /// Config of the training (TOML); configs/reference.toml lists every key with its default
     #[arg(long, value_name = "FILE")]

@@ -1,4 +1,4 @@
-//! The terminal labeller: `screen` lays out text, `terminal` is the only part that knows a terminal.
+//! The terminal labeller: `screen` lays out text, `terminal` alone knows a terminal.
 
 mod screen;
 mod terminal;

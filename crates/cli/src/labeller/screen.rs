@@ -58,7 +58,8 @@ fn position(session: &Session) -> String {
     let grade = session.grade().map_or(String::new(), |grade| format!(" · judged: {grade}"));
     let (judged, all) = (session.judged(), session.total());
     format!(
-        "query {query} of {queries} · passage {passage} of {passages} · {judged} of {all} judged{grade}"
+        "query {query} of {queries} · passage {passage} of {passages} · \
+         {judged} of {all} judged{grade}"
     )
 }
 
@@ -85,7 +86,7 @@ fn help_lines(width: usize) -> Vec<Line> {
         "s  skip: it comes again the next time",
         "b  one back, to look at it or to give it another grade",
         "arrow keys, page up and down, space  scroll a long passage",
-        "q  quit; every grade is kept already, and the same command goes on here",
+        "q  quit; every grade is kept, and the same command resumes here",
     ];
     let all = grades.chain([String::new()]).chain(keys.map(str::to_owned));
     all.flat_map(|line| paragraph(&line, width, Style::Plain, None)).collect()

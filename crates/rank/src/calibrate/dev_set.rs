@@ -29,7 +29,7 @@ impl DevSet {
         }
         let qrels = match job.qrels() {
             Some(path) => Qrels::read(&path)?,
-            None => from_labels(&pairs),
+            None => Qrels::of_labels(&pairs),
         };
         let (first_stage, first_stage_name) = match job.first_stage {
             Some(path) => (scores_of(&pairs, path)?, run_name(path)?),
@@ -61,7 +61,8 @@ impl DevSet {
         if dev.queries < REAL_QUERIES {
             let queries = dev.queries;
             notes.push(format!(
-                "all this rests on {queries} dev queries; with fewer than {REAL_QUERIES} it is unsteady"
+                "all this rests on {queries} dev queries; with fewer than {REAL_QUERIES} it is \
+                 unsteady"
             ));
         }
         let calibration = calibrate(&judged).map_err(|why| notes.push(why.to_string())).ok();
@@ -124,8 +125,8 @@ fn about(fusion: &FusionChoice) -> String {
 
 fn describe(threshold: &Threshold) -> String {
     format!(
-        "precision {} from logit {:.3} on: {} dev passages, {:.3} of them right (95 % interval {:.3} to {:.3}), \
-         {:.3} of what is relevant",
+        "precision {} from logit {:.3} on: {} dev passages, {:.3} of them right \
+         (95 % interval {:.3} to {:.3}), {:.3} of what is relevant",
         threshold.wanted,
         threshold.logit,
         threshold.above,
@@ -134,15 +135,6 @@ fn describe(threshold: &Threshold) -> String {
         threshold.precision_high,
         threshold.recall
     )
-}
-
-/// Judgements where there is no qrels file: what is labelled above 0 is relevant.
-fn from_labels(pairs: &[Pair]) -> Qrels {
-    let mut qrels = Qrels::default();
-    for pair in pairs {
-        qrels.insert(pair.query_id.clone(), pair.passage_id.clone(), i32::from(pair.label > 0.0));
-    }
-    qrels
 }
 
 /// The scores that `whetstone pair` writes beside every dev pair, and who gave them.

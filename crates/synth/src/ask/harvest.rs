@@ -6,7 +6,7 @@ use super::filter::Filter;
 use super::generator::Answer;
 use super::wording::tokens;
 use crate::config::SynthConfig;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use whetstone_eval::{WordSet, pairs_alike};
 use whetstone_llm::Open;
 use whetstone_records::{Passage, Query, QueryId, QueryMetadata, QueryQuality};
@@ -205,10 +205,21 @@ impl<'a> Harvest<'a> {
         counts
     }
 
+    /// How many passages have a query, and of how many that were asked about and answered. Those
+    /// that answer nothing, as the LLM says, can have none.
+    pub fn coverage(&self) -> (usize, usize) {
+        let with: HashSet<&str> = self.kept.iter().map(|kept| kept.passage.id.as_str()).collect();
+        (
+            with.len(),
+            self.asked
+                - self.not_answered.len()
+                - (self.not_asked + self.answering_nothing) as usize,
+        )
+    }
+
     /// The asked passages that no query is left of.
     pub fn without(&self, asked: &[&'a Passage]) -> Vec<&'a Passage> {
-        let with: std::collections::HashSet<&str> =
-            self.kept.iter().map(|kept| kept.passage.id.as_str()).collect();
+        let with: HashSet<&str> = self.kept.iter().map(|kept| kept.passage.id.as_str()).collect();
         asked.iter().filter(|passage| !with.contains(passage.id.as_str())).copied().collect()
     }
 

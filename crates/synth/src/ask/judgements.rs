@@ -4,6 +4,7 @@ use crate::error::{Error, Result};
 use serde::Deserialize;
 use std::collections::HashMap;
 use std::path::Path;
+use std::rc::Rc;
 use whetstone_records::{DocumentId, JsonlReader, Passage, Qrels, Query, QueryId, QueryMetadata};
 
 /// Fewest words of a quote's larger part, where the border of two passages cuts it.
@@ -42,9 +43,12 @@ pub struct Judgements {
 
 /// Reads `path` and finds for every quote the passages of its document that hold it.
 pub fn read(path: &Path, passages: &[Passage]) -> Result<Judgements> {
-    let mut by_document: HashMap<DocumentId, Vec<(&Passage, String)>> = HashMap::new();
+    let mut by_document: HashMap<DocumentId, Vec<(&Passage, Rc<str>)>> = HashMap::new();
     for passage in passages {
-        by_document.entry(passage.document()).or_default().push((passage, collapse(&passage.text)));
+        let text: Rc<str> = collapse(&passage.text).into();
+        for document in passage.documents() {
+            by_document.entry(document).or_default().push((passage, text.clone()));
+        }
     }
     let mut judgements = Judgements::default();
     let mut seen = std::collections::HashSet::new();
@@ -109,7 +113,7 @@ fn collapse(text: &str) -> String {
 /// border.
 fn passages_with<'a>(
     quote: &str,
-    passages: &[(&'a Passage, String)],
+    passages: &[(&'a Passage, Rc<str>)],
 ) -> Option<(Vec<&'a Passage>, bool)> {
     let quote = collapse(quote);
     if quote.is_empty() {
@@ -147,7 +151,7 @@ mod tests {
             id: id.into(),
             title: String::new(),
             text: text.into(),
-            metadata: PassageMetadata { document: Some("a.md".into()), span: None },
+            metadata: PassageMetadata { document: Some("a.md".into()), ..Default::default() },
         };
         vec![
             passage("a.md#0001", "The valve shuts at\n8 bar. It opens by itself after"),

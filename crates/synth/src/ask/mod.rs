@@ -18,24 +18,23 @@ mod round_trip;
 mod styles;
 mod tokens;
 mod try_out;
+mod twins;
 mod wording;
 
 pub use plan::AskJob;
 pub use try_out::{Preview, batch_in, batch_out, estimate, preview};
 
-use crate::config::{GeneratorName, RoundTrip, TopBy};
+use crate::config::{GeneratorName, RoundTrip, SynthConfig, TopBy};
 use crate::error::{Error, Result};
 use crate::language::main_language;
 use built_in::BuiltIn;
 use drop::Drop;
 use generator::Generator;
 use harvest::{Harvest, Kept};
-use judgements::Judgements;
 use plan::Plan;
 use prompt::Prompt;
 use questions::{Asked, Questions};
 use std::collections::BTreeMap;
-use std::path::Path;
 use tokens::token_counter;
 use whetstone_llm::{Estimate, Llm, Spent};
 use whetstone_records::{DataSet, Manifest, Outcome, Progress, Qrels, write_jsonl};
@@ -79,7 +78,11 @@ pub fn ask(job: &AskJob, progress: &dyn Progress) -> Result<Manifest> {
     if harvest.kept.is_empty() && !asked.is_empty() {
         return Err(Error::NoQueries { passages: asked.len(), reasons: harvest.reasons() });
     }
-    write(job.out, &harvest.kept, &plan.judgements)?;
+    check_coverage(&harvest, config)?;
+    if config.filter.top > 0 && harvest.kept.len() > config.filter.top {
+        keep_best(&mut harvest, config.filter.top, config.filter.top_by);
+    }
+    write(&plan, &harvest.kept)?;
     write_jsonl(&DataSet::new(job.out).skipped(), plan.skipped())?;
     let without = harvest.without(&asked);
     report::write(&plan, &harvest, &without)?;
@@ -195,10 +198,19 @@ fn filter_all(
             }
         });
     }
-    if filter.top > 0 && harvest.kept.len() > filter.top {
-        keep_best(harvest, filter.top, filter.top_by);
-    }
     Ok(())
+}
+
+/// Refuses what can hardly be a training set: most passages were asked about, and have no query.
+///
+/// Those that were not asked about, or not answered yet, do not count.
+fn check_coverage(harvest: &Harvest, config: &SynthConfig) -> Result<()> {
+    let least = config.filter.min_covered_fraction;
+    let (with, answered) = harvest.coverage();
+    if harvest.not_graded > 0 || with as f64 >= least * answered as f64 {
+        return Ok(());
+    }
+    Err(Error::FewQueries { with, passages: answered, least, reasons: harvest.reasons() })
 }
 
 /// Keeps the `top` queries of highest score; ties fall to the earlier.
@@ -220,14 +232,19 @@ fn keep_best(harvest: &mut Harvest, top: usize, by: TopBy) {
     harvest.drop_where(|place, _| (!best.contains(&place)).then_some(Drop::BelowTop));
 }
 
-fn write(out: &Path, generated: &[Kept], judgements: &Judgements) -> Result<()> {
-    let data = DataSet::new(out);
-    let mut qrels: Qrels = judgements.qrels.clone();
+fn write(plan: &Plan, generated: &[Kept]) -> Result<()> {
+    let mut qrels = Qrels::default();
     for Kept { query, passage } in generated {
         qrels.insert(query.id.clone(), passage.id.clone(), 1);
     }
-    let queries = generated.iter().map(|kept| &kept.query);
-    write_jsonl(&data.queries(), queries.chain(&judgements.queries))?;
+    plan.twins.share(&mut qrels, &plan.passages);
+    for (query, grades) in plan.judgements.qrels.iter() {
+        for (passage, grade) in grades {
+            qrels.insert(query.clone(), passage.clone(), *grade);
+        }
+    }
+    let (data, queries) = (DataSet::new(plan.job.out), generated.iter().map(|kept| &kept.query));
+    write_jsonl(&data.queries(), queries.chain(&plan.judgements.queries))?;
     Ok(qrels.write_beir(&data.all_qrels())?)
 }
 

@@ -2,10 +2,12 @@
 
 use super::Counts;
 use super::judgements::{self, Judgements};
-use super::junk::{Skipped, junk};
+use super::junk::{Reason, Skipped, junk};
+use super::twins::Twins;
 use crate::config::{GeneratorName, RoundTrip, SynthConfig};
 use crate::error::Result;
 use crate::mine::model_inputs;
+use crate::split::{Split, split_documents};
 use rand::seq::SliceRandom;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
@@ -64,7 +66,7 @@ impl AskJob<'_> {
         Ok(Stage::new(
             "ask",
             self.out,
-            &(&config.ask, &config.filter, judge, llm, bm25, config.seed),
+            &(&config.ask, &config.filter, &config.split, judge, llm, bm25, config.seed),
             inputs,
         ))
     }
@@ -80,41 +82,53 @@ pub struct Plan<'a> {
     pub job: &'a AskJob<'a>,
     pub passages: Vec<Passage>,
     pub judgements: Judgements,
+    /// Equal texts under several ids.
+    pub twins: Twins,
     /// Places of the passages to ask about, in the order of the corpus.
     places: Vec<usize>,
-    junk: Vec<Skipped>,
+    skipped: Vec<Skipped>,
 }
 
 impl<'a> Plan<'a> {
     /// Reads the corpus and the human questions; a wrong quote stops the run before anything is
     /// spent.
     pub fn open(job: &'a AskJob<'a>) -> Result<Self> {
-        let passages: Vec<Passage> = read_jsonl(&job.out.join("corpus.jsonl"))?;
-        let judgements = match &job.config.ask.judgements {
+        let passages: Vec<Passage> = read_jsonl(&DataSet::new(job.out).corpus())?;
+        let mut judgements = match &job.config.ask.judgements {
             Some(path) => judgements::read(path, &passages)?,
             None => Judgements::default(),
         };
-        let mut plan = Self { job, passages, judgements, places: Vec::new(), junk: Vec::new() };
+        let twins = Twins::of(&passages);
+        twins.share(&mut judgements.qrels, &passages);
+        let (places, skipped) = (Vec::new(), Vec::new());
+        let mut plan = Self { job, passages, judgements, twins, places, skipped };
         plan.choose();
         Ok(plan)
     }
 
     fn choose(&mut self) {
-        let Self { passages, judgements, .. } = self;
-        let by_id: HashMap<&str, &Passage> =
-            passages.iter().map(|passage| (passage.id.as_str(), passage)).collect();
-        let positive =
-            judgements.qrels.iter().flat_map(|(_, grades)| grades).filter(|(_, grade)| **grade > 0);
-        let test: BTreeSet<DocumentId> =
-            positive.map(|(passage, _)| by_id[passage.as_str()].document()).collect();
-        let free = (0..passages.len()).filter(|at| !test.contains(&passages[*at].document()));
         let config = self.job.config;
-        for at in free {
-            match junk(&passages[at]).filter(|_| config.filter.junk_passages) {
+        let test = self.judged_documents();
+        let splits = self.splits(&test);
+        for (at, passage) in self.passages.iter().enumerate() {
+            if self.twins.is_repetition(at) {
+                continue;
+            }
+            let documents = passage.documents();
+            let is_test = documents.iter().all(|document| test.contains(document));
+            let others = self.twins.others(at).flat_map(|other| self.passages[other].documents());
+            let of_text: BTreeSet<Split> =
+                documents.into_iter().chain(others).map(|document| splits[&document]).collect();
+            let reason = match of_text.len() {
+                1 if is_test => continue,
+                1 => junk(passage).filter(|_| config.filter.junk_passages),
+                _ => Some(Reason::SeveralSplits),
+            };
+            match reason {
                 Some(reason) => {
-                    let text = passages[at].text.split_whitespace().collect::<Vec<_>>().join(" ");
+                    let text = passage.text.split_whitespace().collect::<Vec<_>>().join(" ");
                     let text = text.chars().take(SHOWN_CHARS).collect();
-                    self.junk.push(Skipped { id: passages[at].id.clone(), reason, text });
+                    self.skipped.push(Skipped { id: passage.id.clone(), reason, text });
                 }
                 None => self.places.push(at),
             }
@@ -124,6 +138,22 @@ impl<'a> Plan<'a> {
             self.places.truncate(most);
             self.places.sort_unstable();
         }
+    }
+
+    /// The documents that answer human questions.
+    fn judged_documents(&self) -> BTreeSet<DocumentId> {
+        let by_id: HashMap<&str, &Passage> =
+            self.passages.iter().map(|passage| (passage.id.as_str(), passage)).collect();
+        let grades = self.judgements.qrels.iter().flat_map(|(_, grades)| grades);
+        let positive = grades.filter(|(_, grade)| **grade > 0);
+        positive.map(|(passage, _)| by_id[passage.as_str()].document()).collect()
+    }
+
+    /// The split that `mine` and `pair` will put each document into.
+    fn splits(&self, judged: &BTreeSet<DocumentId>) -> BTreeMap<DocumentId, Split> {
+        let config = self.job.config;
+        let documents = self.passages.iter().flat_map(Passage::documents).collect();
+        split_documents(&documents, judged, &config.split, config.seed)
     }
 
     /// The passages to ask about.
@@ -139,9 +169,9 @@ impl<'a> Plan<'a> {
         places.into_iter().map(|at| &self.passages[at]).collect()
     }
 
-    /// Passages that are no text.
+    /// Passages that are not asked about.
     pub fn skipped(&self) -> &[Skipped] {
-        &self.junk
+        &self.skipped
     }
 
     pub fn count(&self, counts: &mut Counts) {
@@ -152,19 +182,30 @@ impl<'a> Plan<'a> {
         if self.job.config.ask.judgements.is_some() {
             count("quotes-cut-by-a-passage-border", self.judgements.cut_quotes as usize);
         }
-        for skipped in &self.junk {
+        for skipped in &self.skipped {
             *counts.entry(format!("skipped-{}", skipped.reason.name())).or_default() += 1;
         }
     }
 
-    pub fn notes(&self) -> Option<String> {
+    pub fn notes(&self) -> Vec<String> {
         let nothing = "nothing was asked: every document answers a human question, and none is left for training";
-        if self.places.is_empty() {
-            return Some(nothing.to_owned());
+        if self.places.is_empty() && self.skipped.is_empty() {
+            return vec![nothing.to_owned()];
         }
-        let junk = self.junk.len();
-        (junk > 0).then(|| {
-            format!("{junk} passages are no text that answers anything; skipped.jsonl lists them")
-        })
+        let shared = |skipped: &&Skipped| skipped.reason == Reason::SeveralSplits;
+        let shared = self.skipped.iter().filter(shared).count();
+        let junk = self.skipped.len() - shared;
+        let mut notes = Vec::new();
+        if junk > 0 {
+            notes.push(format!(
+                "{junk} passages are no text that answers anything; skipped.jsonl lists them"
+            ));
+        }
+        if shared > 0 {
+            notes.push(format!(
+                "{shared} passages stand in documents of several splits and are not asked about; skipped.jsonl lists them"
+            ));
+        }
+        notes
     }
 }

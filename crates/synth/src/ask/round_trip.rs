@@ -4,11 +4,11 @@ use super::AskJob;
 use super::harvest::Harvest;
 use crate::config::RoundTrip;
 use crate::error::{Error, Result};
-use crate::mine::{model_digest, model_inputs};
+use crate::mine::{embed, model_digest, model_inputs};
 use std::collections::HashMap;
 use whetstone_model::{BiEncoder, Engine};
 use whetstone_records::{DataSet, Passage, Progress};
-use whetstone_retrieve::{Bm25, Dense, EmbeddingCache, Retriever};
+use whetstone_retrieve::{Bm25, Dense, EmbeddingCache, Retriever, TextKind};
 
 /// Queries that are searched for at one time.
 const BLOCK: usize = 1024;
@@ -65,11 +65,11 @@ fn dense(
         folder: DataSet::new(job.out).embeddings(),
         model: model_digest(&model_inputs(model)?),
         hidden: encoder.hidden(),
-        encode: &|texts| Ok(encoder.encode(texts, progress)?),
+        encode: &|kind, texts| embed(&encoder, kind, texts, progress),
         progress,
     };
-    let passages = cache.embed("passages", passages)?;
+    let passages = cache.embed("passages", TextKind::Passage, passages)?;
     // Not under the name of the final queries, which are fewer.
-    let queries = cache.embed("proposals", queries)?;
+    let queries = cache.embed("proposals", TextKind::Query, queries)?;
     Ok(Dense::new(cache.hidden, queries, passages))
 }

@@ -1,3 +1,5 @@
+//! `[chunk]`.
+
 use super::must;
 use crate::error::Result;
 use serde::{Deserialize, Serialize};
@@ -14,6 +16,10 @@ pub struct ChunkConfig {
     pub overlap_tokens: usize,
     /// A last passage shorter than this joins the one before it.
     pub min_tokens: usize,
+    /// Whether text that repeats is looked for: pages that other pages hold all of, lists of links
+    /// and blocks on most pages are left out, and equal passages become one with several places.
+    /// Not in a BEIR `corpus.jsonl`, where all ids stay.
+    pub drop_repeats: bool,
     /// Whether records of a BEIR `corpus.jsonl` longer than twice `passage-tokens` are split. They
     /// get new ids then, so that qrels made for the collection no longer fit.
     pub split_beir: bool,
@@ -27,6 +33,7 @@ impl Default for ChunkConfig {
             passage_tokens: 128,
             overlap_tokens: 24,
             min_tokens: 12,
+            drop_repeats: true,
             split_beir: false,
             max_seq_tokens: 256,
         }

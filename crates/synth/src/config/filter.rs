@@ -30,6 +30,9 @@ pub enum TopBy {
 pub struct FilterConfig {
     /// Passages that are navigation, licence text or a table of contents are not asked about.
     pub junk_passages: bool,
+    /// Share of the passages asked about that must have a query, before `top`; with fewer, the run
+    /// fails.
+    pub min_covered_fraction: f64,
     /// Length, and no loop of repeated words.
     pub format: bool,
     /// Shortest and longest query that is kept.
@@ -65,6 +68,7 @@ impl Default for FilterConfig {
     fn default() -> Self {
         Self {
             junk_passages: true,
+            min_covered_fraction: 0.5,
             format: true,
             min_query_chars: 8,
             max_query_chars: 200,
@@ -87,6 +91,12 @@ impl Default for FilterConfig {
 impl FilterConfig {
     /// Refuses impossible values.
     pub fn check(&self) -> Result<()> {
+        must(
+            (0.0..=1.0).contains(&self.min_covered_fraction),
+            "filter.min-covered-fraction",
+            "in 0..=1",
+            self.min_covered_fraction,
+        )?;
         must(
             self.min_query_chars >= 1,
             "filter.min-query-chars",

@@ -188,11 +188,11 @@ mod tests {
 
     #[test]
     fn old_keys_of_mine_are_refused_with_their_new_spelling() {
-        let error = load("[mine]\nbm25-fraction = 0.8\nbm25-k1 = 1.2\nmax-dense-score = 0.9\n")
+        let error = load("[mine]\nbm25-fraction = 0.6\nbm25-k1 = 1.2\nmax-dense-score = 0.9\n")
             .unwrap_err();
         let message = error.to_string();
         assert!(message.contains("`bm25-fraction`, `bm25-k1`, `max-dense-score`"), "{message}");
-        let spelling = "from = [{ kind = \"bm25\", fraction = 0.8, k1 = 1.2 }, \
+        let spelling = "from = [{ kind = \"bm25\", fraction = 0.6, k1 = 1.2 }, \
                         { kind = \"dense\", fraction = 0.4, max-score = 0.9 }]";
         assert!(error.hint().unwrap().contains(spelling), "{error} {:?}", error.hint());
 

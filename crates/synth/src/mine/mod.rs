@@ -25,7 +25,7 @@ use std::ops::Range;
 use std::path::Path;
 use whetstone_model::{BiEncoder, DeviceName, Engine};
 use whetstone_records::{DataSet, Input, Manifest, Negative, Outcome, Progress, Stage, digests};
-use whetstone_retrieve::{EmbeddingCache, MODEL_FILES, Material};
+use whetstone_retrieve::{EmbeddingCache, Material, TextKind};
 
 /// Queries whose findings are in memory at one time.
 const QUERY_BLOCK: usize = 1024;
@@ -64,10 +64,24 @@ impl MineJob<'_> {
     }
 }
 
+/// Returns row-major `[texts, hidden]`, each text with the prompt that its kind has.
+pub(crate) fn embed(
+    encoder: &BiEncoder,
+    kind: TextKind,
+    texts: &[&str],
+    progress: &dyn Progress,
+) -> whetstone_retrieve::Result<Vec<f32>> {
+    Ok(match kind {
+        TextKind::Passage => encoder.encode(texts, progress)?,
+        TextKind::Query => encoder.encode_queries(texts, progress)?,
+    })
+}
+
 /// Returns the digests of a model's files by role.
 pub(crate) fn model_inputs(model: &Path) -> Result<Vec<Input>> {
     let digest = |file: &str| Ok(Input::of_file(format!("{MODEL_ROLE}{file}"), &model.join(file))?);
-    MODEL_FILES.into_iter().map(digest).collect()
+    let there = BiEncoder::FILES.into_iter().filter(|file| model.join(file).is_file());
+    there.map(digest).collect()
 }
 
 /// Returns what the embeddings of a model depend on, of the inputs of a stage.
@@ -100,7 +114,7 @@ pub fn mine(job: &MineJob, progress: &dyn Progress) -> Result<Manifest> {
             folder: DataSet::new(out).embeddings(),
             model: model_digest,
             hidden: encoder.hidden(),
-            encode: &|texts| Ok(encoder.encode(texts, progress)?),
+            encode: &|kind, texts| embed(&encoder, kind, texts, progress),
             progress,
         };
         mine_collection(&collection, job, Some(&cache), progress)?
@@ -207,19 +221,23 @@ fn choose_block(
     chosen.into_iter().map(of_query).collect()
 }
 
+/// Makes up vectors for texts.
+#[cfg(test)]
+type StandIn<'a> = &'a dyn Fn(&[&str]) -> Vec<f32>;
+
 /// Mines with a stand-in for the bi-encoder, for the tests of what comes after.
 #[cfg(test)]
 pub fn mine_with_embeddings(
     collection: &Collection,
     out: &Path,
     config: &SynthConfig,
-    (hidden, embed): (usize, &dyn Fn(&[&str]) -> Vec<f32>),
+    (hidden, embed): (usize, StandIn),
 ) -> Result<Outcome> {
     let cache = EmbeddingCache {
         folder: DataSet::new(out).embeddings(),
         model: "stand-in".into(),
         hidden,
-        encode: &|texts| Ok(embed(texts)),
+        encode: &|_, texts| Ok(embed(texts)),
         progress: &whetstone_records::Silent,
     };
     let job = MineJob { out, config, model: Path::new(""), device: DeviceName::default() };

@@ -45,14 +45,24 @@ pub fn run(
     config: &TrainConfig,
     progress: &dyn Progress,
 ) -> Result<Manifest, whetstone_train::Error> {
-    train(data, out, &oracles().join("tiny-model"), config, &[engine()], progress)
+    run_from("tiny-model", (data, out), config, progress)
+}
+
+/// The same from another model of the oracles.
+pub fn run_from(
+    model: &str,
+    (data, out): (&Path, &Path),
+    config: &TrainConfig,
+    progress: &dyn Progress,
+) -> Result<Manifest, whetstone_train::Error> {
+    train(data, out, &oracles().join(model), config, &[engine()], progress)
 }
 
 pub fn short_run() -> TrainConfig {
     TrainConfig {
         epochs: 4,
         batch_pairs: 4,
-        max_seq_tokens: 64,
+        max_seq_tokens: Some(64),
         learning_rate: 1e-3,
         dropout: Some(0.1),
         eval_every_steps: 3,

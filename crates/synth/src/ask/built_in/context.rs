@@ -2,6 +2,9 @@
 
 use super::corpus::CorpusTerms;
 use super::words::{Word, join, stem, words};
+use crate::titles::SharedTitles;
+use std::collections::HashSet;
+use whetstone_records::Passage;
 
 /// Longest document title, in words, that can stand in a question.
 const MAX_TITLE_WORDS: usize = 7;
@@ -18,9 +21,18 @@ pub struct Context {
     pub is_sentence: bool,
 }
 
+/// Returns what the titles of the documents share: it tells no passage from another.
+pub fn shared_titles(corpus: &[Passage]) -> SharedTitles {
+    let mut seen = HashSet::new();
+    let of_document = corpus.iter().filter(|passage| seen.insert(passage.document()));
+    let titles = of_document.map(|passage| passage.title.split(" > ").next().unwrap_or_default());
+    SharedTitles::of(titles.filter(|title| !title.is_empty()))
+}
+
 impl Context {
-    pub fn of(title: &str, terms: &CorpusTerms) -> Self {
-        let mut parts = title.split(" > ");
+    pub fn of(title: &str, shared: &SharedTitles, terms: &CorpusTerms) -> Self {
+        let mut parts =
+            title.split(" > ").map(|part| shared.cut(part)).skip_while(|part| part.is_empty());
         let document = parts.next().unwrap_or_default();
         let document = document.split_once(" (").map_or(document, |(before, _)| before).trim();
         let (named, document) = match document.split_once(": ") {

@@ -11,6 +11,7 @@ mod corpus;
 mod lists;
 mod questions;
 mod reading;
+mod unspaced;
 mod values;
 mod verbs;
 mod words;
@@ -19,19 +20,24 @@ use super::filter::Filter;
 use super::generator::{Answer, Generator, Proposal};
 use crate::config::{AskConfig, FilterConfig};
 use crate::error::Result;
-use context::{Context, in_context};
+use crate::titles::SharedTitles;
+use context::{Context, in_context, shared_titles};
 use corpus::CorpusTerms;
 use rayon::prelude::*;
 use reading::Reading;
 use std::collections::HashSet;
+use unspaced::UnspacedTerms;
 use whetstone_records::{Passage, Progress, sha256_bytes};
 use words::{Word, join, terms_of, words};
 
+pub(super) use unspaced::is_unspaced;
 pub(super) use words::{is_general, stem};
 
 /// Makes queries from the words of a passage, weighed by the corpus that it is part of.
 pub struct BuiltIn<'a> {
     terms: CorpusTerms,
+    unspaced: UnspacedTerms,
+    shared_titles: SharedTitles,
     config: &'a AskConfig,
     filter: &'a FilterConfig,
     seed: u64,
@@ -55,7 +61,14 @@ impl<'a> BuiltIn<'a> {
         filter: &'a FilterConfig,
         seed: u64,
     ) -> Self {
-        Self { terms: CorpusTerms::of(corpus), config, filter, seed }
+        Self {
+            terms: CorpusTerms::of(corpus),
+            unspaced: UnspacedTerms::of(corpus),
+            shared_titles: shared_titles(corpus),
+            config,
+            filter,
+            seed,
+        }
     }
 
     fn answer(&self, passage: &Passage) -> Answer {
@@ -66,8 +79,12 @@ impl<'a> BuiltIn<'a> {
     }
 
     fn candidates(&self, passage: &Passage) -> Vec<Candidate> {
+        if is_unspaced(&passage.text) {
+            let title = passage.title.split(" > ").next().unwrap_or_default();
+            return self.unspaced.candidates(passage, self.shared_titles.cut(title));
+        }
         let reading = reading::read(&passage.text);
-        let context = Context::of(&passage.title, &self.terms);
+        let context = Context::of(&passage.title, &self.shared_titles, &self.terms);
         let mut candidates = Vec::new();
         for (source, sentence) in reading.sentences.iter().enumerate() {
             let salience = self.salience(&words(sentence));

@@ -11,7 +11,7 @@ use serde::Serialize;
 use std::collections::{BTreeMap, HashMap};
 use unicode_segmentation::UnicodeSegmentation;
 use whetstone_llm::cost;
-use whetstone_records::{AtomicFile, Passage, QueryMetadata};
+use whetstone_records::{AtomicFile, DataSet, Passage, QueryMetadata};
 
 /// Queries, and as many that were dropped, that are shown with their passages.
 const EXAMPLES: usize = 20;
@@ -100,8 +100,9 @@ pub fn write(plan: &Plan, harvest: &Harvest, without: &[&Passage]) -> Result<()>
     let report = report(plan, harvest, without);
     let json = serde_json::to_vec_pretty(&report)
         .expect("a report is plain data, which always serialises");
-    AtomicFile::write_all_to(&plan.job.out.join("synth.json"), &json)?;
-    Ok(AtomicFile::write_all_to(&plan.job.out.join("synth.html"), html::page(&report).as_bytes())?)
+    let data = DataSet::new(plan.job.out);
+    AtomicFile::write_all_to(&data.ask_report(), &json)?;
+    Ok(AtomicFile::write_all_to(&data.ask_page(), html::page(&report).as_bytes())?)
 }
 
 fn report(plan: &Plan, harvest: &Harvest, without: &[&Passage]) -> SynthReport {

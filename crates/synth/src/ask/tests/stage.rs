@@ -7,7 +7,7 @@ use crate::mine::{MineJob, mine};
 use serde_json::{Value, json};
 use std::fs;
 use whetstone_model::{BiEncoder, Engine};
-use whetstone_records::Hint;
+use whetstone_records::{Hint, Place};
 
 fn built_in() -> SynthConfig {
     SynthConfig { seed: 1, ..SynthConfig::default() }
@@ -48,10 +48,84 @@ fn write_corpus(folder: &Path, texts: &[(&str, &str)]) {
 #[test]
 fn a_query_that_two_documents_share_is_dropped() {
     let folder = tempfile::tempdir().unwrap();
-    let text = "A boost window is an agreed period of two hours, which the customer may move twice a year.";
-    write_corpus(folder.path(), &[("a", text), ("b", text)]);
-    let error = run(folder.path(), &built_in()).unwrap_err();
+    let text = |price: u32| {
+        format!(
+            "A boost window is an agreed period of two hours. It costs {price} kr in the winter months."
+        )
+    };
+    write_corpus(folder.path(), &[("a", &text(40)), ("b", &text(60))]);
+    let server = answering(&["What is a boost window?"], |_| "");
+    let error = run(folder.path(), &config(&server)).unwrap_err();
     assert!(error.hint().unwrap().contains("dropped-ambiguous"), "{:?}", error.hint());
+}
+
+#[test]
+fn a_query_for_one_of_two_equal_passages_is_answered_by_both() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = "A boost window is an agreed period of two hours, which the customer may move twice a year.";
+    write_corpus(folder.path(), &[("a", text), PUMPS[1], ("z", &text.to_uppercase())]);
+    let mut config = built_in();
+    (config.split.dev_fraction, config.split.test_fraction) = (0.0, 0.0);
+    let manifest = run(folder.path(), &config).unwrap();
+    assert_eq!((manifest.counts["passages"], manifest.counts["passages-asked"]), (3, 2));
+    let qrels = Qrels::read(&folder.path().join("qrels/all.tsv")).unwrap();
+    for query in queries(folder.path()) {
+        let answers: Vec<&str> =
+            qrels.get(query.id.as_str()).unwrap().keys().map(|id| id.as_str()).collect();
+        let expected: &[&str] =
+            if query.id.as_str().starts_with("b-") { &["b"] } else { &["a", "z"] };
+        assert_eq!(answers, expected, "{}", query.text);
+    }
+}
+
+#[test]
+fn a_passage_in_documents_of_several_splits_is_not_asked_about() {
+    let folder = tempfile::tempdir().unwrap();
+    let judged = folder.path().join("judged.jsonl");
+    let line =
+        r#"{"_id":"h1","text":"bread?","answers":[{"document":"b","quote":"Bread with seeds"}]}"#;
+    fs::write(&judged, line).unwrap();
+    let place =
+        |document: &str| Place { document: document.into(), title: String::new(), span: (0, 9) };
+    let passage = |(id, text): &(&str, &str), places: &[&str]| Passage {
+        id: (*id).into(),
+        title: String::new(),
+        text: (*text).into(),
+        metadata: PassageMetadata {
+            document: Some((*id).into()),
+            span: Some((0, 9)),
+            places: places.iter().map(|document| place(document)).collect(),
+        },
+    };
+    let passages =
+        [passage(&PUMPS[0], &["a", "b"]), passage(&PUMPS[1], &[]), passage(&PUMPS[2], &["c", "d"])];
+    write_jsonl(&folder.path().join("corpus.jsonl"), &passages).unwrap();
+    let mut config = built_in();
+    config.ask.judgements = Some(judged);
+    config.split.dev_fraction = 0.0;
+    let manifest = run(folder.path(), &config).unwrap();
+    assert!(queries(folder.path()).iter().all(|query| !query.id.as_str().starts_with("a-")));
+    assert_eq!(manifest.counts["passages-asked"], 1);
+    let skipped: Vec<Value> = read_jsonl(&folder.path().join("skipped.jsonl")).unwrap();
+    assert_eq!((skipped.len(), &skipped[0]["reason"]), (1, &json!("several-splits")));
+}
+
+#[test]
+fn a_run_with_few_queries_fails_and_says_why() {
+    let folder = tempfile::tempdir().unwrap();
+    write_corpus(folder.path(), PUMPS);
+    let server = answering(&["What is changed in May?"], |_| "");
+    let mut config = config(&server);
+    let error = run(folder.path(), &config).unwrap_err();
+    assert_eq!(error.to_string(), "only 1 of 3 passages that were asked about have a query");
+    let hint = error.hint().unwrap();
+    assert!(
+        hint.contains("dropped-unrelated 2") && hint.contains("min-covered-fraction"),
+        "{hint}"
+    );
+    assert!(!folder.path().join("queries.jsonl").exists());
+    config.filter.min_covered_fraction = 0.3;
+    assert!(run(folder.path(), &config).is_ok());
 }
 
 /// Answers questions with these, and judges with those.
@@ -208,7 +282,7 @@ fn junk_is_skipped_and_listed_and_near_duplicates_of_other_documents_go() {
     assert!(queries(folder.path())[0].text.starts_with("Who oils"), "the first of the two stays");
     let skipped: Vec<Value> = read_jsonl(&folder.path().join("skipped.jsonl")).unwrap();
     assert_eq!((&skipped[0]["_id"], &skipped[0]["reason"]), (&json!("menu"), &json!("navigation")));
-    config.filter.junk_passages = false;
+    (config.filter.junk_passages, config.filter.min_covered_fraction) = (false, 0.0);
     run(folder.path(), &config).unwrap();
     assert_eq!(server.count(), 3);
 }

@@ -1,0 +1,193 @@
+//! The dev set: which checkpoint is the best, and whether it can tell.
+
+use crate::error::{Error, Result};
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::path::{Path, PathBuf};
+use whetstone_eval::{Measure, per_query};
+use whetstone_model::{Packed, PairTokenizer, Tokens};
+use whetstone_records::{
+    DataSet, Error as RecordsError, Hit, JsonlReader, Pair, PassageId, Qrels, QueryId, Run,
+};
+
+/// What a data set has for choosing a checkpoint.
+pub(crate) enum DevSet {
+    /// No dev queries.
+    Missing,
+    /// Dev queries that no model can be better or worse on.
+    Mute(Mute),
+    Telling(Dev),
+}
+
+/// Why the nDCG@10 of a dev set is the same whatever the model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mute {
+    NothingRelevant,
+    OneCandidate,
+    EquallyRelevant,
+    SameText,
+}
+
+impl fmt::Display for Mute {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Mute::NothingRelevant => "no passage in it is relevant",
+            Mute::OneCandidate => "no query in it has two passages",
+            Mute::EquallyRelevant => "in every query, all passages are equally relevant",
+            Mute::SameText => "in every query, relevant passages and others have the same text",
+        })
+    }
+}
+
+/// Held-out candidates of some queries, with judgements; tokenized once, since they are scored
+/// again and again.
+pub(crate) struct Dev {
+    /// Tokens of the query and of the passage of each pair.
+    pairs: Vec<(Tokens, Tokens)>,
+    ids: Vec<(QueryId, PassageId)>,
+    qrels: Qrels,
+    /// Places of the candidates of every query whose order shows in its nDCG@10.
+    telling: Vec<Vec<usize>>,
+}
+
+impl Dev {
+    /// Reads `dev.jsonl`, and `qrels/dev.tsv` for the ideal ranking (the labels themselves where it
+    /// is missing).
+    pub fn read(data: &Path, tokenizer: &PairTokenizer) -> Result<DevSet> {
+        let data = DataSet::new(data);
+        let path = data.dev();
+        if !path.exists() {
+            return Ok(DevSet::Missing);
+        }
+        let pairs = read_pairs(&path)?;
+        let judged = data.dev_qrels();
+        let qrels = match judged.exists() && !pairs.is_empty() {
+            true => Qrels::read(&judged)?,
+            false => Qrels::of_labels(&pairs),
+        };
+        if !pairs.iter().any(|pair| qrels.get(pair.query_id.as_str()).is_some()) {
+            return Ok(DevSet::Missing);
+        }
+        let texts: Vec<&str> =
+            pairs.iter().flat_map(|pair| [pair.query.as_str(), pair.passage.as_str()]).collect();
+        let tokens = tokenizer.tokenize(&texts)?;
+        let tokens =
+            tokens.chunks_exact(2).map(|pair| (pair[0].clone(), pair[1].clone())).collect();
+        let ids = pairs.into_iter().map(|pair| (pair.query_id, pair.passage_id)).collect();
+        let dev = Self { pairs: tokens, ids, qrels, telling: Vec::new() };
+        Ok(match dev.queries_that_tell(tokenizer) {
+            Ok(telling) => DevSet::Telling(Self { telling, ..dev }),
+            Err(mute) => DevSet::Mute(mute),
+        })
+    }
+
+    /// Returns the candidates of each query that has more and less relevant ones which the model
+    /// can tell apart.
+    fn queries_that_tell(&self, tokenizer: &PairTokenizer) -> Result<Vec<Vec<usize>>, Mute> {
+        let mut of_query: BTreeMap<&QueryId, Vec<usize>> = BTreeMap::new();
+        for (place, (query, _)) in self.ids.iter().enumerate() {
+            of_query.entry(query).or_default().push(place);
+        }
+        let queries: Vec<Vec<usize>> = of_query.into_values().collect();
+        let of_several = |groups: Vec<Vec<usize>>, differ: &dyn Fn(usize, usize) -> bool, why| {
+            let kept = groups.into_iter().filter(|group| {
+                let (first, others) = group.split_first().expect("a query has a candidate");
+                others.iter().any(|other| differ(*first, *other))
+            });
+            let kept: Vec<Vec<usize>> = kept.collect();
+            if kept.is_empty() { Err(why) } else { Ok(kept) }
+        };
+        if !(0..self.ids.len()).any(|place| self.gain(place) > 0) {
+            return Err(Mute::NothingRelevant);
+        }
+        let several = of_several(queries, &|_, _| true, Mute::OneCandidate)?;
+        let graded =
+            of_several(several, &|a, b| self.gain(a) != self.gain(b), Mute::EquallyRelevant)?;
+        let seen = |place: usize| {
+            let (query, passage) = &self.pairs[place];
+            tokenizer.batch([(query, passage)])
+        };
+        of_several(graded, &|a, b| seen(a).ids != seen(b).ids, Mute::SameText)
+    }
+
+    fn gain(&self, place: usize) -> i32 {
+        let (query, passage) = &self.ids[place];
+        let grades = self.qrels.get(query.as_str());
+        grades.and_then(|grades| grades.get(passage.as_str())).map_or(0, |grade| (*grade).max(0))
+    }
+
+    /// Whether these scores say anything: in some query, passages that differ in relevance differ
+    /// in score. Otherwise the order is that of their ids.
+    pub fn can_tell(&self, logits: &[f32]) -> bool {
+        let differs = |group: &Vec<usize>| group.iter().any(|at| logits[*at] != logits[group[0]]);
+        self.telling.iter().any(differs)
+    }
+
+    /// The pairs in batches, in the order that [`Dev::ndcg_at_10`] wants their logits.
+    pub fn batches<'a>(
+        &'a self,
+        tokenizer: &'a PairTokenizer,
+    ) -> impl Iterator<Item = Packed> + 'a {
+        self.pairs
+            .chunks(32)
+            .map(|part| tokenizer.batch(part.iter().map(|(query, passage)| (query, passage))))
+    }
+
+    /// How many candidates there are.
+    pub fn len(&self) -> usize {
+        self.pairs.len()
+    }
+
+    pub fn queries(&self) -> usize {
+        self.ids.iter().map(|(query, _)| query).collect::<std::collections::BTreeSet<_>>().len()
+    }
+
+    /// Returns the mean nDCG@10 of the candidates ranked by `logits`.
+    pub fn ndcg_at_10(&self, logits: &[f32]) -> f64 {
+        let hit = |((query, passage), score): (&(QueryId, PassageId), &f32)| {
+            (query.clone(), Hit { passage: passage.clone(), score: *score })
+        };
+        let run: Run = self.ids.iter().zip(logits).map(hit).collect();
+        let mut judged = Qrels::default();
+        for (query, _) in run.iter() {
+            for (passage, &grade) in self.qrels.get(query.as_str()).into_iter().flatten() {
+                judged.insert(query.clone(), passage.clone(), grade);
+            }
+        }
+        let measure: Measure = "ndcg@10".parse().expect("a measure that exists");
+        per_query(&judged, &run, &[measure]).mean_of(measure).unwrap_or(0.0)
+    }
+}
+
+/// Reads dev pairs; a label that is none and a passage that a query has twice are refused.
+fn read_pairs(path: &Path) -> Result<Vec<Pair>> {
+    let mut pairs: Vec<Pair> = Vec::new();
+    let mut seen: HashMap<(QueryId, PassageId), ()> = HashMap::new();
+    let mut reader = JsonlReader::<Pair>::open(path)?;
+    while let Some(pair) = reader.next() {
+        let (pair, line) = (pair?, reader.line());
+        if !(0.0..=1.0).contains(&pair.label) {
+            return Err(Error::Label { path: path.into(), line, label: pair.label });
+        }
+        if seen.insert((pair.query_id.clone(), pair.passage_id.clone()), ()).is_some() {
+            let id = format!("{} {}", pair.query_id, pair.passage_id);
+            return Err(RecordsError::DuplicateId { path: path.into(), line, id }.into());
+        }
+        pairs.push(pair);
+    }
+    Ok(pairs)
+}
+
+/// Reads the second dev set, where the config names one.
+pub(crate) fn general_dev(
+    folder: Option<&PathBuf>,
+    tokenizer: &PairTokenizer,
+) -> Result<Option<Dev>> {
+    let Some(folder) = folder else { return Ok(None) };
+    let path = DataSet::new(folder).dev();
+    match Dev::read(folder, tokenizer)? {
+        DevSet::Telling(dev) => Ok(Some(dev)),
+        DevSet::Mute(why) => Err(Error::MuteDev { path, why }),
+        DevSet::Missing => Err(Error::NoPairs { path, what: "relevant passage" }),
+    }
+}
