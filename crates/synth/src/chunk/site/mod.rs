@@ -125,15 +125,15 @@ impl<'d> Pages<'d> {
     /// The blocks that most pages have, of headings only the outermost: `Examples` is on most pages
     /// and says what is below it.
     fn navigation(&self) -> Vec<Vec<bool>> {
-        let everywhere = self.on_most(|_| true, |_| "");
-        let is_title = |block: &Block| matches!(block.kind, Kind::Heading(1, _));
+        // What stands beside the pages, such as their sources, has no navigation.
+        let kind = |document: &'d Document| if document.is_html { "html" } else { "text" };
+        let everywhere = self.on_most(|_| true, kind);
         // Several sites may lie side by side, each with its name above every page.
-        let titles = self.on_most(is_title, |name| name.split('/').next().unwrap_or_default());
+        let titles = self.on_most(is_title, top_folder);
         let blocks = self.blocks.iter().zip(self.documents).map(|(blocks, document)| {
-            let folder = document.id.as_str().split('/').next().unwrap_or_default();
             let is_navigation = |PageBlock { block, words, .. }: &PageBlock| {
-                let everywhere = everywhere.contains(&("", *words));
-                let title = is_title(block) && titles.contains(&(folder, *words));
+                let title = is_title(block) && titles.contains(&(top_folder(document), *words));
+                let everywhere = everywhere.contains(&(kind(document), *words));
                 title || (everywhere && (is_title(block) || !block.is_heading()))
             };
             blocks.iter().map(is_navigation).collect()
@@ -142,15 +142,15 @@ impl<'d> Pages<'d> {
     }
 
     /// The words of some blocks that most documents of a group have, with that group.
-    fn on_most<'n>(
-        &'n self,
+    fn on_most(
+        &self,
         counts: impl Fn(&Block) -> bool,
-        group_of: impl Fn(&'n str) -> &'n str,
-    ) -> HashSet<(&'n str, u32)> {
+        group_of: impl Fn(&'d Document) -> &'d str,
+    ) -> HashSet<(&'d str, u32)> {
         let mut sizes: HashMap<&str, HashSet<usize>> = HashMap::new();
         let mut pages: HashMap<(&str, u32), HashSet<usize>> = HashMap::new();
         for (page, document) in self.documents.iter().enumerate() {
-            let (group, first) = (group_of(document.id.as_str()), self.first[page]);
+            let (group, first) = (group_of(document), self.first[page]);
             sizes.entry(group).or_default().insert(first);
             for of in self.blocks[page].iter().filter(|of| counts(of.block)) {
                 pages.entry((group, of.words)).or_default().insert(first);
@@ -173,6 +173,14 @@ impl<'d> Pages<'d> {
     fn name(&self, page: usize) -> &str {
         self.documents[page].id.as_str()
     }
+}
+
+fn is_title(block: &Block) -> bool {
+    matches!(block.kind, Kind::Heading(1, _))
+}
+
+fn top_folder(document: &Document) -> &str {
+    document.id.as_str().split('/').next().unwrap_or_default()
 }
 
 /// Words in small letters with single spaces, without marks; the marks where there are no words.

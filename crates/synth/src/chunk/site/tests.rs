@@ -60,6 +60,13 @@ fn a_block_on_most_pages_is_navigation_and_a_heading_of_parts_is_none() {
 }
 
 #[test]
+fn sources_beside_the_pages_do_not_hide_the_navigation() {
+    let mut files = book();
+    files.extend((0..9).map(|at| (format!("notes/{at}.txt"), text(20 + at))));
+    assert_eq!(look(&files).1, ["Plant", "Press ? for help"]);
+}
+
+#[test]
 fn the_page_that_prints_the_book_goes_and_its_chapters_stay() {
     let mut files = book();
     let chapters: String =
