@@ -1,11 +1,11 @@
-//! What can go wrong, and what to do about it.
+//! Why an export fails, and what to do about it.
 
 use std::path::PathBuf;
 use whetstone_records::Hint;
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Why a checkpoint could not be written as a model folder.
+/// Why a checkpoint could not be exported.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error("`{}` is neither a training run with a best step nor a step folder", path.display())]
