@@ -20,11 +20,12 @@ pub struct Evaluation {
 }
 
 impl Evaluation {
-    /// Returns the values of a measure, one for each of `queries`.
+    /// Returns the values of a measure, one for each of `queries`, or None if it was not measured.
     pub fn values_of(&self, measure: Measure) -> Option<&[f64]> {
         self.place(measure).map(|place| self.values[place].as_slice())
     }
 
+    /// Returns the mean of a measure, or None if it was not measured.
     pub fn mean_of(&self, measure: Measure) -> Option<f64> {
         self.place(measure).map(|place| self.means[place])
     }
