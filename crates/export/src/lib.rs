@@ -20,7 +20,7 @@ use whetstone_records::{AtomicFile, AtomicFolder, Manifest, ModelDir, Outcome, S
 /// Writes the best step of a run folder, or the given step folder, as the model folder `out`.
 ///
 /// # Errors
-/// `checkpoint` is no checkpoint or incomplete, or `out` exists and no export made it.
+/// `checkpoint` is incomplete or something else, or `out` exists and no export made it.
 pub fn export(checkpoint: &Path, out: &Path) -> Result<Manifest> {
     let checkpoint = Checkpoint::open(checkpoint)?;
     let inputs = checkpoint.digests()?;

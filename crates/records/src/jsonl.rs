@@ -26,6 +26,7 @@ pub struct JsonlReader<T> {
 }
 
 impl<T: DeserializeOwned> JsonlReader<T> {
+    /// Opens a file. Each malformed line later yields an error that names it.
     pub fn open(path: &Path) -> Result<Self> {
         Ok(Self { lines: LineReader::open(path, JSONL_LINE)?, record: PhantomData })
     }

@@ -29,18 +29,22 @@ pub struct Qrels {
 }
 
 impl Qrels {
+    /// Sets a grade, replacing an earlier one.
     pub fn insert(&mut self, query: QueryId, passage: PassageId, grade: i32) {
         self.grades.entry(query).or_default().insert(passage, grade);
     }
 
+    /// Returns the grades of a query's judged passages.
     pub fn get(&self, query: &str) -> Option<&BTreeMap<PassageId, i32>> {
         self.grades.get(query)
     }
 
+    /// Iterates over the queries in id order, each with its grades.
     pub fn iter(&self) -> impl Iterator<Item = (&QueryId, &BTreeMap<PassageId, i32>)> {
         self.grades.iter()
     }
 
+    /// Returns the number of judged queries.
     pub fn len(&self) -> usize {
         self.grades.len()
     }

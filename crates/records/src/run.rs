@@ -63,6 +63,7 @@ impl Run {
         self.rankings.insert(query, hits);
     }
 
+    /// Returns the ranking of a query, best first.
     pub fn get(&self, query: &str) -> Option<&[Hit]> {
         self.rankings.get(query).map(Vec::as_slice)
     }
