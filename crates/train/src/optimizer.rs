@@ -1,3 +1,5 @@
+//! AdamW over all parameters of a network, with its state for a resume.
+
 use crate::config::TrainConfig;
 use crate::error::{Error, Result};
 use burn::module::Param;

@@ -1,3 +1,5 @@
+//! What `grade` makes of the answers of a server.
+
 use super::*;
 use crate::ask::tests::server::{Reply, Server, completion};
 use crate::fixture::Fixture;

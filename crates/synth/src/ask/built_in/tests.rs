@@ -1,3 +1,5 @@
+//! What the built-in generator makes of small passages.
+
 use super::*;
 use whetstone_records::{PassageMetadata, Silent};
 

@@ -1,3 +1,5 @@
+//! `ask` on a small data set, against servers on loopback.
+
 mod client;
 mod faults;
 mod forms;
