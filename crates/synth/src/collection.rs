@@ -13,21 +13,20 @@ use whetstone_records::{
 /// A data set as `mine` and `pair` see it: passages, queries and judgements, with the split of
 /// each.
 ///
-/// Passages, queries and documents go by their place in the order of their ids.
+/// Passages, queries and documents are numbered in the order of their ids.
 pub struct Collection {
     pub passages: Vec<Passage>,
     pub queries: Vec<Query>,
     /// Relevant passages of every query with their grades.
     pub positives: Vec<Vec<(u32, i32)>>,
     pub qrels: Qrels,
-    /// A number for every passage's text, equal where the texts are the same up to white space and
-    /// case.
+    /// A number for every passage's text. Texts that differ only in white space and case share one.
     pub text: Vec<u32>,
     held_out_texts: HashSet<u32>,
     /// The document of every passage.
     pub document: Vec<u32>,
     pub document_split: Vec<Split>,
-    /// The split of every query; none where it serves neither training nor measuring.
+    /// The split of every query; none if it serves neither training nor measuring.
     pub query_split: Vec<Option<Split>>,
     pub counts: BTreeMap<String, u64>,
 }
@@ -124,14 +123,14 @@ impl Collection {
         self.document_split[self.document[passage as usize] as usize]
     }
 
-    /// Whether a passage may be trained on: its document is for training, and its text stands in no
-    /// other document that is not.
+    /// Whether a passage may be used in training: its document is for training, and no document
+    /// that is not for training has the same text.
     pub fn is_trainable(&self, passage: u32) -> bool {
         self.passage_split(passage) == Split::Train
             && !self.held_out_texts.contains(&self.text[passage as usize])
     }
 
-    /// The highest grade of any positive of these queries: the one that stands for label 1.
+    /// The highest grade of any positive of these queries, which becomes label 1.
     pub fn max_grade(&self, queries: &[usize]) -> f32 {
         let grades =
             queries.iter().flat_map(|query| &self.positives[*query]).map(|(_, grade)| *grade);
@@ -164,7 +163,7 @@ fn place(passages: &[Passage], id: &PassageId) -> Option<u32> {
     passages.binary_search_by(|passage| passage.id.cmp(id)).ok().map(|place| place as u32)
 }
 
-/// Numbers the different texts; a passage without text goes by its title.
+/// Numbers the different texts. For a passage without text, its title counts.
 fn number_texts(passages: &[Passage]) -> Vec<u32> {
     let mut numbers: HashMap<String, u32> = HashMap::new();
     let number = |passage: &Passage| {
@@ -206,7 +205,7 @@ fn read_unique<T: serde::de::DeserializeOwned>(
     while let Some(record) = reader.next().transpose()? {
         let (path, line, id) = (path.to_path_buf(), reader.line(), id(&record).to_owned());
         if id.is_empty() || id.contains(char::is_whitespace) {
-            // Columns of runs and qrels are parted by white space.
+            // White space separates the columns of runs and qrels.
             let expected = "an id without white space";
             return Err(whetstone_records::Error::Line { path, line, expected, value: id }.into());
         }

@@ -1,5 +1,5 @@
-//! Keyword queries for text that puts no spaces between its words: Chinese, Japanese, Thai and the
-//! like. Terms are what stands between signs, small words and changes of script; no dictionary.
+//! Keyword queries for text without spaces between its words: Chinese, Japanese, Thai and the like.
+//! Terms are the runs between signs, small words and changes of script; no dictionary is needed.
 
 use super::Candidate;
 use crate::chunk::sentences;
@@ -11,7 +11,7 @@ use whetstone_records::Passage;
 /// Chinese characters that mostly join terms.
 const JOINING: &str =
     "的了是在和与及或为以于对从到把被这那有不也就都而且其之将由並并與為於對從這會会可";
-/// Letters of the longest term, and how many of a longer run are taken.
+/// Letters of the longest term, and how many to take from a longer run.
 const MAX_LETTERS: usize = 8;
 /// Terms of a query.
 const TERMS: usize = 3;
@@ -38,7 +38,7 @@ fn script(c: char) -> Script {
     }
 }
 
-/// Whether most letters of a text are of a script without spaces.
+/// Whether most letters of a text belong to a script without spaces.
 pub(in crate::ask) fn is_unspaced(text: &str) -> bool {
     let letters = text.chars().filter(|c| c.is_alphabetic());
     let (all, unspaced) = letters.fold((0, 0), |(all, unspaced), c| {
@@ -74,7 +74,7 @@ impl UnspacedTerms {
         rare * (term.graphemes(true).count() as f32).sqrt()
     }
 
-    /// A query for each sentence: its heaviest terms in their order, after the title's.
+    /// A query for each sentence: the title's terms, then the sentence's heaviest in their order.
     pub(super) fn candidates(&self, passage: &Passage, title: &str) -> Vec<Candidate> {
         let title: Vec<&str> = self.heaviest(terms(title).collect(), 1);
         let spans = sentences(&passage.text).into_iter().enumerate();
@@ -130,7 +130,7 @@ fn terms(text: &str) -> impl Iterator<Item = &str> {
     runs.into_iter().map(cut).filter(|term| term.graphemes(true).count() > 1)
 }
 
-/// The end of a long run, which is what it is about in most of these languages' phrases.
+/// The end of a long run. In most of these languages, it is what the phrase is about.
 fn cut(run: &str) -> &str {
     let letters: Vec<(usize, &str)> = run.grapheme_indices(true).collect();
     match letters.len().checked_sub(MAX_LETTERS) {
