@@ -107,14 +107,17 @@ impl QrelsParser {
     pub fn parse<'a>(&mut self, number: usize, line: &'a str) -> Result<Option<QrelsLine<'a>>> {
         let is_first = self.0.columns.is_none();
         let Some(row) = self.0.row(number, line, QRELS, 3..=4)? else { return Ok(None) };
-        if is_first && matches!(row.fields[0], "query-id" | "query_id" | "qid") {
-            return Ok(None);
-        }
         let [query, passage, grade] = match row.fields {
             [query, passage, grade, "", ..] => [query, passage, grade],
             [query, _, passage, grade, ..] => [query, passage, grade],
         };
-        let grade = whole(grade).ok_or_else(|| row.bad("a whole number as grade"))?;
+        let grade = whole(grade);
+        // A query may be called like the column; its grade is a number all the same.
+        let is_named = matches!(query, "query-id" | "query_id" | "qid");
+        if is_first && is_named && grade.is_none() {
+            return Ok(None);
+        }
+        let grade = grade.ok_or_else(|| row.bad("a whole number as grade"))?;
         row.check_ids([query, passage])?;
         Ok(Some(QrelsLine { query, passage, grade }))
     }
@@ -311,6 +314,7 @@ mod tests {
             assert_eq!(qrels(&["", header, "q p 1"]).unwrap().len(), 1, "{header}");
         }
         refused(qrels(&["q p 1", "query-id corpus-id score"]), "line 2: expected a whole number");
+        assert_eq!(qrels(&["query-id p 1", "q p 1"]).unwrap().len(), 2);
     }
 
     #[test]
