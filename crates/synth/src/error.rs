@@ -17,8 +17,7 @@ pub enum Error {
     #[error(transparent)]
     Retrieve(#[from] whetstone_retrieve::Error),
 
-    // The source is part of the message, for toml's own line and caret; it is not repeated as
-    // #[source].
+    // toml's own line and caret are part of the message, so #[source] does not repeat them.
     #[error("config `{}` is not understood\n{source}", path.display())]
     ConfigSyntax { path: PathBuf, source: Box<toml::de::Error> },
     #[error("config `{}` line {line}: `{old}` has moved", path.display())]

@@ -1,4 +1,4 @@
-//! What `mine` promises, on a small data set with a stand-in for the bi-encoder.
+//! Checks `mine` on a small data set with a stand-in for the bi-encoder.
 
 use super::*;
 use crate::config::{SameDocument, Sampling, Source, SplitConfig};
@@ -34,7 +34,7 @@ fn negatives(out: &Path) -> BTreeMap<String, Vec<Negative>> {
     of_query
 }
 
-/// Document and place in it, out of `d03-2`.
+/// The document and the place in it, from `d03-2`.
 fn place(passage: &str) -> (usize, usize) {
     let (document, part) = passage[1..].split_once('-').unwrap();
     (document.parse().unwrap(), part.parse().unwrap())
@@ -216,7 +216,7 @@ fn the_stage_resumes_from_embedding_shards_and_is_then_up_to_date() {
     let first = outputs();
     assert!(run().up_to_date);
 
-    // As a kill leaves it: shards, no output, no manifest.
+    // As a killed run leaves it: shards, but no output and no manifest.
     names.iter().for_each(|output| std::fs::remove_file(out.join(output)).unwrap());
     std::fs::remove_file(out.join("manifests/mine.json")).unwrap();
     let shard = out.join("mined/embeddings/passages-00000.safetensors");
@@ -227,8 +227,8 @@ fn the_stage_resumes_from_embedding_shards_and_is_then_up_to_date() {
     assert!(outputs() == first);
 }
 
-/// A run that ranks, for every query of the fixture but those of document 0, its own passage first
-/// and then the same part of the next documents.
+/// A run over every query of the fixture except those of document 0. It ranks the query's own
+/// passage first, then the same part of the next documents.
 fn own_search(fixture: &Fixture) -> String {
     let mut lines = String::new();
     for query in fixture.queries.iter().filter(|query| !query.id.as_str().starts_with("qd00")) {
@@ -272,7 +272,7 @@ fn a_run_of_another_search_brings_its_share_and_what_it_misses_is_told() {
     }
     assert_eq!(brought, outcome.counts["negatives-own"]);
     assert!(brought > 100, "{brought}");
-    // It cannot score what only the others found, so that its run holds its own passages alone.
+    // It cannot score what only the others found, so its run has only its own passages.
     let mined = std::fs::read_to_string(folder.path().join("mined/own.run")).unwrap();
     assert!(mined.lines().all(|line| line.ends_with(" own")));
     assert_eq!(mined.lines().count(), 8 * (120 - PASSAGES_PER_DOCUMENT));
