@@ -55,7 +55,7 @@ pub enum Error {
         llm: String,
         /// What is wrong with the answers, and with how many of them.
         flaws: Vec<(Flaw, u64)>,
-        /// The key of the config that limits their length.
+        /// The config key that limits their length.
         limit_key: &'static str,
         limit: u32,
     },
