@@ -1,4 +1,4 @@
-//! What can go wrong while passages are looked for.
+//! What can go wrong in a search for passages.
 
 use std::path::PathBuf;
 use whetstone_records::Hint;

@@ -1,8 +1,8 @@
 //! Finds passages for queries.
 //!
-//! [`Retriever`] is what every way to search does: BM25 ([`Bm25`]), the embeddings of a bi-encoder
+//! Every way to search is a [`Retriever`]: BM25 ([`Bm25`]), the embeddings of a bi-encoder
 //! ([`Dense`]), the run file of any other search ([`RunFile`]). [`RetrieverConfig`] is a retriever
-//! as a config names it.
+//! in a config.
 //!
 //! ```
 //! use whetstone_retrieve::{Material, RetrieverConfig};

@@ -8,7 +8,7 @@ use whetstone_records::{Passage, Qrels};
 #[derive(Default)]
 pub struct Twins {
     groups: Vec<Vec<usize>>,
-    /// The group of a passage that is not alone.
+    /// The group of a passage, if it has twins.
     group_of: HashMap<usize, usize>,
 }
 

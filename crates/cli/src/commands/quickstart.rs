@@ -266,8 +266,8 @@ impl<'a> Quickstart<'a> {
     fn where_it_is(&self) -> String {
         let place = |name: &str| self.path(name).display().to_string();
         format!(
-            "\nEvery system orders the same candidate lists. `untuned` is the base model before the first training
-step; a base model without a relevance head, such as minilm-l6, has a fresh random one.
+            "\nEvery system orders the same candidate lists. The untuned cross-encoder is the base model before
+the first training step. A base model without a relevance head, such as minilm-l6, has a fresh random one.
 
 tuned model       {}
 untuned model     {}

@@ -239,7 +239,8 @@ impl<'a> Harvest<'a> {
         if let Some((passage, reason)) = self.not_answered.first() {
             let count = self.not_answered.len();
             notes.push(format!(
-                "{count} passages were not answered (`{}`: {reason}); run again to ask only them",
+                "{count} passages were not answered (`{}`: {reason}); run the same command again to \
+                 ask only about them",
                 passage.id
             ));
         }

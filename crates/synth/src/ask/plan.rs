@@ -198,12 +198,12 @@ impl<'a> Plan<'a> {
         let mut notes = Vec::new();
         if junk > 0 {
             notes.push(format!(
-                "{junk} passages are no text that answers anything; skipped.jsonl lists them"
+                "{junk} passages answer nothing and are not asked about; skipped.jsonl lists them"
             ));
         }
         if shared > 0 {
             notes.push(format!(
-                "{shared} passages stand in documents of several splits and are not asked about; skipped.jsonl lists them"
+                "{shared} passages occur in documents of several splits and are not asked about; skipped.jsonl lists them"
             ));
         }
         notes

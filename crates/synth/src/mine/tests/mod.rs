@@ -1,4 +1,4 @@
-//! What `mine` promises, on a small data set with a stand-in for the bi-encoder.
+//! Checks `mine` on a small data set with a stand-in for the bi-encoder.
 
 mod run_file;
 
@@ -35,7 +35,7 @@ fn negatives(out: &Path) -> BTreeMap<String, Vec<Negative>> {
     of_query
 }
 
-/// Document and place in it, out of `d03-2`.
+/// The document and the place in it, from `d03-2`.
 fn place(passage: &str) -> (usize, usize) {
     let (document, part) = passage[1..].split_once('-').unwrap();
     (document.parse().unwrap(), part.parse().unwrap())
@@ -217,7 +217,7 @@ fn the_stage_resumes_from_embedding_shards_and_is_then_up_to_date() {
     let first = outputs();
     assert!(run().up_to_date);
 
-    // As a kill leaves it: shards, no output, no manifest.
+    // As a killed run leaves it: shards, but no output and no manifest.
     names.iter().for_each(|output| std::fs::remove_file(out.join(output)).unwrap());
     std::fs::remove_file(out.join("manifests/mine.json")).unwrap();
     let shard = out.join("mined/embeddings/passages-00000.safetensors");
