@@ -35,13 +35,21 @@ def over(base, changes):
     return merged
 
 
+def value(item):
+    if isinstance(item, dict):
+        return "{ " + ", ".join(f"{key} = {value(entry)}" for key, entry in item.items()) + " }"
+    if isinstance(item, list):
+        return "[" + ", ".join(map(value, item)) + "]"
+    return json.dumps(item)
+
+
 def toml(table, path=()):
-    values = {key: value for key, value in table.items() if not isinstance(value, dict)}
+    values = {key: item for key, item in table.items() if not isinstance(item, dict)}
     lines = [f"[{'.'.join(path)}]"] if path and values else []
-    lines += [f"{key} = {json.dumps(value)}" for key, value in values.items()]
-    for key, value in table.items():
-        if isinstance(value, dict):
-            lines.append(toml(value, (*path, json.dumps(key) if not key.replace("-", "").isalnum() else key)))
+    lines += [f"{key} = {value(item)}" for key, item in values.items()]
+    for key, item in table.items():
+        if isinstance(item, dict):
+            lines.append(toml(item, (*path, json.dumps(key) if not key.replace("-", "").isalnum() else key)))
     return "\n".join(lines) + "\n"
 
 
@@ -51,15 +59,15 @@ def whetstone(*arguments):
 
 plan = tomllib.load(options.plan.open("rb"))
 for change in options.set:
-    path, value = change.split("=", 1)
+    path, change = change.split("=", 1)
     section, *keys = path.split(".")
     try:
-        value = json.loads(value)
+        change = json.loads(change)
     except ValueError:
         pass
     for key in reversed(keys):
-        value = {key: value}
-    plan[section] = over(plan.get(section, {}), value) if keys else value
+        change = {key: change}
+    plan[section] = over(plan.get(section, {}), change) if keys else change
 
 runs = []
 first_data = None

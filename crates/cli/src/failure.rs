@@ -1,78 +1,95 @@
 //! What a user reads when something failed, and the exit code.
 
-use crate::output::{self, StdoutClosed};
+use crate::output;
+use std::io;
 use std::process::ExitCode;
-use whetstone_records::Hint;
+use whetstone_records::{Hint, one_line};
+
+pub type Result<T, E = Failure> = std::result::Result<T, E>;
+
+/// Why a command ends early.
+pub enum Failure {
+    /// The reader of stdout went away, as `head` does.
+    StdoutClosed,
+    Error(Box<dyn Hint + Send + Sync>),
+}
+
+impl<E: Hint + Send + Sync + 'static> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self::Error(Box::new(error))
+    }
+}
 
 /// An error of the program itself: what failed, and what to do about it.
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]
 pub struct Problem {
-    pub message: String,
-    pub hint: String,
-    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    message: String,
+    hint: String,
 }
 
 impl Problem {
     pub fn new(message: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self { message: message.into(), hint: hint.into(), source: None }
-    }
-
-    /// Names the cause. (As anyhow's context a problem would not be found again in the chain.)
-    pub fn because(self, source: impl std::error::Error + Send + Sync + 'static) -> Self {
-        Self { source: Some(Box::new(source)), ..self }
+        Self { message: message.into(), hint: hint.into() }
     }
 }
 
-/// That everything worked, and what was found is not what was asked for.
+impl Hint for Problem {
+    fn hint(&self) -> Option<String> {
+        Some(self.hint.clone())
+    }
+}
+
+/// Everything worked, but the result is not the one that was asked for.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct CheckFailed(pub String);
 
-/// Prints the error and its hint; returns 2, 1 where a check did not pass, 0 where only the reader
-/// of stdout went away.
-pub fn report(error: &anyhow::Error) -> ExitCode {
-    if error.is::<StdoutClosed>() {
-        return ExitCode::SUCCESS;
+impl Hint for CheckFailed {
+    fn hint(&self) -> Option<String> {
+        None
     }
-    output::error(&one_line(error));
-    if let Some(hint) = hint(error) {
+
+    fn is_failed_check(&self) -> bool {
+        true
+    }
+}
+
+/// A system error, with what the program was doing.
+#[derive(Debug, thiserror::Error)]
+#[error("{doing}")]
+pub struct During {
+    doing: &'static str,
+    source: io::Error,
+}
+
+impl Hint for During {
+    fn hint(&self) -> Option<String> {
+        self.source.hint()
+    }
+}
+
+/// Names what failed: `.map_err(during("cannot read keys"))`.
+pub fn during(doing: &'static str) -> impl FnOnce(io::Error) -> During {
+    move |source| During { doing, source }
+}
+
+/// Prints the error and its hint. Returns 2, or 1 where a check did not pass, or 0 where only the
+/// reader of stdout went away.
+pub fn report(failure: &Failure) -> ExitCode {
+    let Failure::Error(error) = failure else { return ExitCode::SUCCESS };
+    output::error(&one_line(&**error));
+    if let Some(hint) = hint(&**error) {
         output::hint(&hint);
     }
-    ExitCode::from(if is_failed_check(error) { 1 } else { 2 })
+    ExitCode::from(if error.is_failed_check() { 1 } else { 2 })
 }
 
-/// Whether everything worked and what was found is what must not be: the split shares a document, a
-/// gate stays closed.
-fn is_failed_check(error: &anyhow::Error) -> bool {
-    error.is::<CheckFailed>()
-        || matches!(error.downcast_ref(), Some(whetstone_synth::Error::SharedDocument { .. }))
-}
-
-/// The error and its causes, joined by colons. A cause that its parent's text already holds is not
-/// said again.
-pub fn one_line(error: &anyhow::Error) -> String {
-    let mut text = error.to_string();
-    for cause in error.chain().skip(1) {
-        let cause = cause.to_string();
-        if !text.contains(&cause) {
-            text = format!("{text}: {cause}");
-        }
-    }
-    text
-}
-
-/// The first hint along the chain, from the outermost error to the innermost cause.
-fn hint(error: &anyhow::Error) -> Option<String> {
-    error.chain().find_map(|cause| {
-        None.or_else(|| Some(cause.downcast_ref::<Problem>()?.hint.clone()))
-            .or_else(|| cause.downcast_ref::<whetstone_synth::Error>()?.hint())
-            .or_else(|| cause.downcast_ref::<whetstone_train::Error>()?.hint())
-            .or_else(|| cause.downcast_ref::<whetstone_export::Error>()?.hint())
-            .or_else(|| cause.downcast_ref::<whetstone_eval::Error>()?.hint())
-            .or_else(|| cause.downcast_ref::<whetstone_model::Error>()?.hint())
-            .or_else(|| cause.downcast_ref::<whetstone_records::Error>()?.hint())
-            .or_else(|| cause.downcast_ref::<std::io::Error>()?.hint())
+/// The error's own hint, else one for the system error behind it.
+fn hint(error: &(dyn Hint + Send + Sync)) -> Option<String> {
+    error.hint().or_else(|| {
+        let causes = std::iter::successors(error.source(), |cause| (*cause).source());
+        causes.filter_map(|cause| cause.downcast_ref::<io::Error>()).find_map(Hint::hint)
     })
 }
 
@@ -80,24 +97,51 @@ fn hint(error: &anyhow::Error) -> Option<String> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn causes_are_joined_in_one_line_and_said_once() {
-        let error = anyhow::anyhow!("disk is full")
-            .context("cannot write: disk is full")
-            .context("chunk failed");
-        assert_eq!(one_line(&error), "chunk failed: cannot write: disk is full");
+    /// The error, its hint, and whether it is a check that did not pass.
+    fn told(failure: Failure) -> (String, Option<String>, bool) {
+        let Failure::Error(error) = failure else { panic!("it is an error") };
+        (one_line(&*error), hint(&*error), error.is_failed_check())
     }
 
     #[test]
-    fn the_hint_of_a_wrapped_library_error_is_found() {
+    fn an_error_of_a_library_keeps_its_hint() {
         let path = std::path::Path::new("/nowhere/at/all.jsonl");
-        let source = whetstone_records::read_jsonl::<serde_json::Value>(path).unwrap_err();
-        let error = anyhow::Error::new(source).context("cannot rerank");
-        assert_eq!(hint(&error).as_deref(), Some("check the path; nothing was written"));
-        let error =
-            anyhow::Error::new(Problem::new("no model", "get one").because(std::fmt::Error))
-                .context("rerank");
-        assert_eq!(hint(&error).as_deref(), Some("get one"));
-        assert!(one_line(&error).starts_with("rerank: no model: "));
+        let error = whetstone_records::read_jsonl::<serde_json::Value>(path).unwrap_err();
+        let (text, hint, is_failed_check) = told(error.into());
+        assert!(text.starts_with("cannot read `/nowhere/at/all.jsonl`: "), "{text}");
+        assert_eq!(hint.as_deref(), Some("check the path; nothing was written"));
+        assert!(!is_failed_check);
+    }
+
+    #[test]
+    fn a_full_disk_is_named_whatever_stands_before_it() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("cannot save")]
+        struct Mute(#[source] io::Error);
+
+        impl Hint for Mute {
+            fn hint(&self) -> Option<String> {
+                None
+            }
+        }
+
+        let full = || io::Error::from(io::ErrorKind::StorageFull);
+        for failure in [Failure::from(Mute(full())), during("cannot write")(full()).into()] {
+            let (_, hint, _) = told(failure);
+            assert!(hint.is_some_and(|hint| hint.starts_with("free some disk space")));
+        }
+    }
+
+    #[test]
+    fn a_shared_document_and_a_closed_gate_are_checks_that_did_not_pass() {
+        let shared = whetstone_synth::Error::SharedDocument {
+            document: "a.md".into(),
+            one: "train",
+            other: "test",
+            passage: "a-1".into(),
+            query: "q1".into(),
+        };
+        assert!(told(shared.into()).2);
+        assert!(told(CheckFailed("the gate stays closed".into()).into()).2);
     }
 }

@@ -5,22 +5,18 @@
 //! manifest.
 
 mod allocator;
-mod answers;
-mod calibrate;
 mod cli;
 mod commands;
 mod crash;
-mod evaluation;
+#[cfg(test)]
+mod documented;
 mod failure;
-mod forgetting;
-mod fuse;
-mod label;
+mod labeller;
 mod memory;
-mod models;
 mod output;
 mod progress;
-mod rerank;
 mod stages;
+mod table;
 
 use clap::Parser;
 use std::panic::AssertUnwindSafe;
@@ -32,7 +28,7 @@ fn main() -> ExitCode {
     let cli = cli::Cli::parse();
     match std::panic::catch_unwind(AssertUnwindSafe(|| cli.run())) {
         Ok(Ok(())) => ExitCode::SUCCESS,
-        Ok(Err(error)) => failure::report(&error),
+        Ok(Err(failure)) => failure::report(&failure),
         Err(_) => crash::report(),
     }
 }

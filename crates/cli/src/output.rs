@@ -1,25 +1,22 @@
 //! stdout is data, stderr is talk.
 
+use crate::failure::{Failure, Result, during};
 use std::io::{IsTerminal, Write};
 
-/// The reader of stdout went away, as `head` does; the program ends with 0 then.
-#[derive(Debug, thiserror::Error)]
-#[error("the reader of standard output is gone")]
-pub struct StdoutClosed;
-
 /// Writes `text` to stdout.
-pub fn data(text: &str) -> anyhow::Result<()> {
+pub fn data(text: &str) -> Result<()> {
     let mut stdout = std::io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Err(StdoutClosed.into()),
-        Err(error) => Err(anyhow::Error::new(error).context("cannot write to standard output")),
-        Ok(()) => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Err(Failure::StdoutClosed),
+        written => Ok(written.map_err(during("cannot write to standard output"))?),
     }
 }
 
 /// Writes a value to stdout as JSON, with a line break at its end.
-pub fn json(value: &impl serde::Serialize) -> anyhow::Result<()> {
-    data(&(serde_json::to_string_pretty(value)? + "\n"))
+pub fn json(value: &impl serde::Serialize) -> Result<()> {
+    let text = serde_json::to_string_pretty(value)
+        .expect("results are plain data, which always serialises");
+    data(&(text + "\n"))
 }
 
 /// Writes a line to stderr. `eprintln!` would panic where stderr is closed.

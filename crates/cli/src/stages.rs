@@ -1,13 +1,13 @@
-//! The stages of a longer job, with what each has cost.
+//! The stages of a longer job, and what each cost.
 
 use crate::cli::Talk;
-use crate::evaluation::aligned;
+use crate::failure::{Failure, Result};
+use crate::table::aligned;
 use crate::{memory, output};
-use anyhow::Result;
 use std::path::{Path, PathBuf};
 use whetstone_records::{Manifest, Progress};
 
-/// What a stage did and cost.
+/// What a stage did, and its cost.
 struct Done {
     label: String,
     out: PathBuf,
@@ -27,15 +27,15 @@ impl<'a> Stages<'a> {
         Self { talk, progress: talk.progress(), done: vec![] }
     }
 
-    /// Runs a stage that writes into `out`, and says what it did.
-    pub fn run(
+    /// Runs a stage that writes into `out`, and reports what it did.
+    pub fn run<E: Into<Failure>>(
         &mut self,
         label: &str,
         out: &Path,
-        stage: impl FnOnce(&dyn Progress) -> Result<Manifest>,
+        stage: impl FnOnce(&dyn Progress) -> Result<Manifest, E>,
     ) -> Result<()> {
         memory::reset_peak();
-        let manifest = stage(&*self.progress)?;
+        let manifest = stage(&*self.progress).map_err(Into::into)?;
         let peak_mib = memory::peak_mib().filter(|_| !manifest.up_to_date);
         self.talk.tell(out, &manifest);
         self.done.push(Done { label: label.into(), out: out.into(), manifest, peak_mib });
@@ -51,7 +51,7 @@ impl<'a> Stages<'a> {
         self.done.iter().map(|done| &done.manifest)
     }
 
-    /// Says how long each stage took and how much memory it held.
+    /// Prints how long each stage took and how much memory it held.
     pub fn tell_costs(&self) {
         if self.talk.quiet() {
             return;

@@ -1,8 +1,10 @@
+//! Writes the model card of an exported folder.
+
 use crate::checkpoint::Checkpoint;
 use crate::error::Result;
 use std::fmt::Write;
 
-/// Returns the model card: what the model is, how to call it, and what it was trained on.
+/// Returns the model card: what the model is, how to call it, and how it was trained.
 pub fn text(checkpoint: &Checkpoint) -> Result<String> {
     let tokens = checkpoint.max_seq_tokens;
     let mut card = String::from(FRONT_MATTER);
@@ -11,8 +13,9 @@ pub fn text(checkpoint: &Checkpoint) -> Result<String> {
     }
     let _ = writeln!(
         card,
-        "Input: `[CLS] query [SEP] passage [SEP]`, at most {tokens} tokens, the passage truncated. \
-         Output: one raw logit, higher is more relevant."
+        "Input: `{}`, at most {tokens} tokens, the passage truncated. Output: one raw logit, higher \
+         is more relevant.",
+        checkpoint.family()?.template
     );
     card.push_str(USAGE);
     card.push_str("\n## Training\n\n");

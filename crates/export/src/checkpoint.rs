@@ -1,44 +1,27 @@
+//! Finds the step of a run to export, and reads what the run says about it.
+
 use crate::error::{Error, Result};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};
-use whetstone_records::{read_text, sha256_file};
+use whetstone_model::{Architecture, Family};
+use whetstone_records::{Best, ModelDir, RunDir, manifest_name, read_text, sha256_file};
 
-/// A step of a training run.
-#[derive(Debug, PartialEq)]
+/// One step of a training run.
+#[derive(Debug)]
 pub struct Checkpoint {
-    /// The step folder: config.json, model.safetensors, tokenizer files.
+    /// The step's folder, with config.json, model.safetensors and the tokenizer's files.
     pub folder: PathBuf,
-    /// The run that it belongs to.
+    /// The folder of the run.
     pub run: PathBuf,
-    pub step: u64,
+    pub step: usize,
     pub max_seq_tokens: usize,
-    /// The model that training began with, as the config names it.
+    /// The base model of the training, as named in the config.
     pub base_model: Option<String>,
 }
 
-/// A run's `best.json`.
-#[derive(Deserialize)]
-struct Best {
-    step: u64,
-    /// Absent where the run had no dev queries.
-    #[serde(rename = "ndcg@10", default)]
-    ndcg_at_10: Option<f64>,
-    /// Present where the base model was mixed into the best step; the weights are in a folder of
-    /// that name.
-    #[serde(default)]
-    blended: Option<Measured>,
-}
-
-/// What was measured of some weights on the dev queries.
-#[derive(Deserialize)]
-struct Measured {
-    #[serde(rename = "ndcg@10", default)]
-    ndcg_at_10: Option<f64>,
-}
-
-/// The keys of a run's `config.toml` that the model folder depends on.
+/// The keys of a run's `config.toml` that affect the model folder.
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 struct RunConfig {
@@ -48,31 +31,32 @@ struct RunConfig {
 
 impl Checkpoint {
     /// Finds the best step of a run folder, or takes the step folder given.
+    ///
+    /// # Errors
+    /// [`Error::Untrained`] for a run whose best step is the random head that it began with.
     pub fn open(path: &Path) -> Result<Self> {
         let none = || Error::NoCheckpoint { path: path.into() };
-        if path.join("best.json").is_file() {
-            let best: Best = json(&path.join("best.json"))?;
-            let name = if best.blended.is_some() {
-                "blended".into()
-            } else {
-                format!("step-{:06}", best.step)
-            };
-            return Self::of_step(path.join(name), path.into(), best.step);
+        let run = RunDir::new(path);
+        if run.best().is_file() {
+            let best: Best = json(&run.best())?;
+            if best.fresh_head && best.blended.is_none() {
+                return Err(Error::Untrained { run: path.into(), start: run.step(best.step) });
+            }
+            return Self::of_step(run.path(best.folder()), path.into(), best.step);
         }
-        if !path.join("model.safetensors").is_file() {
+        if !ModelDir::new(path).weights().is_file() {
             return Err(none());
         }
         // `step-000500` and `./step-000500/` name the same folder.
-        let folder = path.canonicalize().map_err(Error::io("read", path))?;
+        let folder = path.canonicalize().map_err(whetstone_records::Error::io("read", path))?;
         let name = folder.file_name().and_then(|name| name.to_str()).ok_or_else(none)?;
-        let step =
-            name.strip_prefix("step-").and_then(|step| step.parse().ok()).ok_or_else(none)?;
+        let step = RunDir::step_of(name).ok_or_else(none)?;
         let run = folder.parent().ok_or_else(none)?.to_path_buf();
         Self::of_step(path.into(), run, step)
     }
 
-    fn of_step(folder: PathBuf, run: PathBuf, step: u64) -> Result<Self> {
-        let path = run.join("config.toml");
+    fn of_step(folder: PathBuf, run: PathBuf, step: usize) -> Result<Self> {
+        let path = RunDir::new(&run).config();
         let text = read_text(&path)?;
         let config: RunConfig =
             toml::from_str(&text).map_err(|source| Error::Toml { path: path.clone(), source })?;
@@ -81,45 +65,54 @@ impl Checkpoint {
         Ok(Self { folder, run, step, max_seq_tokens, base_model: config.model })
     }
 
-    /// SHA-256 of every file that the model folder is made of, by name.
+    /// Returns the SHA-256 of every file that goes into the model folder, by name.
     pub fn digests(&self) -> Result<Vec<(String, String)>> {
-        let of_step =
-            ["model.safetensors", "config.json", "tokenizer.json", "tokenizer_config.json"];
-        let optional = ["special_tokens_map.json", "vocab.txt"];
-        let paths = of_step.iter().chain(&optional).map(|name| (*name, self.folder.join(name)));
-        let of_run = ["config.toml", "best.json"].map(|name| (name, self.run.join(name)));
+        let of_step = [
+            ModelDir::WEIGHTS,
+            ModelDir::CONFIG,
+            ModelDir::TOKENIZER,
+            ModelDir::TOKENIZER_CONFIG,
+            ModelDir::SPECIAL_TOKENS,
+            ModelDir::VOCABULARY,
+        ];
+        let paths = of_step.iter().map(|name| (*name, self.folder.join(name)));
+        let of_run = [RunDir::CONFIG, RunDir::BEST].map(|name| (name, self.run.join(name)));
         let present = paths.chain(of_run).filter(|(_, path)| path.exists());
         present.map(|(name, path)| Ok((name.to_owned(), sha256_file(&path)?))).collect()
     }
 
-    /// Returns `config.json` of the step.
-    pub fn base_config(&self) -> Result<Map<String, Value>> {
-        json(&self.folder.join("config.json"))
+    /// Returns the model's family.
+    pub fn family(&self) -> Result<&'static Family> {
+        Ok(Architecture::read(&self.folder)?.family)
     }
 
-    /// Returns the dev nDCG@10 where this is the run's best step and there were dev queries.
+    /// Returns the step's `config.json`.
+    pub fn base_config(&self) -> Result<Map<String, Value>> {
+        json(&ModelDir::new(&self.folder).config())
+    }
+
+    /// Returns the dev nDCG@10; None unless this is the run's best step and dev was measured.
     pub fn dev_ndcg_at_10(&self) -> Result<Option<f64>> {
-        let path = self.run.join("best.json");
+        let path = RunDir::new(&self.run).best();
         if !path.is_file() {
             return Ok(None);
         }
         let best: Best = json(&path)?;
         let measured = match best.blended {
-            Some(blended) if self.folder.ends_with("blended") => blended.ndcg_at_10,
+            Some(blended) if self.folder.ends_with(RunDir::BLENDED) => blended.ndcg_at_10,
             _ => best.ndcg_at_10,
         };
         Ok(measured.filter(|_| best.step == self.step))
     }
 
-    /// Returns the run's config as it was given.
+    /// Returns the text of the run's config.
     pub fn config_text(&self) -> Result<String> {
-        Ok(read_text(&self.run.join("config.toml"))?)
+        Ok(read_text(&RunDir::new(&self.run).config())?)
     }
 
-    /// Returns the SHA-256 of the data that the run was trained on, by role, where its manifest is
-    /// there.
+    /// Returns the SHA-256 of the training data, by role; empty if the run has no manifest.
     pub fn data_digests(&self) -> Result<Vec<(String, String)>> {
-        let path = self.run.join("manifests/train.json");
+        let path = self.run.join(manifest_name("train"));
         if !path.is_file() {
             return Ok(vec![]);
         }
@@ -158,6 +151,17 @@ mod tests {
         let first = Checkpoint::open(&run.path().join("step-000000")).unwrap();
         assert_eq!(first.step, 0);
         assert_eq!(first.dev_ndcg_at_10().unwrap(), None);
+    }
+
+    #[test]
+    fn a_start_with_a_random_head_is_exported_only_where_it_is_named() {
+        let run = run_folder();
+        let best = r#"{"step": 0, "ndcg@10": 0.5, "fresh_head": true}"#;
+        std::fs::write(run.path().join("best.json"), best).unwrap();
+        let error = Checkpoint::open(run.path()).unwrap_err();
+        let hint = whetstone_records::Hint::hint(&error).unwrap();
+        assert!(matches!(error, Error::Untrained { .. }) && hint.contains("step-000000"), "{hint}");
+        assert_eq!(Checkpoint::open(&run.path().join("step-000000")).unwrap().step, 0);
     }
 
     #[test]

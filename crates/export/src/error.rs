@@ -1,15 +1,20 @@
+//! Why an export fails, and what to do about it.
+
 use std::path::PathBuf;
 use whetstone_records::Hint;
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Why a checkpoint could not be written as a model folder.
+/// Why a checkpoint could not be exported.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error("`{}` is neither a training run with a best step nor a step folder", path.display())]
     NoCheckpoint { path: PathBuf },
-    #[error("the best step of `{}` is step 0, whose head is random", path.display())]
-    Untrained { path: PathBuf },
+    #[error(
+        "the best step of `{}` is its start, whose relevance head is random: nothing was learned",
+        run.display()
+    )]
+    Untrained { run: PathBuf, start: PathBuf },
     #[error("`{}` is not the JSON that was expected", path.display())]
     Json {
         path: PathBuf,
@@ -21,13 +26,6 @@ pub enum Error {
         path: PathBuf,
         #[source]
         source: toml::de::Error,
-    },
-    #[error("cannot {action} `{}`", path.display())]
-    Io {
-        action: &'static str,
-        path: PathBuf,
-        #[source]
-        source: std::io::Error,
     },
     #[error("`{}` is not a whole safetensors file", path.display())]
     Safetensors {
@@ -53,9 +51,10 @@ impl Hint for Error {
             Error::NoCheckpoint { .. } => Some(
                 "name the --out folder of `whetstone train`, or a step-000500 folder in it".into(),
             ),
-            Error::Untrained { path } => Some(format!(
-                "train again with another rate or more pairs; `--checkpoint {}` exports it all the same",
-                path.join("step-000000").display()
+            Error::Untrained { start, .. } => Some(format!(
+                "train longer or at another learning rate; to export the start all the same, name \
+                 `--checkpoint {}`",
+                start.display()
             )),
             Error::Json { .. }
             | Error::Toml { .. }
@@ -63,19 +62,8 @@ impl Hint for Error {
             | Error::Tokenizer { .. } => {
                 Some("the checkpoint is damaged; choose another step, or train again".into())
             }
-            Error::Io { .. } => None,
             Error::Model(error) => error.hint(),
             Error::Records(error) => error.hint(),
         }
-    }
-}
-
-impl Error {
-    pub(crate) fn io(
-        action: &'static str,
-        path: &std::path::Path,
-    ) -> impl FnOnce(std::io::Error) -> Error {
-        let path = path.to_path_buf();
-        move |source| Error::Io { action, path, source }
     }
 }

@@ -1,12 +1,11 @@
 //! Writes a checkpoint as a folder that transformers, sentence-transformers and
-//! text-embeddings-inference load as it is, and that gives there the logits that it gives here.
+//! text-embeddings-inference load as it is. They compute the same logits as Whetstone.
 
 mod card;
 mod checkpoint;
 mod config;
 mod error;
 mod tokenizer;
-mod untrained;
 mod weights;
 
 pub use error::{Error, Result};
@@ -15,72 +14,68 @@ use checkpoint::Checkpoint;
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::path::Path;
-use whetstone_model::{CrossEncoder, DeviceName, open_device};
-use whetstone_records::{AtomicFile, AtomicFolder, Manifest, Outcome, Stage};
+use whetstone_model::{CrossEncoder, DeviceName, Engine};
+use whetstone_records::{AtomicFile, AtomicFolder, Manifest, ModelDir, Outcome, Stage};
 
-/// Writes the best step of a run folder, or the step folder given, as the model folder `out`.
+/// Writes the best step of a run folder, or the given step folder, as the model folder `out`.
 ///
 /// # Errors
-/// A checkpoint that is none or not whole; a run whose best step has a random head; an `out` that exists and was not made by an export.
+/// `checkpoint` is incomplete or something else, or `out` exists and no export made it.
 pub fn export(checkpoint: &Path, out: &Path) -> Result<Manifest> {
-    let untrained = untrained::note(checkpoint)?;
     let checkpoint = Checkpoint::open(checkpoint)?;
     let inputs = checkpoint.digests()?;
     let stage = |folder: &Path| Stage::new("export", folder, &(), inputs.clone());
     if let Some(manifest) = stage(out).up_to_date() {
+        AtomicFolder::tidy(out)?;
         return Ok(manifest);
     }
-    // All or error: the same loader that scores reads the checkpoint before anything is written.
+    // The loader used for scoring must accept the checkpoint before anything is written.
     CrossEncoder::load(
         &checkpoint.folder,
         Some(checkpoint.max_seq_tokens),
-        &open_device(DeviceName::Cpu)?,
+        &Engine::open(DeviceName::Cpu)?,
     )?;
     let folder = AtomicFolder::create(out, "export")?;
     let started = stage(folder.path());
     let files = write(&checkpoint, folder.path())?;
     let counts = BTreeMap::from([
-        ("step".to_owned(), checkpoint.step),
+        ("step".to_owned(), checkpoint.step as u64),
         ("max-seq-tokens".to_owned(), checkpoint.max_seq_tokens as u64),
     ]);
-    let manifest = started.finish(
-        &files,
-        Outcome {
-            counts,
-            notes: std::iter::once(format!("from `{}`", checkpoint.folder.display()))
-                .chain(untrained)
-                .collect(),
-            ..Outcome::default()
-        },
-    )?;
+    let mut notes = vec![format!("from `{}`", checkpoint.folder.display())];
+    if checkpoint.step == 0 && checkpoint.dev_ndcg_at_10()?.is_some() {
+        notes.push("training brought nothing on dev: these are the base model's weights".into());
+    }
+    let manifest = started.finish(&files, Outcome { counts, notes, ..Outcome::default() })?;
     folder.commit()?;
     Ok(manifest)
 }
 
-/// Writes every file of the model folder; returns their names.
+/// Writes every file of the model folder. Returns their names.
 fn write(checkpoint: &Checkpoint, out: &Path) -> Result<Vec<&'static str>> {
     let tokens = checkpoint.max_seq_tokens;
-    weights::write(&checkpoint.folder.join("model.safetensors"), &out.join("model.safetensors"))?;
-    write_json(&out.join("config.json"), &config::exported(checkpoint.base_config()?))?;
-    // Read by sentence-transformers where a modules.json stands beside it; config.json says the
-    // same for the others.
-    write_json(&out.join("config_sentence_transformers.json"), &config::sentence_transformers())?;
-    // Read by text-embeddings-inference, which refuses it without this key.
-    write_json(&out.join("sentence_bert_config.json"), &json!({ "max_seq_length": tokens }))?;
-    tokenizer::write(&checkpoint.folder, out, tokens)?;
-    AtomicFile::write_all_to(&out.join("README.md"), card::text(checkpoint)?.as_bytes())?;
+    let family = checkpoint.family()?;
+    let dir = ModelDir::new(out);
+    weights::write(&ModelDir::new(&checkpoint.folder).weights(), &dir.weights())?;
+    write_json(&dir.config(), &config::exported(checkpoint.base_config()?, family))?;
+    // sentence-transformers reads it if there is a modules.json. The others read config.json.
+    write_json(&dir.sentence_transformers(), &config::sentence_transformers())?;
+    // text-embeddings-inference refuses this file without the key.
+    write_json(&dir.sentence_config(), &json!({ "max_seq_length": tokens }))?;
+    tokenizer::write(&checkpoint.folder, out, tokens, &family.export)?;
+    AtomicFile::write_all_to(&dir.card(), card::text(checkpoint)?.as_bytes())?;
     let mut files = vec![
-        "model.safetensors",
-        "config.json",
-        "config_sentence_transformers.json",
-        "sentence_bert_config.json",
-        "tokenizer.json",
-        "tokenizer_config.json",
-        "special_tokens_map.json",
-        "README.md",
+        ModelDir::WEIGHTS,
+        ModelDir::CONFIG,
+        ModelDir::SENTENCE_TRANSFORMERS,
+        ModelDir::SENTENCE_CONFIG,
+        ModelDir::TOKENIZER,
+        ModelDir::TOKENIZER_CONFIG,
+        ModelDir::SPECIAL_TOKENS,
+        ModelDir::CARD,
     ];
-    if out.join("vocab.txt").exists() {
-        files.push("vocab.txt");
+    if dir.vocabulary().exists() {
+        files.push(ModelDir::VOCABULARY);
     }
     Ok(files)
 }

@@ -1,40 +1,47 @@
+//! Writes the tokenizer's files of an exported folder.
+
 use crate::error::{Error, Result};
 use serde_json::{Map, Value, json};
 use std::path::Path;
 use tokenizers::Tokenizer;
-use whetstone_records::AtomicFile;
+use whetstone_model::Export;
+use whetstone_records::{AtomicFile, ModelDir};
 
-/// Writes the tokenizer's files. Truncation and padding are left to the caller, to whom the longest
-/// pair is stated as `model_max_length`: what a base model's tokenizer.json asks for (128 tokens
-/// with MiniLM) is not ours.
-pub fn write(from: &Path, out: &Path, max_seq_tokens: usize) -> Result<()> {
-    let path = from.join("tokenizer.json");
+/// Writes the tokenizer's files without truncation and padding, which are the caller's choice.
+/// `model_max_length` states the longest pair. The base model's own limit (128 tokens with MiniLM)
+/// does not apply.
+pub fn write(from: &Path, out: &Path, max_seq_tokens: usize, export: &Export) -> Result<()> {
+    let (from, out) = (ModelDir::new(from), ModelDir::new(out));
+    let path = from.tokenizer();
     let unusable = |source| Error::Tokenizer { path: path.clone(), source };
     let mut tokenizer = Tokenizer::from_file(&path).map_err(unusable)?;
     tokenizer.with_padding(None);
     tokenizer.with_truncation(None).map_err(unusable)?;
     let text = tokenizer.to_string(true).map_err(unusable)?;
-    AtomicFile::write_all_to(&out.join("tokenizer.json"), text.as_bytes())?;
+    AtomicFile::write_all_to(&out.tokenizer(), text.as_bytes())?;
 
-    let config = config(
-        read_object(&from.join("tokenizer_config.json"))?.unwrap_or_default(),
-        max_seq_tokens,
-    );
-    crate::write_json(&out.join("tokenizer_config.json"), &config)?;
+    let config =
+        config(read_object(&from.tokenizer_config())?.unwrap_or_default(), max_seq_tokens, export);
+    crate::write_json(&out.tokenizer_config(), &config)?;
     let special =
-        read_object(&from.join("special_tokens_map.json"))?.unwrap_or_else(bert_special_tokens);
-    crate::write_json(&out.join("special_tokens_map.json"), &special)?;
-    let vocabulary = from.join("vocab.txt");
+        read_object(&from.special_tokens())?.unwrap_or_else(|| special_tokens(export).collect());
+    crate::write_json(&out.special_tokens(), &special)?;
+    let vocabulary = from.vocabulary();
     if vocabulary.exists() {
-        let bytes = std::fs::read(&vocabulary).map_err(Error::io("read", &vocabulary))?;
-        AtomicFile::write_all_to(&out.join("vocab.txt"), &bytes)?;
+        let bytes = std::fs::read(&vocabulary)
+            .map_err(whetstone_records::Error::io("read", &vocabulary))?;
+        AtomicFile::write_all_to(&out.vocabulary(), &bytes)?;
     }
     Ok(())
 }
 
 /// Returns `tokenizer_config.json` with our longest pair.
-fn config(mut config: Map<String, Value>, max_seq_tokens: usize) -> Map<String, Value> {
-    // Left by the trainers of base models: paths of theirs, and lengths that would win over
+fn config(
+    mut config: Map<String, Value>,
+    max_seq_tokens: usize,
+    export: &Export,
+) -> Map<String, Value> {
+    // Trainers of base models leave their own paths here, and lengths that would override
     // model_max_length.
     for key in [
         "name_or_path",
@@ -47,30 +54,23 @@ fn config(mut config: Map<String, Value>, max_seq_tokens: usize) -> Map<String, 
         config.remove(key);
     }
     config.insert("model_max_length".into(), json!(max_seq_tokens));
-    config.entry("tokenizer_class").or_insert(json!("BertTokenizer"));
-    for (name, token) in bert_special_tokens() {
+    config.entry("tokenizer_class").or_insert(json!(export.tokenizer_class));
+    for (name, token) in special_tokens(export) {
         config.entry(name).or_insert(token);
     }
     config
 }
 
-fn bert_special_tokens() -> Map<String, Value> {
-    let tokens = [
-        ("unk", "[UNK]"),
-        ("sep", "[SEP]"),
-        ("pad", "[PAD]"),
-        ("cls", "[CLS]"),
-        ("mask", "[MASK]"),
-    ];
-    tokens.into_iter().map(|(name, token)| (format!("{name}_token"), json!(token))).collect()
+fn special_tokens(export: &Export) -> impl Iterator<Item = (String, Value)> {
+    export.special_tokens.iter().map(|&(key, token)| (key.to_owned(), json!(token)))
 }
 
-/// Returns the JSON object in a file, None where there is no file.
+/// Returns the JSON object in a file; None if there is no such file.
 fn read_object(path: &Path) -> Result<Option<Map<String, Value>>> {
     if !path.exists() {
         return Ok(None);
     }
-    let bytes = std::fs::read(path).map_err(Error::io("read", path))?;
+    let bytes = std::fs::read(path).map_err(whetstone_records::Error::io("read", path))?;
     serde_json::from_slice(&bytes)
         .map(Some)
         .map_err(|source| Error::Json { path: path.into(), source })
@@ -79,12 +79,13 @@ fn read_object(path: &Path) -> Result<Option<Map<String, Value>>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use whetstone_model::Family;
 
     #[test]
     fn the_longest_pair_is_ours_not_the_base_models() {
         let base = json!({ "model_max_length": 512, "max_length": 128, "tokenizer_class": "BertTokenizerFast" });
         let Value::Object(base) = base else { unreachable!("an object is given") };
-        let config = config(base, 256);
+        let config = config(base, 256, &Family::named("bert").unwrap().export);
         assert_eq!(config["model_max_length"], 256);
         assert!(!config.contains_key("max_length"));
         assert_eq!(config["tokenizer_class"], "BertTokenizerFast");

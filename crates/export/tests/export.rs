@@ -1,7 +1,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use whetstone_export::{Error, export};
-use whetstone_model::{CrossEncoder, DeviceName, open_device};
+use whetstone_model::{CrossEncoder, DeviceName, Engine};
 use whetstone_records::Silent;
 
 const PAIRS: [(&str, &str); 3] = [
@@ -28,8 +28,8 @@ fn run_folder() -> tempfile::TempDir {
 }
 
 fn logits(folder: &Path, max_seq_tokens: Option<usize>) -> Vec<f32> {
-    let device = open_device(DeviceName::Cpu).unwrap();
-    CrossEncoder::load(folder, max_seq_tokens, &device).unwrap().score(&PAIRS, &Silent).unwrap()
+    let engine = Engine::open(DeviceName::Cpu).unwrap();
+    CrossEncoder::load(folder, max_seq_tokens, &engine).unwrap().score(&PAIRS, &Silent).unwrap()
 }
 
 #[test]

@@ -1,15 +1,17 @@
-//! What follows attention in a layer: its output matrix, the feed-forward part and both LayerNorms.
-//! All of it goes row by row, so one task takes a block of rows through everything and finds them
-//! in its cache.
+//! The part of a layer after attention: its output matrix, the feed-forward part and both
+//! LayerNorms. All of it works row by row, so one task takes a block of rows through everything
+//! while they stay in its cache.
 
+use super::block::{Block, Growing};
 use super::gemm::{View, share};
-use super::layer::{LayerSpec, LayerWeights, buffer};
+use super::layer::{LayerSpec, LayerWeights};
 use super::precision::Right;
-use super::rows::{self, Dropout};
+use super::rows;
 use rayon::prelude::*;
 
-/// What it computes on the way, which the backward pass needs, row by row.
+/// The intermediate values that the backward pass needs, row by row.
 #[derive(Debug)]
+#[cfg_attr(not(feature = "train"), allow(dead_code))]
 pub struct Steps<T> {
     pub attention_normalised: T,
     pub attention_inv_std: T,
@@ -44,23 +46,29 @@ impl<T> Steps<T> {
     }
 }
 
-/// The number of a block, its rows of attention's output and of the layer's input, and where the
-/// layer's output goes.
-type Block<'a> = (usize, ((&'a [f32], &'a [f32]), &'a mut [f32]));
+/// A block of rows on its way through the layer.
+struct Rows<'a> {
+    /// The number of the first row.
+    first: usize,
+    /// Attention's output at these rows.
+    attended: &'a [f32],
+    /// The layer's input at these rows.
+    residual: &'a [f32],
+    /// Receives the layer's output.
+    out: Block<'a>,
+}
 
-/// A layer's weights for this part, made ready once for all blocks.
+/// The weights of this part, prepared once for all blocks.
 struct Part<'a> {
     weights: &'a LayerWeights<'a>,
     spec: &'a LayerSpec,
     attention_output: Right<'a>,
     intermediate: Right<'a>,
     output: Right<'a>,
-    /// Rows of every block but the last.
-    block: usize,
 }
 
-/// Returns the layer's output from attention's, `[rows, hidden]` like the layer's input at these
-/// rows, and with `keep` the steps to it.
+/// Returns the layer's output from attention's; both are `[rows, hidden]`, like the layer's input
+/// at these rows. With `keep`, also returns the intermediate values.
 pub fn after_attention(
     attended: &[f32],
     residual: &[f32],
@@ -78,71 +86,68 @@ pub fn after_attention(
         attention_output: right(weights.attention_output, [hidden, hidden]),
         intermediate: right(weights.intermediate, [hidden, ffn]),
         output: right(weights.output, [ffn, hidden]),
-        block,
     };
-    let mut out = buffer(rows * hidden);
+    let mut out = Growing::new(rows, hidden);
     let inputs = attended.par_chunks(block * hidden).zip(residual.par_chunks(block * hidden));
-    let blocks = inputs.zip(out.par_chunks_mut(block * hidden)).enumerate();
+    let outputs = out.block().row_chunks(block).into_par_iter();
+    let blocks = inputs.zip(outputs).enumerate().map(|(index, ((attended, residual), out))| Rows {
+        first: index * block,
+        attended,
+        residual,
+        out,
+    });
     if keep {
-        let columns = [hidden, 1, hidden, ffn, ffn, hidden, 1];
-        let mut kept = columns.map(|columns| buffer(rows * columns));
-        let mut chunks: Vec<_> = kept
-            .iter_mut()
-            .zip(columns)
-            .map(|(kept, columns)| kept.chunks_mut(block * columns))
-            .collect();
+        let mut kept =
+            [hidden, 1, hidden, ffn, ffn, hidden, 1].map(|cols| Growing::new(rows, cols));
+        let mut chunks = kept.each_mut().map(|kept| kept.block().row_chunks(block).into_iter());
         let mut next = |i: usize| chunks[i].next().expect("as many chunks as blocks");
         let steps: Vec<[_; 7]> =
             (0..rows.div_ceil(block)).map(|_| std::array::from_fn(&mut next)).collect();
-        blocks.zip(steps).for_each(|(block, steps)| part.run(block, Steps::from_array(steps)));
-        (out, Some(Steps::from_array(kept)))
+        blocks.zip(steps).for_each(|(rows, steps)| part.run(rows, Steps::from_array(steps)));
+        (out.finish(), Some(Steps::from_array(kept.map(Growing::finish))))
     } else {
-        let columns = [hidden, 1, hidden, 0, ffn, hidden, 1];
-        let own = || columns.map(|columns| buffer(block * columns));
-        blocks.for_each_init(own, |own, block| {
-            part.run(block, Steps::from_array(own.each_mut().map(Vec::as_mut_slice)));
+        let cols = [hidden, 1, hidden, 0, ffn, hidden, 1];
+        let own = || cols.map(|cols| Growing::new(block, cols));
+        blocks.for_each_init(own, |own, rows| {
+            let own = own.each_mut().map(|own| own.block().split_rows(rows.out.rows()).0);
+            part.run(rows, Steps::from_array(own));
         });
-        (out, None)
+        (out.finish(), None)
     }
 }
 
 impl Part<'_> {
-    /// Where `before_gelu` is empty, it is not kept.
-    fn run(&self, (index, ((attended, residual), out)): Block, steps: Steps<&mut [f32]>) {
+    /// `before_gelu` is kept only if it has columns.
+    fn run(&self, Rows { first, attended, residual, out }: Rows, steps: Steps<Block>) {
         let (w, spec) = (self.weights, self.spec);
-        let (hidden, ffn) = (w.output_bias.len(), w.intermediate_bias.len());
-        let (first, rows) = (index * self.block, out.len() / hidden);
-        let y = &mut steps.attention_normalised[..rows * hidden];
-        let middle = &mut steps.middle[..rows * hidden];
-        linear(attended, &self.attention_output, w.attention_output_bias, y);
-        drop_in_place(y, spec.output_dropout, first * hidden);
+        let first = first * w.output_bias.len();
+        let y = linear(
+            attended,
+            &self.attention_output,
+            w.attention_output_bias,
+            steps.attention_normalised,
+        );
+        spec.output_dropout.apply(y, first);
         let norm = Norm { gamma: w.attention_gamma, beta: w.attention_beta, eps: spec.eps };
-        norm.add_and_norm(y, residual, middle, steps.attention_inv_std);
+        let middle = norm.add_and_norm(y, residual, steps.middle, steps.attention_inv_std);
 
-        let after_gelu = &mut steps.after_gelu[..rows * ffn];
-        linear(middle, &self.intermediate, w.intermediate_bias, after_gelu);
+        let after_gelu = linear(middle, &self.intermediate, w.intermediate_bias, steps.after_gelu);
         if !steps.before_gelu.is_empty() {
-            steps.before_gelu.copy_from_slice(after_gelu);
+            steps.before_gelu.copy(after_gelu);
         }
         rows::gelu(after_gelu);
-        let y = &mut steps.output_normalised[..rows * hidden];
-        linear(after_gelu, &self.output, w.output_bias, y);
-        drop_in_place(y, spec.ffn_dropout, first * hidden);
+        let y = linear(after_gelu, &self.output, w.output_bias, steps.output_normalised);
+        spec.ffn_dropout.apply(y, first);
         let norm = Norm { gamma: w.output_gamma, beta: w.output_beta, eps: spec.eps };
         norm.add_and_norm(y, middle, out, steps.output_inv_std);
     }
 }
 
-/// y := x·W + bias.
-fn linear(x: &[f32], weight: &Right, bias: &[f32], y: &mut [f32]) {
-    y.chunks_exact_mut(bias.len()).for_each(|row| row.copy_from_slice(bias));
+/// Writes x·W + bias to `y` and returns it.
+fn linear<'a>(x: &[f32], weight: &Right, bias: &[f32], y: Block<'a>) -> &'a mut [f32] {
+    let y = y.repeat(bias);
     weight.add_product(x, y);
-}
-
-fn drop_in_place(x: &mut [f32], dropout: Dropout, first: usize) {
-    if dropout.is_active() {
-        rows::dropout_in_place(x, dropout, first as u32);
-    }
+    y
 }
 
 struct Norm<'a> {
@@ -152,15 +157,22 @@ struct Norm<'a> {
 }
 
 impl Norm<'_> {
-    /// out := LayerNorm(y + residual); y becomes the normalised values, `inv_std` 1/σ of every row.
-    fn add_and_norm(&self, y: &mut [f32], residual: &[f32], out: &mut [f32], inv_std: &mut [f32]) {
-        let hidden = self.gamma.len();
-        let rows = y
-            .chunks_exact_mut(hidden)
-            .zip(residual.chunks_exact(hidden))
-            .zip(out.chunks_exact_mut(hidden));
-        for (((y, residual), out), inv_std) in rows.zip(inv_std) {
-            *inv_std = rows::layer_norm(y, residual, self.gamma, self.beta, out, self.eps);
-        }
+    /// Writes LayerNorm(y + residual) to `out` and returns it. `y` becomes the normalised values
+    /// and `inv_std` the 1/σ of every row.
+    fn add_and_norm<'o>(
+        &self,
+        y: &mut [f32],
+        residual: &[f32],
+        out: Block<'o>,
+        inv_std: Block,
+    ) -> &'o mut [f32] {
+        let Self { gamma, beta, eps } = *self;
+        let mut rows = y.chunks_exact_mut(gamma.len()).zip(residual.chunks_exact(gamma.len()));
+        let mut inv_std = inv_std.fill_rows(|_, _| ()).iter_mut();
+        out.fill_rows(|_, out| {
+            let (y, residual) = rows.next().expect("as many rows as the output has");
+            let inv_std = inv_std.next().expect("as many as there are rows");
+            *inv_std = rows::layer_norm(y, residual, gamma, beta, out, eps);
+        })
     }
 }

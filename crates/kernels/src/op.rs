@@ -1,24 +1,13 @@
-//! The fused operations as a burn backend extension: dispatched by the tensor's device, tracked by
-//! autodiff.
+//! The encoder layer as a burn backend extension, dispatched by the tensor's device.
 
-use super::backward::backward;
-use super::layer::{LayerGradients, LayerSpec, LayerWeights, Saved, forward};
-use super::rows::{self, AdamWStep};
-use burn::backend::autodiff::{
-    Autodiff,
-    checkpoint::{base::Checkpointer, strategy::CheckpointStrategy},
-    grads::Gradients,
-    ops::{Backward, Ops, OpsKind},
-};
+use super::layer::{LayerSpec, LayerWeights, forward};
 use burn::backend::{
     Dispatch, ExtensionType, Flex, TensorMetadata, backend_extension, tensor::FloatTensor,
 };
 use burn::tensor::{Tensor, TensorData};
 use burn_flex::FlexTensor;
-use rayon::prelude::*;
-use std::sync::Arc;
 
-/// The sixteen weights of an encoder layer as backend primitives; matrices `[in, out]`.
+/// The sixteen weights of an encoder layer as backend primitives; matrices are `[in, out]`.
 #[derive(ExtensionType)]
 pub struct LayerParams<B: burn::backend::Backend> {
     query: FloatTensor<B>,
@@ -40,7 +29,7 @@ pub struct LayerParams<B: burn::backend::Backend> {
 }
 
 impl<B: burn::backend::Backend> LayerParams<B> {
-    fn into_array(self) -> [FloatTensor<B>; 16] {
+    pub(crate) fn into_array(self) -> [FloatTensor<B>; 16] {
         [
             self.query,
             self.query_bias,
@@ -62,9 +51,9 @@ impl<B: burn::backend::Backend> LayerParams<B> {
     }
 }
 
-#[backend_extension(Flex, Autodiff)]
+#[backend_extension(Flex, Autodiff: cfg(feature = "train"))]
 pub trait FusedLayer: burn::backend::Backend {
-    /// `x` is `[tokens, hidden]`, packed; so is the output, or `[sequences, hidden]` with
+    /// Takes packed `x`, `[tokens, hidden]`. Returns that shape, or `[sequences, hidden]` with
     /// `first_only`.
     fn fused_layer(
         x: FloatTensor<Self>,
@@ -73,59 +62,26 @@ pub trait FusedLayer: burn::backend::Backend {
     ) -> FloatTensor<Self>;
 }
 
-#[backend_extension(Flex)]
-pub trait FusedOptimizer: burn::backend::Backend {
-    /// Returns (weight, first moment, second moment) after one step; all of the same shape.
-    fn fused_adamw(
-        weight: FloatTensor<Self>,
-        gradient: FloatTensor<Self>,
-        first: FloatTensor<Self>,
-        second: FloatTensor<Self>,
-        step: AdamWStep,
-    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
-
-    /// Returns `[1]`: the sum of squares.
-    fn fused_squared_norm(x: FloatTensor<Self>) -> FloatTensor<Self>;
-}
-
-pub(super) fn slice(tensor: &FlexTensor) -> &[f32] {
+pub(crate) fn slice(tensor: &FlexTensor) -> &[f32] {
     tensor.as_slice::<f32>().expect("tensors are made contiguous and f32 before they come here")
 }
 
-/// The tensor itself where it is contiguous: `to_contiguous` makes a second handle, and a write
-/// then copies.
-pub(super) fn contiguous(tensor: FlexTensor) -> FlexTensor {
+/// Returns a contiguous tensor as it is. `to_contiguous` would add a second handle, and a write
+/// would then copy.
+pub(crate) fn contiguous(tensor: FlexTensor) -> FlexTensor {
     if tensor.is_contiguous() { tensor } else { tensor.to_contiguous() }
 }
 
-pub(super) fn tensor(values: Vec<f32>, shape: &[usize]) -> FlexTensor {
+pub(crate) fn tensor(values: Vec<f32>, shape: &[usize]) -> FlexTensor {
     FlexTensor::from_data(TensorData::new(values, shape.to_vec()))
 }
 
-fn weights(params: &[FlexTensor; 16]) -> LayerWeights<'_> {
-    let p = |i: usize| slice(&params[i]);
-    LayerWeights {
-        query: p(0),
-        query_bias: p(1),
-        key: p(2),
-        key_bias: p(3),
-        value: p(4),
-        value_bias: p(5),
-        attention_output: p(6),
-        attention_output_bias: p(7),
-        attention_gamma: p(8),
-        attention_beta: p(9),
-        intermediate: p(10),
-        intermediate_bias: p(11),
-        output: p(12),
-        output_bias: p(13),
-        output_gamma: p(14),
-        output_beta: p(15),
-    }
+pub(crate) fn weights(params: &[FlexTensor; 16]) -> LayerWeights<'_> {
+    LayerWeights::from_array(params.each_ref().map(slice))
 }
 
-/// `[rows, hidden]`: a row for each token of `x`, or for each sequence.
-fn output_shape(x: &FlexTensor, out: &[f32]) -> [usize; 2] {
+/// Returns `[rows, hidden]`, with a row per token of `x` or per sequence.
+pub(crate) fn output_shape(x: &FlexTensor, out: &[f32]) -> [usize; 2] {
     let hidden = x.shape()[1];
     [out.len() / hidden, hidden]
 }
@@ -140,112 +96,68 @@ impl FusedLayer for Flex {
     }
 }
 
-#[derive(Clone, Debug)]
-struct LayerState {
-    x: FlexTensor,
-    params: Arc<[FlexTensor; 16]>,
-    saved: Arc<Saved>,
-    spec: LayerSpec,
-}
-
-#[derive(Debug)]
-struct LayerBackward;
-
-impl Backward<Flex, 17> for LayerBackward {
-    type State = LayerState;
-
-    fn backward(
-        self,
-        ops: Ops<LayerState, 17>,
-        grads: &mut Gradients,
-        _checkpointer: &mut Checkpointer,
-    ) {
-        let d_out = grads.consume::<Flex>(&ops.node).to_contiguous();
-        let LayerState { x, params, saved, spec } = ops.state;
-        let (d_x, d_params): (Vec<f32>, LayerGradients) =
-            backward(slice(&x), &weights(&params), &saved, &spec, slice(&d_out).to_vec());
-        let shapes = std::iter::once(x.shape()).chain(params.iter().map(|param| param.shape()));
-        let gradients = std::iter::once(d_x).chain(d_params);
-        for ((parent, gradient), shape) in ops.parents.into_iter().zip(gradients).zip(shapes) {
-            if let Some(node) = parent {
-                grads.register::<Flex>(node.id, tensor(gradient, &shape));
-            }
-        }
-    }
-}
-
-impl<C: CheckpointStrategy> FusedLayer for Autodiff<Flex, C> {
-    fn fused_layer(
-        x: FloatTensor<Self>,
-        params: LayerParams<Self>,
-        spec: LayerSpec,
-    ) -> FloatTensor<Self> {
-        let params = params.into_array();
-        let nodes = std::array::from_fn(|i| if i == 0 { x.node() } else { params[i - 1].node() });
-        let prepared = LayerBackward.prepare::<C>(nodes).compute_bound().stateful();
-        let x = x.into_primitive().to_contiguous();
-        let params = params.map(|param| param.into_primitive().to_contiguous());
-        let tracked = matches!(prepared, OpsKind::Tracked(_));
-        let (out, saved) = forward(slice(&x), &weights(&params), &spec, tracked);
-        let shape = output_shape(&x, &out);
-        let out = tensor(out, &shape);
-        match (prepared, saved) {
-            (OpsKind::Tracked(prepared), Some(saved)) => {
-                let state =
-                    LayerState { x, params: Arc::new(params), saved: Arc::new(saved), spec };
-                prepared.finish(state, out)
-            }
-            (OpsKind::UnTracked(prepared), _) => prepared.finish(out),
-            (OpsKind::Tracked(_), None) => unreachable!("a tracked forward pass always saves"),
-        }
-    }
-}
-
-impl FusedOptimizer for Flex {
-    fn fused_adamw(
-        weight: FlexTensor,
-        gradient: FlexTensor,
-        first: FlexTensor,
-        second: FlexTensor,
-        step: AdamWStep,
-    ) -> (FlexTensor, FlexTensor, FlexTensor) {
-        const CHUNK: usize = 1 << 15;
-        let [mut weight, mut first, mut second] = [weight, first, second].map(contiguous);
-        let gradient = contiguous(gradient);
-        // In place where nobody else holds the tensor; burn-flex copies on write otherwise.
-        weight
-            .storage_mut::<f32>()
-            .par_chunks_mut(CHUNK)
-            .zip(first.storage_mut::<f32>().par_chunks_mut(CHUNK))
-            .zip(second.storage_mut::<f32>().par_chunks_mut(CHUNK))
-            .zip(slice(&gradient).par_chunks(CHUNK))
-            .for_each(|(((w, m), v), g)| rows::adamw(w, g, m, v, step));
-        (weight, first, second)
-    }
-
-    fn fused_squared_norm(x: FlexTensor) -> FlexTensor {
-        let x = x.to_contiguous();
-        // Partial sums in order and in f64: the same on any number of threads.
-        let parts: Vec<f32> = slice(&x).par_chunks(1 << 15).map(rows::squared_norm).collect();
-        let total: f64 = parts.iter().map(|&part| f64::from(part)).sum();
-        tensor(vec![total as f32], &[1])
-    }
-}
-
-/// The weights of an encoder layer as tensors: matrices `[in, out]`, and vectors.
+/// The weights of an encoder layer; matrices are `[in, out]`.
 pub struct LayerTensors {
+    /// Query, key, value and attention output, `[hidden, hidden]` each; intermediate, `[hidden,
+    /// ffn]`; output, `[ffn, hidden]`.
     pub matrices: [Tensor<2>; 6],
+    /// `[hidden]` each, but for the intermediate bias, `[ffn]`: the biases of query, key, value and
+    /// attention output; gamma and beta of the LayerNorm after attention; the biases of
+    /// intermediate and output; gamma and beta of the last LayerNorm.
     pub vectors: [Tensor<1>; 10],
 }
 
-/// Runs one encoder layer on packed tokens. Only for burn-flex devices, with or without autodiff.
+/// Returns the output of one encoder layer for packed tokens: self-attention, then two linear maps
+/// with GELU between them. Each part is added to its input and normalised (post-norm: Vaswani et
+/// al. 2017, Devlin et al. 2019).
 ///
 /// # Shapes
-/// - x: `[tokens, hidden]`
-/// - matrices: query, key, value, attention output, intermediate, output
-/// - vectors: their biases interleaved with the LayerNorm weights, as the code below names them
+/// - x: `[tokens, hidden]`, the sequences of `spec.starts` one after the other
 /// - output: `[tokens, hidden]`, or `[sequences, hidden]` with `first_only`
+///
+/// # Panics
+/// If the shapes do not match each other or `spec`, or the tensors are not f32 on burn-flex.
+/// Autodiff needs the feature `train`.
+///
+/// # Example
+/// Two sequences, of three tokens and one, through a layer whose weights are all zero: it only
+/// normalises each token twice.
+/// ```
+/// use burn::tensor::{Device, Tensor};
+/// use whetstone_kernels::{Dropout, LayerSpec, LayerTensors, Precision, encoder_layer};
+///
+/// let (hidden, ffn, device) = (4, 8, Device::flex());
+/// let zeros = |rows, cols| Tensor::<2>::zeros([rows, cols], &device);
+/// let square = || zeros(hidden, hidden);
+/// let vector = |value: f32, len| Tensor::<1>::full([len], value, &device);
+/// let tensors = LayerTensors {
+///     matrices: [
+///         square(), square(), square(), square(), zeros(hidden, ffn), zeros(ffn, hidden),
+///     ],
+///     // The biases are 0, gamma is 1, beta 0.
+///     vectors: std::array::from_fn(|i| match i {
+///         4 | 8 => vector(1.0, hidden),
+///         6 => vector(0.0, ffn),
+///         _ => vector(0.0, hidden),
+///     }),
+/// };
+/// let spec = LayerSpec {
+///     starts: [0, 3, 4].into(),
+///     heads: 2,
+///     eps: 1e-12,
+///     first_only: true,
+///     precision: Precision::F32,
+///     attention_dropout: Dropout::default(),
+///     output_dropout: Dropout::default(),
+///     ffn_dropout: Dropout::default(),
+/// };
+/// let x = Tensor::from_data([[1., 3., 1., 3.], [0.; 4], [0.; 4], [5., 5., 9., 9.]], &device);
+/// let first = encoder_layer(x, tensors, spec); // [sequences, hidden]
+/// let first: Vec<f32> = first.into_data().try_into_vec().unwrap();
+/// assert_eq!(first, [-1., 1., -1., 1., -1., -1., 1., 1.]);
+/// ```
 pub fn encoder_layer(x: Tensor<2>, tensors: LayerTensors, spec: LayerSpec) -> Tensor<2> {
+    check(x.dims(), &tensors, &spec);
     let [query, key, value, attention_output, intermediate, output] =
         tensors.matrices.map(Tensor::into_dispatch);
     let [
@@ -281,27 +193,27 @@ pub fn encoder_layer(x: Tensor<2>, tensors: LayerTensors, spec: LayerSpec) -> Te
     Tensor::from_dispatch(<Dispatch as FusedLayer>::fused_layer(x.into_dispatch(), params, spec))
 }
 
-/// One AdamW step on burn-flex: returns (weight, first moment, second moment).
-pub fn adamw<const D: usize>(
-    weight: Tensor<D>,
-    gradient: Tensor<D>,
-    first: Tensor<D>,
-    second: Tensor<D>,
-    step: AdamWStep,
-) -> (Tensor<D>, Tensor<D>, Tensor<D>) {
-    let (weight, first, second) = <Dispatch as FusedOptimizer>::fused_adamw(
-        weight.into_dispatch(),
-        gradient.into_dispatch(),
-        first.into_dispatch(),
-        second.into_dispatch(),
-        step,
+fn check([tokens, hidden]: [usize; 2], tensors: &LayerTensors, spec: &LayerSpec) {
+    let LayerTensors { matrices, vectors } = tensors;
+    let ffn = vectors[6].dims()[0];
+    assert!(hidden > 0 && ffn > 0, "a layer has hidden columns, got x of [{tokens}, {hidden}]");
+    let square = [hidden, hidden];
+    let shapes = [square, square, square, square, [hidden, ffn], [ffn, hidden]];
+    for (i, (matrix, shape)) in matrices.iter().zip(shapes).enumerate() {
+        assert!(matrix.dims() == shape, "matrix {i} is {:?}, not {shape:?}", matrix.dims());
+    }
+    for (i, vector) in vectors.iter().enumerate() {
+        let len = if i == 6 { ffn } else { hidden };
+        assert!(vector.dims() == [len], "vector {i} is {:?}, not [{len}]", vector.dims());
+    }
+    let LayerSpec { starts, heads, .. } = spec;
+    assert!(
+        *heads > 0 && hidden.is_multiple_of(*heads),
+        "{hidden} columns do not divide into {heads} heads"
     );
-    (Tensor::from_dispatch(weight), Tensor::from_dispatch(first), Tensor::from_dispatch(second))
-}
-
-/// Returns Σ x² of a tensor on burn-flex.
-pub fn squared_norm<const D: usize>(x: Tensor<D>) -> f32 {
-    let sum: Tensor<1> =
-        Tensor::from_dispatch(<Dispatch as FusedOptimizer>::fused_squared_norm(x.into_dispatch()));
-    sum.into_scalar()
+    let rises = starts.windows(2).all(|pair| pair[0] < pair[1]);
+    assert!(
+        rises && starts.first() == Some(&0) && starts.last() == Some(&tokens),
+        "`starts` must rise from 0 to the number of tokens, {tokens}, got {starts:?}"
+    );
 }

@@ -1,56 +1,59 @@
-use super::gemm::{View, add_product, gemm};
+//! Computes products with weights in f32 or bfloat16.
+
+#[cfg(target_arch = "x86_64")]
+use super::bf16::{self, HasBf16};
+use super::block::Block;
+use super::gemm::{View, gemm, product};
 use serde::{Deserialize, Serialize};
 
-/// How the large matrix products of the fused layer are computed. Weights, activations and sums are
-/// f32 either way.
+/// Precision of an encoder layer's products with its weights. Weights, activations and sums are f32
+/// either way.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Precision {
     #[default]
     F32,
-    /// Inputs of a product rounded to bfloat16: about twice the speed, for CPUs with AVX-512 BF16.
+    /// Rounds the inputs of products to bfloat16: about twice the speed on CPUs with AVX-512 BF16.
     Bf16,
 }
 
 impl Precision {
-    /// Whether this CPU has the instructions.
+    /// Returns whether this CPU has the instructions. Without them, bfloat16 falls back to f32.
     pub fn is_supported(self) -> bool {
         match self {
             Precision::F32 => true,
             #[cfg(target_arch = "x86_64")]
-            Precision::Bf16 => super::bf16::is_supported(),
+            Precision::Bf16 => HasBf16::detect().is_some(),
             #[cfg(not(target_arch = "x86_64"))]
             Precision::Bf16 => false,
         }
     }
 
-    /// C := A·B, or C += A·B; C is row-major `[m, n]`.
-    pub(super) fn gemm(
-        self,
-        [m, n, k]: [usize; 3],
-        c: &mut [f32],
-        a: View,
-        b: View,
-        accumulate: bool,
-    ) {
-        #[cfg(target_arch = "x86_64")]
-        if self == Precision::Bf16 && self.is_supported() {
-            return super::bf16::gemm(m, n, k, c, a, b, accumulate);
-        }
-        gemm(m, n, k, c, a, b, accumulate);
+    #[cfg(target_arch = "x86_64")]
+    fn bf16(self) -> Option<HasBf16> {
+        if self == Precision::Bf16 { HasBf16::detect() } else { None }
     }
 
-    /// The right side `[k, n]` of products, made ready once.
+    /// C := A·B, or C += A·B; `k` is the inner length.
+    pub(super) fn gemm(self, c: Block, k: usize, a: View, b: View, accumulate: bool) {
+        #[cfg(target_arch = "x86_64")]
+        if let (Some(cpu), true) = (self.bf16(), k > 0) {
+            return bf16::gemm(cpu, c, k, a, b, accumulate);
+        }
+        gemm(c, k, a, b, accumulate);
+    }
+
+    /// Prepares the right side `[k, n]` of products once. Neither k nor n is 0.
     pub(super) fn right(self, b: View<'_>, [k, n]: [usize; 2]) -> Right<'_> {
         #[cfg(target_arch = "x86_64")]
-        if self == Precision::Bf16 && self.is_supported() {
-            return Right::Bf16(super::bf16::Panels::new(n, k, b));
+        if let Some(cpu) = self.bf16() {
+            return Right::Bf16(bf16::Panels::new(cpu, n, k, b));
         }
         Right::F32 { b, k, n }
     }
 }
 
-/// The right side of products on the calling thread.
+/// The right side of products, for use on the calling thread.
 pub(super) enum Right<'a> {
     F32 {
         b: View<'a>,
@@ -58,14 +61,16 @@ pub(super) enum Right<'a> {
         n: usize,
     },
     #[cfg(target_arch = "x86_64")]
-    Bf16(super::bf16::Panels),
+    Bf16(bf16::Panels),
 }
 
 impl Right<'_> {
-    /// C += A·B; A is row-major `[m, k]`, C `[m, n]`.
+    /// C += A·B. A is row-major `[m, k]`, C `[m, n]`.
     pub(super) fn add_product(&self, a: &[f32], c: &mut [f32]) {
         match self {
-            Right::F32 { b, k, n } => add_product(*b, [*k, *n], a, c),
+            Right::F32 { b, k, n } => {
+                product(Block::of(c, *n), *k, View::rows(a, *k), *b, true);
+            }
             #[cfg(target_arch = "x86_64")]
             Right::Bf16(panels) => panels.add_product(a, c),
         }

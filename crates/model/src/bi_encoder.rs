@@ -1,71 +1,120 @@
-use crate::config::BertConfig;
-use crate::encoder::Encoder;
-use crate::error::Result;
-use crate::score::by_length;
-use crate::tokenizer::{Packed, PairTokenizer, Tokens};
-use crate::weights::{self, Tensors};
-use burn::tensor::Device;
+//! A bi-encoder: turns a text into a vector.
+
+use crate::batch::Packed;
+use crate::engine::{Engine, StepDropout, values};
+use crate::error::{Error, Result};
+use crate::families::Architecture;
+use crate::group::by_length;
+use crate::nn::Encoder;
+use crate::sentence::{Pooling, SentenceConfig};
+use crate::tokenizer::{PairTokenizer, Tokens};
+use crate::weights;
 use std::path::Path;
-use whetstone_records::Progress;
+use whetstone_records::{ModelDir, Progress};
 
-/// The limit of all-MiniLM-L6-v2 in sentence-transformers: it was trained on short texts.
-const MAX_SEQ_TOKENS: usize = 256;
-
-/// Turns a text into one vector: the mean of its token vectors, L2-normalised.
+/// An encoder that pools its token vectors into one of length 1, as the model's own files say.
+/// Without such files, it takes their mean.
 pub struct BiEncoder {
     encoder: Encoder,
     tokenizer: PairTokenizer,
-    hidden: usize,
-    device: Device,
+    sentence: SentenceConfig,
+    engine: Engine,
 }
 
 impl BiEncoder {
-    /// Loads the encoder of any BERT folder; a pooler and a classifier are left aside.
-    pub fn load(model_dir: &Path, device: &Device) -> Result<Self> {
-        let config = BertConfig::load(model_dir)?;
-        let tokenizer = PairTokenizer::open(
-            model_dir,
-            MAX_SEQ_TOKENS.min(PairTokenizer::stored_limit(model_dir)?),
-        )?;
-        let path = model_dir.join("model.safetensors");
-        let tensors: Tensors = weights::read_tensors(&path)?
-            .into_iter()
-            .map(|(name, tensor)| {
-                (name.strip_prefix("bert.").map(str::to_owned).unwrap_or(name), tensor)
-            })
-            .filter(|(name, _)| !name.starts_with("pooler.") && !name.starts_with("classifier."))
-            .collect();
-        let mut encoder = Encoder::init(&config, device);
-        weights::fill(encoder.slots(""), tensors, &path, device)?;
-        Ok(Self { encoder, tokenizer, hidden: config.hidden_size, device: device.clone() })
+    /// The files of a model folder that its vectors depend on. Some models lack some of them.
+    pub const FILES: [&str; 8] = [
+        ModelDir::CONFIG,
+        ModelDir::WEIGHTS,
+        ModelDir::TOKENIZER,
+        ModelDir::TOKENIZER_CONFIG,
+        ModelDir::SENTENCE_CONFIG,
+        ModelDir::MODULES,
+        ModelDir::POOLING,
+        ModelDir::SENTENCE_TRANSFORMERS,
+    ];
+
+    /// Loads the encoder of a model folder. It ignores a head.
+    ///
+    /// # Errors
+    /// Files and weights as in [`Error`]; a pooling, a module or a similarity that is not
+    /// supported.
+    pub fn load(model_dir: &Path, engine: &Engine) -> Result<Self> {
+        let Architecture { family, spec } = Architecture::read(model_dir)?;
+        let sentence = SentenceConfig::read(model_dir)?;
+        let limit = sentence.max_seq_tokens.min(PairTokenizer::stored_limit(model_dir)?);
+        let tokenizer = PairTokenizer::open(model_dir, limit)?;
+        let path = ModelDir::new(model_dir).weights();
+        let mut tensors = weights::read(&path, family)?;
+        tensors.retain(|name, _| !family.names.is_head(name));
+        let mut encoder = Encoder::init(&spec, engine.device());
+        weights::fill(encoder.parameters(&family.names), tensors, &path, engine)?;
+        Ok(Self { encoder, tokenizer, sentence, engine: engine.clone() })
     }
 
     /// The length of a vector.
     pub fn hidden(&self) -> usize {
-        self.hidden
+        self.encoder.spec.hidden
     }
 
-    /// Returns row-major `[texts, hidden]`, every row of length 1, in the order given.
-    pub fn encode(&self, texts: &[&str], progress: &dyn Progress) -> Result<Vec<f32>> {
-        Ok(self.encode_tokens(&self.tokenizer.tokenize(texts)?, progress))
+    /// Returns the vectors of passages: row-major `[texts, hidden]`, every row of length 1, in the
+    /// order given.
+    ///
+    /// # Errors
+    /// A text that cannot be tokenized; [`Error::NoNumber`] where a vector is not finite.
+    pub fn encode(&self, passages: &[&str], progress: &dyn Progress) -> Result<Vec<f32>> {
+        self.encode_after(&self.sentence.passage_prompt, passages, progress)
     }
 
-    /// The same for texts that are tokenized already, by the tokenizer of the same model folder.
-    pub fn encode_tokens(&self, tokens: &[Tokens], progress: &dyn Progress) -> Vec<f32> {
-        let limit = self.tokenizer.max_seq_tokens();
-        let lengths: Vec<usize> = tokens.iter().map(|text| (text.len() + 2).min(limit)).collect();
-        let mut vectors = vec![0f32; tokens.len() * self.hidden];
+    /// The same for queries, for which some models use a different prompt.
+    pub fn encode_queries(&self, queries: &[&str], progress: &dyn Progress) -> Result<Vec<f32>> {
+        self.encode_after(&self.sentence.query_prompt, queries, progress)
+    }
+
+    fn encode_after(
+        &self,
+        prompt: &str,
+        texts: &[&str],
+        progress: &dyn Progress,
+    ) -> Result<Vec<f32>> {
+        if prompt.is_empty() {
+            return self.encode_tokens(&self.tokenizer.tokenize(texts)?, progress);
+        }
+        let texts: Vec<String> = texts.iter().map(|text| format!("{prompt}{text}")).collect();
+        let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+        self.encode_tokens(&self.tokenizer.tokenize(&texts)?, progress)
+    }
+
+    /// The same without a prompt, for texts already tokenized by the same model folder's tokenizer.
+    pub fn encode_tokens(&self, tokens: &[Tokens], progress: &dyn Progress) -> Result<Vec<f32>> {
+        let hidden = self.hidden();
+        let lengths: Vec<usize> = tokens.iter().map(|text| self.tokenizer.text_len(text)).collect();
+        let mut vectors = vec![0f32; tokens.len() * hidden];
         for group in by_length(&lengths) {
             let mut batch = Packed::default();
             group.iter().for_each(|&i| self.tokenizer.join_text(&tokens[i], &mut batch));
-            let means = self.encoder.forward(&batch, None, &self.device).mean(&batch);
-            for (&i, mean) in group.iter().zip(means.chunks_exact(self.hidden)) {
-                let norm = mean.iter().map(|v| v * v).sum::<f32>().sqrt().max(1e-12);
-                let row = &mut vectors[i * self.hidden..(i + 1) * self.hidden];
-                row.iter_mut().zip(mean).for_each(|(to, from)| *to = from / norm);
+            let pooled = self.pooled(&batch); // [batch, hidden]
+            for (&i, vector) in group.iter().zip(pooled.chunks_exact(hidden)) {
+                let norm = vector.iter().map(|v| v * v).sum::<f32>().sqrt();
+                if !norm.is_finite() {
+                    return Err(Error::NoNumber { what: "vector of a text" });
+                }
+                let norm = norm.max(1e-12);
+                let row = &mut vectors[i * hidden..(i + 1) * hidden];
+                row.iter_mut().zip(vector).for_each(|(to, from)| *to = from / norm);
             }
             progress.advance(group.len() as u64);
         }
-        vectors
+        Ok(vectors)
+    }
+
+    /// One vector for each sequence, row-major `[batch, hidden]`.
+    fn pooled(&self, batch: &Packed) -> Vec<f32> {
+        match self.sentence.pooling {
+            Pooling::Mean => self.engine.all_tokens(&self.encoder, batch).mean(batch),
+            Pooling::FirstToken => {
+                values(self.engine.first_tokens(&self.encoder, batch, StepDropout::default()))
+            }
+        }
     }
 }

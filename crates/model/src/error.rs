@@ -1,4 +1,7 @@
-use crate::device::DeviceName;
+//! What can go wrong, and what to do about it.
+
+use crate::engine::DeviceName;
+use crate::families;
 use std::path::PathBuf;
 use whetstone_records::Hint;
 
@@ -14,14 +17,16 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
-    #[error("`{}` is not a model config that can be read", path.display())]
-    Config {
+    #[error("`{}` is not the JSON that was expected", path.display())]
+    Json {
         path: PathBuf,
         #[source]
         source: serde_json::Error,
     },
     #[error("`{}`: `{key}` must be {expected}, got `{value}`", path.display())]
     Unsupported { path: PathBuf, key: &'static str, expected: &'static str, value: String },
+    #[error("`{}`: `model_type` must be one of {}, got `{model_type}`", path.display(), families::known())]
+    Family { path: PathBuf, model_type: String },
     #[error("`{}` is not a whole safetensors file", path.display())]
     Safetensors {
         path: PathBuf,
@@ -32,6 +37,8 @@ pub enum Error {
     Names { path: PathBuf, missing: Vec<String>, unused: Vec<String> },
     #[error("`{}`: tensor `{name}` has shape {found:?}, the config asks for {expected:?}", path.display())]
     Shape { path: PathBuf, name: String, expected: Vec<usize>, found: Vec<usize> },
+    #[error("`{}`: the head gives {labels} labels, and one is needed", path.display())]
+    Labels { path: PathBuf, labels: usize },
     #[error("`{}`: tensor `{name}` is {dtype}, which is not supported", path.display())]
     Dtype { path: PathBuf, name: String, dtype: String },
     #[error("`{}` cannot be used as a tokenizer", path.display())]
@@ -42,10 +49,14 @@ pub enum Error {
     },
     #[error("`{}` has no token `{token}`", path.display())]
     SpecialToken { path: PathBuf, token: &'static str },
+    #[error("`{}` has {tokens} tokens, the model {embeddings} embeddings", path.display())]
+    Vocabulary { path: PathBuf, tokens: usize, embeddings: usize },
     #[error("a text could not be tokenized")]
     Tokenize(#[source] tokenizers::Error),
-    #[error("`max-seq-tokens` must be in 8..={positions}, the model's positions, got {value}")]
-    MaxSeqTokens { value: usize, positions: usize },
+    #[error("the model's {what} is no number")]
+    NoNumber { what: &'static str },
+    #[error("`max-seq-tokens` must be in 8..={longest}, the model's positions, got {value}")]
+    MaxSeqTokens { value: usize, longest: usize },
     #[error("`{}` has no relevance head", path.display())]
     NoHead { path: PathBuf },
     #[error("unknown device `{value}`")]
@@ -73,8 +84,20 @@ impl Hint for Error {
             Error::Safetensors { .. } => {
                 "the file is damaged or half downloaded; delete it and pull the model again".into()
             }
-            Error::Names { .. } => {
-                "only BERT encoders (such as MiniLM) are supported; weights are loaded all or not at all".into()
+            Error::Names { .. } => format!(
+                "weights are loaded all or not at all, and only models of {} are supported",
+                families::known()
+            ),
+            Error::Labels { .. } => {
+                "a reranker has one score: choose a model with `\"num_labels\": 1`, or train one from an encoder \
+                 without a head"
+                    .into()
+            }
+            Error::Vocabulary { .. } => {
+                "tokens were added to the tokenizer alone: take the tokenizer.json that belongs to these weights".into()
+            }
+            Error::NoNumber { .. } => {
+                "the weights are broken, or training overflowed: take another step, or pull the model again".into()
             }
             Error::NoHead { .. } => "train one first with `whetstone train`, or name a cross-encoder such as \
                  cross-encoder/ms-marco-MiniLM-L6-v2"

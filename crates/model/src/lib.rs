@@ -1,26 +1,40 @@
-//! The network of Whetstone in burn: BERT from Hugging Face folders, as a cross-encoder that scores
-//! a pair and as a bi-encoder that embeds a text, with the tokenizer and the device that they run
-//! on.
+//! Hugging Face networks in burn: a cross-encoder that scores a pair and a bi-encoder that embeds a
+//! text, with their tokenizer and the engine that runs them.
+//!
+//! A program that reranks needs only [`Reranker`]. The feature `train` adds what training needs:
+//! backward passes, dropout, the optimizer's step, saving.
 
+mod batch;
 mod bi_encoder;
-mod config;
 mod cross_encoder;
-mod device;
-mod embeddings;
-mod encoder;
+mod engine;
 mod error;
-mod score;
+mod families;
+mod group;
+mod network;
+mod nn;
+mod parameters;
+mod reranker;
+mod sentence;
+mod spec;
 mod tokenizer;
+#[cfg(feature = "train")]
+mod training;
 mod weights;
 
+pub use batch::Packed;
 pub use bi_encoder::BiEncoder;
-/// burn's device: a value, chosen at run time.
-pub use burn::tensor::Device;
-pub use config::BertConfig;
-pub use cross_encoder::{CrossEncoder, CrossEncoderNetwork, has_head};
-pub use device::{DeviceName, open_device, open_devices};
-pub use encoder::StepDropout;
+pub use cross_encoder::CrossEncoder;
+#[cfg(feature = "train")]
+pub use engine::{AdamWState, StepDropout};
+pub use engine::{DeviceName, Engine};
 pub use error::{Error, Result};
-pub use tokenizer::{Packed, PairTokenizer, Tokens};
-pub use weights::Slot;
+pub use families::{Architecture, Export, Family, Piece, Role, Template};
+pub use network::{CrossEncoderNetwork, has_head};
+pub use parameters::{Parameter, Slot};
+pub use reranker::{Ranked, Reranker, RerankerOptions};
+pub use spec::{DropoutRates, FeedForward, HeadKind, NormPlacement, Positions, Spec};
+pub use tokenizer::{PairTokenizer, Tokens};
+#[cfg(feature = "train")]
+pub use whetstone_kernels::AdamWStep;
 pub use whetstone_kernels::Precision;

@@ -1,58 +1,83 @@
-use crate::config::BertConfig;
+//! Turns texts into token ids, joined as a family reads them.
+
+use crate::batch::Packed;
 use crate::error::{Error, Result};
+use crate::families::{Architecture, Piece, Template};
+use crate::spec::SHORTEST_INPUT;
 use rayon::prelude::*;
 use std::path::Path;
 use std::sync::Arc;
 use tokenizers::Tokenizer;
+use whetstone_records::ModelDir;
 
-/// Turns texts and pairs into token ids as BERT reads them: `[CLS] query [SEP] passage [SEP]`, the
-/// passage truncated.
+/// Turns texts and pairs into token ids as the model's family reads them, the passage truncated.
 #[derive(Clone)]
 pub struct PairTokenizer {
     tokenizer: Arc<Tokenizer>,
-    cls: u32,
-    sep: u32,
+    pair: Joint,
+    text: Joint,
     max_seq_tokens: usize,
 }
 
 /// The token ids of one text, without special tokens.
 pub type Tokens = Arc<[u32]>;
 
+/// A template with its special tokens looked up, each part with its token type.
+#[derive(Clone)]
+struct Joint {
+    parts: Vec<(Part, u32)>,
+    specials: usize,
+}
+
+#[derive(Clone, Copy)]
+enum Part {
+    Special(u32),
+    Query,
+    Passage,
+}
+
+/// Parses tokenizer.json. The library panics at some files, such as one that ends in its decoder.
+fn parse(bytes: &[u8]) -> tokenizers::Result<Tokenizer> {
+    serde_json::from_slice::<serde::de::IgnoredAny>(bytes)?;
+    std::panic::catch_unwind(|| Tokenizer::from_bytes(bytes))
+        .unwrap_or_else(|_| Err("a part of it is not what its type says".into()))
+}
+
 impl PairTokenizer {
     /// Reads `tokenizer.json` of a model folder.
     ///
     /// # Errors
-    /// `max_seq_tokens` beyond the model's positions; a file that is missing or no BERT tokenizer.
+    /// `max_seq_tokens` beyond the model's longest input; a file that is missing, is no tokenizer
+    /// of the model's family, or has more tokens than the model embeds.
     pub fn open(model_dir: &Path, max_seq_tokens: usize) -> Result<Self> {
-        let positions = BertConfig::load(model_dir)?.max_position_embeddings;
-        if !(8..=positions).contains(&max_seq_tokens) {
-            return Err(Error::MaxSeqTokens { value: max_seq_tokens, positions });
+        let Architecture { family, spec } = Architecture::read(model_dir)?;
+        let longest = spec.longest_input;
+        if !(SHORTEST_INPUT..=longest).contains(&max_seq_tokens) {
+            return Err(Error::MaxSeqTokens { value: max_seq_tokens, longest });
         }
-        let path = model_dir.join("tokenizer.json");
+        let path = ModelDir::new(model_dir).tokenizer();
         let bytes = std::fs::read(&path).map_err(Error::io("read", &path))?;
-        let mut tokenizer = Tokenizer::from_bytes(bytes)
-            .map_err(|source| Error::Tokenizer { path: path.clone(), source })?;
+        let unusable = |source| Error::Tokenizer { path: path.clone(), source };
+        let mut tokenizer = parse(&bytes).map_err(unusable)?;
         // The file may ask for truncation and padding of its own; both are done here instead.
         tokenizer.with_padding(None);
-        tokenizer
-            .with_truncation(None)
-            .map_err(|source| Error::Tokenizer { path: path.clone(), source })?;
-        let special = |token: &'static str| {
-            tokenizer
-                .token_to_id(token)
-                .ok_or_else(|| Error::SpecialToken { path: path.clone(), token })
-        };
-        let (cls, sep) = (special("[CLS]")?, special("[SEP]")?);
-        Ok(Self { tokenizer: Arc::new(tokenizer), cls, sep, max_seq_tokens })
+        tokenizer.with_truncation(None).map_err(unusable)?;
+        let tokens = tokenizer.get_vocab(true).into_values().max().map_or(0, |id| id as usize + 1);
+        if tokens > spec.vocabulary {
+            return Err(Error::Vocabulary { path, tokens, embeddings: spec.vocabulary });
+        }
+        let Template { pair, text } = family.template;
+        let [pair, text] = [pair, text].map(|pieces| Joint::new(pieces, &tokenizer, &path));
+        Ok(Self { tokenizer: Arc::new(tokenizer), pair: pair?, text: text?, max_seq_tokens })
     }
 
-    /// Returns the limit that the model was trained with: sentence-transformers' file, else the
-    /// tokenizer's, else the model's positions.
+    /// Returns the length limit of the model's training: from sentence-transformers' file, else the
+    /// tokenizer's, else the model's longest input.
     pub fn stored_limit(model_dir: &Path) -> Result<usize> {
-        let positions = BertConfig::load(model_dir)?.max_position_embeddings;
+        let longest = Architecture::read(model_dir)?.spec.longest_input;
         let stored = [
-            ("sentence_bert_config.json", "max_seq_length"),
-            ("tokenizer_config.json", "model_max_length"),
+            (ModelDir::SENTENCE_CONFIG, "max_seq_length"),
+            (ModelDir::TOKENIZER_CONFIG, "model_max_length"),
         ]
         .into_iter()
         .find_map(|(file, key)| {
@@ -60,8 +85,8 @@ impl PairTokenizer {
             let json: serde_json::Value = serde_json::from_slice(&bytes).ok()?;
             usize::try_from(json.get(key)?.as_u64()?).ok()
         });
-        // transformers writes 1e30 where a tokenizer has no limit of its own.
-        Ok(stored.unwrap_or(positions).clamp(8, positions))
+        // transformers writes 1e30 if a tokenizer has no limit of its own.
+        Ok(stored.unwrap_or(longest).clamp(SHORTEST_INPUT, longest))
     }
 
     pub fn max_seq_tokens(&self) -> usize {
@@ -89,31 +114,35 @@ impl PairTokenizer {
         Ok(encoding.get_offsets().to_vec())
     }
 
+    /// How many special tokens a pair has.
+    pub fn special_tokens(&self) -> usize {
+        self.pair.specials
+    }
+
     /// Returns the length of a pair before truncation, special tokens included.
     pub fn pair_tokens(&self, query: &str, passage: &str) -> Result<usize> {
-        Ok(self.count(query)? + self.count(passage)? + 3)
+        Ok(self.count(query)? + self.count(passage)? + self.pair.specials)
     }
 
-    /// Joins a query and a passage; only the passage is truncated, unless the query alone is too
+    /// Joins a query and a passage. Only the passage is truncated, unless the query alone is too
     /// long.
     pub(crate) fn join_pair(&self, query: &[u32], passage: &[u32], into: &mut Packed) {
-        let query = &query[..query.len().min(self.max_seq_tokens - 3)];
-        let passage = &passage[..passage.len().min(self.max_seq_tokens - 3 - query.len())];
-        into.push(std::iter::once(self.cls).chain(query.iter().copied()).chain([self.sep]), 0);
-        into.push(passage.iter().copied().chain([self.sep]), 1);
-        into.end_sequence();
+        self.pair.join(query, passage, self.max_seq_tokens, into);
     }
 
-    /// `[CLS] text [SEP]`, truncated.
+    /// Makes a sequence of one text, truncated.
     pub(crate) fn join_text(&self, text: &[u32], into: &mut Packed) {
-        let text = &text[..text.len().min(self.max_seq_tokens - 2)];
-        into.push(std::iter::once(self.cls).chain(text.iter().copied()).chain([self.sep]), 0);
-        into.end_sequence();
+        self.text.join(text, &[], self.max_seq_tokens, into);
     }
 
     /// The length of a joined pair after truncation.
     pub fn joined_len(&self, query: &[u32], passage: &[u32]) -> usize {
-        (query.len() + passage.len() + 3).min(self.max_seq_tokens)
+        (query.len() + passage.len() + self.pair.specials).min(self.max_seq_tokens)
+    }
+
+    /// The length of a sequence of one text after truncation.
+    pub(crate) fn text_len(&self, text: &[u32]) -> usize {
+        (text.len() + self.text.specials).min(self.max_seq_tokens)
     }
 
     /// Returns a batch of pairs of tokenized texts.
@@ -126,45 +155,37 @@ impl PairTokenizer {
     }
 }
 
-/// A batch of sequences, one after the other, without padding.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Packed {
-    /// Token ids, `[tokens]`.
-    pub ids: Vec<u32>,
-    /// 0 for the query, 1 for the passage, `[tokens]`.
-    pub types: Vec<u32>,
-    /// First token of each sequence, and the number of tokens at the end.
-    pub starts: Vec<usize>,
-}
-
-impl Default for Packed {
-    fn default() -> Self {
-        Self { ids: Vec::new(), types: Vec::new(), starts: vec![0] }
-    }
-}
-
-impl Packed {
-    fn push(&mut self, ids: impl Iterator<Item = u32>, token_type: u32) {
-        self.ids.extend(ids);
-        self.types.resize(self.ids.len(), token_type);
+impl Joint {
+    fn new(pieces: &[(Piece, u32)], tokenizer: &Tokenizer, path: &Path) -> Result<Self> {
+        let part = |&(piece, kind): &(Piece, u32)| {
+            let part = match piece {
+                Piece::Query => Part::Query,
+                Piece::Passage => Part::Passage,
+                Piece::Special(token) => Part::Special(
+                    tokenizer
+                        .token_to_id(token)
+                        .ok_or_else(|| Error::SpecialToken { path: path.into(), token })?,
+                ),
+            };
+            Ok((part, kind))
+        };
+        let parts = pieces.iter().map(part).collect::<Result<Vec<_>>>()?;
+        let specials = parts.iter().filter(|(part, _)| matches!(part, Part::Special(_))).count();
+        Ok(Self { parts, specials })
     }
 
-    fn end_sequence(&mut self) {
-        self.starts.push(self.ids.len());
-    }
-
-    /// How many sequences there are.
-    pub fn sequences(&self) -> usize {
-        self.starts.len() - 1
-    }
-
-    /// How many tokens there are.
-    pub fn tokens(&self) -> usize {
-        self.ids.len()
-    }
-
-    /// The length of the longest sequence.
-    pub fn longest(&self) -> usize {
-        self.starts.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap_or(0)
+    /// Adds a sequence of at most `limit` tokens.
+    fn join(&self, query: &[u32], passage: &[u32], limit: usize, into: &mut Packed) {
+        let room = limit - self.specials;
+        let query = &query[..query.len().min(room)];
+        let passage = &passage[..passage.len().min(room - query.len())];
+        for (part, kind) in &self.parts {
+            match part {
+                Part::Special(id) => into.push(&[*id], *kind),
+                Part::Query => into.push(query, *kind),
+                Part::Passage => into.push(passage, *kind),
+            }
+        }
+        into.end_sequence();
     }
 }

@@ -1,1 +1,44 @@
-//! Stages on a model folder and its runs.
+//! Stages on a model folder: rerank, fuse, calibrate, evaluate, forgetting, answers, label.
+//!
+//! A stage reads files, writes a whole file and a manifest. If its inputs have not changed since
+//! the last run, it says so and does nothing.
+//!
+//! ```
+//! # use std::fs::write;
+//! # let folder = tempfile::tempdir()?;
+//! # let file = |name: &str| folder.path().join(name);
+//! let (bm25, tuned, fused) = (file("bm25.run"), file("tuned.run"), file("fused.run"));
+//! write(&bm25, "q1 Q0 a 1 7.5 bm25\nq1 Q0 b 2 7.1 bm25\nq1 Q0 c 3 6.0 bm25\n")?;
+//! write(&tuned, "q1 Q0 b 1 2.5 tuned\nq1 Q0 a 2 0.5 tuned\nq1 Q0 c 3 -4.0 tuned\n")?;
+//! let runs = [bm25, tuned];
+//! assert!(!whetstone_rank::fuse(&runs, &fused)?.up_to_date);
+//! assert!(whetstone_rank::fuse(&runs, &fused)?.up_to_date);
+//! let ranking = whetstone_records::Run::read(&fused)?;
+//! assert_eq!(ranking.get("q1").unwrap()[2].passage.as_str(), "c");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod answers;
+mod calibrate;
+mod error;
+mod evaluation;
+mod forgetting;
+mod fuse;
+mod label;
+mod notes;
+mod rerank;
+mod run_file;
+mod texts;
+
+pub use answers::{ANSWERS, Answers, AnswersJob};
+pub use calibrate::{CALIBRATE, CalibrateJob, calibrate};
+pub use error::{Error, Result};
+pub use evaluation::{EVAL, EvalRequest, Evaluated};
+pub use forgetting::{Forgetting, ForgettingJob, GeneralSample};
+pub use fuse::{FUSE, fuse, fuse_as_calibrated};
+pub use label::{GRADES, Item, Judgements, Key, Session, pooled};
+pub use notes::{notes_of, read_notes, scaling_of};
+pub use rerank::{RERANK, RerankJob, rerank};
+pub use run_file::{first_stages, folder, run_name, stage_name};
+pub use texts::{TextFiles, Texts, Wanted};
+pub use whetstone_model::{Ranked, Reranker, RerankerOptions};

@@ -1,21 +1,21 @@
-//! Folders that are whole or not there.
+//! Folders that exist only when whole.
 
 use crate::atomic::FolderLock;
 use crate::error::{Error, Result};
 use crate::layout::manifest_name;
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
-/// What a folder is called while it is written.
+/// Suffix of a folder while it is written.
 const PARTIAL: &str = "partial";
-/// What a folder is called while it is deleted.
+/// Suffix of a folder while it is deleted.
 const OLD: &str = "old";
 
-/// A folder that appears under its real name only when it is whole, as [`crate::AtomicFile`] does
-/// for a file.
+/// A folder that appears under its real name only when it is whole, like [`crate::AtomicFile`].
 ///
-/// Files go to a sibling `NAME.partial`; [`AtomicFolder::commit`] syncs and renames. What a killed
-/// process left behind is overwritten by the next run.
+/// Files go to a hidden sibling `.NAME.partial`; [`AtomicFolder::commit`] syncs and renames it. The
+/// next run overwrites what a killed process left.
 pub struct AtomicFolder {
     /// Where files go until the commit.
     path: PathBuf,
@@ -25,12 +25,12 @@ pub struct AtomicFolder {
 }
 
 impl AtomicFolder {
-    /// Begins the folder `path` of the stage `stage`. An existing one is replaced only where the
-    /// same stage made it, so that a mistaken `--out` never costs anybody their files.
+    /// Begins the folder `path` for `stage`. Replaces an existing folder only if the same stage
+    /// made it, so a mistaken `--out` never costs anybody their files.
     ///
     /// # Errors
-    /// [`Error::Occupied`] where `path` holds something without that stage's manifest, and
-    /// [`Error::Busy`] where another process has begun it.
+    /// [`Error::Occupied`] if `path` holds something without that stage's manifest, and
+    /// [`Error::Busy`] if another process is writing it.
     pub fn create(path: &Path, stage: &str) -> Result<Self> {
         let ours = path.join(manifest_name(stage)).is_file();
         let empty = fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none());
@@ -40,7 +40,7 @@ impl AtomicFolder {
         Self::replacing(path)
     }
 
-    /// Begins a folder in the place of whatever is there: for folders inside one's own.
+    /// Begins a folder that replaces whatever is there. Only for folders inside one's own.
     pub fn replacing(path: &Path) -> Result<Self> {
         let temporary = sibling(path, PARTIAL);
         let lock = FolderLock::take(&temporary)?;
@@ -55,12 +55,18 @@ impl AtomicFolder {
         Ok(Self { path: temporary, real: path.to_path_buf(), is_whole: false, _lock: lock })
     }
 
-    /// Where files are to be written until the commit.
+    /// Deletes the replaced folder that a run killed right after its commit left behind. Stages
+    /// call it when their folder is up to date.
+    pub fn tidy(path: &Path) -> Result<()> {
+        remove(&sibling(path, OLD))
+    }
+
+    /// Returns the folder to write files into until the commit.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Makes what was written the folder; errors leave the old one in place.
+    /// Moves the written folder into place; on an error the old one stays.
     pub fn commit(mut self) -> Result<()> {
         sync(&self.path)?;
         let old = sibling(&self.real, OLD);
@@ -82,14 +88,14 @@ impl AtomicFolder {
 
 impl Drop for AtomicFolder {
     fn drop(&mut self) {
-        // After a commit the name may be another process's already.
+        // After a commit, another process may already own the name.
         if !self.is_whole {
             let _ = fs::remove_dir_all(&self.path);
         }
     }
 }
 
-/// Deletes a folder, which loses its name first: no half of it is ever taken for the whole. No
+/// Renames a folder, then deletes it, so that half of it is never taken for the whole. A missing
 /// folder is no error.
 pub fn remove_folder(folder: &Path) -> Result<()> {
     let is_nameless = folder.extension().is_some_and(|suffix| suffix == OLD || suffix == PARTIAL);
@@ -115,8 +121,10 @@ fn sync(folder: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Returns a hidden name beside a folder. A plain `model.old` could be somebody's own copy.
 fn sibling(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
+    let mut name = OsString::from(".");
+    name.push(path.file_name().unwrap_or_default());
     name.push(format!(".{suffix}"));
     path.with_file_name(name)
 }
@@ -155,6 +163,32 @@ mod tests {
     }
 
     #[test]
+    fn a_copy_that_somebody_keeps_beside_a_folder_is_left_alone() {
+        let parent = tempfile::tempdir().unwrap();
+        let out = parent.path().join("model");
+        for name in ["model", "model.old", "model.partial"] {
+            manifest(&parent.path().join(name));
+        }
+        let folder = AtomicFolder::create(&out, "pull").unwrap();
+        manifest(folder.path());
+        folder.commit().unwrap();
+        assert_eq!(fs::read_dir(parent.path()).unwrap().count(), 3);
+    }
+
+    #[test]
+    fn what_a_kill_after_the_commit_left_is_tidied_up() {
+        let parent = tempfile::tempdir().unwrap();
+        let out = parent.path().join("model");
+        manifest(&out);
+        fs::rename(&out, sibling(&out, OLD)).unwrap();
+        manifest(&out);
+        AtomicFolder::tidy(&out).unwrap();
+        AtomicFolder::tidy(&out).unwrap();
+        assert!(out.join("manifests/pull.json").exists());
+        assert_eq!(fs::read_dir(parent.path()).unwrap().count(), 1);
+    }
+
+    #[test]
     fn a_folder_dropped_without_a_commit_leaves_the_old_one() {
         let parent = tempfile::tempdir().unwrap();
         let out = parent.path().join("a");
@@ -175,7 +209,7 @@ mod tests {
         fs::write(first.path().join("half"), "x").unwrap();
         assert!(matches!(AtomicFolder::replacing(&out), Err(Error::Busy { .. })));
         let partial = first.path().to_path_buf();
-        // As after a kill: the lock is gone and the files are there.
+        // As after a kill: the lock is gone, the files remain.
         drop(first);
         fs::create_dir_all(partial.join("sub")).unwrap();
         fs::write(partial.join("half"), "x").unwrap();
@@ -189,7 +223,7 @@ mod tests {
     #[test]
     fn a_removed_folder_and_its_rests_are_gone() {
         let parent = tempfile::tempdir().unwrap();
-        for name in ["step-000500", "step-000500.old", "step-000500.partial"] {
+        for name in ["step-000500", ".step-000500.old", ".step-000500.partial"] {
             let folder = parent.path().join(name);
             manifest(&folder);
             remove_folder(&folder).unwrap();

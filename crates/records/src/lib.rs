@@ -1,6 +1,6 @@
-//! What flows between the stages of Whetstone: identifiers, records, JSONL, BEIR and TREC files,
-//! and the contract that every stage keeps (a file under its real name is whole; the manifest is
-//! written last).
+//! What flows between the stages of Whetstone: identifiers, records, and JSONL, BEIR and TREC
+//! files. It also holds the contract of every stage: a file under its real name is whole, and the
+//! manifest is written last.
 
 mod atomic;
 mod best;
@@ -24,7 +24,7 @@ pub use atomic::{AtomicFile, FolderLock};
 pub use best::{Best, Blended};
 pub use error::{Error, Result};
 pub use folder::{AtomicFolder, remove_folder};
-pub use hint::Hint;
+pub use hint::{Hint, one_line};
 pub use ids::{DocumentId, PassageId, QueryId};
 pub use input::{Input, Stamp, digests};
 pub use io::{
@@ -37,8 +37,8 @@ pub use lines::without_mark;
 pub use progress::{Progress, Silent};
 pub use qrels::Qrels;
 pub use records::{
-    Negative, Pair, Passage, PassageMetadata, Provenance, Query, QueryMetadata, QueryQuality,
+    Negative, Pair, Passage, PassageMetadata, Place, Provenance, Query, QueryMetadata, QueryQuality,
 };
 pub use run::{Hit, Run};
-pub use stage::{Cost, Manifest, Outcome, Stage};
+pub use stage::{Cost, Manifest, Outcome, Stage, forget};
 pub use trec::{QrelsLine, QrelsParser, RunLine, RunParser};

@@ -1,30 +1,37 @@
+//! A data set in memory: passages, queries and judgements, each with its split.
+
 use crate::config::SplitConfig;
 use crate::error::{Error, Result};
+use crate::same_text::same_text;
 use crate::split::{Split, split_documents};
+use crate::twins::Twins;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::Path;
 use whetstone_records::{
-    DocumentId, JsonlReader, Pair, Passage, PassageId, Provenance, Qrels, Query, QueryMetadata,
+    DataSet, DocumentId, JsonlReader, Pair, Passage, PassageId, Provenance, Qrels, Query, QueryId,
+    QueryMetadata,
 };
 
 /// A data set as `mine` and `pair` see it: passages, queries and judgements, with the split of
 /// each.
 ///
-/// Passages, queries and documents go by their place in the order of their ids.
+/// Passages, queries and documents are numbered in the order of their ids.
 pub struct Collection {
     pub passages: Vec<Passage>,
     pub queries: Vec<Query>,
-    /// Relevant passages of every query with their grades.
+    /// Relevant passages of every query with their grades, without those whose text stands in
+    /// documents of several splits.
     pub positives: Vec<Vec<(u32, i32)>>,
     pub qrels: Qrels,
-    /// A number for every passage's text, equal where the texts are the same up to white space and
-    /// case.
+    /// A number for every passage's text. Texts that differ only in white space and case share one.
     pub text: Vec<u32>,
     held_out_texts: HashSet<u32>,
-    /// The document of every passage.
+    /// Texts that stand in documents of several splits.
+    shared_texts: HashSet<u32>,
+    /// The document of every passage, the first of several.
     pub document: Vec<u32>,
     pub document_split: Vec<Split>,
-    /// The split of every query; none where it serves neither training nor measuring.
+    /// The split of every query; none if it serves neither training nor measuring.
     pub query_split: Vec<Option<Split>>,
     pub counts: BTreeMap<String, u64>,
 }
@@ -32,25 +39,28 @@ pub struct Collection {
 impl Collection {
     /// Reads `corpus.jsonl`, `queries.jsonl` and `qrels/all.tsv` of a data set.
     pub fn read(out: &Path, config: &SplitConfig, seed: u64) -> Result<Self> {
-        let passages =
-            read_unique(&out.join("corpus.jsonl"), |passage: &Passage| passage.id.as_str())?;
-        let queries = read_unique(&out.join("queries.jsonl"), |query: &Query| query.id.as_str())?;
-        let qrels = Qrels::read(&out.join("qrels/all.tsv"))?;
+        let data = DataSet::new(out);
+        let passages = read_unique(&data.corpus(), |passage: &Passage| passage.id.as_str())?;
+        let queries = read_unique(&data.queries(), |query: &Query| query.id.as_str())?;
+        let qrels = Qrels::read(&data.all_qrels())?;
         Self::new(passages, queries, qrels, config, seed)
     }
 
     pub fn new(
         mut passages: Vec<Passage>,
         mut queries: Vec<Query>,
-        qrels: Qrels,
+        mut qrels: Qrels,
         config: &SplitConfig,
         seed: u64,
     ) -> Result<Self> {
         passages.sort_by(|a, b| a.id.cmp(&b.id));
         queries.sort_by(|a, b| a.id.cmp(&b.id));
         let ids: Vec<DocumentId> = passages.iter().map(Passage::document).collect();
-        let documents: BTreeSet<DocumentId> = ids.iter().cloned().collect();
-        let place: HashMap<&DocumentId, u32> = documents.iter().zip(0..).collect();
+        let documents: BTreeSet<DocumentId> =
+            passages.iter().flat_map(Passage::documents).collect();
+        // Equal texts answer the same queries, whichever of them was judged.
+        Twins::of(&passages).share(&mut qrels, &passages);
+        let place = place_of_documents(&documents);
         let document: Vec<u32> = ids.iter().map(|id| place[id]).collect();
         let positives = positives(&passages, &queries, &qrels)?;
         let human = |query: &Query| query.metadata.generator.is_none();
@@ -64,6 +74,7 @@ impl Collection {
         let mut collection = Self {
             text: number_texts(&passages),
             held_out_texts: HashSet::new(),
+            shared_texts: HashSet::new(),
             passages,
             queries,
             positives,
@@ -73,11 +84,42 @@ impl Collection {
             query_split: Vec::new(),
             counts: BTreeMap::new(),
         };
-        let held_out = (0..collection.text.len())
-            .filter(|at| collection.passage_split(*at as u32) != Split::Train);
-        collection.held_out_texts = held_out.map(|passage| collection.text[passage]).collect();
+        collection.compare_texts(&place);
         collection.split_queries(!judged.is_empty());
         Ok(collection)
+    }
+
+    /// Finds the texts that are kept from training, and those of several splits; the latter are no
+    /// positives.
+    fn compare_texts(&mut self, places: &HashMap<&DocumentId, u32>) {
+        let mut splits: HashMap<u32, BTreeSet<Split>> = HashMap::new();
+        for (passage, text) in self.passages.iter().zip(&self.text) {
+            let documents = passage.documents();
+            let of_passage =
+                documents.iter().map(|document| self.document_split[places[document] as usize]);
+            splits.entry(*text).or_default().extend(of_passage);
+        }
+        for (text, splits) in splits {
+            if splits.len() > 1 || !splits.contains(&Split::Train) {
+                self.held_out_texts.insert(text);
+            }
+            if splits.len() > 1 {
+                self.shared_texts.insert(text);
+            }
+        }
+        let Self { positives, shared_texts, text, .. } = self;
+        for positives in positives {
+            positives.retain(|(passage, _)| !shared_texts.contains(&text[*passage as usize]));
+        }
+    }
+
+    /// Whether a passage answers a query, but its text stands in documents of several splits: then
+    /// it counts neither for nor against a ranking.
+    pub fn is_set_aside(&self, query: &QueryId, passage: &PassageId) -> bool {
+        let answers = self.qrels.get(query.as_str()).and_then(|grades| grades.get(passage));
+        let text = || self.passage(passage).map(|place| self.text[place as usize]);
+        answers.is_some_and(|grade| *grade > 0)
+            && text().is_some_and(|text| self.shared_texts.contains(&text))
     }
 
     fn split_queries(&mut self, has_human_questions: bool) {
@@ -85,6 +127,7 @@ impl Collection {
             "queries-without-positive",
             "queries-across-splits-dropped",
             "generated-test-queries-dropped",
+            "queries-of-text-in-several-splits-dropped",
         ];
         self.counts = dropped.map(|name| (name.to_owned(), 0)).into();
         for query in 0..self.queries.len() {
@@ -94,6 +137,7 @@ impl Collection {
                 .collect();
             let generated = self.queries[query].metadata.generator.is_some();
             let drop = match splits.first() {
+                None if self.is_answered(query) => Some(dropped[3]),
                 None => Some(dropped[0]),
                 Some(_) if splits.len() > 1 => Some(dropped[1]),
                 Some(Split::Test) if generated && has_human_questions => Some(dropped[2]),
@@ -112,6 +156,21 @@ impl Collection {
         }
     }
 
+    /// Whether any passage was judged to answer a query.
+    fn is_answered(&self, query: usize) -> bool {
+        let grades = self.qrels.get(self.queries[query].id.as_str());
+        grades.is_some_and(|grades| grades.values().any(|grade| *grade > 0))
+    }
+
+    /// The human questions that only text in several splits answers.
+    pub fn unmeasured_questions(&self) -> Vec<&QueryId> {
+        let human = |query: &usize| self.queries[*query].metadata.generator.is_none();
+        let unmeasured =
+            |query: &usize| self.positives[*query].is_empty() && self.is_answered(*query);
+        let queries = (0..self.queries.len()).filter(human).filter(unmeasured);
+        queries.map(|query| &self.queries[query].id).collect()
+    }
+
     /// The place of a passage.
     pub fn passage(&self, id: &PassageId) -> Option<u32> {
         place(&self.passages, id)
@@ -121,14 +180,14 @@ impl Collection {
         self.document_split[self.document[passage as usize] as usize]
     }
 
-    /// Whether a passage may be trained on: its document is for training, and its text stands in no
-    /// other document that is not.
+    /// Whether a passage may be used in training: its document is for training, and no document
+    /// that is not for training has the same text.
     pub fn is_trainable(&self, passage: u32) -> bool {
         self.passage_split(passage) == Split::Train
             && !self.held_out_texts.contains(&self.text[passage as usize])
     }
 
-    /// The highest grade of any positive of these queries: the one that stands for label 1.
+    /// The highest grade of any positive of these queries, which becomes label 1.
     pub fn max_grade(&self, queries: &[usize]) -> f32 {
         let grades =
             queries.iter().flat_map(|query| &self.positives[*query]).map(|(_, grade)| *grade);
@@ -161,14 +220,16 @@ fn place(passages: &[Passage], id: &PassageId) -> Option<u32> {
     passages.binary_search_by(|passage| passage.id.cmp(id)).ok().map(|place| place as u32)
 }
 
-/// Numbers the different texts; a passage without text goes by its title.
+fn place_of_documents(documents: &BTreeSet<DocumentId>) -> HashMap<&DocumentId, u32> {
+    documents.iter().zip(0..).collect()
+}
+
+/// Numbers the different texts.
 fn number_texts(passages: &[Passage]) -> Vec<u32> {
     let mut numbers: HashMap<String, u32> = HashMap::new();
     let number = |passage: &Passage| {
-        let text = if passage.text.trim().is_empty() { &passage.title } else { &passage.text };
-        let words: Vec<&str> = text.split_whitespace().collect();
         let next = numbers.len() as u32;
-        *numbers.entry(words.join(" ").to_lowercase()).or_insert(next)
+        *numbers.entry(same_text(passage)).or_insert(next)
     };
     passages.iter().map(number).collect()
 }
@@ -203,7 +264,7 @@ fn read_unique<T: serde::de::DeserializeOwned>(
     while let Some(record) = reader.next().transpose()? {
         let (path, line, id) = (path.to_path_buf(), reader.line(), id(&record).to_owned());
         if id.is_empty() || id.contains(char::is_whitespace) {
-            // Columns of runs and qrels are parted by white space.
+            // White space separates the columns of runs and qrels.
             let expected = "an id without white space";
             return Err(whetstone_records::Error::Line { path, line, expected, value: id }.into());
         }

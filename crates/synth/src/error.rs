@@ -1,3 +1,5 @@
+//! What can go wrong while a data set is made.
+
 use std::path::PathBuf;
 use whetstone_records::{DocumentId, Hint, PassageId, QueryId};
 
@@ -10,13 +12,22 @@ pub enum Error {
     Records(#[from] whetstone_records::Error),
     #[error(transparent)]
     Model(#[from] whetstone_model::Error),
+    #[error(transparent)]
+    Llm(#[from] whetstone_llm::Error),
+    #[error(transparent)]
+    Retrieve(#[from] whetstone_retrieve::Error),
 
-    // The source is part of the message, for toml's own line and caret; it is not repeated as
-    // #[source].
+    // toml's own line and caret are part of the message, so #[source] does not repeat them.
     #[error("config `{}` is not understood\n{source}", path.display())]
     ConfigSyntax { path: PathBuf, source: Box<toml::de::Error> },
+    #[error("config `{}` line {line}: `{old}` has moved", path.display())]
+    MovedKey { path: PathBuf, line: usize, old: String, section: &'static str, new: String },
     #[error("`{key}` must be {expected}, got {value}")]
     ConfigValue { key: &'static str, expected: &'static str, value: String },
+    #[error("config `{}`: [mine] lists its retrievers now and no longer knows `{keys}`", path.display())]
+    OldMineKeys { path: PathBuf, keys: String, spelling: String },
+    #[error("`pair.teacher` is \"bi-encoder\", which is not among the retrievers of `mine.from`")]
+    TeacherNotListed,
 
     #[error("the corpus `{}` does not exist", path.display())]
     MissingCorpus { path: PathBuf },
@@ -37,57 +48,20 @@ pub enum Error {
     BadJudgement { path: PathBuf, line: usize, expected: &'static str },
     #[error("no usable query came out of {passages} passages")]
     NoQueries { passages: usize, reasons: Vec<(String, u64)> },
-    #[error("`{}` is in use by another run", path.display())]
-    JournalInUse { path: PathBuf },
-    #[error("the journal `{}` was changed while it was in use", path.display())]
-    JournalChanged { path: PathBuf },
+    #[error("only {with} of {passages} passages that were asked about have a query")]
+    FewQueries { with: usize, passages: usize, least: f64, reasons: Vec<(String, u64)> },
     #[error("config `{}` line {line}: a key does not belong into a config", path.display())]
     KeyInConfig { path: PathBuf, line: usize },
-    #[error("the key in {place} holds characters that no key has")]
-    BadKey { place: String },
-    #[error("there is no key in {place}")]
-    EmptyKey { place: String },
-    #[error("`llm.extra-body.{key}` is set by Whetstone itself")]
-    ReservedBodyField { key: String },
-    #[error("`llm.max-cost` is set, but `[llm.prices]` has no price for `{llm}`")]
-    NoPrice { llm: String },
-    #[error("prompt `{}`{}: {what}", path.display(), if *line == 0 { String::new() } else { format!(" line {line}") })]
-    BadPrompt { path: PathBuf, line: usize, what: String },
     #[error("`{}` line {line}: an example has a `text` and at least one of `queries`", path.display())]
     BadExample { path: PathBuf, line: usize },
-    #[error("`{}` line {line}: `{custom_id}` is no `custom_id` of Whetstone's requests", path.display())]
-    BadBatchLine { path: PathBuf, line: usize, custom_id: String },
     #[error("the config asks no LLM")]
     NoLlm,
     #[error("the round trip by the bi-encoder needs a model")]
     NoModel,
-    #[error("`{url}` refused the call with status {status}: {message}")]
-    CallRefused {
-        url: String,
-        status: u16,
-        message: String,
-        key_place: String,
-        key_set: bool,
-        llm: String,
-    },
-    #[error("`{url}` asks to wait for {wait_s} s")]
-    AskedToWait { url: String, wait_s: u64 },
-    #[error("`{url}` does not answer: {reason}; {answered} answers are kept")]
-    EndpointDown { url: String, reason: String, answered: usize },
-    #[error("the HTTP client cannot be made")]
-    Http(#[source] reqwest::Error),
-    #[error("no thread for network calls can be had")]
-    Runtime {
-        #[source]
-        source: std::io::Error,
-    },
-
     #[error(
         "`qrels/all.tsv` judges passage `{passage}` for query `{query}`, which is not in the corpus"
     )]
     JudgedPassageMissing { query: QueryId, passage: PassageId },
-    #[error("the model gave an embedding that is not finite")]
-    EmbeddingNotFinite,
     #[error(
         "`negatives.jsonl` does not fit the data set: query `{query}` with passage `{passage}`"
     )]
@@ -123,9 +97,19 @@ impl Hint for Error {
         match self {
             Error::Records(error) => error.hint(),
             Error::Model(error) => error.hint(),
+            Error::Llm(error) => error.hint(),
+            Error::Retrieve(error) => error.hint(),
+            Error::OldMineKeys { keys, spelling, .. } => {
+                Some(format!("write `{spelling}` into [mine] in place of `{keys}`"))
+            }
+            Error::TeacherNotListed => Some(
+                "add `{ kind = \"dense\", fraction = 0.0 }` to `from` in [mine], or set `teacher = \"none\"`"
+                    .into(),
+            ),
             Error::ConfigSyntax { .. } => Some("configs/synth.toml lists every key with its default".into()),
-            Error::ConfigValue { .. } => Some("configs/synth.toml says for every key what it does".into()),
-            Error::MissingCorpus { .. } => Some("check the path; a folder or a BEIR corpus.jsonl is wanted".into()),
+            Error::MovedKey { section, new, .. } => Some(format!("write `{new}` in [{section}]")),
+            Error::ConfigValue { .. } => Some("configs/synth.toml explains every key".into()),
+            Error::MissingCorpus { .. } => Some("check the path; name a folder or a BEIR corpus.jsonl".into()),
             Error::CorpusKind { .. } => {
                 Some("put the documents (.md, .txt, .html) into a folder and name the folder".into())
             }
@@ -146,43 +130,21 @@ impl Hint for Error {
                 Some("a line is {\"_id\", \"text\", \"answers\": [{\"document\", \"quote\", \"grade\"}]}".into())
             }
             Error::NoQueries { reasons, .. } => Some(reasons_hint(reasons)),
-            Error::JournalInUse { .. } => Some("wait until it is done, or choose another --out folder".into()),
-            Error::BadKey { .. } => Some("set it to the key alone, without quotes or a line break".into()),
-            Error::ReservedBodyField { .. } => Some("remove it; [ask] has a key of its own for it".into()),
-            Error::JournalChanged { .. } => Some("run the same command again; nothing else may write to it".into()),
+            Error::FewQueries { least, reasons, .. } => Some(format!(
+                "{}; `min-covered-fraction = {least}` in [filter] is the share that must have one",
+                reasons_hint(reasons)
+            )),
             Error::KeyInConfig { .. } => Some(
                 "put it into an environment variable or a file, and name that as `llm.api-key-env` or `llm.api-key-file`"
                     .into(),
             ),
-            Error::EmptyKey { .. } => Some("put the key into that file, alone, or remove `llm.api-key-file`".into()),
-            Error::NoPrice { llm } => Some(format!(
-                "add `[llm.prices]` with `\"{llm}\" = {{ input = …, output = … }}` per million tokens, or use `llm.max-tokens`"
-            )),
-            Error::BadPrompt { .. } => Some("configs/prompts/README.md says how a prompt is written".into()),
             Error::BadExample { .. } => {
                 Some("a line is {\"title\", \"text\", \"queries\": [\"…\"], \"style\"}; title and style may be absent".into())
             }
-            Error::BadBatchLine { .. } => Some("import the results of a file that --batch-out wrote".into()),
             Error::NoLlm => Some("set `generator = \"openai\"` in [ask]; the built-in generator costs nothing".into()),
             Error::NoModel => Some("name one as `model` in the config".into()),
-            Error::AskedToWait { .. } => Some(
-                "run the same command again later, or raise `llm.max-wait-s`; no answer is paid twice".into(),
-            ),
-            Error::CallRefused { status, key_place, key_set, llm, .. } => {
-                Some(refusal_hint(*status, key_place, *key_set, llm))
-            }
-            Error::EndpointDown { reason, .. } if reason == "time-out" => Some(
-                "raise `llm.timeout-s` or lower `llm.concurrency`, then run the same command again; no answer is paid twice"
-                    .into(),
-            ),
-            Error::EndpointDown { .. } => Some(
-                "check `llm.base-url` and the server, then run the same command again; no answer is paid twice".into(),
-            ),
-            Error::Http(_) => Some("TLS needs the system's certificates: install the package ca-certificates".into()),
-            Error::Runtime { .. } => None,
             Error::JudgedPassageMissing { .. } => Some("run `whetstone ask` again after the corpus has changed".into()),
-            Error::EmbeddingNotFinite => Some("check the weights of the model; nothing was kept".into()),
-            Error::NotMined { .. } => Some("run `whetstone mine`; embeddings that are there are kept".into()),
+            Error::NotMined { .. } => Some("run `whetstone mine`; it keeps existing embeddings".into()),
             Error::StaleNegative { .. } | Error::FindingsMissing { .. } => {
                 Some("run `whetstone mine` again, with the same seed and [split] as `pair`".into())
             }
@@ -194,6 +156,10 @@ impl Hint for Error {
             }
             Error::Io { .. } => None,
         }
+    }
+
+    fn is_failed_check(&self) -> bool {
+        matches!(self, Error::SharedDocument { .. })
     }
 }
 
@@ -213,27 +179,10 @@ fn reasons_hint(reasons: &[(String, u64)]) -> String {
     }
     let counts: Vec<String> =
         reasons.iter().map(|(reason, count)| format!("{reason} {count}")).collect();
+    let poor = reasons.iter().any(|(reason, _)| reason == "passages-too-poor");
+    let built_in = if poor { " (the built-in one is made for English sentences)" } else { "" };
     format!(
-        "dropped: {}; try another model or generator, or loosen the limits in [filter]",
+        "dropped: {}; try another model or generator{built_in}, or loosen the limits in [filter]",
         counts.join(", ")
     )
-}
-
-fn refusal_hint(status: u16, key_place: &str, key_set: bool, llm: &str) -> String {
-    match (status, key_set) {
-        (401 | 403, false) => {
-            format!("put the key into the {key_place} (`llm.api-key-env`, `llm.api-key-file`)")
-        }
-        (401 | 403, true) => format!("check the key in the {key_place} and what it may use"),
-        (404, _) => {
-            format!(
-                "check `llm.base-url` (it ends with /v1 on most servers) and the model `{llm}` (`llm.name`)"
-            )
-        }
-        (402 | 429, _) => {
-            "the quota is used up; raise it and run again, no answer is paid twice".into()
-        }
-        (301..=308, _) => "`llm.base-url` redirects; name the address that it leads to".into(),
-        _ => "check `llm.base-url`, `llm.name` and `llm.extra-body`".into(),
-    }
 }

@@ -1,7 +1,9 @@
+//! Chooses the documents for training and those held out for measuring.
+
 use crate::config::SplitConfig;
 use rand::seq::SliceRandom;
 use std::collections::{BTreeMap, BTreeSet};
-use whetstone_records::DocumentId;
+use whetstone_records::{DataSet, DocumentId};
 
 /// Which part of the data set a document or a query belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -14,7 +16,7 @@ pub enum Split {
 impl Split {
     pub const ALL: [Split; 3] = [Split::Train, Split::Dev, Split::Test];
 
-    /// The word used in file names and manifests.
+    /// The word used in manifests.
     pub fn name(self) -> &'static str {
         match self {
             Split::Train => "train",
@@ -22,12 +24,21 @@ impl Split {
             Split::Test => "test",
         }
     }
+
+    /// The path of its judgements, below the data set.
+    pub fn qrels(self) -> &'static str {
+        match self {
+            Split::Train => DataSet::TRAIN_QRELS,
+            Split::Dev => DataSet::DEV_QRELS,
+            Split::Test => DataSet::TEST_QRELS,
+        }
+    }
 }
 
 /// Puts every document into one split.
 ///
-/// Documents that answer a human question are the test. Where there are none, `test-fraction` of
-/// the documents are drawn. Of the documents that are no test by judgement, `dev-fraction` are dev
+/// Documents that answer a human question are the test. If there are none, `test-fraction` of the
+/// documents are drawn. `dev-fraction` of the documents that no human question holds out are dev,
 /// and the rest is for training.
 pub fn split_documents(
     documents: &BTreeSet<DocumentId>,
@@ -51,8 +62,8 @@ pub fn split_documents(
     drawn.chain(judged).collect()
 }
 
-/// Returns a share of `count`, rounded, but not nothing where something was asked for and there is
-/// enough for it.
+/// Returns a share of `count`, rounded, but at least one if a share was asked for and there is
+/// enough.
 fn share(fraction: f64, count: usize) -> usize {
     let least = usize::from(fraction > 0.0 && count >= 3);
     ((fraction * count as f64).round() as usize).max(least)

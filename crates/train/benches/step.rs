@@ -3,11 +3,9 @@
 //! `cargo bench --workspace --bench step -- MODEL_DIR [REPEATS]`; `just bench` takes turns with
 //! PyTorch.
 
-use burn::tensor::Device;
 use std::path::Path;
 use std::time::Instant;
-use whetstone_kernels::Precision;
-use whetstone_model::{CrossEncoderNetwork, Packed};
+use whetstone_model::{CrossEncoderNetwork, DeviceName, Engine, Packed, Precision, StepDropout};
 use whetstone_train::{AdamW, Rates, StepGradients, TrainConfig};
 
 /// The product's allocator and its setting, see the cli.
@@ -55,37 +53,41 @@ fn main() {
     }
 }
 
+fn engine(precision: Precision) -> Engine {
+    Engine::open(DeviceName::Cpu).expect("there is a CPU").for_training(precision)
+}
+
 fn score(model: &Path, repeats: usize, precision: Precision) {
     for (sequences, seq) in [(32, 128), (30, 256)] {
-        let device = Device::flex();
+        let engine = engine(precision);
         let network =
-            CrossEncoderNetwork::load_or_init_head(model, 1, &device).expect("the model loads");
-        let network = network.with_precision(precision);
+            CrossEncoderNetwork::load_or_init_head(model, 1, &engine).expect("the model loads");
+        let network = network.for_inference();
         let batch = batch(sequences, seq);
-        let ms = median_ms(repeats, || drop(network.forward(&batch, None, &device).into_data()));
+        let ms = median_ms(repeats, || drop(network.logits(&batch, &engine)));
         println!("score {sequences}x{seq}: {ms:.0} ms");
     }
 }
 
 fn train(model: &Path, repeats: usize, precision: Precision) {
     for (sequences, seq) in [(16, 128), (16, 256)] {
-        let device = Device::flex().autodiff();
-        let network =
-            CrossEncoderNetwork::load_or_init_head(model, 1, &device).expect("the model loads");
-        let mut network = network.with_precision(precision);
+        let engine = engine(precision);
+        let mut network =
+            CrossEncoderNetwork::load_or_init_head(model, 1, &engine).expect("the model loads");
         let batch = batch(sequences, seq);
-        let mut optimizer = AdamW::new(&device);
+        let mut optimizer = AdamW::new(&engine);
         let config = TrainConfig::default();
         let rates = Rates { base: 2e-5, head_multiplier: 1.0, layer_decay: 1.0 };
         let (mut forward, mut backward) = (0.0, 0.0);
         let ms = median_ms(repeats, || {
             let start = Instant::now();
-            let loss = network.forward(&batch, None, &device).powf_scalar(2.0).mean();
+            let loss =
+                network.forward(&batch, StepDropout::default(), &engine).powf_scalar(2.0).mean();
             forward = start.elapsed().as_secs_f64() * 1e3;
             let gradients = loss.backward();
             backward = start.elapsed().as_secs_f64() * 1e3 - forward;
             let mut step = StepGradients::default();
-            step.add(&mut network, gradients, &device);
+            step.add(&mut network, gradients, &engine);
             optimizer.step(&mut network, step, rates, &config);
         });
         println!(

@@ -12,41 +12,40 @@ use crate::plan::{Fit, inputs};
 use crate::plot;
 use crate::view::View;
 use crate::watch::{Observed, Watch};
-use burn::tensor::Device;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::{Duration, Instant};
-use whetstone_model::{CrossEncoderNetwork, Packed};
+use whetstone_model::{CrossEncoderNetwork, Engine, Packed};
 use whetstone_records::{Best, Input, Manifest, ModelDir, Outcome, Progress, RunDir, Stage};
 
-/// Steps whose batches are made ready ahead of the loop.
+/// Steps whose batches are prepared ahead of the loop.
 const AHEAD: usize = 4;
 
-/// What a user must know before anything is exported.
-const NOTHING_LEARNED: &str = "training brought nothing: no step was better on dev than step 0, the \
-    weights that it began with";
+/// Warns before a model no better than the base model is exported.
+const NOTHING_LEARNED: &str = "training brought nothing: no step did better on dev than step 0, \
+    the starting weights";
 
-/// Fine-tunes the model of `model_dir` on `data/train.jsonl` and leaves a run folder: config.toml,
-/// log.jsonl, best.json and step-NNNNNN folders, each a model folder. A run that was stopped goes
-/// on from its last checkpoint, and ends with the same bytes as if it had not been stopped.
+/// Fine-tunes the model of `model_dir` on `data/train.jsonl`. The run folder `out` then holds
+/// config.toml, log.jsonl, best.json and the step-NNNNNN folders, each a model folder. A stopped
+/// run resumes from its last checkpoint and ends with the same bytes as an unbroken one.
 ///
-/// Of several devices, the first holds the network and each computes its share of the batches of a
-/// step (`accumulation-steps`): the mean gradient is the same however many there are.
+/// With several engines, the first holds the network and each computes its share of a step's
+/// batches (`accumulation-steps`). The mean gradient does not depend on their number.
 ///
 /// # Errors
-/// See [`Error`]; a folder that holds another run is refused.
+/// See [`Error`]; for example, [`Error::OtherRun`] if `out` holds another run.
 pub fn train(
     data: &Path,
     out: &Path,
     model_dir: &Path,
     config: &TrainConfig,
-    devices: &[Device],
+    engines: &[Engine],
     progress: &dyn Progress,
 ) -> Result<Manifest> {
     let config = &config.for_data(data)?;
     config.check()?;
-    config.check_devices(devices.len())?;
+    config.check_devices(engines.len())?;
     let inputs = inputs(data, model_dir, config)?;
     let by_role: BTreeMap<String, String> =
         inputs.iter().map(|input| (input.role.clone(), input.digest.clone())).collect();
@@ -56,17 +55,18 @@ pub fn train(
     }
     let checkpoints =
         Checkpoints::open(out, &Identity { config: config.clone(), inputs: by_role })?;
-    let devices: Vec<Device> = devices.iter().map(|device| device.clone().autodiff()).collect();
+    let engines: Vec<Engine> =
+        engines.iter().map(|engine| engine.for_training(config.precision)).collect();
     let last = checkpoints.last()?;
     let from =
         last.as_ref().map_or(model_dir.to_path_buf(), |state| checkpoints.folder(state.step));
-    let device = devices[0].clone();
+    let engine = engines[0].clone();
     let (network, fit) = rayon::join(
-        || CrossEncoderNetwork::load_or_init_head(&from, config.seed, &device),
-        || Fit::prepare(data, model_dir, config, devices),
+        || CrossEncoderNetwork::load_or_init_head(&from, config.seed, &engine),
+        || Fit::prepare(data, model_dir, config, engines),
     );
-    let (mut network, fit) = (network?.with_precision(config.precision), fit?);
-    // From here on memory holds what was digested, and the pairs are watched.
+    let (mut network, fit) = (network?, fit?);
+    // Memory now holds what was digested, and `data.check` watches the pairs.
     inputs.iter().try_for_each(Input::check)?;
     if config.freeze_embeddings {
         network.freeze_embeddings();
@@ -90,8 +90,8 @@ pub fn train(
 }
 
 impl Fit<'_> {
-    /// Runs the loop, while a thread reads and tokenizes the batches of the next steps. Returns the
-    /// last state and the time that the steps took.
+    /// Runs the loop while a thread reads and tokenizes the next batches. Returns the last state
+    /// and the time that the steps took.
     fn run(
         &self,
         network: CrossEncoderNetwork,
@@ -108,7 +108,7 @@ impl Fit<'_> {
         })
     }
 
-    /// Evaluate → save → stop? → step → log.
+    /// Repeats evaluate → save → stop? → step → log.
     fn advance(
         &self,
         mut network: CrossEncoderNetwork,
@@ -121,12 +121,9 @@ impl Fit<'_> {
         let total = self.steps.len();
         let mut optimizer = match &resumed {
             Some(state) if state.step > 0 && checkpoints.optimizer_path(state.step).exists() => {
-                AdamW::load(
-                    &checkpoints.optimizer_path(state.step),
-                    &self.devices[0].clone().inner(),
-                )?
+                AdamW::load(&checkpoints.optimizer_path(state.step), &self.engines[0])?
             }
-            _ => AdamW::new(&self.devices[0]),
+            _ => AdamW::new(&self.engines[0]),
         };
         if let Some(state) = &resumed {
             if !self.is_over(state) {
@@ -153,7 +150,7 @@ impl Fit<'_> {
                 self.data.check()?;
                 self.note_dev(&network, &mut state, (log, &mut view), progress)?;
                 plot::write(checkpoints.run(), &log.lines)?;
-                // A run that patience ends may be given more of it, and then goes on.
+                // Patience may be raised later, so a run that it ended keeps its optimizer.
                 let optimizer = (state.step < total).then_some(&optimizer);
                 checkpoints.save(&state, &network, optimizer, self.model_dir)?;
                 saved = Some(state.step);
@@ -163,7 +160,7 @@ impl Fit<'_> {
             }
             if state.step == self.warm_steps {
                 // The moments of the warm start belong to another loss.
-                optimizer = AdamW::new(&self.devices[0]);
+                optimizer = AdamW::new(&self.engines[0]);
             }
             let started = Instant::now();
             let batches = ready.recv().expect("the thread sends the batches of every step")?;
@@ -184,13 +181,13 @@ impl Fit<'_> {
         Ok((state, stepping))
     }
 
-    /// Why there is no dev set to choose a step by, where there is none.
+    /// Returns why the last step counts as the best; None if a dev set chooses.
     fn last_is_best(&self) -> Option<String> {
         let why = match (&self.dev, self.mute) {
             (Some(_), _) => return None,
             (None, None) => "no dev queries".to_owned(),
             (None, Some(why)) => {
-                format!("the dev set cannot tell models apart and counts for nothing: {why}")
+                format!("the dev set counts for nothing, since it cannot tell models apart: {why}")
             }
         };
         Some(format!("{why}: the last step is taken as the best"))
@@ -201,8 +198,7 @@ impl Fit<'_> {
             || (self.config.patience > 0 && state.stale >= self.config.patience)
     }
 
-    /// A forward and a backward pass for each batch, then one update. `step` counts those before
-    /// this one.
+    /// Passes each batch forward and backward, then updates the weights once. `step` counts from 0.
     fn step(
         &self,
         network: &mut CrossEncoderNetwork,
@@ -242,7 +238,7 @@ impl Fit<'_> {
         })
     }
 
-    /// The loss of a model that scores every pair 0; None where the batches say nothing.
+    /// Returns the loss of a model that scores every pair 0; None if the loss has no value here.
     fn loss_at_chance(&self, batches: &[Batch]) -> Option<f32> {
         let loss = |batch: &Batch| {
             self.loss(batch, &vec![0.0; batch.indices.len()]).map(|loss| loss.value as f32)
@@ -251,15 +247,11 @@ impl Fit<'_> {
         (!losses.is_empty()).then(|| losses.iter().sum::<f32>() / batches.len() as f32)
     }
 
-    /// The share of a step's computed tokens that is padding: none on the CPU, which packs.
+    /// Returns the fraction of a step's computed tokens that is padding.
     fn padding_fraction(&self, batches: &[Batch]) -> f64 {
-        if self.devices[0] == Device::flex() {
-            return 0.0;
-        }
-        let sum =
-            |of: fn(&Packed) -> usize| batches.iter().map(|batch| of(&batch.packed)).sum::<usize>();
-        let real = sum(Packed::tokens);
-        let computed = sum(|packed| packed.longest() * packed.sequences());
+        let packed = || batches.iter().map(|batch| &batch.packed);
+        let real: usize = packed().map(Packed::tokens).sum();
+        let computed: usize = packed().map(|packed| self.engines[0].computed_tokens(packed)).sum();
         1.0 - real as f64 / computed.max(1) as f64
     }
 

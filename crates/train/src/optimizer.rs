@@ -1,12 +1,13 @@
+//! The AdamW optimizer: its moments, learning rates and gradients.
+
 use crate::config::TrainConfig;
 use crate::error::{Error, Result};
 use burn::module::Param;
-use burn::tensor::{Device, Gradients, Tensor, TensorData};
+use burn::tensor::{Gradients, Tensor};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
-use whetstone_kernels::{self as kernels, AdamWStep};
-use whetstone_model::{CrossEncoderNetwork, Slot};
+use whetstone_model::{AdamWState, AdamWStep, CrossEncoderNetwork, Engine, Parameter, Role, Slot};
 use whetstone_records::{AtomicFile, f32_bytes};
 
 // PyTorch's defaults; burn's own differ (eps 1e-5, weight decay 1e-4).
@@ -14,22 +15,23 @@ const BETA1: f64 = 0.9;
 const BETA2: f64 = 0.999;
 const EPS: f64 = 1e-8;
 
-/// AdamW (Loshchilov & Hutter 2019) over Hugging Face names, so that its state can be saved beside
-/// the weights.
+/// AdamW (Loshchilov & Hutter 2019), keyed by Hugging Face names so that its state can be saved
+/// beside the weights.
 pub struct AdamW {
     /// First and second moment of each parameter, flat.
     moments: HashMap<String, (Tensor<1>, Tensor<1>)>,
     steps: i32,
-    is_fused: bool,
+    engine: Engine,
 }
 
 impl AdamW {
-    /// Starts with no moments; `device` is the network's.
-    pub fn new(device: &Device) -> Self {
-        Self { moments: HashMap::new(), steps: 0, is_fused: *device == Device::flex() }
+    /// Starts with no moments. `engine` must be the network's.
+    pub fn new(engine: &Engine) -> Self {
+        Self { moments: HashMap::new(), steps: 0, engine: engine.clone() }
     }
 
-    /// Updates every parameter that has a gradient and returns their global norm before clipping.
+    /// Updates every parameter that has a gradient. Returns the gradients' global norm before
+    /// clipping.
     pub fn step(
         &mut self,
         network: &mut CrossEncoderNetwork,
@@ -41,7 +43,7 @@ impl AdamW {
         let norm = gradients
             .0
             .values()
-            .map(|gradient| self.squared_norm(gradient.clone()))
+            .map(|gradient| self.engine.squared_norm(gradient.clone()))
             .sum::<f64>()
             .sqrt();
         let clip = if config.max_grad_norm > 0.0 {
@@ -49,14 +51,12 @@ impl AdamW {
         } else {
             1.0
         };
-        let slots = network.slots();
-        let layers =
-            slots.iter().filter_map(|(name, _)| layer_of(name)).max().map_or(0, |last| last + 1);
-        for (name, slot) in slots {
+        let layers = network.layers();
+        for Parameter { name, role, slot } in network.parameters() {
             let Some(gradient) = gradients.0.remove(&name) else { continue };
             let is_decayed = !matches!(slot, Slot::Vector(_));
             let step = AdamWStep {
-                lr: rates.of(&name, layers) as f32,
+                lr: rates.of(role, layers) as f32,
                 beta1: BETA1 as f32,
                 beta2: BETA2 as f32,
                 eps: EPS as f32,
@@ -75,14 +75,6 @@ impl AdamW {
         norm
     }
 
-    fn squared_norm(&self, gradient: Tensor<1>) -> f64 {
-        if self.is_fused {
-            f64::from(kernels::squared_norm(gradient))
-        } else {
-            f64::from((gradient.clone() * gradient).sum().into_scalar::<f32>())
-        }
-    }
-
     fn update<const D: usize>(
         &mut self,
         name: String,
@@ -90,22 +82,19 @@ impl AdamW {
         g: Tensor<1>,
         step: AdamWStep,
     ) {
-        let device = g.device();
-        // The parameter is moved out, so that nothing else holds its memory and it can be updated
-        // in place.
-        let placeholder = Param::from_tensor(Tensor::empty([1; D], &device));
+        // Moving the parameter out leaves one owner of its memory, so the update can happen in
+        // place.
+        let placeholder = Param::from_tensor(Tensor::empty([1; D], &g.device()));
         let w = std::mem::replace(param, placeholder).into_value().inner();
         let shape = w.shape();
         let len = shape.num_elements();
-        let w = w.reshape([len]);
-        let (m, v) = self
-            .moments
-            .remove(&name)
-            .unwrap_or_else(|| (Tensor::zeros([len], &device), Tensor::zeros([len], &device)));
-        let (w, m, v) =
-            if self.is_fused { kernels::adamw(w, g, m, v, step) } else { adamw(w, g, m, v, step) };
-        self.moments.insert(name, (m, v));
-        *param = Param::from_tensor(Tensor::from_inner(w.reshape(shape)));
+        let zeros = || Tensor::zeros([len], &g.device());
+        let (first_moment, second_moment) =
+            self.moments.remove(&name).unwrap_or_else(|| (zeros(), zeros()));
+        let state = AdamWState { weight: w.reshape([len]), first_moment, second_moment };
+        let state = self.engine.adamw(state, g, step);
+        self.moments.insert(name, (state.first_moment, state.second_moment));
+        *param = Param::from_tensor(Tensor::from_inner(state.weight.reshape(shape)));
     }
 
     /// Writes the moments as safetensors.
@@ -132,7 +121,7 @@ impl AdamW {
     }
 
     /// Reads what [`AdamW::save`] wrote.
-    pub fn load(path: &Path, device: &Device) -> Result<Self> {
+    pub fn load(path: &Path, engine: &Engine) -> Result<Self> {
         let damaged = |what: String| Error::Checkpoint { path: path.into(), what };
         let bytes = std::fs::read(path).map_err(whetstone_records::Error::io("read", path))?;
         let file =
@@ -141,20 +130,15 @@ impl AdamW {
             SafeTensors::read_metadata(&bytes).map_err(|source| damaged(source.to_string()))?;
         let steps =
             header.metadata().as_ref().and_then(|metadata| metadata.get("steps")?.parse().ok());
-        let mut optimizer = Self::new(device);
+        let mut optimizer = Self::new(engine);
         optimizer.steps = steps.ok_or_else(|| damaged("no step count".into()))?;
         for name in file.names().into_iter().filter_map(|name| name.strip_suffix(".first")) {
             let moment = |suffix: &str| -> Result<Tensor<1>> {
                 let view = file
                     .tensor(&format!("{name}.{suffix}"))
                     .map_err(|source| damaged(source.to_string()))?;
-                let values: Vec<f32> = view
-                    .data()
-                    .chunks_exact(4)
-                    .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
-                    .collect();
-                let len = values.len();
-                Ok(Tensor::from_data(TensorData::new(values, [len]), device))
+                let bytes = view.data().as_chunks::<4>().0;
+                Ok(engine.tensor(bytes.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect()))
             };
             optimizer.moments.insert(name.to_owned(), (moment("first")?, moment("second")?));
         }
@@ -172,46 +156,40 @@ fn bytes(tensor: &Tensor<1>) -> Vec<u8> {
 pub struct Rates {
     /// Of the encoder's last layer.
     pub base: f64,
-    /// What pooler and classifier multiply it by.
+    /// Factor for the head.
     pub head_multiplier: f64,
-    /// What it is multiplied by from each layer to the one below.
+    /// Factor from each layer to the one below.
     pub layer_decay: f64,
 }
 
 impl Rates {
-    /// The rate of a parameter of an encoder of `layers` layers.
-    fn of(&self, name: &str, layers: usize) -> f64 {
-        if name.starts_with("classifier.") || name.starts_with("bert.pooler.") {
-            return self.base * self.head_multiplier;
-        }
-        let below = layer_of(name).map_or(layers, |layer| layers - 1 - layer);
+    /// Returns the rate of a part of an encoder with `layers` layers.
+    fn of(&self, role: Role, layers: usize) -> f64 {
+        let below = match role {
+            Role::Head => return self.base * self.head_multiplier,
+            Role::Layer(layer) => layers - 1 - layer,
+            Role::Embedding => layers,
+        };
         self.base * self.layer_decay.powi(below as i32)
     }
 }
 
-/// The number of the encoder layer that a parameter belongs to; None for embeddings and head.
-fn layer_of(name: &str) -> Option<usize> {
-    name.strip_prefix("bert.encoder.layer.")?.split('.').next()?.parse().ok()
-}
-
-/// The gradients of a step, by Hugging Face name, each flat: those of one batch, or the mean over
-/// several.
+/// The flat gradients of a step by Hugging Face name, summed over its batches.
 #[derive(Default)]
 pub struct StepGradients(BTreeMap<String, Tensor<1>>);
 
 impl StepGradients {
-    /// Takes the gradients of one batch to `device`; the batch is one of as many as the loss was
-    /// divided by.
+    /// Adds the gradients of one batch, moved to `engine`. Its loss must already be divided by the
+    /// number of batches.
     pub fn add(
         &mut self,
         network: &mut CrossEncoderNetwork,
         mut gradients: Gradients,
-        device: &Device,
+        engine: &Engine,
     ) {
-        let device = device.clone().inner();
-        for (name, slot) in network.slots() {
+        for Parameter { name, slot, .. } in network.parameters() {
             if let Some(gradient) = take_gradient(&slot, &mut gradients) {
-                let gradient = gradient.to_device(&device);
+                let gradient = engine.fetch(gradient);
                 let sum = match self.0.remove(&name) {
                     Some(sum) => sum + gradient,
                     None => gradient,
@@ -222,7 +200,7 @@ impl StepGradients {
     }
 }
 
-/// The gradient of a parameter, flat; None where the batch does not reach it.
+/// Takes the flat gradient of a parameter; None if the batch does not reach it.
 fn take_gradient(slot: &Slot, gradients: &mut Gradients) -> Option<Tensor<1>> {
     fn take<const D: usize>(
         param: &Param<Tensor<D>>,
@@ -238,23 +216,6 @@ fn take_gradient(slot: &Slot, gradients: &mut Gradients) -> Option<Tensor<1>> {
     }
 }
 
-/// The same step in plain burn operations, for devices without the fused one.
-fn adamw(
-    w: Tensor<1>,
-    g: Tensor<1>,
-    m: Tensor<1>,
-    v: Tensor<1>,
-    step: AdamWStep,
-) -> (Tensor<1>, Tensor<1>, Tensor<1>) {
-    let g = g * step.grad_scale;
-    let m = m * step.beta1 + g.clone() * (1.0 - step.beta1);
-    let v = v * step.beta2 + g.clone() * g * (1.0 - step.beta2);
-    let denominator = v.clone().sqrt() / step.correction2_sqrt + step.eps;
-    let w = w * (1.0 - step.lr * step.weight_decay)
-        - m.clone() / denominator * (step.lr / step.correction1);
-    (w, m, v)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -262,11 +223,10 @@ mod tests {
     #[test]
     fn the_rate_decays_from_layer_to_layer_and_the_head_has_its_own() {
         let rates = Rates { base: 1.0, head_multiplier: 3.0, layer_decay: 0.5 };
-        let of = |name| rates.of(name, 6);
-        assert_eq!(of("classifier.weight"), 3.0);
-        assert_eq!(of("bert.pooler.dense.bias"), 3.0);
-        assert_eq!(of("bert.encoder.layer.5.output.dense.weight"), 1.0);
-        assert_eq!(of("bert.encoder.layer.0.output.dense.weight"), 1.0 / 32.0);
-        assert_eq!(of("bert.embeddings.word_embeddings.weight"), 1.0 / 64.0);
+        let of = |role| rates.of(role, 6);
+        assert_eq!(of(Role::Head), 3.0);
+        assert_eq!(of(Role::Layer(5)), 1.0);
+        assert_eq!(of(Role::Layer(0)), 1.0 / 32.0);
+        assert_eq!(of(Role::Embedding), 1.0 / 64.0);
     }
 }

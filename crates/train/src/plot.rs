@@ -1,18 +1,18 @@
-//! `loss.svg` and `dev.svg`: what log.jsonl says, for the eye.
+//! Draws `loss.svg` and `dev.svg` from log.jsonl.
 
 use crate::error::Result;
 use crate::log::LogLine;
 use plotters::coord::Shift;
 use plotters::prelude::*;
 use std::path::Path;
-use whetstone_records::AtomicFile;
+use whetstone_records::{AtomicFile, RunDir};
 
 const SIZE: (u32, u32) = (840, 420);
 const BLUE_LINE: RGBColor = RGBColor(31, 111, 235);
 const GRAY_LINE: RGBColor = RGBColor(150, 150, 150);
 const ORANGE_LINE: RGBColor = RGBColor(219, 109, 40);
 
-/// A line of a plot.
+/// One line of a plot.
 struct Series {
     name: &'static str,
     color: RGBColor,
@@ -48,7 +48,8 @@ pub(crate) fn write(run: &Path, lines: &[LogLine]) -> Result<()> {
         Series { name: "dev", color: BLUE_LINE, points: dev(|own, _| Some(own)) },
         Series { name: "general", color: ORANGE_LINE, points: dev(|_, general| general) },
     ];
-    for (file, title, series) in [("loss.svg", "training loss", loss), ("dev.svg", "nDCG@10", dev)]
+    for (file, title, series) in
+        [(RunDir::LOSS_PLOT, "training loss", loss), (RunDir::DEV_PLOT, "nDCG@10", dev)]
     {
         let series: Vec<Series> =
             series.into_iter().filter(|series| !series.points.is_empty()).collect();
@@ -59,7 +60,7 @@ pub(crate) fn write(run: &Path, lines: &[LogLine]) -> Result<()> {
     Ok(())
 }
 
-/// The mean of each point and up to `window - 1` before it.
+/// Returns the mean of each point and up to `window - 1` points before it.
 fn moving_average(points: &[(f64, f64)], window: usize) -> Vec<(f64, f64)> {
     (0..points.len())
         .map(|end| {

@@ -1,21 +1,26 @@
-use super::forget;
-use crate::answers::{Job, STAGE};
+//! `whetstone answers`: the answers of an LLM before and after reranking.
+
 use crate::cli::Talk;
+use crate::failure::Result;
 use crate::output;
-use anyhow::Result;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use whetstone_llm::Comparison;
+use whetstone_rank::{ANSWERS, AnswersJob};
+use whetstone_records::{DataSet, forget};
 use whetstone_synth::SynthConfig;
 
 /// Compare the answers that an LLM gives from the passages of two runs
 #[derive(clap::Args)]
 #[command(after_help = "Example:
-  whetstone answers --config configs/synth.toml --data data/mine --before data/mine/candidates.run --after out/tuned.run \\
-    --out out/answers
-For each query the LLM of [llm] answers from the first --top passages of either run, and a judge ([filter] judge-llm, else
-the same LLM) says which answer is better, asked twice with the answers in either place: a judge that changes its mind
-makes a tie. Every answer is journalled before it is used, and the caps of [llm] hold; given again, only what is missing
-is asked. Queries whose first passages are the same in both runs cost nothing.")]
+  whetstone answers --config configs/synth.toml --data data/mine \\
+    --before data/mine/candidates.run --after out/tuned.run --out out/answers
+
+For each query, the LLM of [llm] answers from the first --top passages of either run. A judge ([judge]
+llm, else the same LLM) says which answer is better. It is asked twice, with the answers in either
+place; a judge that changes its mind makes a tie. Queries whose first passages are the same in both
+runs cost nothing. Every answer is journalled before it is used, and the caps of [llm] hold. Run it
+again to ask only what is missing.")]
 pub struct Args {
     /// Config with `[llm]`; configs/synth.toml lists every key with its default
     #[arg(long, value_name = "FILE")]
@@ -38,19 +43,20 @@ pub struct Args {
     /// Ask a sample of this many queries; 0 for all
     #[arg(long, value_name = "N", default_value_t = 50)]
     max_queries: usize,
-    /// Do it again even where it is up to date; the journal still counts
+    /// Run again even where the result is up to date; the journal still saves calls
     #[arg(long)]
     force: bool,
 }
 
 pub fn run(args: &Args, talk: &Talk) -> Result<()> {
     if args.force {
-        forget(&args.out, STAGE)?;
+        forget(&args.out, ANSWERS)?;
     }
     let config = SynthConfig::load(&args.config)?;
-    let job = Job {
-        config: &config,
-        data: &args.data,
+    let job = AnswersJob {
+        comparison: Comparison { llm: &config.llm, judge: &config.judge, answers: &config.answers },
+        seed: config.seed,
+        data: &DataSet::new(&args.data),
         before: &args.before,
         after: &args.after,
         out: &args.out,

@@ -1,28 +1,33 @@
-use super::{DataArgs, DeviceArgs, forget};
+//! `whetstone ask`: queries for passages.
+
+use super::{DataArgs, DeviceArgs};
 use crate::cli::Talk;
-use crate::{models, output};
-use anyhow::Result;
+use crate::failure::Result;
+use crate::output;
 use comfy_table::{ContentArrangement, Table, presets};
 use std::path::PathBuf;
-use whetstone_synth::{AskJob, Estimate, GeneratorName, Preview, RoundTrip, SynthConfig};
+use whetstone_llm::Estimate;
+use whetstone_synth::{AskJob, GeneratorName, Preview, RoundTrip, SynthConfig};
 
 /// Make queries for passages, with an LLM server or from the passages themselves (second step of
 /// synth)
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   whetstone ask --config configs/synth.toml --out data/mine
-  whetstone ask --config configs/synth.toml --out data/mine --dry-run     what it would take; nothing is sent
-  whetstone ask --config configs/synth.toml --out data/mine --preview 5   five passages beside their questions
+  whetstone ask --config configs/synth.toml --out data/mine --dry-run     the cost; sends nothing
+  whetstone ask --config configs/synth.toml --out data/mine --preview 5   five passages, their queries
   whetstone ask --config configs/synth.toml --out data/mine --batch-out requests.jsonl
   whetstone ask --config configs/synth.toml --out data/mine --batch-in results.jsonl
-The config's section [ask] says which generator makes the queries; an LLM makes better ones than `built-in`. Every answer
-of an LLM is kept in OUT/ask.journal.jsonl and never paid twice. OUT/synth.html shows what came out.")]
+
+Section [ask] of the config names the generator. An LLM makes better queries than `built-in`. Every
+answer of an LLM is kept in OUT/ask.journal.jsonl and never paid twice. OUT/synth.html shows the
+result.")]
 pub struct Args {
     #[command(flatten)]
     data: DataArgs,
     #[command(flatten)]
     device: DeviceArgs,
-    /// Say how many requests, tokens, money and seconds it will take, and stop
+    /// Estimate requests, tokens, cost and time, then stop
     #[arg(long, group = "mode")]
     dry_run: bool,
     /// Ask about a few passages and show them beside their questions; the answers are kept
@@ -31,7 +36,7 @@ pub struct Args {
     /// Write the requests as a file for OpenAI's batch API instead of sending them
     #[arg(long, group = "mode", value_name = "FILE")]
     batch_out: Option<PathBuf>,
-    /// Take the results of a batch into the journal; a run after that finds them there
+    /// Import the results of a batch into the journal; the next run uses them
     #[arg(long, group = "mode", value_name = "FILE")]
     batch_in: Option<PathBuf>,
 }
@@ -39,8 +44,9 @@ pub struct Args {
 pub fn run(args: &Args, talk: &Talk) -> Result<()> {
     let (config, out) = args.data.load()?;
     let progress = talk.progress();
-    let model =
-        needs_model(&config).then(|| models::resolve(&config.model, &*progress)).transpose()?;
+    let model = needs_model(&config)
+        .then(|| whetstone_hub::resolve(&config.model, &*progress))
+        .transpose()?;
     let job =
         AskJob { out: &out, config: &config, model: model.as_deref(), device: args.device.device };
     if args.dry_run {
@@ -69,20 +75,22 @@ pub fn run(args: &Args, talk: &Talk) -> Result<()> {
     }
     if let Some(path) = &args.batch_in {
         let results = whetstone_synth::batch_in(&job, path)?;
+        let first = results.first_failure.as_ref();
+        let first = first.map(|reason| format!("; the first: {reason}")).unwrap_or_default();
         let text = format!(
-            "{} answers taken in ({} to other requests than the config's), {} known before, {} failed\n",
+            "{} answers taken in ({} to other requests than the config's), {} known before, {} failed{first}\n",
             results.answers, results.of_other_requests, results.known, results.failed
         );
         return if talk.json() { output::json(&results) } else { output::data(&text) };
     }
     if args.data.force {
-        forget(&out, "ask")?;
+        whetstone_records::forget(&out, "ask")?;
     }
     let manifest = whetstone_synth::ask(&job, &*progress)?;
     talk.report(&out, &manifest)
 }
 
-/// Whether a local model is of use: to count tokens, or for the round trip.
+/// Whether the run needs a local model, to count tokens or for the round trip.
 pub fn needs_model(config: &SynthConfig) -> bool {
     config.ask.generator == GeneratorName::Openai || config.filter.round_trip == RoundTrip::Dense
 }
@@ -121,9 +129,7 @@ fn figures(estimate: &Estimate) -> Vec<(&'static str, String)> {
     };
     let time = match estimate.wall_s {
         Some(seconds) => duration(seconds),
-        None => {
-            "unknown: no limit a minute is set, and no answer has told how long it took".to_owned()
-        }
+        None => "unknown: no limit per minute is set, and no answer has been timed".to_owned(),
     };
     vec![
         ("requests", estimate.requests.to_string()),
@@ -146,7 +152,7 @@ fn duration(seconds: f64) -> String {
     }
 }
 
-/// Passages on the left, what would become of their queries on the right.
+/// Passages on the left, and the fate of their queries on the right.
 fn side_by_side(previews: &[Preview]) -> String {
     let mut table = Table::new();
     table

@@ -1,19 +1,23 @@
-use super::{DeviceArgs, forget};
-use crate::calibrate::{self, Inputs};
-use crate::cli::Talk;
-use crate::models;
-use anyhow::Result;
-use std::path::PathBuf;
+//! `whetstone calibrate`: what the dev set says about a model.
 
-/// Learn on dev how to fuse a model with the first stage, and what its logits mean
+use super::DeviceArgs;
+use crate::cli::Talk;
+use crate::failure::Result;
+use std::path::PathBuf;
+use whetstone_rank::{CALIBRATE, CalibrateJob};
+use whetstone_records::{DataSet, ModelDir, forget};
+
+/// Learn from dev how to fuse a model with the first stage, and what its logits mean
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   whetstone calibrate --model models/mine --data data/mine
   whetstone calibrate --model models/mine --data data/mine --precision 0.8 --precision 0.95
-Scores the candidates of dev.jsonl and writes whetstone.json into the model's folder: the weight at which the model's
-scores and the first stage's together do best on dev, the scaling that turns logits into probabilities, and for each
-precision the logit from which on that share of the passages is right. `whetstone rerank --fuse` and `--probability` use
-them. Weights and logits stay as they are; other libraries pass over the file.")]
+
+Scores the candidates of dev.jsonl and writes whetstone.json into the model's folder. The file holds
+three things: the weight at which the model's scores and the first stage's together do best on dev,
+the scaling that turns logits into probabilities, and for each precision the logit above which that
+share of the passages is right. `whetstone rerank --fuse` and `--probability` use them. Weights and
+logits stay as they are; other libraries ignore the file.")]
 pub struct Args {
     /// A cross-encoder's folder, such as `whetstone export` writes
     #[arg(long, value_name = "DIR")]
@@ -21,15 +25,15 @@ pub struct Args {
     /// A data set with dev.jsonl
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
-    /// Give the threshold for this share of right passages; may be given again
+    /// Find the threshold for this share of right passages; repeat the option for more
     #[arg(long = "precision", value_name = "SHARE", default_value = "0.9", value_parser = share)]
     precisions: Vec<f64>,
-    /// The first stage's run over the dev candidates, where dev.jsonl holds no scores of its own
+    /// The first stage's run over the dev candidates, if dev.jsonl has no scores of its own
     #[arg(long, value_name = "RUN")]
     first_stage: Option<PathBuf>,
     #[command(flatten)]
     device: DeviceArgs,
-    /// Do it again even where it is up to date
+    /// Run again even where the result is up to date
     #[arg(long)]
     force: bool,
 }
@@ -44,12 +48,16 @@ fn share(text: &str) -> Result<f64, String> {
 
 pub fn run(args: &Args, talk: &Talk) -> Result<()> {
     let progress = talk.progress();
-    let model = models::resolve(&args.model.to_string_lossy(), &*progress)?;
+    let model = whetstone_hub::resolve(&args.model.to_string_lossy(), &*progress)?;
     if args.force {
-        forget(&model, calibrate::STAGE)?;
+        forget(&model, CALIBRATE)?;
     }
-    let (data, first_stage) = (args.data.as_path(), args.first_stage.as_deref());
-    let inputs = Inputs { model: &model, data, first_stage, precisions: &args.precisions };
-    let manifest = calibrate::calibrate(&inputs, args.device.device, &*progress)?;
+    let job = CalibrateJob {
+        model: &ModelDir::new(&model),
+        data: &DataSet::new(&args.data),
+        first_stage: args.first_stage.as_deref(),
+        precisions: &args.precisions,
+    };
+    let manifest = whetstone_rank::calibrate(&job, args.device.device, &*progress)?;
     talk.report(&model, &manifest)
 }

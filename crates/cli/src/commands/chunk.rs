@@ -1,7 +1,8 @@
-use super::{DataArgs, corpus, forget};
+//! `whetstone chunk`: documents cut into passages.
+
+use super::{DataArgs, corpus};
 use crate::cli::Talk;
-use crate::models;
-use anyhow::Result;
+use crate::failure::Result;
 use std::path::PathBuf;
 
 /// Cut documents into passages (first step of synth)
@@ -21,10 +22,10 @@ pub fn run(args: &Args, talk: &Talk) -> Result<()> {
     let (config, out) = args.data.load()?;
     let corpus = corpus(args.corpus.as_deref(), &config)?;
     if args.data.force {
-        forget(&out, "chunk")?;
+        whetstone_records::forget(&out, "chunk")?;
     }
     let progress = talk.progress();
-    let model = models::resolve(&config.model, &*progress)?;
+    let model = whetstone_hub::resolve(&config.model, &*progress)?;
     let manifest = whetstone_synth::chunk(&corpus, &out, &model, &config.chunk, &*progress)?;
     talk.report(&out, &manifest)
 }

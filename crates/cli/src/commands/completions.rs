@@ -1,6 +1,8 @@
+//! `whetstone completions`: a script for the shell.
+
 use crate::cli::Cli;
+use crate::failure::Result;
 use crate::output;
-use anyhow::Result;
 use clap::CommandFactory;
 
 /// Print a completion script for your shell
@@ -15,5 +17,5 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<()> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "whetstone", &mut script);
-    output::data(&String::from_utf8(script)?)
+    output::data(&String::from_utf8_lossy(&script))
 }

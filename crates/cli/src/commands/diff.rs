@@ -1,21 +1,24 @@
+//! `whetstone diff`: two evaluations side by side.
+
 use crate::cli::Talk;
-use crate::evaluation::{aligned, signed_span};
-use crate::failure::{CheckFailed, Problem};
+use crate::failure::{CheckFailed, Problem, Result};
 use crate::output;
-use anyhow::{Result, bail};
+use crate::table::{aligned, signed_span};
 use std::path::{Path, PathBuf};
 use whetstone_eval::{Change, CompareConfig, Diff, Measure, PastEvaluation, diff, stars};
+use whetstone_records::EvalDir;
 
 /// Compare two evaluations, run by run, on the queries that both measured
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   whetstone diff out/monday out/tuesday
-  whetstone diff out/main out/branch --run tuned --gate         in CI: exit code 1 where a run became worse
+  whetstone diff out/main out/branch --run tuned --gate      in CI: exit code 1 if a run got worse
   whetstone diff a/per_query.jsonl b/per_query.jsonl --measure map --json
 
-A and B are folders of `whetstone eval --out`, or their measures.json or per_query.jsonl. Runs of the same name are compared;
-where each has only one run, those two. A run became better or worse where the paired randomisation test's p, after
-Holm's correction over the runs, is at most --alpha and the bootstrap interval of B - A doesn't hold 0.")]
+A and B are folders of `whetstone eval --out`, or their measures.json or per_query.jsonl. Runs of the
+same name are compared; where each has only one run, those two. A run became better or worse where
+two things hold: the paired randomisation test's p, after Holm's correction over the runs, is at most
+--alpha, and the bootstrap interval of B - A excludes 0.")]
 pub struct Args {
     /// The earlier evaluation
     a: PathBuf,
@@ -24,16 +27,16 @@ pub struct Args {
     /// Compare only the runs of this name
     #[arg(long, value_name = "NAME")]
     run: Option<String>,
-    /// What is compared
+    /// The measure to compare
     #[arg(long, value_name = "MEASURE", default_value = "ndcg@10")]
     measure: Measure,
-    /// Level of the test, and one minus the confidence of the intervals
+    /// Significance level of the test; the intervals have confidence 1 - LEVEL
     #[arg(long, value_name = "LEVEL", default_value_t = CompareConfig::default().alpha)]
     alpha: f64,
     /// Seed of the randomisation test and the bootstrap
     #[arg(long, value_name = "SEED", default_value_t = CompareConfig::default().seed)]
     seed: u64,
-    /// End with exit code 1 where a run became worse
+    /// Exit with code 1 if a run became worse
     #[arg(long)]
     gate: bool,
 }
@@ -59,27 +62,28 @@ pub fn run(args: &Args, talk: &Talk) -> Result<()> {
     let worse: Vec<&str> =
         diff.runs.iter().filter(|run| run.change == Change::Worse).map(|run| &*run.run).collect();
     if args.gate && !worse.is_empty() {
-        bail!(CheckFailed(format!(
+        return Err(CheckFailed(format!(
             "worse by {} than in `{}`: {}",
             diff.measure,
             args.a.display(),
             worse.join(", ")
-        )));
+        ))
+        .into());
     }
     Ok(())
 }
 
-/// The per-query file of an evaluation that is named by its folder or one of its files.
+/// Returns the per-query file of an evaluation, named by its folder or by one of its files.
 fn per_query(path: &Path) -> Result<PathBuf> {
     let file = match path.file_name() {
-        _ if path.is_dir() => path.join("per_query.jsonl"),
-        Some(name) if name == "measures.json" => path.with_file_name("per_query.jsonl"),
+        _ if path.is_dir() => EvalDir::new(path).per_query(),
+        Some(name) if name == EvalDir::MEASURES => path.with_file_name(EvalDir::PER_QUERY),
         _ => path.into(),
     };
     if !file.is_file() {
         let message =
             format!("`{}` is no evaluation: `{}` is not there", path.display(), file.display());
-        bail!(Problem::new(message, "name a folder that `whetstone eval --out` made"));
+        return Err(Problem::new(message, "name a folder that `whetstone eval --out` made").into());
     }
     Ok(file)
 }

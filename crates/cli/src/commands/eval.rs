@@ -1,29 +1,35 @@
+//! `whetstone eval`: runs measured, compared and judged.
+
 use crate::cli::Talk;
-use crate::evaluation::{Request, tables};
-use crate::failure::{CheckFailed, Problem};
+use crate::failure::{CheckFailed, Problem, Result};
 use crate::output;
-use anyhow::{Result, bail};
-use std::path::{Path, PathBuf};
+use crate::table::tables;
+use std::path::PathBuf;
 use whetstone_eval::{AssessConfig, CompareConfig, Measure};
+use whetstone_rank::{EVAL, EvalRequest, first_stages};
+use whetstone_records::{DataSet, ModelDir, forget};
 
 /// Measure runs against relevance judgements, compare them, and say SHIP or DON'T SHIP
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   whetstone eval --qrels test.qrels --run bm25=bm25.run --run tuned=tuned.run
   whetstone eval --data data/mine --run tuned=out/tuned.run --model models/mine --out out/eval
-  whetstone eval --data data/mine --run tuned=out/tuned.run --system tuned --gate    in CI: exit code 1 unless SHIP
+  whetstone eval --data data/mine --run tuned=out/tuned.run --gate    in CI: exit code 1 unless SHIP
 
-Every mean is over all queries of the qrels with a relevant passage; a query that a run leaves out counts as 0. Ties are
-broken as trec_eval breaks them. Stars: the paired randomisation test, after Holm's correction over the systems, at 0.05
-(*), 0.01 (**) and 0.001 (***). `oracle` is the best order of the candidates. `detectable`: the smallest true difference
-that so many queries show with a probability of 80 %.
+Every mean is over all queries of the qrels with a relevant passage; a query that a run leaves out
+counts as 0. Ties are broken as trec_eval breaks them. Stars show the paired randomisation test, after
+Holm's correction over the systems: 0.05 (*), 0.01 (**), 0.001 (***). `oracle` is the best order of
+the candidates. `detectable` is the smallest true difference that so many queries show with a
+probability of 80 %.
 
-The verdict, for the mean difference of the primary measure between a system and the baseline, in this order:
-  NOT ENOUGH QUERIES  fewer than --min-queries queries
-  DON'T SHIP          the bootstrap interval of the difference lies wholly below --worthwhile-gain
-  SHIP                p after Holm's correction is at most --alpha, and the interval lies wholly above 0
+The verdict is about the mean difference of the primary measure between a system and the baseline.
+The first line that applies decides:
+  NOT ENOUGH QUERIES  there are fewer than --min-queries queries
+  DON'T SHIP          the bootstrap interval of the difference is wholly below --worthwhile-gain
+  SHIP                p after Holm's correction is at most --alpha, the interval is wholly above 0
   NOT ENOUGH QUERIES  otherwise, with about how many would decide
-There is no verdict where the runs don't rank the same candidates, or --data shows leakage from training into the test.
+There is no verdict where the runs don't rank the same candidates, or where --data shows leakage from
+training into the test.
 
 Measures: ndcg@K, ndcg-exp@K (gain 2^grade - 1), mrr@K, p@K, recall@K, hit@K, judged@K, map.")]
 pub struct Args {
@@ -31,8 +37,9 @@ pub struct Args {
     /// of --data]
     #[arg(long, value_name = "FILE", required_unless_present = "data")]
     qrels: Option<PathBuf>,
-    /// A ranking in TREC's run format, and the name it gets in the table; may be given again
-    #[arg(long = "run", value_name = "NAME=RUN", required_unless_present = "data", value_parser = named_run)]
+    /// A ranking in TREC's run format and its name in the table; repeat the option for more
+    #[arg(long = "run", value_name = "NAME=RUN", value_parser = named_run)]
+    #[arg(required_unless_present = "data")]
     runs: Vec<(String, PathBuf)>,
     /// Data set of the queries: its texts for the report, its candidates and first stages
     /// (runs/*.run) as runs
@@ -41,30 +48,29 @@ pub struct Args {
     /// Model dir of the system: the report says how many pairs it cuts
     #[arg(long, value_name = "DIR", requires = "data")]
     model: Option<PathBuf>,
-    /// What the systems were given to order [default: candidates.run of --data, where it is there]
+    /// The candidates that the systems ordered [default: candidates.run of --data, if it exists]
     #[arg(long, value_name = "RUN")]
     candidates: Option<PathBuf>,
-    /// The run that the others are held against [default: the candidates of --data, else the first
-    /// run]
+    /// The run to compare the others with [default: the candidates of --data, else the first run]
     #[arg(long, value_name = "NAME")]
     baseline: Option<String>,
-    /// The run that the verdict is about [default: with --data the one that is added, else the best
-    /// but the baseline]
+    /// The run to judge [default: with --data the one that is added, else the best one that is not
+    /// the baseline]
     #[arg(long, value_name = "NAME")]
     system: Option<String>,
-    /// What is measured, parted by commas (default: ndcg@10,mrr@10,p@1,recall@10,map,judged@10)
+    /// Measures, separated by commas (default: ndcg@10,mrr@10,p@1,recall@10,map,judged@10)
     #[arg(long, value_name = "MEASURES", value_delimiter = ',')]
     measures: Vec<Measure>,
-    /// The measure that the verdict hangs on: choose it before you look
+    /// The measure that decides the verdict: choose it before you look
     #[arg(long, value_name = "MEASURE", default_value = "ndcg@10")]
     primary: Measure,
     /// The smallest gain of the primary measure that is worth a more costly system
     #[arg(long, value_name = "GAIN", default_value_t = CompareConfig::default().worthwhile_gain)]
     worthwhile_gain: f64,
-    /// With fewer queries there is no SHIP and no DON'T SHIP
+    /// With fewer queries, the verdict is neither SHIP nor DON'T SHIP
     #[arg(long, value_name = "COUNT", default_value_t = CompareConfig::default().min_queries)]
     min_queries: usize,
-    /// Level of the test, and one minus the confidence of the intervals
+    /// Significance level of the test; the intervals have confidence 1 - LEVEL
     #[arg(long, value_name = "LEVEL", default_value_t = CompareConfig::default().alpha)]
     alpha: f64,
     /// Seed of the randomisation test and the bootstrap
@@ -73,10 +79,10 @@ pub struct Args {
     /// Folder for the report: report.html, report.md, measures.json and per_query.jsonl
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// End with exit code 1 unless the verdict is SHIP
+    /// Exit with code 1 unless the verdict is SHIP
     #[arg(long)]
     gate: bool,
-    /// Do it again even where it is up to date
+    /// Run again even where the result is up to date
     #[arg(long, requires = "out")]
     force: bool,
 }
@@ -97,10 +103,11 @@ const CANDIDATES: &str = "candidates";
 pub fn run(args: &Args, talk: &Talk) -> Result<()> {
     let request = args.request()?;
     if args.gate && request.runs.len() < 2 {
-        bail!(Problem::new(
+        return Err(Problem::new(
             "there is nothing to compare: only one run",
-            "give a baseline and a system with --run"
-        ));
+            "give a baseline and a system with --run",
+        )
+        .into());
     }
     let evaluated = request.evaluate()?;
     let assessment = &evaluated.assessment;
@@ -108,37 +115,39 @@ pub fn run(args: &Args, talk: &Talk) -> Result<()> {
         output::json(assessment)?;
     } else {
         output::data(&tables(assessment))?;
-        // With a folder they are the notes of the stage.
+        // With a folder, these are the notes of the stage.
         let untold = assessment.warnings.iter().filter(|_| args.out.is_none());
         untold.for_each(|warning| output::warning(warning));
     }
     if let Some(out) = &args.out {
-        let manifest = evaluated.write(out, args.force, &*talk.progress())?;
+        if args.force {
+            forget(out, EVAL)?;
+        }
+        let manifest = evaluated.write(out, &*talk.progress())?;
         if !talk.json() {
             talk.tell(out, &manifest);
             talk.tell_report(out);
         }
     }
     match &assessment.verdict {
-        Some(decision) if args.gate && !decision.ruling.ships() => {
-            bail!(CheckFailed(format!(
-                "the gate stays closed for `{}`: {}",
-                decision.system, decision.ruling
-            )))
-        }
+        Some(decision) if args.gate && !decision.ruling.ships() => Err(CheckFailed(format!(
+            "the gate stays closed for `{}`: {}",
+            decision.system, decision.ruling
+        ))
+        .into()),
         _ => Ok(()),
     }
 }
 
 impl Args {
-    fn request(&self) -> Result<Request> {
+    fn request(&self) -> Result<EvalRequest> {
         let mut runs = self.runs.clone();
-        let candidates = self.candidates.clone().or_else(|| self.in_data("candidates.run"));
+        let candidates = self.candidates.clone().or_else(|| self.in_data(DataSet::CANDIDATES));
         let mut baseline = self.baseline.clone();
         if let Some(data) = &self.data {
-            let of_data = first_stages(data)?
+            let of_data = first_stages(&DataSet::new(data))?
                 .into_iter()
-                .chain(self.in_data("candidates.run").map(|path| (CANDIDATES.into(), path)));
+                .chain(self.in_data(DataSet::CANDIDATES).map(|path| (CANDIDATES.into(), path)));
             let of_data: Vec<_> = of_data
                 .filter(|(name, _)| self.runs.iter().all(|(other, _)| other != name))
                 .collect();
@@ -148,7 +157,8 @@ impl Args {
             runs.splice(0..0, of_data);
         }
         let system = self.system.clone().or_else(|| self.only_run());
-        let qrels = self.qrels.clone().or_else(|| Some(self.data.as_ref()?.join("qrels/test.tsv")));
+        let qrels =
+            self.qrels.clone().or_else(|| Some(DataSet::new(self.data.as_ref()?).test_qrels()));
         let measures =
             if self.measures.is_empty() { Measure::defaults() } else { self.measures.clone() };
         let compare = CompareConfig {
@@ -159,33 +169,19 @@ impl Args {
             ..Default::default()
         };
         let config = AssessConfig { measures, primary: self.primary, baseline, system, compare };
-        let (data, model) = (self.data.clone(), self.model.clone());
-        Ok(Request { qrels: qrels.unwrap_or_default(), runs, candidates, data, model, config })
+        let data = self.data.as_ref().map(DataSet::new);
+        let model = self.model.as_ref().map(ModelDir::new);
+        Ok(EvalRequest { qrels: qrels.unwrap_or_default(), runs, candidates, data, model, config })
     }
 
-    /// The run that is meant where one is added to those of a data set.
+    /// The run to judge where one is added to those of a data set.
     fn only_run(&self) -> Option<String> {
         let [(name, _)] = &self.runs[..] else { return None };
         (self.data.is_some() && self.baseline.as_ref() != Some(name)).then(|| name.clone())
     }
 
-    /// A file of the data set, where it is there.
+    /// A file of the data set, if it exists.
     fn in_data(&self, name: &str) -> Option<PathBuf> {
         self.data.as_ref().map(|data| data.join(name)).filter(|path| path.is_file())
     }
-}
-
-/// The runs of a data set's first stages, by their names.
-pub fn first_stages(data: &Path) -> Result<Vec<(String, PathBuf)>> {
-    let Ok(entries) = std::fs::read_dir(data.join("runs")) else { return Ok(vec![]) };
-    let mut runs = vec![];
-    for entry in entries {
-        let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == "run") {
-            let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-            runs.push((name, path));
-        }
-    }
-    runs.sort();
-    Ok(runs)
 }

@@ -1,25 +1,31 @@
-use super::{DeviceArgs, forget};
-use crate::cli::Talk;
-use crate::forgetting::{Job, SYSTEMS, Sample};
-use crate::rerank::{RERANK, stage_name};
-use crate::stages::Stages;
-use crate::{models, output};
-use anyhow::Result;
-use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
+//! `whetstone forgetting`: what training cost on other questions.
 
-/// Measure what training cost on questions that it was not about
+use super::DeviceArgs;
+use crate::cli::Talk;
+use crate::failure::Result;
+use crate::output;
+use crate::table::measured;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use whetstone_eval::Measure;
+use whetstone_rank::{ForgettingJob, GeneralSample};
+use whetstone_records::DataSet;
+
+/// Measure how much a model forgot: its results on general questions before and after training
 #[derive(clap::Args)]
 #[command(after_help = "Example:
-  whetstone forgetting --before cross-encoder/ms-marco-MiniLM-L6-v2 --after models/mine --general data/scifact --out out/general
-The general set is a BEIR folder: corpus.jsonl, queries.jsonl, qrels/test.tsv. BM25 finds the candidates of each query,
-both models order the same ones, and a paired test says what became of nDCG@10: GAINED, KEPT (a loss of more than 0.01
-is ruled out), FORGOT, or NOT ENOUGH QUERIES. A pair takes some tens of milliseconds on a CPU: see --depth and --max-queries.")]
+  whetstone forgetting --before cross-encoder/ms-marco-MiniLM-L6-v2 --after models/mine \\
+    --general data/scifact --out out/general
+
+The general set is a BEIR folder: corpus.jsonl, queries.jsonl, qrels/test.tsv. BM25 finds the
+candidates of each query, and both models order them. A paired test says how nDCG@10 changed:
+GAINED, KEPT (a loss of more than 0.01 is ruled out), FORGOT, or NOT ENOUGH QUERIES. A pair takes some
+tens of milliseconds on a CPU; --depth and --max-queries limit their number.")]
 pub struct Args {
-    /// The model that training began with: a cross-encoder's folder, or its id on the hub
+    /// The model that training started from: a cross-encoder's folder, or its id on the hub
     #[arg(long, value_name = "DIR")]
     before: String,
-    /// The model that came out of it
+    /// The trained model
     #[arg(long, value_name = "DIR")]
     after: String,
     /// BEIR folder of general questions
@@ -34,34 +40,35 @@ pub struct Args {
     /// Ask a sample of this many queries; 0 for all
     #[arg(long, value_name = "N", default_value_t = 200)]
     max_queries: usize,
-    /// Another number, another sample
+    /// Seed of the sample
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
     #[command(flatten)]
     device: DeviceArgs,
-    /// Do it again even where it is up to date
+    /// Run again even where the result is up to date
     #[arg(long)]
     force: bool,
 }
 
 pub fn run(args: &Args, talk: &Talk) -> Result<()> {
     let progress = talk.progress();
-    let job = Job {
-        before: models::resolve(&args.before, &*progress)?,
-        after: models::resolve(&args.after, &*progress)?,
-        general: args.general.clone(),
+    let sample =
+        GeneralSample { depth: args.depth.get(), max_queries: args.max_queries, seed: args.seed };
+    let job = ForgettingJob {
+        before: whetstone_hub::resolve(&args.before, &*progress)?,
+        after: whetstone_hub::resolve(&args.after, &*progress)?,
+        general: DataSet::new(&args.general),
         out: args.out.clone(),
         device: args.device.device,
-        sample: Sample { depth: args.depth.get(), max_queries: args.max_queries, seed: args.seed },
+        sample,
     };
     if args.force {
-        let reranked = SYSTEMS.map(|name| stage_name(RERANK, Path::new(&format!("{name}.run"))));
-        let stages = reranked.iter().map(String::as_str).chain(["candidates", "forgetting"]);
-        stages.into_iter().try_for_each(|stage| forget(&args.out, stage))?;
+        job.forget()?;
     }
-    let result = job.run(&mut Stages::new(talk))?;
+    let result = job.run(&*progress, |manifest| talk.tell(&args.out, manifest))?;
     if talk.json() {
         return output::json(&result);
     }
-    output::data(&format!("{}\n{}\n", result.table(), result.in_words()))
+    let table = measured(&result.report, &Measure::defaults());
+    output::data(&format!("{table}\n\n{result}\n"))
 }

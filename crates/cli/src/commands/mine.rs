@@ -1,7 +1,9 @@
-use super::{DataArgs, DeviceArgs, forget};
+//! `whetstone mine`: negatives for queries.
+
+use super::{DataArgs, DeviceArgs};
 use crate::cli::Talk;
-use crate::models;
-use anyhow::Result;
+use crate::failure::Result;
+use whetstone_synth::MineJob;
 
 /// Find passages that look like answers and are not, with BM25 and a bi-encoder (third step of
 /// synth)
@@ -18,13 +20,11 @@ pub struct Args {
 pub fn run(args: &Args, talk: &Talk) -> Result<()> {
     let (config, out) = args.data.load()?;
     if args.data.force {
-        forget(&out, "mine")?;
+        whetstone_records::forget(&out, "mine")?;
     }
     let progress = talk.progress();
-    let device = whetstone_model::open_device(args.device.device)?;
-    let model = models::resolve(&config.model, &*progress)?;
-    let (mine, split) = (&config.mine, &config.split);
-    let manifest =
-        whetstone_synth::mine(&out, &model, mine, split, config.seed, &device, &*progress)?;
+    let model = whetstone_hub::resolve(&config.model, &*progress)?;
+    let job = MineJob { out: &out, config: &config, model: &model, device: args.device.device };
+    let manifest = whetstone_synth::mine(&job, &*progress)?;
     talk.report(&out, &manifest)
 }

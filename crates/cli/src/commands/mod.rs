@@ -22,11 +22,9 @@ pub mod runs;
 pub mod synth;
 pub mod train;
 
-use crate::failure::Problem;
-use anyhow::{Context, Result};
+use crate::failure::{Problem, Result};
 use std::path::{Path, PathBuf};
 use whetstone_model::DeviceName;
-use whetstone_records::AtomicFile;
 use whetstone_synth::SynthConfig;
 
 /// Flags of the commands that make a data set.
@@ -38,7 +36,7 @@ pub struct DataArgs {
     /// Folder of the data set; the config may name it as `out`
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
-    /// Do it again even where it is up to date
+    /// Run again even where the result is up to date
     #[arg(long)]
     pub force: bool,
 }
@@ -64,7 +62,8 @@ pub fn corpus(argument: Option<&Path>, config: &SynthConfig) -> Result<PathBuf> 
         .ok_or_else(|| {
             Problem::new(
                 "no corpus",
-                "name a folder of .md, .txt and .html files, or a BEIR corpus.jsonl, with --corpus or as `corpus` in the config",
+                "name a folder of .md, .txt and .html files, or a BEIR corpus.jsonl, with --corpus or \
+                 as `corpus` in the config",
             )
         })?
         .into())
@@ -76,42 +75,4 @@ pub struct DeviceArgs {
     /// Where the network runs: cpu, ndarray, cuda or wgpu
     #[arg(long, value_name = "DEVICE", default_value = "cpu")]
     pub device: DeviceName,
-}
-
-/// Makes a stage's earlier result count for nothing: `--force`.
-pub fn forget(out: &Path, stage: &str) -> Result<()> {
-    let manifest = out.join("manifests").join(format!("{stage}.json"));
-    // Emptied, not removed: it still says who made the folder, which is why the stage may replace
-    // it.
-    if manifest.exists() { Ok(AtomicFile::write_all_to(&manifest, b"{}\n")?) } else { Ok(()) }
-}
-
-/// Removes a training run, so that the next one starts from its first step: `--force`.
-pub fn forget_run(run: &Path) -> Result<()> {
-    forget(run, "train")?;
-    // Only what `whetstone train` makes, and run.json last: stopped in between, the rest still
-    // counts as that run.
-    if run.join("run.json").exists() {
-        for entry in std::fs::read_dir(run)?.collect::<Result<Vec<_>, _>>()? {
-            let name = entry.file_name();
-            if name.to_string_lossy().starts_with("step-") {
-                remove(&entry.path())?;
-            }
-        }
-        ["best.json", "log.jsonl", "run.json"]
-            .iter()
-            .try_for_each(|name| remove(&run.join(name)))?;
-    }
-    Ok(())
-}
-
-fn remove(path: &Path) -> Result<()> {
-    let removed =
-        if path.is_dir() { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) };
-    match removed {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(error).with_context(|| format!("cannot remove `{}`", path.display()))
-        }
-        _ => Ok(()),
-    }
 }

@@ -1,6 +1,8 @@
-use super::{DataArgs, forget};
+//! `whetstone pair`: training pairs, dev and test.
+
+use super::DataArgs;
 use crate::cli::Talk;
-use anyhow::Result;
+use crate::failure::Result;
 
 /// Write training pairs, dev and test lists, split by document (last step of synth)
 #[derive(clap::Args)]
@@ -14,9 +16,8 @@ pub struct Args {
 pub fn run(args: &Args, talk: &Talk) -> Result<()> {
     let (config, out) = args.data.load()?;
     if args.data.force {
-        forget(&out, "pair")?;
+        whetstone_records::forget(&out, "pair")?;
     }
-    let manifest =
-        whetstone_synth::pair(&out, &config.pair, &config.split, config.seed, &*talk.progress())?;
+    let manifest = whetstone_synth::pair(&out, &config, &*talk.progress())?;
     talk.report(&out, &manifest)
 }

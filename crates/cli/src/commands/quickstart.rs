@@ -1,18 +1,21 @@
+//! `whetstone quickstart`: the whole job on the sample corpus.
+
+use super::DeviceArgs;
 use super::synth::{Job, STAGES};
-use super::{DeviceArgs, forget, forget_run};
-use crate::calibrate;
 use crate::cli::Talk;
-use crate::evaluation::{Request, tables};
-use crate::failure::Problem;
-use crate::rerank::{self, Inputs};
+use crate::failure::{Problem, Result};
+use crate::output;
 use crate::stages::Stages;
-use crate::{models, output};
-use anyhow::{Result, bail};
+use crate::table::tables;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
-use whetstone_eval::{AssessConfig, Assessment, RRF_K};
-use whetstone_model::open_device;
-use whetstone_records::{Manifest, Run};
+use whetstone_eval::{AssessConfig, Assessment};
+use whetstone_model::Engine;
+use whetstone_rank::{
+    CALIBRATE, CalibrateJob, EVAL, EvalRequest, FUSE, RERANK, RerankJob, TextFiles, folder, fuse,
+    fuse_as_calibrated, stage_name,
+};
+use whetstone_records::{DataSet, EvalDir, Manifest, ModelDir, RunDir, Silent, forget};
 use whetstone_synth::SynthConfig;
 use whetstone_train::TrainConfig;
 
@@ -21,15 +24,17 @@ use whetstone_train::TrainConfig;
 #[derive(clap::Args)]
 #[command(after_help = "Example:
   whetstone quickstart
-Ends with a table of BM25, the bi-encoder, the untuned and the tuned cross-encoder on the same candidate lists. Given
-again, every stage that is complete says that it is up to date. --json prints the manifests and the measures.")]
+
+Ends with a table of BM25, the bi-encoder, the untuned and the tuned cross-encoder on the same
+candidate lists. Run it again to resume; complete stages say that they are up to date. --json prints
+the manifests and the measures.")]
 pub struct Args {
-    /// Folder for everything that is made
+    /// Folder for all results
     #[arg(long, value_name = "DIR", default_value = "out/quickstart")]
     out: PathBuf,
     #[command(flatten)]
     device: DeviceArgs,
-    /// Do everything again even where it is up to date
+    /// Run every stage again even where it is up to date
     #[arg(long)]
     force: bool,
     /// Another corpus than the config's
@@ -98,6 +103,7 @@ impl<'a> Quickstart<'a> {
             synth.model.clone_from(model);
             train.model.clone_from(model);
         }
+        refuse_other_retrievers(&synth, &args.config)?;
         let corpus = super::corpus(args.corpus.as_deref(), &synth)?;
         refuse_missing(&corpus)?;
         Ok(Self { args, synth, train, corpus })
@@ -108,23 +114,24 @@ impl<'a> Quickstart<'a> {
     }
 
     fn forget(&self, out: &Path, stage: &str) -> Result<()> {
-        if self.args.force { forget(out, stage) } else { Ok(()) }
+        if self.args.force { Ok(forget(out, stage)?) } else { Ok(()) }
     }
 
     /// Pulls a base model; a folder is taken as it is.
     fn model(&self, stages: &mut Stages, model: &str) -> Result<PathBuf> {
         if Path::new(model).is_dir() {
-            return models::resolve(model, &whetstone_records::Silent);
+            return Ok(whetstone_hub::resolve(model, &Silent)?);
         }
-        let folder = models::default_folder(model);
+        let folder = whetstone_hub::default_folder(model);
         if !stages.ran("pull", &folder) {
-            stages
-                .run("pull", &folder, |progress| models::pull(model, &folder, false, progress))?;
+            stages.run("pull", &folder, |progress| {
+                whetstone_hub::pull(model, &folder, false, progress)
+            })?;
         }
         Ok(folder)
     }
 
-    /// chunk, ask, mine, pair
+    /// Runs chunk, ask, mine and pair.
     fn data(&self, stages: &mut Stages, model: &Path) -> Result<()> {
         let out = self.path("data");
         let job = Job {
@@ -141,119 +148,126 @@ impl<'a> Quickstart<'a> {
         Ok(())
     }
 
-    /// train, and export of the first and the best step
+    /// Trains, and exports the first and the best step.
     fn models(&self, stages: &mut Stages, base: &Path) -> Result<()> {
         let (data, run) = (self.path("data"), self.path("checkpoint"));
         if self.args.force {
-            forget_run(&run)?;
+            whetstone_train::forget_run(&run)?;
         }
+        let devices = [Engine::open(self.args.device.device)?];
         stages.run("train", &run, |progress| {
-            let device = open_device(self.args.device.device)?;
-            Ok(whetstone_train::train(
-                &data,
-                &run,
-                base,
-                &self.train,
-                std::slice::from_ref(&device),
-                progress,
-            )?)
+            whetstone_train::train(&data, &run, base, &self.train, &devices, progress)
         })?;
+        let untuned = RunDir::new(&run).step(0);
         for (label, checkpoint, out) in [
-            ("export untuned", run.join("step-000000"), self.path("untuned-model")),
-            ("export tuned", run.clone(), self.path("model")),
+            ("export untuned", untuned, self.path("untuned-model")),
+            ("export tuned", run, self.path("model")),
         ] {
             self.forget(&out, "export")?;
-            stages.run(label, &out, |_| Ok(whetstone_export::export(&checkpoint, &out)?))?;
+            stages.run(label, &out, |_| whetstone_export::export(&checkpoint, &out))?;
         }
-        self.calibration(stages, &data)
+        self.calibration(stages)
     }
 
-    /// How to fuse the tuned model with the first stage, and what its logits mean: from dev
-    fn calibration(&self, stages: &mut Stages, data: &Path) -> Result<()> {
-        let model = self.path("model");
-        self.forget(&model, calibrate::STAGE)?;
-        let inputs =
-            calibrate::Inputs { model: &model, data, first_stage: None, precisions: &[0.9] };
-        let device = self.args.device.device;
-        stages.run("calibrate", &model, |progress| calibrate::calibrate(&inputs, device, progress))
+    /// Learns from dev how to fuse the tuned model with the first stage, and what its logits mean.
+    fn calibration(&self, stages: &mut Stages) -> Result<()> {
+        let model = self.tuned();
+        self.forget(model.root(), CALIBRATE)?;
+        let job = CalibrateJob {
+            model: &model,
+            data: &self.data_set(),
+            first_stage: None,
+            precisions: &[0.9],
+        };
+        stages.run("calibrate", model.root(), |progress| {
+            whetstone_rank::calibrate(&job, self.args.device.device, progress)
+        })
     }
 
-    /// The candidates in the order of both cross-encoders
+    fn data_set(&self) -> DataSet {
+        DataSet::new(self.path("data"))
+    }
+
+    fn tuned(&self) -> ModelDir {
+        ModelDir::new(self.path("model"))
+    }
+
+    /// Puts the candidates in the order of both cross-encoders.
     fn runs(&self, stages: &mut Stages) -> Result<()> {
-        let [corpus, queries, candidates] = ["corpus.jsonl", "queries.jsonl", "candidates.run"]
-            .map(|name| self.path("data").join(name));
+        let data = self.data_set();
+        let (corpus, queries, candidates) = (data.corpus(), data.queries(), data.candidates());
         for (label, model, run) in [
             ("rerank untuned", self.path("untuned-model"), self.path("runs/untuned.run")),
             ("rerank tuned", self.path("model"), self.path("runs/tuned.run")),
         ] {
-            let inputs = Inputs {
+            let job = RerankJob {
                 model: &model,
-                corpus: &corpus,
-                queries: &queries,
+                texts: TextFiles { corpus: &corpus, queries: &queries },
                 candidates: &candidates,
                 fusion: None,
             };
-            self.forget(rerank::folder(&run), &rerank::stage_name(rerank::RERANK, &run))?;
-            let device = self.args.device.device;
-            stages.run(label, rerank::folder(&run), |progress| {
-                rerank::rerank(&inputs, &run, device, progress)
+            self.forget(folder(&run), &stage_name(RERANK, &run))?;
+            stages.run(label, folder(&run), |progress| {
+                whetstone_rank::rerank(&job, &run, self.args.device.device, progress)
             })?;
         }
         Ok(())
     }
 
-    /// Reciprocal rank fusion of the two first stages, and of them with the tuned cross-encoder:
-    /// what the model adds to a search that fuses anyway.
+    /// Fuses the ranks of the two first stages, and of all three with the tuned cross-encoder: the
+    /// difference is what the model adds to a search that fuses anyway.
     fn fusions(&self) -> Result<()> {
-        let parts = ["data/runs/bm25.run", "data/runs/dense.run", "runs/tuned.run"];
-        let runs: Vec<Run> =
-            parts.iter().map(|part| Run::read(&self.path(part))).collect::<Result<_, _>>()?;
+        let data = self.data_set();
+        let first = |name: &str| data.path(DataSet::run_name(name));
+        let tuned = self.path("runs/tuned.run");
+        let runs = [first("bm25"), first("dense"), tuned.clone()];
         for (name, count) in [("first-stages", 2), ("fused", 3)] {
-            let fused = whetstone_eval::rrf(&runs.iter().take(count).collect::<Vec<_>>(), RRF_K);
-            fused.write(&self.path(&format!("runs/{name}.run")), "rrf")?;
+            let out = self.path(&format!("runs/{name}.run"));
+            self.forget(folder(&out), &stage_name(FUSE, &out))?;
+            fuse(&runs[..count], &out)?;
         }
-        let fusion = calibrate::notes_of(&self.path("model"))?.fusion.fusion;
-        let weighted = fusion.fuse(&Run::read(&self.path("data/candidates.run"))?, &runs[2]);
-        Ok(weighted.write(&self.path("runs/weighted.run"), "whetstone-fused")?)
+        let out = self.path("runs/weighted.run");
+        Ok(fuse_as_calibrated(&self.tuned(), &data.candidates(), &tuned, &out)?)
     }
 
-    /// All systems on the same candidates. What training adds to a search that fuses its first
-    /// stages anyway is what the verdict is about.
+    /// Compares all systems on the same candidates. The verdict is about what training adds to a
+    /// search that already fuses its first stages.
     fn measures(&self, stages: &mut Stages) -> Result<Assessment> {
         self.fusions()?;
+        let data = self.data_set();
         let runs = [
-            ("bm25", "data/runs/bm25.run"),
-            ("bi-encoder", "data/runs/dense.run"),
-            (FIRST_STAGES, "runs/first-stages.run"),
-            ("untuned cross-encoder", "runs/untuned.run"),
-            ("tuned cross-encoder", "runs/tuned.run"),
-            (FUSED, "runs/fused.run"),
-            ("fused: weight from dev", "runs/weighted.run"),
+            ("bm25", data.path(DataSet::run_name("bm25"))),
+            ("bi-encoder", data.path(DataSet::run_name("dense"))),
+            (FIRST_STAGES, self.path("runs/first-stages.run")),
+            ("untuned cross-encoder", self.path("runs/untuned.run")),
+            ("tuned cross-encoder", self.path("runs/tuned.run")),
+            (FUSED, self.path("runs/fused.run")),
+            ("fused: weight from dev", self.path("runs/weighted.run")),
         ];
-        let request = Request {
-            qrels: self.path("data/qrels/test.tsv"),
-            runs: runs.map(|(name, path)| (name.to_owned(), self.path(path))).into(),
-            candidates: Some(self.path("data/candidates.run")),
-            data: Some(self.path("data")),
-            model: Some(self.path("model")),
+        let request = EvalRequest {
+            qrels: data.test_qrels(),
+            runs: runs.map(|(name, path)| (name.to_owned(), path)).into(),
+            candidates: Some(data.candidates()),
+            data: Some(data),
+            model: Some(self.tuned()),
             config: AssessConfig {
                 baseline: Some(FIRST_STAGES.into()),
                 system: Some(FUSED.into()),
                 ..Default::default()
             },
         };
-        // Cheap, and the tables are wanted even where the files are up to date.
+        // The tables are cheap to make, and wanted even where the files are up to date.
         let evaluated = request.evaluate()?;
-        let (out, force) = (&self.args.out, self.args.force);
-        stages.run("eval", out, |progress| evaluated.write(out, force, progress))?;
+        self.forget(&self.args.out, EVAL)?;
+        stages.run("eval", &self.args.out, |progress| evaluated.write(&self.args.out, progress))?;
         Ok(evaluated.assessment)
     }
 
     fn where_it_is(&self) -> String {
         let place = |name: &str| self.path(name).display().to_string();
         format!(
-            "\nAll order the same candidate lists. Untuned is the base model before the first training step; a base
-model without a relevance head, such as minilm-l6, has a fresh random one.
+            "\nEvery system orders the same candidate lists. The untuned cross-encoder is the base model before
+the first training step. A base model without a relevance head, such as minilm-l6, has a fresh random one.
 
 tuned model       {}
 untuned model     {}
@@ -268,19 +282,34 @@ Try it:  whetstone rerank --model {} --query \"…\" FILE",
             place("checkpoint"),
             place("data"),
             place("runs"),
-            place("measures.json"),
-            place("report.html"),
+            place(EvalDir::MEASURES),
+            place(EvalDir::PAGE),
             place("model"),
         )
     }
 }
 
+/// Refuses a config without one of the two searches that the table is about.
+fn refuse_other_retrievers(synth: &SynthConfig, config: &Path) -> Result<()> {
+    match ["bm25", "dense"].iter().find(|name| !synth.mine.names().any(|listed| listed == **name)) {
+        None => Ok(()),
+        Some(name) => Err(Problem::new(
+            format!("`{}` does not list the retriever `{name}`", config.display()),
+            "quickstart compares with BM25 and the bi-encoder; list both in [[mine.from]], with \
+             `fraction = 0.0` where one is to bring no negatives",
+        )
+        .into()),
+    }
+}
+
 fn refuse_missing(path: &Path) -> Result<()> {
     if !path.exists() {
-        bail!(Problem::new(
+        return Err(Problem::new(
             format!("`{}` is not there", path.display()),
-            "run quickstart in the folder of Whetstone's source; for documents of your own use `whetstone synth`"
-        ));
+            "run quickstart in the folder of Whetstone's source; for documents of your own use \
+             `whetstone synth`",
+        )
+        .into());
     }
     Ok(())
 }

@@ -1,32 +1,33 @@
-use super::{DeviceArgs, forget};
-use crate::calibrate::{notes_of, run_name};
+//! `whetstone rerank`: passages in the order of a model.
+
+use super::DeviceArgs;
 use crate::cli::Talk;
-use crate::failure::Problem;
-use crate::rerank::{self, Inputs};
-use crate::{models, output};
-use anyhow::{Context, Result, bail};
+use crate::failure::{Problem, Result, during};
+use crate::output;
 use serde::Serialize;
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use whetstone_eval::{Fusion, ModelNotes, Scaling};
-use whetstone_model::{CrossEncoder, open_device};
-use whetstone_records::read_text;
+use whetstone_eval::Fusion;
+use whetstone_rank::{
+    RERANK, RerankJob, Reranker, RerankerOptions, TextFiles, folder, notes_of, run_name,
+    scaling_of, stage_name,
+};
+use whetstone_records::{ModelDir, forget, read_text};
 
 /// Order passages by how well they answer: one query's passages, or the candidates of a whole run
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   whetstone rerank --model models/mine --query \"how long is the warranty\" passages.txt
-  grep -rh warranty docs | whetstone rerank --model models/mine --query \"how long is the warranty\" --json
-  whetstone rerank --model models/mine --corpus data/mine/corpus.jsonl --queries data/mine/queries.jsonl \\
-    --candidates data/mine/candidates.run --out out/tuned.run --fuse
+  grep -rh oil docs | whetstone rerank --model models/mine --query \"how to oil a chain\" --json
+  whetstone rerank --model models/mine --corpus data/mine/corpus.jsonl \\
+    --queries data/mine/queries.jsonl --candidates data/mine/candidates.run --out out/tuned.run --fuse
 
-With --query: each line of each FILE (of stdin where there is none) is a passage; lines are counted from 0 over all
-files, blank ones too, which are passed over. Prints score, index and text, highest score first; with --json
-[{\"index\": 2, \"score\": 1.73, \"text\": \"…\"}, …]. The score is the raw logit; --probability adds
-\"probability\".")]
+With --query, each line of each FILE (or of stdin) is a passage. Lines are counted from 0 over all
+files; blank ones count and are skipped. Prints score, index and text, highest score first; with
+--json [{\"index\": 2, \"score\": 1.73, \"text\": \"…\"}, …]. The score is the raw logit;
+--probability adds \"probability\".")]
 pub struct Args {
-    /// A cross-encoder: folder, `whetstone export` wrote it, or the id of one on the Hugging Face
-    /// hub
+    /// A cross-encoder: a folder that `whetstone export` wrote, or an id on the Hugging Face hub
     #[arg(long, value_name = "DIR")]
     model: String,
     /// A query: order the passages of FILE… by it
@@ -42,46 +43,49 @@ pub struct Args {
     #[arg(long, value_name = "FILE", requires = "candidates")]
     queries: Option<PathBuf>,
     /// The run to reorder, in TREC's format
-    #[arg(long, value_name = "RUN", conflicts_with = "query", requires_all = ["corpus", "queries", "out"])]
+    #[arg(long, value_name = "RUN", conflicts_with = "query")]
+    #[arg(requires_all = ["corpus", "queries", "out"])]
     candidates: Option<PathBuf>,
-    /// Where the reordered run is written
+    /// Path of the reordered run
     #[arg(long, value_name = "RUN", requires = "candidates")]
     out: Option<PathBuf>,
-    /// Join the model's scores with the candidates', as `whetstone calibrate` found best
+    /// Combine the model's scores with the candidates', with the weight that `whetstone calibrate`
+    /// chose
     #[arg(long, requires = "candidates")]
     fuse: bool,
-    /// Print the probability of being relevant in place of the logit (beside it with --json), as
-    /// `whetstone calibrate` has learned it
+    /// Print the probability of relevance that `whetstone calibrate` learned, in place of the logit
+    /// (beside it with --json)
     #[arg(long, conflicts_with = "candidates")]
     probability: bool,
     #[command(flatten)]
     device: DeviceArgs,
-    /// Do it again even where it is up to date
+    /// Run again even where the result is up to date
     #[arg(long, requires = "candidates")]
     force: bool,
 }
 
 pub fn run(args: &Args, talk: &Talk) -> Result<()> {
     let progress = talk.progress();
-    let model = models::resolve(&args.model, &*progress)?;
+    let model = whetstone_hub::resolve(&args.model, &*progress)?;
     let (Some(corpus), Some(queries), Some(candidates), Some(out)) =
         (&args.corpus, &args.queries, &args.candidates, &args.out)
     else {
         return one_query(args, &model, talk);
     };
     if args.force {
-        forget(rerank::folder(out), &rerank::stage_name(rerank::RERANK, out))?;
+        forget(folder(out), &stage_name(RERANK, out))?;
     }
     let fusion = if args.fuse { Some(stored_fusion(&model, candidates)?) } else { None };
-    let inputs = Inputs { model: &model, corpus, queries, candidates, fusion };
-    let manifest = rerank::rerank(&inputs, out, args.device.device, &*progress)?;
-    talk.report(rerank::folder(out), &manifest)
+    let texts = TextFiles { corpus, queries };
+    let job = RerankJob { model: &model, texts, candidates, fusion };
+    let manifest = whetstone_rank::rerank(&job, out, args.device.device, &*progress)?;
+    talk.report(folder(out), &manifest)
 }
 
-/// The fusion in the model's notes; warns where the candidates come from another first stage than
-/// it was chosen for.
+/// Returns the fusion in the model's notes. Warns where it was chosen for another first stage than
+/// the candidates'.
 fn stored_fusion(model: &Path, candidates: &Path) -> Result<Fusion> {
-    let (notes, name) = (notes_of(model)?, run_name(candidates)?);
+    let (notes, name) = (notes_of(&ModelDir::new(model))?, run_name(candidates)?);
     if notes.first_stage != name {
         output::warning(&format!(
             "the fusion was chosen for the first stage `{}`, and the candidates are of `{name}`",
@@ -89,20 +93,6 @@ fn stored_fusion(model: &Path, candidates: &Path) -> Result<Fusion> {
         ));
     }
     Ok(notes.fusion.fusion)
-}
-
-/// The scaling in the model's notes.
-fn stored_scaling(model: &Path) -> Result<Scaling> {
-    let Some(calibration) = notes_of(model)?.calibration else {
-        bail!(Problem::new(
-            format!(
-                "`{}` holds no calibration: dev had too little for one",
-                ModelNotes::path(model).display()
-            ),
-            "calibrate on a data set with more dev queries",
-        ));
-    };
-    Ok(calibration.scaling)
 }
 
 /// A passage in the answer to one query.
@@ -118,27 +108,29 @@ struct Ranked<'a> {
 fn one_query(args: &Args, model: &Path, talk: &Talk) -> Result<()> {
     let query = args.query.as_deref().unwrap_or_default();
     if query.trim().is_empty() {
-        bail!(Problem::new("the query is empty", "write the question after --query"));
+        return Err(Problem::new("the query is empty", "write the question after --query").into());
     }
     let text = passages(&args.files)?;
     let lines: Vec<(usize, &str)> =
         text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()).collect();
     if lines.is_empty() {
-        bail!(Problem::new(
+        return Err(Problem::new(
             "there are no passages",
-            "name files with a passage on each line, or pipe them in"
-        ));
+            "name files with a passage on each line, or pipe them in",
+        )
+        .into());
     }
-    let scaling = if args.probability { Some(stored_scaling(model)?) } else { None };
-    let encoder = CrossEncoder::load(model, None, &open_device(args.device.device)?)?;
-    let pairs: Vec<_> = lines.iter().map(|(_, line)| (query, *line)).collect();
-    let scores = encoder.score(&pairs, &whetstone_records::Silent)?;
-    let ranked = lines.iter().zip(scores).map(|((index, text), score)| {
-        let probability = scaling.map(|scaling| scaling.probability(f64::from(score)));
-        Ranked { index: *index, score, text, probability }
-    });
-    let mut ranked: Vec<_> = ranked.collect();
-    ranked.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.index.cmp(&b.index)));
+    let scaling = if args.probability { Some(scaling_of(&ModelDir::new(model))?) } else { None };
+    let passages: Vec<&str> = lines.iter().map(|(_, line)| *line).collect();
+    let options = RerankerOptions { device: args.device.device, ..Default::default() };
+    let ranked = Reranker::open_with(model, options)?.rank(query, &passages)?.into_iter();
+    let ranked: Vec<Ranked> = ranked
+        .map(|whetstone_rank::Ranked { index: place, score }| {
+            let (index, text) = lines[place];
+            let probability = scaling.map(|scaling| scaling.probability(f64::from(score)));
+            Ranked { index, score, text, probability }
+        })
+        .collect();
     if talk.json() {
         return output::json(&ranked);
     }
@@ -148,17 +140,17 @@ fn one_query(args: &Args, model: &Path, talk: &Talk) -> Result<()> {
     output::data(&lines.collect::<String>())
 }
 
-/// The lines of all files, one file after the other, or stdin's.
+/// Returns the lines of all files, one file after the other, or stdin's.
 fn passages(files: &[PathBuf]) -> Result<String> {
     let mut text = String::new();
     if files.is_empty() {
         std::io::stdin()
             .read_to_string(&mut text)
-            .context("cannot read passages from standard input")?;
+            .map_err(during("cannot read passages from standard input"))?;
     }
     for file in files {
         text.push_str(&read_text(file)?);
-        // So that the last line of one file and the first of the next stay two.
+        // Keeps the last line of one file apart from the first of the next.
         if !text.is_empty() && !text.ends_with('\n') {
             text.push('\n');
         }

@@ -1,27 +1,30 @@
+//! `whetstone runs`: past evaluations.
+
 use crate::cli::Talk;
-use crate::evaluation::aligned;
-use crate::failure::Problem;
+use crate::failure::{Problem, Result};
 use crate::output;
-use anyhow::{Context, Result, bail};
+use crate::table::aligned;
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
-use whetstone_records::read_text;
+use whetstone_records::{Error as RecordsError, EvalDir, read_text};
 
-/// List the evaluations below a folder, the newest last
+/// List the evaluations below a folder, newest last
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   whetstone runs out
   whetstone runs out --json
-Every folder with a measures.json of `whetstone eval --out` or `whetstone quickstart` is one. Times are UTC.")]
+
+An evaluation is a folder with a measures.json, as `whetstone eval --out` or `whetstone quickstart`
+writes it. Times are UTC.")]
 pub struct Args {
-    /// Folder to look through, with all below it
+    /// Folder to search, with all its subfolders
     #[arg(value_name = "DIR", default_value = "out")]
     folder: PathBuf,
 }
 
-/// One evaluation of the past.
+/// A past evaluation.
 #[derive(Serialize)]
 struct Past {
     /// When it was made, in UTC.
@@ -33,17 +36,18 @@ struct Past {
     baseline: Option<String>,
     system: Option<String>,
     verdict: Option<String>,
-    /// The runs' means by the primary measure.
+    /// Each run's mean of the primary measure.
     runs: Vec<(String, f64)>,
     queries: u64,
 }
 
 pub fn run(args: &Args, talk: &Talk) -> Result<()> {
     if !args.folder.is_dir() {
-        bail!(Problem::new(
+        return Err(Problem::new(
             format!("`{}` is no folder", args.folder.display()),
-            "name a folder with evaluations below it"
-        ));
+            "name a folder with evaluations below it",
+        )
+        .into());
     }
     let mut found = vec![];
     find(&args.folder, &mut found)?;
@@ -67,7 +71,7 @@ fn row(past: &Past) -> Vec<String> {
         let (name, mean) = past.runs.iter().find(|(run, _)| Some(run) == name.as_ref())?;
         Some(format!("{name} {mean:.4}"))
     };
-    // Without a comparison there is only the first run to speak of.
+    // Without a comparison there is only the first run to show.
     let first = || past.runs.first().map(|(name, mean)| format!("{name} {mean:.4}"));
     vec![
         past.made.clone(),
@@ -80,28 +84,30 @@ fn row(past: &Past) -> Vec<String> {
     ]
 }
 
-/// Looks through a folder and all below it. Links are not followed, so that there is an end.
+/// Searches a folder and its subfolders. It follows no links, so that it ends.
 fn find(folder: &Path, found: &mut Vec<Past>) -> Result<()> {
-    let entries =
-        std::fs::read_dir(folder).with_context(|| format!("cannot read `{}`", folder.display()))?;
-    for entry in entries {
-        let entry = entry?;
-        if entry.file_type()?.is_dir() {
+    let cannot_read = || RecordsError::io("read", folder);
+    for entry in std::fs::read_dir(folder).map_err(cannot_read())? {
+        let entry = entry.map_err(cannot_read())?;
+        if entry.file_type().map_err(cannot_read())?.is_dir() {
             find(&entry.path(), found)?;
-        } else if entry.file_name() == "measures.json" {
+        } else if entry.file_name() == EvalDir::MEASURES {
             found.extend(past(folder, &entry.path())?);
         }
     }
     Ok(())
 }
 
-/// Reads a measures.json; none where it is not of an evaluation.
+/// Reads a measures.json; returns none where it belongs to no evaluation.
 fn past(folder: &Path, path: &Path) -> Result<Option<Past>> {
     let Ok(json) = serde_json::from_str::<Value>(&read_text(path)?) else { return Ok(None) };
     let (Some(runs), Some(primary)) = (json["runs"].as_object(), json["primary"].as_str()) else {
         return Ok(None);
     };
-    let made = Timestamp::try_from(path.metadata()?.modified()?)?;
+    let modified = path.metadata().and_then(|metadata| metadata.modified());
+    let modified = modified.map_err(RecordsError::io("read", path))?;
+    // A time outside the calendar sorts first.
+    let made = Timestamp::try_from(modified).unwrap_or(Timestamp::MIN);
     let verdict = &json["verdict"];
     let text = |value: &Value| value.as_str().map(str::to_owned);
     Ok(Some(Past {

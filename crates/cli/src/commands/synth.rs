@@ -1,19 +1,23 @@
-use super::{DataArgs, DeviceArgs, corpus, forget};
+//! `whetstone synth`: a data set from documents.
+
+use super::{DataArgs, DeviceArgs, corpus};
 use crate::cli::Talk;
-use crate::{models, output};
-use anyhow::Result;
+use crate::failure::Result;
+use crate::output;
 use std::path::{Path, PathBuf};
 use whetstone_model::DeviceName;
 use whetstone_records::{Manifest, Progress};
-use whetstone_synth::{AskJob, SynthConfig};
+use whetstone_synth::{AskJob, MineJob, SynthConfig};
 
 /// Make a data set from documents: chunk, ask, mine, pair
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   whetstone synth --config configs/synth.toml --corpus my-docs --out data/mine
   whetstone synth --config configs/synth.toml --corpus beir/corpus.jsonl --out data/beir --json
-The folder is a BEIR data set (corpus.jsonl, queries.jsonl, qrels/) with train.jsonl, dev.jsonl, test.jsonl and
-candidates.run. Every step that is up to date is passed over. --json prints the four manifests as an array.")]
+
+The folder is a BEIR data set (corpus.jsonl, queries.jsonl, qrels/) with train.jsonl, dev.jsonl,
+test.jsonl and candidates.run. Steps that are up to date are skipped. --json prints the four manifests
+as an array.")]
 pub struct Args {
     #[command(flatten)]
     data: DataArgs,
@@ -31,10 +35,10 @@ pub fn run(args: &Args, talk: &Talk) -> Result<()> {
     let (config, out) = args.data.load()?;
     let corpus = corpus(args.corpus.as_deref(), &config)?;
     if args.data.force {
-        STAGES.iter().try_for_each(|stage| forget(&out, stage))?;
+        STAGES.iter().try_for_each(|stage| whetstone_records::forget(&out, stage))?;
     }
     let progress = talk.progress();
-    let model = models::resolve(&config.model, &*progress)?;
+    let model = whetstone_hub::resolve(&config.model, &*progress)?;
     let job = Job {
         config: &config,
         corpus: &corpus,
@@ -73,18 +77,10 @@ impl Job<'_> {
                 whetstone_synth::ask(&job, progress)?
             }
             "mine" => {
-                let device = whetstone_model::open_device(self.device)?;
-                whetstone_synth::mine(
-                    out,
-                    model,
-                    &config.mine,
-                    &config.split,
-                    config.seed,
-                    &device,
-                    progress,
-                )?
+                let job = MineJob { out, config, model, device: self.device };
+                whetstone_synth::mine(&job, progress)?
             }
-            _ => whetstone_synth::pair(out, &config.pair, &config.split, config.seed, progress)?,
+            _ => whetstone_synth::pair(out, config, progress)?,
         })
     }
 }

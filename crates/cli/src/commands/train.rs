@@ -1,7 +1,8 @@
-use super::{DeviceArgs, forget_run};
+//! `whetstone train`: a cross-encoder from a data set.
+
+use super::DeviceArgs;
 use crate::cli::Talk;
-use crate::models;
-use anyhow::Result;
+use crate::failure::Result;
 use std::path::PathBuf;
 use whetstone_train::TrainConfig;
 
@@ -9,7 +10,8 @@ use whetstone_train::TrainConfig;
 #[derive(clap::Args)]
 #[command(after_help = "Example:
   whetstone train --config configs/reference.toml --data data/mine --out checkpoints/mine
-A run that was stopped goes on from its last checkpoint when the same command is given again.")]
+
+Run the same command again to resume a run that was stopped.")]
 pub struct Args {
     /// Config of the training (TOML); configs/reference.toml lists every key with its default
     #[arg(long, value_name = "FILE")]
@@ -22,10 +24,10 @@ pub struct Args {
     out: PathBuf,
     #[command(flatten)]
     device: DeviceArgs,
-    /// GPUs that share the batches of a step; `accumulation-steps` is at least as many
+    /// GPUs that share the batches of a step; needs an `accumulation-steps` of at least COUNT
     #[arg(long, value_name = "COUNT", default_value_t = 1)]
     devices: usize,
-    /// Train again from the start even where it is up to date
+    /// Train from the start even where the result is up to date
     #[arg(long)]
     force: bool,
 }
@@ -33,11 +35,11 @@ pub struct Args {
 pub fn run(args: &Args, talk: &Talk) -> Result<()> {
     let config = TrainConfig::load(&args.config)?;
     if args.force {
-        forget_run(&args.out)?;
+        whetstone_train::forget_run(&args.out)?;
     }
     let progress = talk.progress();
-    let devices = whetstone_model::open_devices(args.device.device, args.devices)?;
-    let model = models::resolve(&config.model, &*progress)?;
+    let devices = whetstone_model::Engine::open_several(args.device.device, args.devices)?;
+    let model = whetstone_hub::resolve(&config.model, &*progress)?;
     let manifest =
         whetstone_train::train(&args.data, &args.out, &model, &config, &devices, &*progress)?;
     talk.report(&args.out, &manifest)

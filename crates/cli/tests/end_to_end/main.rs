@@ -6,6 +6,7 @@ mod bad_input;
 mod calibrating;
 mod comparing;
 mod data_set;
+mod documented;
 mod evaluation;
 mod forgetting;
 mod guarding;

@@ -7,11 +7,19 @@ use std::path::{Path, PathBuf};
 
 /// A model hub of one model on a local port, with the requests that Hugging Face's clients send.
 fn hub(files: HashMap<String, Vec<u8>>, cut_off_at: Option<usize>) -> String {
+    hub_of_revision("main", files, cut_off_at)
+}
+
+fn hub_of_revision(
+    revision: &'static str,
+    files: HashMap<String, Vec<u8>>,
+    cut_off_at: Option<usize>,
+) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
     std::thread::spawn(move || {
         for stream in listener.incoming().flatten() {
-            let _ = answer(stream, &files, cut_off_at);
+            let _ = answer(stream, revision, &files, cut_off_at);
         }
     });
     address
@@ -19,6 +27,7 @@ fn hub(files: HashMap<String, Vec<u8>>, cut_off_at: Option<usize>) -> String {
 
 fn answer(
     mut stream: TcpStream,
+    revision: &str,
     files: &HashMap<String, Vec<u8>>,
     cut_off_at: Option<usize>,
 ) -> std::io::Result<()> {
@@ -36,7 +45,7 @@ fn answer(
         }
     }
     let path = request.split(' ').nth(1).unwrap_or_default();
-    if path.starts_with("/api/models/some/model") {
+    if path == format!("/api/models/some/model/revision/{revision}") {
         let siblings: Vec<_> =
             files.keys().map(|name| serde_json::json!({ "rfilename": name })).collect();
         let body = serde_json::json!({ "siblings": siblings, "sha": "c0ffee" }).to_string();
@@ -47,9 +56,8 @@ fn answer(
         )?;
         return Ok(());
     }
-    let name = path.rsplit('/').next().unwrap_or_default();
-    let Some(bytes) = files.get(name).filter(|_| path.starts_with("/some/model/resolve/main/"))
-    else {
+    let name = path.strip_prefix(&format!("/some/model/resolve/{revision}/")).unwrap_or_default();
+    let Some(bytes) = files.get(name) else {
         return write!(
             stream,
             "HTTP/1.1 404 Not Found\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
@@ -76,8 +84,12 @@ fn tiny_files() -> HashMap<String, Vec<u8>> {
 }
 
 fn pull(hub: &str, folder: &Path) -> (crate::whetstone::Outcome, PathBuf) {
+    pull_model("some/model", hub, folder)
+}
+
+fn pull_model(model: &str, hub: &str, folder: &Path) -> (crate::whetstone::Outcome, PathBuf) {
     let out = folder.join("out");
-    let mut command = command(&["pull", "some/model", "--out", &text(&out)]);
+    let mut command = command(&["pull", model, "--out", &text(&out)]);
     let output =
         command.env("HF_ENDPOINT", hub).env("HF_HOME", folder.join("cache")).output().unwrap();
     (output.into(), out)
@@ -97,6 +109,36 @@ fn a_model_comes_from_the_hub_and_later_from_nowhere() {
     fs::remove_dir_all(&out).unwrap();
     let (cached, _) = pull("http://127.0.0.1:9", folder.path());
     assert_eq!(cached.code, Some(0), "{}", cached.stderr);
+}
+
+#[test]
+fn a_bi_encoder_comes_with_its_pooling_and_its_prompts() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut files = tiny_files();
+    for name in ["modules.json", "1_Pooling/config.json", "config_sentence_transformers.json"] {
+        files.insert(name.into(), format!("{{\"of\": \"{name}\"}}").into_bytes());
+    }
+    files.insert("onnx/model.onnx".into(), b"not wanted".to_vec());
+    let (outcome, out) = pull(&hub(files.clone(), None), folder.path());
+    assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
+    files.remove("onnx/model.onnx");
+    for (name, bytes) in files {
+        assert_eq!(fs::read(out.join(name)).unwrap(), bytes);
+    }
+    assert!(!out.join("onnx").exists());
+}
+
+#[test]
+fn a_revision_is_named_behind_an_at_sign() {
+    let folder = tempfile::tempdir().unwrap();
+    let hub = hub_of_revision("v2", tiny_files(), None);
+    let (main, out) = pull(&hub, folder.path());
+    assert_eq!(main.code, Some(2));
+    assert!(main.stderr.contains("hint: check the id `some/model`"), "{}", main.stderr);
+    assert!(!out.exists());
+    let (v2, out) = pull_model("some/model@v2", &hub, folder.path());
+    assert_eq!(v2.code, Some(0), "{}", v2.stderr);
+    assert!(out.join("model.safetensors").exists());
 }
 
 #[test]

@@ -1,4 +1,4 @@
-use crate::whetstone::{assert_fails, quickstart_folder, run, run_with_stdin, text};
+use crate::whetstone::{assert_fails, copy_folder, quickstart_folder, run, run_with_stdin, text};
 use std::fs;
 
 const PASSAGES: &str = "oil the chain\nthe light is dark\n\nspokes of a wheel\n";
@@ -77,6 +77,69 @@ fn a_run_is_reordered_over_the_same_candidates() {
         ids
     };
     assert_eq!(ids(&out), ids(&candidates));
+}
+
+#[test]
+fn an_id_that_occurs_twice_is_refused_and_leaves_no_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = quickstart_folder().join("data");
+    let [corpus, queries, candidates] =
+        ["corpus.jsonl", "queries.jsonl", "candidates.run"].map(|name| data.join(name));
+    let candidate = fs::read_to_string(&candidates).unwrap();
+    let candidate = candidate.split_whitespace().nth(2).unwrap();
+    let twice = folder.path().join("corpus.jsonl");
+    let text_of_corpus = fs::read_to_string(&corpus).unwrap();
+    let again = format!("{{\"_id\":\"{candidate}\",\"text\":\"another text\"}}\n");
+    fs::write(&twice, format!("{text_of_corpus}{again}")).unwrap();
+    let out = folder.path().join("out/mine.run");
+    let args = ["rerank", "--model", &model()].map(str::to_owned);
+    let files = [
+        ("--corpus", &twice),
+        ("--queries", &queries),
+        ("--candidates", &candidates),
+        ("--out", &out),
+    ];
+    let files = files.into_iter().flat_map(|(flag, path)| [flag.to_owned(), text(path)]);
+    let args: Vec<String> = args.into_iter().chain(files).collect();
+    let line = text_of_corpus.lines().count() + 1;
+    assert_fails(
+        &args.iter().map(String::as_str).collect::<Vec<_>>(),
+        folder.path(),
+        &format!(
+            "error: `DIR/corpus.jsonl` line {line}: id `{candidate}` occurs twice
+hint: ids must be unique; delete one of the two"
+        ),
+    );
+    assert!(!out.exists());
+}
+
+#[test]
+fn a_model_whose_scores_are_no_numbers_leaves_no_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let spoilt = folder.path().join("model");
+    copy_folder(&quickstart_folder().join("model"), &spoilt);
+    let weights = spoilt.join("model.safetensors");
+    let mut bytes = fs::read(&weights).unwrap();
+    let header = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+    let tensors: serde_json::Value = serde_json::from_slice(&bytes[8..8 + header]).unwrap();
+    let bias = tensors["classifier.bias"]["data_offsets"][0].as_u64().unwrap() as usize;
+    bytes[8 + header + bias..][..4].copy_from_slice(&f32::NAN.to_le_bytes());
+    fs::write(&weights, bytes).unwrap();
+    let data = quickstart_folder().join("data");
+    let out = folder.path().join("mine.run");
+    let paths = [
+        ("--corpus", data.join("corpus.jsonl")),
+        ("--queries", data.join("queries.jsonl")),
+        ("--candidates", data.join("candidates.run")),
+        ("--out", out.clone()),
+        ("--model", spoilt),
+    ];
+    let args = paths.iter().flat_map(|(flag, path)| [(*flag).to_owned(), text(path)]);
+    let args: Vec<String> = ["rerank".to_owned()].into_iter().chain(args).collect();
+    let outcome = run(&args.iter().map(String::as_str).collect::<Vec<_>>());
+    assert_eq!(outcome.code, Some(2), "{}", outcome.stderr);
+    let left = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name());
+    assert!(left.into_iter().all(|name| !name.to_string_lossy().contains("run")));
 }
 
 #[test]

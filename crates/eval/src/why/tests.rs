@@ -181,8 +181,8 @@ fn truncation_is_counted_over_pairs_and_the_queries_that_it_touches() {
     let passages = passages.chain([("right".into(), 57)]).collect();
     let queries =
         [("q0", 4), ("q1", 5), ("q2", 1), ("q3", 5)].map(|(id, tokens)| (id.into(), tokens)).into();
-    let material =
-        Material { lengths: Some(Lengths { max_seq_tokens: 64, queries, passages }), ..material() };
+    let lengths = Lengths { max_seq_tokens: 64, special_tokens: 3, queries, passages };
+    let material = Material { lengths: Some(lengths), ..material() };
     let found = explain(&inputs([2, 2, 2, 0], [1, 4, 1, 0]), &material).truncation.unwrap();
     assert_eq!(
         (found.pairs, found.truncated, found.relevant, found.relevant_truncated),

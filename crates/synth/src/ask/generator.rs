@@ -1,5 +1,7 @@
+//! What makes queries for passages, and what it returns.
+
 use crate::error::Result;
-use crate::llm::{Flaw, Open};
+use whetstone_llm::{Flaw, Open};
 use whetstone_records::{Passage, Progress};
 
 /// A query as a generator proposes it.
@@ -10,13 +12,15 @@ pub struct Proposal {
     pub style: String,
 }
 
-/// What a generator gives for one passage.
+/// The queries of a generator for one passage.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Answer {
     /// Best first.
     pub proposals: Vec<Proposal>,
-    /// Why there are none, or fewer than there could be: names of counts in the manifest.
+    /// Why there are none, or fewer than possible: names of counts in the manifest.
     pub flaws: Vec<Flaw>,
+    /// Whether the LLM says that the passage answers nothing.
+    pub says_none: bool,
     /// Why there is no complete answer.
     pub open: Option<Open>,
     pub persona: Option<String>,
@@ -24,9 +28,9 @@ pub struct Answer {
     pub tokens_out: u64,
 }
 
-/// Who makes queries for passages.
+/// Makes queries for passages.
 pub trait Generator {
-    /// The name that queries carry in their metadata.
+    /// The name in the metadata of queries.
     fn name(&self) -> &str;
 
     /// Returns one answer for each passage, in their order.

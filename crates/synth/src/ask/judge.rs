@@ -1,24 +1,27 @@
-//! An LLM as judge: one call a query, two grades.
+//! An LLM as judge: one call per query, two grades.
 
 use super::harvest::{Harvest, Kept};
 use crate::config::SynthConfig;
 use crate::error::Result;
-use crate::judging::{self, PairJudge};
-use crate::llm::{Estimate, Llm, TokenCounter, Work, parse};
+use whetstone_llm::judging;
+use whetstone_llm::{Entry, Estimate, Llm, PairJudge, TokenCounter, Work};
 use whetstone_records::{Passage, Progress};
 
 const COMPILED_IN: &str = include_str!("../../../../configs/prompts/judge.md");
-/// Stands for the queries that are not there yet in an estimate.
+const LIMIT_KEY: &str = "judge.max-answer-tokens";
+/// These stand for the queries and answers that do not exist yet at the time of an estimate.
 const TYPICAL_QUERY: &str =
     "how long is the customer given to hand in the form after the first letter?";
+const TYPICAL_ANSWER: &str = r#"{"question": 2, "answer": 2}"#;
 
 fn open(config: &SynthConfig) -> Result<PairJudge<'_>> {
     let form = judging::object([("question", judging::grade()), ("answer", judging::grade())]);
-    PairJudge::open(config, config.filter.judge_prompt.as_deref(), COMPILED_IN, ("grades", form))
+    let (judge, prompt) = (config.judge(), config.judge.prompt.as_deref());
+    Ok(PairJudge::open(judge, prompt, COMPILED_IN, ("grades", form))?)
 }
 
-/// Estimates what judging the queries of these passages will take, `queries` for each of them; what
-/// the journal holds of it cannot be known before the queries are.
+/// Estimates the cost of judging `queries` queries for each of these passages. The journal's share
+/// is unknown before the queries exist.
 pub fn estimate(
     llm: &Llm,
     passages: &[&Passage],
@@ -35,11 +38,13 @@ pub fn estimate(
             judge.request(format!("{index}"), TYPICAL_QUERY, passages[index], attempt)
         },
         assess: &|_, entry| judging::assess(true, entry),
+        limit_key: LIMIT_KEY,
+        typical_answer: Some(TYPICAL_ANSWER),
     };
     Ok(llm.estimate(&work, counter)?.times(queries))
 }
 
-/// Grades every query that is kept; those without a grade are counted as not graded.
+/// Grades every kept query. Queries without a grade are counted as not graded.
 pub fn grade(
     harvest: &mut Harvest,
     llm: &Llm,
@@ -56,9 +61,12 @@ pub fn grade(
             let Kept { query, passage } = &kept[index];
             judge.request(format!("{} {}", query.id, passage.id), &query.text, passage, attempt)
         },
-        assess: &|_, entry| judging::assess(grades_in(&entry.content).is_some(), entry),
+        assess: &|_, entry| judging::assess(grades_in(entry).is_some(), entry),
+        limit_key: LIMIT_KEY,
+        typical_answer: Some(TYPICAL_ANSWER),
     };
     let outcomes = llm.run(&work, progress)?;
+    llm.require_readable(&work, &outcomes)?;
     let mut grades = Vec::with_capacity(outcomes.len());
     for outcome in outcomes {
         for flaw in outcome.flaws.iter().flatten() {
@@ -67,7 +75,7 @@ pub fn grade(
         harvest.tokens_in += outcome.tokens_in;
         harvest.tokens_out += outcome.tokens_out;
         harvest.not_graded += u64::from(outcome.open.is_some());
-        grades.push(llm.answer_of(&outcome)?.and_then(|entry| grades_in(&entry.content)));
+        grades.push(llm.answer_of(&outcome)?.and_then(|entry| grades_in(&entry)));
     }
     for (kept, grades) in harvest.kept.iter_mut().zip(grades) {
         let quality = kept.quality();
@@ -78,30 +86,6 @@ pub fn grade(
 }
 
 /// The grades of question and answer.
-fn grades_in(content: &str) -> Option<(u8, u8)> {
-    let object = parse::object(content)?;
-    Some((judging::grade_in(&object, "question")?, judging::grade_in(&object, "answer")?))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn grades_are_found_among_words_and_only_where_both_are_sound() {
-        assert_eq!(grades_in(r#"{"question": 3, "answer": 0}"#), Some((3, 0)));
-        assert_eq!(
-            grades_in("Here:\n```json\n{\"answer\": 2, \"question\": 1}\n``` ok"),
-            Some((1, 2))
-        );
-        for poor in [
-            "",
-            "3",
-            r#"{"question": 3}"#,
-            r#"{"question": 4, "answer": 0}"#,
-            r#"{"question": "3", "answer"#,
-        ] {
-            assert_eq!(grades_in(poor), None, "{poor}");
-        }
-    }
+fn grades_in(entry: &Entry) -> Option<(u8, u8)> {
+    Some((judging::grade_in(entry, "question")?, judging::grade_in(entry, "answer")?))
 }

@@ -1,12 +1,13 @@
-//! Human questions: the passages that hold the quoted answers.
+//! Human questions, and the passages that contain the quoted answers.
 
 use crate::error::{Error, Result};
 use serde::Deserialize;
 use std::collections::HashMap;
 use std::path::Path;
+use std::rc::Rc;
 use whetstone_records::{DocumentId, JsonlReader, Passage, Qrels, Query, QueryId, QueryMetadata};
 
-/// Fewest words of a quote's larger part, where the border of two passages cuts it.
+/// Fewest words of a quote's larger part, if two passages share the quote.
 const MIN_PART_WORDS: usize = 4;
 
 #[derive(Deserialize)]
@@ -36,15 +37,18 @@ fn one() -> i32 {
 pub struct Judgements {
     pub queries: Vec<Query>,
     pub qrels: Qrels,
-    /// Quotes that no passage holds whole; they count for the passage that holds the larger part.
+    /// Quotes that no passage contains whole. The passage with the larger part counts.
     pub cut_quotes: u64,
 }
 
-/// Reads `path` and finds for every quote the passages of its document that hold it.
+/// Reads `path` and finds, for every quote, the passages of its document that contain it.
 pub fn read(path: &Path, passages: &[Passage]) -> Result<Judgements> {
-    let mut by_document: HashMap<DocumentId, Vec<(&Passage, String)>> = HashMap::new();
+    let mut by_document: HashMap<DocumentId, Vec<(&Passage, Rc<str>)>> = HashMap::new();
     for passage in passages {
-        by_document.entry(passage.document()).or_default().push((passage, collapse(&passage.text)));
+        let text: Rc<str> = collapse(&passage.text).into();
+        for document in passage.documents() {
+            by_document.entry(document).or_default().push((passage, text.clone()));
+        }
     }
     let mut judgements = Judgements::default();
     let mut seen = std::collections::HashSet::new();
@@ -105,11 +109,11 @@ fn collapse(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// The passages that hold the quote; else, with `true`, those that hold its larger part up to their
-/// border.
+/// The passages that contain the quote. If there are none, returns `true` and those that contain
+/// its larger part up to their border.
 fn passages_with<'a>(
     quote: &str,
-    passages: &[(&'a Passage, String)],
+    passages: &[(&'a Passage, Rc<str>)],
 ) -> Option<(Vec<&'a Passage>, bool)> {
     let quote = collapse(quote);
     if quote.is_empty() {
@@ -147,7 +151,7 @@ mod tests {
             id: id.into(),
             title: String::new(),
             text: text.into(),
-            metadata: PassageMetadata { document: Some("a.md".into()), span: None },
+            metadata: PassageMetadata { document: Some("a.md".into()), ..Default::default() },
         };
         vec![
             passage("a.md#0001", "The valve shuts at\n8 bar. It opens by itself after"),

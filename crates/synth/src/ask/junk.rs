@@ -1,23 +1,29 @@
-//! Passages that nobody asks about: navigation, licence text, tables of contents.
+//! Passages that nobody should ask about: navigation, licence text, tables of contents, data.
 
 use serde::Serialize;
 use whetstone_records::{Passage, PassageId};
 
-/// What a passage is in place of text.
+/// Why a passage is not asked about: what it is instead of text, or where it stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Junk {
+pub enum Reason {
     Navigation,
     Licence,
     Contents,
+    /// Data in letters and digits, such as a key or a picture.
+    Encoded,
+    /// Its text occurs in a document for training and in one for measuring.
+    SeveralSplits,
 }
 
-impl Junk {
+impl Reason {
     pub fn name(self) -> &'static str {
         match self {
-            Junk::Navigation => "navigation",
-            Junk::Licence => "licence",
-            Junk::Contents => "contents",
+            Reason::Navigation => "navigation",
+            Reason::Licence => "licence",
+            Reason::Contents => "contents",
+            Reason::Encoded => "encoded",
+            Reason::SeveralSplits => "several-splits",
         }
     }
 }
@@ -27,14 +33,16 @@ impl Junk {
 pub struct Skipped {
     #[serde(rename = "_id")]
     pub id: PassageId,
-    pub reason: Junk,
-    /// How it begins.
+    pub reason: Reason,
+    /// Its first words.
     pub text: String,
 }
 
-/// Fewest lines, or links, of what is taken for a list.
+/// Fewest lines, or links, that count as a list.
 const MIN_LINES: usize = 4;
-/// Phrases of licences; two of them make one.
+/// Shortest word that counts as data.
+const MIN_DATA_BYTES: usize = 40;
+/// Phrases of licences. A text with two of them is a licence.
 const LICENCE: &[&str] = &[
     "permission is hereby granted",
     "without warranty of any kind",
@@ -93,19 +101,38 @@ const MENU: &[&str] = &[
     "accessibility",
 ];
 
-/// Says what a passage is where it is no text that answers anything.
-pub fn junk(passage: &Passage) -> Option<Junk> {
+/// Says what a passage is if it is not text that answers anything.
+pub fn junk(passage: &Passage) -> Option<Reason> {
     let text = &passage.text;
     if is_licence(text) {
-        return Some(Junk::Licence);
+        return Some(Reason::Licence);
     }
     let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     if lines.len() >= MIN_LINES
         && lines.iter().filter(|line| is_entry(line)).count() * 4 >= lines.len() * 3
     {
-        return Some(Junk::Contents);
+        return Some(Reason::Contents);
     }
-    if is_navigation(text, &lines) { Some(Junk::Navigation) } else { None }
+    if is_encoded(text) {
+        return Some(Reason::Encoded);
+    }
+    if is_navigation(text, &lines) { Some(Reason::Navigation) } else { None }
+}
+
+/// Whether most of a text is base64, hex or the like: long runs with digits and both cases.
+fn is_encoded(text: &str) -> bool {
+    let is_data = |word: &&str| {
+        let body = word.trim_end_matches('=');
+        let letter = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '/' | '_' | '-');
+        let mixed = |kind: fn(&char) -> bool| body.chars().any(|c| kind(&c));
+        let base64 = mixed(char::is_ascii_digit)
+            && mixed(char::is_ascii_uppercase)
+            && mixed(char::is_ascii_lowercase);
+        let hex = body.chars().all(|c| c.is_ascii_hexdigit());
+        body.len() >= MIN_DATA_BYTES && body.chars().all(letter) && (base64 || hex)
+    };
+    let data: usize = text.split_whitespace().filter(is_data).map(str::len).sum();
+    data * 2 > text.len()
 }
 
 fn is_licence(text: &str) -> bool {
@@ -121,7 +148,7 @@ fn is_entry(line: &str) -> bool {
     has_page && (leader.ends_with("..") || leader.ends_with('…') || leader.ends_with(". ."))
 }
 
-/// Menus: separated or listed entries without a sentence, several of which every site has.
+/// Menus: several separated or listed entries that every site has, without a sentence.
 fn is_navigation(text: &str, lines: &[&str]) -> bool {
     let is_separator = |c: char| matches!(c, '|' | '»' | '›' | '•' | '·' | '\n' | '>');
     let entries: Vec<String> = text
@@ -146,7 +173,7 @@ fn is_navigation(text: &str, lines: &[&str]) -> bool {
 mod tests {
     use super::*;
 
-    fn of(text: &str) -> Option<Junk> {
+    fn of(text: &str) -> Option<Reason> {
         junk(&Passage {
             id: "p".into(),
             title: "T".into(),
@@ -157,16 +184,21 @@ mod tests {
 
     #[test]
     fn what_answers_nothing_is_recognised() {
-        assert_eq!(of("Home | About us | Products | Contact | Login"), Some(Junk::Navigation));
+        assert_eq!(of("Home | About us | Products | Contact | Login"), Some(Reason::Navigation));
         assert_eq!(
             of("Home\nProducts\nPumps\nContact us\nPrivacy policy\nSearch"),
-            Some(Junk::Navigation)
+            Some(Reason::Navigation)
         );
         let contents = "1 Safety ........ 3\n2 Installation .... 7\n2.1 Pumps ... 9\n3 Errors ..... 12\nIndex ... 40";
-        assert_eq!(of(contents), Some(Junk::Contents));
+        assert_eq!(of(contents), Some(Reason::Contents));
         let licence = "Permission is hereby granted, free of charge, to any person … The Software is provided \"as is\", \
                        without warranty of any kind, express or implied.";
-        assert_eq!(of(licence), Some(Junk::Licence));
+        assert_eq!(of(licence), Some(Reason::Licence));
+        let key = format!(
+            "-----BEGIN KEY-----\n{}=\n-----END KEY-----",
+            "MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8A\nc3Vw/2+x".replace('\n', "").repeat(3)
+        );
+        assert_eq!(of(&key), Some(Reason::Encoded));
     }
 
     #[test]
@@ -176,6 +208,8 @@ mod tests {
             "- Open the valve\n- Wait for 5 minutes\n- Close the valve\n- Call us on 4711",
             "The library is licensed under the Apache License, so you may use it at work.",
             "Press Home, then Search, and confirm with Next.",
+            "The checksum is d41d8cd98f00b204e9800998ecf8427ed41d8cd98f00b204 and must be compared by hand with the one above.",
+            "See https://example.com/a/very/long/path/that/Goes/on/and/On/2024 for more on it.",
             "Year 2019\nYear 2020\nYear 2021\nYear 2022",
         ] {
             assert_eq!(of(text), None, "{text}");

@@ -1,4 +1,4 @@
-//! Queries for passages: from the passage's own words or from an LLM, and from humans who judged.
+//! Queries for passages: from the passage's own words, from an LLM, and from humans.
 
 mod built_in;
 mod drop;
@@ -16,41 +16,43 @@ mod questions;
 mod report;
 mod round_trip;
 mod styles;
+mod tokens;
 mod try_out;
 mod wording;
 
 pub use plan::AskJob;
 pub use try_out::{Preview, batch_in, batch_out, estimate, preview};
 
-use crate::config::{GeneratorName, RoundTrip, TopBy};
+use crate::config::{GeneratorName, RoundTrip, SynthConfig, TopBy};
 use crate::error::{Error, Result};
 use crate::language::main_language;
-use crate::llm::{Estimate, Llm, Spent, TokenCounter};
 use built_in::BuiltIn;
 use drop::Drop;
 use generator::Generator;
 use harvest::{Harvest, Kept};
-use judgements::Judgements;
 use plan::Plan;
 use prompt::Prompt;
 use questions::{Asked, Questions};
 use std::collections::BTreeMap;
-use std::path::Path;
-use whetstone_records::{Manifest, Outcome, Progress, Qrels, write_jsonl};
+use tokens::token_counter;
+use whetstone_llm::{Estimate, Llm, Spent};
+use whetstone_records::{DataSet, Manifest, Outcome, Progress, Qrels, write_jsonl};
 
-/// The file in OUT that holds every answer of an LLM, also of runs that were stopped.
-pub const JOURNAL: &str = "ask.journal.jsonl";
+const OUTPUTS: [&str; 5] = [
+    DataSet::QUERIES,
+    DataSet::ALL_QRELS,
+    DataSet::SKIPPED,
+    DataSet::ASK_REPORT,
+    DataSet::ASK_PAGE,
+];
 
-const OUTPUTS: [&str; 5] =
-    ["queries.jsonl", "qrels/all.tsv", "skipped.jsonl", "synth.json", "synth.html"];
-
-/// Makes queries for the passages of `OUT/corpus.jsonl` and adds the human ones of `judgements`;
-/// writes `OUT/queries.jsonl`, `OUT/qrels/all.tsv`, the passages that were not asked about
+/// Makes queries for the passages of `OUT/corpus.jsonl` and adds the human ones of `judgements`.
+/// Writes `OUT/queries.jsonl`, `OUT/qrels/all.tsv`, the passages that were not asked about
 /// (`skipped.jsonl`) and a report (`synth.json`, `synth.html`).
 ///
-/// Passages of documents that answer a human question are not asked about: they are the test, where
-/// only human questions count. Where passages stay without an answer, the stage does not count as
-/// up to date: run again, it asks only them.
+/// Documents that answer a human question are the test, where only human questions count, so their
+/// passages are not asked about. If passages stay without an answer, the stage does not count as up
+/// to date: the next run asks only about them.
 pub fn ask(job: &AskJob, progress: &dyn Progress) -> Result<Manifest> {
     let stage = job.stage()?;
     if let Some(manifest) = stage.up_to_date() {
@@ -75,8 +77,12 @@ pub fn ask(job: &AskJob, progress: &dyn Progress) -> Result<Manifest> {
     if harvest.kept.is_empty() && !asked.is_empty() {
         return Err(Error::NoQueries { passages: asked.len(), reasons: harvest.reasons() });
     }
-    write(job.out, &harvest.kept, &plan.judgements)?;
-    write_jsonl(&job.out.join("skipped.jsonl"), plan.skipped())?;
+    check_coverage(&harvest, config)?;
+    if config.filter.top > 0 && harvest.kept.len() > config.filter.top {
+        keep_best(&mut harvest, config.filter.top, config.filter.top_by);
+    }
+    write(&plan, &harvest.kept)?;
+    write_jsonl(&DataSet::new(job.out).skipped(), plan.skipped())?;
     let without = harvest.without(&asked);
     report::write(&plan, &harvest, &without)?;
     let mut counts = harvest.counts(without.len());
@@ -94,7 +100,7 @@ pub fn ask(job: &AskJob, progress: &dyn Progress) -> Result<Manifest> {
     )?)
 }
 
-/// The client, where anything is asked of an LLM.
+/// The client, if an LLM is needed.
 fn open_llm<'a>(job: &AskJob<'a>) -> Result<Option<Llm<'a>>> {
     let config = job.config;
     if config.ask.generator == GeneratorName::BuiltIn && !config.filter.judge {
@@ -104,9 +110,9 @@ fn open_llm<'a>(job: &AskJob<'a>) -> Result<Option<Llm<'a>>> {
         config.llm.check_price(&config.llm.name)?;
     }
     if config.filter.judge {
-        config.llm.check_price(config.judge())?;
+        config.llm.check_price(config.judge().llm)?;
     }
-    Llm::open(&config.llm, &job.out.join(JOURNAL)).map(Some)
+    Ok(Some(Llm::open(&config.llm, &DataSet::new(job.out).ask_journal())?))
 }
 
 fn questions<'a>(llm: Option<&'a Llm<'a>>, plan: &Plan<'a>) -> Result<Questions<'a>> {
@@ -120,7 +126,7 @@ fn questions<'a>(llm: Option<&'a Llm<'a>>, plan: &Plan<'a>) -> Result<Questions<
     })
 }
 
-/// What the run will take, for the comparison at its end.
+/// The estimate of the run, to compare with the real figures at its end.
 fn estimate_first<'a>(
     plan: &Plan<'a>,
     llm: Option<&'a Llm<'a>>,
@@ -133,10 +139,10 @@ fn estimate_first<'a>(
     Ok(Some(estimate))
 }
 
-/// The questions that the journal does not answer, and the judge's work on what may come of all.
+/// The questions that the journal does not answer, and the judge's work on all possible queries.
 fn estimate_all(plan: &Plan, llm: &Llm) -> Result<Estimate> {
     let config = plan.job.config;
-    let counter = TokenCounter::open(plan.job.model)?;
+    let counter = token_counter(plan.job.model)?;
     let asked = plan.asked();
     let mut estimate = match config.ask.generator {
         GeneratorName::Openai => {
@@ -180,23 +186,33 @@ fn filter_all(
     }
     if let Some(llm) = llm.filter(|_| filter.judge) {
         judge::grade(harvest, llm, config, progress)?;
+        let min_grade = config.judge.min_grade;
         harvest.drop_where(|_, kept| {
             let quality = kept.query.metadata.quality.as_ref()?;
             match (quality.question_grade, quality.answer_grade) {
-                (Some(question), _) if question < filter.min_grade => Some(Drop::PoorQuestion),
-                (_, Some(answer)) if answer < filter.min_grade => Some(Drop::PoorAnswer),
+                (Some(question), _) if question < min_grade => Some(Drop::PoorQuestion),
+                (_, Some(answer)) if answer < min_grade => Some(Drop::PoorAnswer),
                 (Some(_), Some(_)) => None,
                 _ => Some(Drop::NotGraded),
             }
         });
     }
-    if filter.top > 0 && harvest.kept.len() > filter.top {
-        keep_best(harvest, filter.top, filter.top_by);
-    }
     Ok(())
 }
 
-/// Keeps the `top` queries of highest score; ties fall to the earlier.
+/// Refuses a bad training set: most passages were asked about, but have no query.
+///
+/// Passages that were not asked about, or not answered yet, do not count.
+fn check_coverage(harvest: &Harvest, config: &SynthConfig) -> Result<()> {
+    let least = config.filter.min_covered_fraction;
+    let (with, answered) = harvest.coverage();
+    if harvest.not_graded > 0 || with as f64 >= least * answered as f64 {
+        return Ok(());
+    }
+    Err(Error::FewQueries { with, passages: answered, least, reasons: harvest.reasons() })
+}
+
+/// Keeps the `top` queries with the highest scores. The earlier one wins a tie.
 fn keep_best(harvest: &mut Harvest, top: usize, by: TopBy) {
     let score = |kept: &Kept| {
         let quality = kept.query.metadata.quality.clone().unwrap_or_default();
@@ -215,14 +231,20 @@ fn keep_best(harvest: &mut Harvest, top: usize, by: TopBy) {
     harvest.drop_where(|place, _| (!best.contains(&place)).then_some(Drop::BelowTop));
 }
 
-fn write(out: &Path, generated: &[Kept], judgements: &Judgements) -> Result<()> {
-    let mut qrels: Qrels = judgements.qrels.clone();
+fn write(plan: &Plan, generated: &[Kept]) -> Result<()> {
+    let mut qrels = Qrels::default();
     for Kept { query, passage } in generated {
         qrels.insert(query.id.clone(), passage.id.clone(), 1);
     }
-    let queries = generated.iter().map(|kept| &kept.query);
-    write_jsonl(&out.join("queries.jsonl"), queries.chain(&judgements.queries))?;
-    Ok(qrels.write_beir(&out.join("qrels/all.tsv"))?)
+    plan.twins.share(&mut qrels, &plan.passages);
+    for (query, grades) in plan.judgements.qrels.iter() {
+        for (passage, grade) in grades {
+            qrels.insert(query.clone(), passage.clone(), *grade);
+        }
+    }
+    let (data, queries) = (DataSet::new(plan.job.out), generated.iter().map(|kept| &kept.query));
+    write_jsonl(&data.queries(), queries.chain(&plan.judgements.queries))?;
+    Ok(qrels.write_beir(&data.all_qrels())?)
 }
 
 /// The estimate and the real figures, side by side.
@@ -247,4 +269,4 @@ fn beside(estimate: &Estimate, spent: &Spent) -> String {
 type Counts = BTreeMap<String, u64>;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -1,57 +1,57 @@
-//! What is asked about, before anything is.
+//! Plans what to ask about, before anything is sent.
 
 use super::Counts;
 use super::judgements::{self, Judgements};
-use super::junk::{Skipped, junk};
+use super::junk::{Reason, Skipped, junk};
 use crate::config::{GeneratorName, RoundTrip, SynthConfig};
 use crate::error::Result;
-use crate::mine::MODEL_FILES;
+use crate::mine::model_inputs;
+use crate::split::{Split, split_documents};
+use crate::twins::Twins;
 use rand::seq::SliceRandom;
-use std::collections::BTreeMap;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 use whetstone_model::DeviceName;
-use whetstone_records::{DocumentId, Passage, Stage, read_jsonl, sha256_file};
+use whetstone_records::{DataSet, DocumentId, Input, Passage, Stage, read_jsonl};
+use whetstone_retrieve::Bm25Parameters;
 
-/// How much of a skipped passage is shown, in characters.
+/// How much of a skipped passage to show, in characters.
 const SHOWN_CHARS: usize = 120;
-/// Counts that say that a run again would have something to ask.
+/// Counts which mean that another run has something to ask.
 const OPEN: [&str; 3] = ["passages-not-answered", "passages-not-asked", "queries-not-graded"];
 
-/// What `ask` works on.
+/// The inputs of `ask`.
 #[derive(Clone, Copy)]
 pub struct AskJob<'a> {
     /// Folder of the data set, which holds `corpus.jsonl`.
     pub out: &'a Path,
     pub config: &'a SynthConfig,
-    /// Folder of the local model: its tokenizer estimates tokens, its embeddings are for the round
+    /// Folder of the local model. Its tokenizer estimates tokens; its embeddings serve the round
     /// trip.
     pub model: Option<&'a Path>,
     pub device: DeviceName,
 }
 
 impl AskJob<'_> {
-    /// The stage with the digests of all that the queries depend on; how fast and by which address
-    /// an LLM is asked is no part of it.
+    /// The stage with the digests of all that the queries depend on. The address and the speed of
+    /// the LLM are not part of it.
     pub(super) fn stage(&self) -> Result<Stage> {
         let config = self.config;
         config.check()?;
-        let mut inputs = vec![("corpus".to_owned(), sha256_file(&self.out.join("corpus.jsonl"))?)];
+        let mut inputs = vec![Input::of_file("corpus", &DataSet::new(self.out).corpus())?];
         let files = [
             ("judgements", &config.ask.judgements),
             ("prompt", &config.ask.prompt),
             ("examples", &config.ask.examples),
-            ("judge-prompt", &config.filter.judge_prompt),
+            ("judge-prompt", &config.judge.prompt),
         ];
         for (role, path) in files {
             if let Some(path) = path {
-                inputs.push((role.to_owned(), sha256_file(path)?));
+                inputs.push(Input::of_file(role, path)?);
             }
         }
         if let (RoundTrip::Dense, Some(model)) = (config.filter.round_trip, self.model) {
-            for file in MODEL_FILES {
-                inputs.push((format!("model/{file}"), sha256_file(&model.join(file))?));
-            }
+            inputs.extend(model_inputs(model)?);
         }
         let uses_llm = config.ask.generator == GeneratorName::Openai || config.filter.judge;
         let llm = uses_llm.then_some((
@@ -60,12 +60,13 @@ impl AskJob<'_> {
             &config.llm.prices,
             &config.llm.currency,
         ));
-        let bm25 = (config.mine.bm25_k1, config.mine.bm25_b);
-        let bm25 = (config.filter.round_trip == RoundTrip::Bm25).then_some(bm25);
+        let judge = config.filter.judge.then_some(&config.judge);
+        let Bm25Parameters { k1, b } = config.mine.bm25();
+        let bm25 = (config.filter.round_trip == RoundTrip::Bm25).then_some((k1, b));
         Ok(Stage::new(
             "ask",
             self.out,
-            &(&config.ask, &config.filter, llm, bm25, config.seed),
+            &(&config.ask, &config.filter, &config.split, judge, llm, bm25, config.seed),
             inputs,
         ))
     }
@@ -76,46 +77,58 @@ pub fn open(counts: &BTreeMap<String, u64>) -> u64 {
     OPEN.iter().filter_map(|name| counts.get(*name)).sum()
 }
 
-/// The passages, and which of them are asked about.
+/// The passages, and which of them to ask about.
 pub struct Plan<'a> {
     pub job: &'a AskJob<'a>,
     pub passages: Vec<Passage>,
     pub judgements: Judgements,
+    /// Equal texts under several ids.
+    pub twins: Twins,
     /// Places of the passages to ask about, in the order of the corpus.
     places: Vec<usize>,
-    junk: Vec<Skipped>,
+    skipped: Vec<Skipped>,
 }
 
 impl<'a> Plan<'a> {
-    /// Reads the corpus and the human questions; a wrong quote stops the run before anything is
-    /// spent.
+    /// Reads the corpus and the human questions. A wrong quote stops the run before it spends
+    /// anything.
     pub fn open(job: &'a AskJob<'a>) -> Result<Self> {
-        let passages: Vec<Passage> = read_jsonl(&job.out.join("corpus.jsonl"))?;
-        let judgements = match &job.config.ask.judgements {
+        let passages: Vec<Passage> = read_jsonl(&DataSet::new(job.out).corpus())?;
+        let mut judgements = match &job.config.ask.judgements {
             Some(path) => judgements::read(path, &passages)?,
             None => Judgements::default(),
         };
-        let mut plan = Self { job, passages, judgements, places: Vec::new(), junk: Vec::new() };
+        let twins = Twins::of(&passages);
+        twins.share(&mut judgements.qrels, &passages);
+        let (places, skipped) = (Vec::new(), Vec::new());
+        let mut plan = Self { job, passages, judgements, twins, places, skipped };
         plan.choose();
         Ok(plan)
     }
 
     fn choose(&mut self) {
-        let Self { passages, judgements, .. } = self;
-        let by_id: HashMap<&str, &Passage> =
-            passages.iter().map(|passage| (passage.id.as_str(), passage)).collect();
-        let positive =
-            judgements.qrels.iter().flat_map(|(_, grades)| grades).filter(|(_, grade)| **grade > 0);
-        let test: BTreeSet<DocumentId> =
-            positive.map(|(passage, _)| by_id[passage.as_str()].document()).collect();
-        let free = (0..passages.len()).filter(|at| !test.contains(&passages[*at].document()));
         let config = self.job.config;
-        for at in free {
-            match junk(&passages[at]).filter(|_| config.filter.junk_passages) {
+        let test = self.judged_documents();
+        let splits = self.splits(&test);
+        for (at, passage) in self.passages.iter().enumerate() {
+            if self.twins.is_repetition(at) {
+                continue;
+            }
+            let documents = passage.documents();
+            let is_test = documents.iter().all(|document| test.contains(document));
+            let others = self.twins.others(at).flat_map(|other| self.passages[other].documents());
+            let of_text: BTreeSet<Split> =
+                documents.into_iter().chain(others).map(|document| splits[&document]).collect();
+            let reason = match of_text.len() {
+                1 if is_test => continue,
+                1 => junk(passage).filter(|_| config.filter.junk_passages),
+                _ => Some(Reason::SeveralSplits),
+            };
+            match reason {
                 Some(reason) => {
-                    let text = passages[at].text.split_whitespace().collect::<Vec<_>>().join(" ");
+                    let text = passage.text.split_whitespace().collect::<Vec<_>>().join(" ");
                     let text = text.chars().take(SHOWN_CHARS).collect();
-                    self.junk.push(Skipped { id: passages[at].id.clone(), reason, text });
+                    self.skipped.push(Skipped { id: passage.id.clone(), reason, text });
                 }
                 None => self.places.push(at),
             }
@@ -125,6 +138,22 @@ impl<'a> Plan<'a> {
             self.places.truncate(most);
             self.places.sort_unstable();
         }
+    }
+
+    /// The documents that answer human questions.
+    fn judged_documents(&self) -> BTreeSet<DocumentId> {
+        let by_id: HashMap<&str, &Passage> =
+            self.passages.iter().map(|passage| (passage.id.as_str(), passage)).collect();
+        let grades = self.judgements.qrels.iter().flat_map(|(_, grades)| grades);
+        let positive = grades.filter(|(_, grade)| **grade > 0);
+        positive.map(|(passage, _)| by_id[passage.as_str()].document()).collect()
+    }
+
+    /// The split that `mine` and `pair` will choose for each document.
+    fn splits(&self, judged: &BTreeSet<DocumentId>) -> BTreeMap<DocumentId, Split> {
+        let config = self.job.config;
+        let documents = self.passages.iter().flat_map(Passage::documents).collect();
+        split_documents(&documents, judged, &config.split, config.seed)
     }
 
     /// The passages to ask about.
@@ -140,9 +169,9 @@ impl<'a> Plan<'a> {
         places.into_iter().map(|at| &self.passages[at]).collect()
     }
 
-    /// Passages that are no text.
+    /// Passages that are not asked about.
     pub fn skipped(&self) -> &[Skipped] {
-        &self.junk
+        &self.skipped
     }
 
     pub fn count(&self, counts: &mut Counts) {
@@ -153,19 +182,30 @@ impl<'a> Plan<'a> {
         if self.job.config.ask.judgements.is_some() {
             count("quotes-cut-by-a-passage-border", self.judgements.cut_quotes as usize);
         }
-        for skipped in &self.junk {
+        for skipped in &self.skipped {
             *counts.entry(format!("skipped-{}", skipped.reason.name())).or_default() += 1;
         }
     }
 
-    pub fn notes(&self) -> Option<String> {
+    pub fn notes(&self) -> Vec<String> {
         let nothing = "nothing was asked: every document answers a human question, and none is left for training";
-        if self.places.is_empty() {
-            return Some(nothing.to_owned());
+        if self.places.is_empty() && self.skipped.is_empty() {
+            return vec![nothing.to_owned()];
         }
-        let junk = self.junk.len();
-        (junk > 0).then(|| {
-            format!("{junk} passages are no text that answers anything; skipped.jsonl lists them")
-        })
+        let shared = |skipped: &&Skipped| skipped.reason == Reason::SeveralSplits;
+        let shared = self.skipped.iter().filter(shared).count();
+        let junk = self.skipped.len() - shared;
+        let mut notes = Vec::new();
+        if junk > 0 {
+            notes.push(format!(
+                "{junk} passages answer nothing and are not asked about; skipped.jsonl lists them"
+            ));
+        }
+        if shared > 0 {
+            notes.push(format!(
+                "{shared} passages occur in documents of several splits and are not asked about; skipped.jsonl lists them"
+            ));
+        }
+        notes
     }
 }

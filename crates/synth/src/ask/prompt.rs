@@ -1,14 +1,13 @@
-//! What the LLM is told about a passage, and the JSON that it is asked for.
+//! What the LLM is told about a passage, and the JSON that it must return.
 
 use super::examples::Examples;
 use super::styles;
-use crate::config::{AskConfig, LlmConfig, Style};
+use crate::config::{AskConfig, Style};
 use crate::error::Result;
-use crate::judging::object;
-use crate::llm::{Message, Request, extra_body};
-use crate::template::Template;
 use rand::Rng;
 use serde_json::{Value, json};
+use whetstone_llm::judging::object;
+use whetstone_llm::{LlmConfig, Message, Request, Template, extra_body};
 use whetstone_records::Passage;
 
 const COMPILED_IN: &str = include_str!("../../../../configs/prompts/ask.md");
@@ -40,7 +39,7 @@ pub struct Prompt<'a> {
     extra_body: Vec<(String, String)>,
 }
 
-/// Where a passage stands, as the template's variables have it.
+/// Where a passage stands, for the template's variables.
 pub struct Place<'a> {
     pub title: &'a str,
     pub document_title: &'a str,
@@ -72,8 +71,8 @@ impl<'a> Prompt<'a> {
         })
     }
 
-    /// The style in which a passage is asked about: drawn by seed and id, so that other passages
-    /// may come and go.
+    /// The style for a passage, drawn by seed and id: it does not change when other passages come
+    /// or go.
     pub fn style(&self, passage: &Passage) -> Style {
         let weights = || self.config.styles.iter().filter(|(_, weight)| **weight > 0.0);
         let mut left = weights().map(|(_, weight)| weight).sum::<f64>();

@@ -5,9 +5,9 @@ use super::prompt::Prompt;
 use crate::config::AskConfig;
 use crate::error::Result;
 use crate::language::{language_of, named};
-use crate::llm::{Assessment, Entry, Llm, Work, parse};
 use std::collections::HashSet;
 use whatlang::Lang;
+use whetstone_llm::{Assessment, Entry, Llm, Outcome, REFUSED, Work, parse};
 use whetstone_records::{Passage, Progress};
 
 /// Asks an LLM for the queries of passages.
@@ -18,7 +18,7 @@ pub struct Questions<'a> {
     pub asked: Asked<'a>,
 }
 
-/// What an answer is held against.
+/// What an answer is checked against.
 pub struct Asked<'a> {
     pub config: &'a AskConfig,
     /// The language that most passages are in.
@@ -34,6 +34,8 @@ impl Questions<'_> {
             count: passages.len(),
             request: &|index, attempt| self.prompt.request(passages[index], attempt),
             assess: &|index, entry| assess(entry, passages[index], &self.asked),
+            limit_key: "ask.max-answer-tokens",
+            typical_answer: None,
         })
     }
 }
@@ -44,18 +46,29 @@ impl Generator for Questions<'_> {
     }
 
     fn generate(&self, passages: &[&Passage], progress: &dyn Progress) -> Result<Vec<Answer>> {
-        let outcomes = self.with_work(passages, |work| self.llm.run(work, progress))?;
-        let answer = |(passage, outcome): (&&Passage, crate::llm::Outcome)| {
+        let run = |work: &Work| -> Result<Vec<Outcome>> {
+            let outcomes = self.llm.run(work, progress)?;
+            // The filters report the other reasons why nothing is usable.
+            if outcomes.iter().any(Outcome::is_cut_off) {
+                self.llm.require_readable(work, &outcomes)?;
+            }
+            Ok(outcomes)
+        };
+        let outcomes = self.with_work(passages, run)?;
+        let answer = |(passage, outcome): (&&Passage, Outcome)| {
             let entry = self.llm.answer_of(&outcome)?;
             let style = self.prompt.style(passage).name();
-            let texts = entry.map(|entry| parse::questions(&entry.content)).unwrap_or_default();
+            let texts = entry.and_then(|entry| parse::questions(&entry.said()));
+            let says_none = texts.as_ref().is_some_and(Vec::is_empty);
             let persona = self.prompt.persona(passage);
             Ok(Answer {
                 proposals: texts
+                    .unwrap_or_default()
                     .into_iter()
                     .map(|text| Proposal { text, style: style.into() })
                     .collect(),
                 flaws: outcome.flaws.into_iter().flatten().collect(),
+                says_none,
                 open: outcome.open,
                 persona: (!persona.is_empty()).then(|| persona.to_owned()),
                 tokens_in: outcome.tokens_in,
@@ -66,9 +79,14 @@ impl Generator for Questions<'_> {
     }
 }
 
-/// Looks at an answer as a whole; single queries are the filters' business.
+/// Checks an answer as a whole; the filters check single queries.
 fn assess(entry: &Entry, passage: &Passage, asked: &Asked) -> Assessment {
-    let questions = parse::questions(&entry.content);
+    let read = parse::questions(&entry.said());
+    let is_refused = entry.flaw() == Some(REFUSED);
+    if read.as_ref().is_some_and(Vec::is_empty) && !is_refused {
+        return Assessment::default();
+    }
+    let questions = read.unwrap_or_default();
     let different: HashSet<String> =
         questions.iter().map(|question| question.to_lowercase()).collect();
     let flaw = entry.flaw().or_else(|| {
@@ -89,8 +107,8 @@ fn assess(entry: &Entry, passage: &Passage, asked: &Asked) -> Assessment {
     Assessment { flaw, usable }
 }
 
-/// Whether the queries are in another language than asked for; in doubt they are not. Without a
-/// language in the config it is the passage's, or the one of most passages: code is easily taken
+/// Whether the queries are clearly in another language than the wanted one. If the config names no
+/// language, either the passage's or the most common one will do: the detector easily takes code
 /// for Spanish.
 fn is_foreign(questions: &[String], passage: &Passage, asked: &Asked) -> bool {
     let Some(found) = language_of(&questions.join(" ")) else { return false };
@@ -106,7 +124,7 @@ fn is_foreign(questions: &[String], passage: &Passage, asked: &Asked) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::llm::Flaw;
+    use whetstone_llm::Flaw;
 
     fn flaw(content: &str, finish_reason: &str, config: &AskConfig) -> Option<Flaw> {
         let entry = Entry {
@@ -114,6 +132,7 @@ mod tests {
             subject: String::new(),
             llm: String::new(),
             content: content.into(),
+            thought: false,
             finish_reason: Some(finish_reason.into()),
             prompt_tokens: None,
             completion_tokens: None,

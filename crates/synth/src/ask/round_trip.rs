@@ -1,25 +1,27 @@
-//! Whether a query brings its own passage back (Dai et al., Promptagator, 2022).
+//! Checks whether a query brings its own passage back (Dai et al., Promptagator, 2022).
 
 use super::AskJob;
 use super::harvest::Harvest;
 use crate::config::RoundTrip;
 use crate::error::{Error, Result};
-use crate::mine::{Bm25, Bm25Parameters, Dense, EmbeddingCache, MODEL_FILES, Miner};
+use crate::mine::{embed, model_digest, model_inputs};
 use std::collections::HashMap;
-use whetstone_model::{BiEncoder, open_device};
-use whetstone_records::{Passage, Progress, sha256_file};
+use whetstone_model::{BiEncoder, Engine};
+use whetstone_records::{DataSet, Passage, Progress};
+use whetstone_retrieve::{Bm25, Dense, EmbeddingCache, Retriever, TextKind};
 
-/// Queries that are searched for at one time.
+/// Queries to search for at a time.
 const BLOCK: usize = 1024;
 
-/// Notes the rank and the score of every query's own passage; without a rank it did not come back.
+/// Notes the rank and the score of every query's own passage. A query without a rank did not find
+/// it.
 pub fn search(
     harvest: &mut Harvest,
     passages: &[Passage],
     job: &AskJob,
     progress: &dyn Progress,
 ) -> Result<()> {
-    // In the order of `mine`, which then finds their embeddings.
+    // In the order of `mine`, which then reuses their embeddings.
     let mut passages: Vec<&Passage> = passages.iter().collect();
     passages.sort_by(|a, b| a.id.cmp(&b.id));
     let texts: Vec<String> = passages.iter().map(|passage| passage.full_text()).collect();
@@ -29,19 +31,15 @@ pub fn search(
     let places: HashMap<&str, u32> =
         passages.iter().map(|passage| passage.id.as_str()).zip(0..).collect();
     let own: Vec<u32> = harvest.kept.iter().map(|kept| places[kept.passage.id.as_str()]).collect();
-    let miner: Box<dyn Miner> = match job.config.filter.round_trip {
+    let retriever: Box<dyn Retriever> = match job.config.filter.round_trip {
         RoundTrip::Off => return Ok(()),
-        RoundTrip::Bm25 => {
-            let parameters =
-                Bm25Parameters { k1: job.config.mine.bm25_k1, b: job.config.mine.bm25_b };
-            Box::new(Bm25::build(&texts, &queries, parameters))
-        }
+        RoundTrip::Bm25 => Box::new(Bm25::build(&texts, &queries, job.config.mine.bm25())),
         RoundTrip::Dense => Box::new(dense(&texts, &queries, job, progress)?),
     };
     progress.start("round trip", Some(queries.len() as u64), "queries");
     for start in (0..queries.len()).step_by(BLOCK) {
         let block = start..(start + BLOCK).min(queries.len());
-        let rankings = miner.search(block.clone(), job.config.filter.round_trip_depth);
+        let rankings = retriever.search(block.clone(), job.config.filter.round_trip_depth);
         for (query, ranking) in block.clone().zip(rankings) {
             let rank = ranking.iter().position(|hit| hit.passage == own[query]);
             let quality = harvest.kept[query].quality();
@@ -55,7 +53,8 @@ pub fn search(
     Ok(())
 }
 
-/// The bi-encoder over the whole corpus; embeddings of passages are where `mine` looks for them.
+/// The bi-encoder over the whole corpus. It stores the embeddings of passages where `mine` looks
+/// for them.
 fn dense(
     passages: &[&str],
     queries: &[&str],
@@ -63,18 +62,16 @@ fn dense(
     progress: &dyn Progress,
 ) -> Result<Dense> {
     let model = job.model.ok_or(Error::NoModel)?;
-    let digests = MODEL_FILES.map(|file| sha256_file(&model.join(file)));
-    let digests = digests.into_iter().collect::<Result<Vec<_>, _>>()?;
-    let encoder = BiEncoder::load(model, &open_device(job.device)?)?;
+    let encoder = BiEncoder::load(model, &Engine::open(job.device)?)?;
     let cache = EmbeddingCache {
-        folder: job.out.join("mined/embeddings"),
-        model: digests.concat(),
+        folder: DataSet::new(job.out).embeddings(),
+        model: model_digest(&model_inputs(model)?),
         hidden: encoder.hidden(),
-        encode: &|texts| Ok(encoder.encode(texts, progress)?),
+        encode: &|kind, texts| embed(&encoder, kind, texts, progress),
         progress,
     };
-    let passages = cache.embed("passages", passages)?;
-    // Not under the name of the final queries, which are fewer.
-    let queries = cache.embed("proposals", queries)?;
+    let passages = cache.embed("passages", TextKind::Passage, passages)?;
+    // Not under the name of the final queries, of which there are fewer.
+    let queries = cache.embed("proposals", TextKind::Query, queries)?;
     Ok(Dense::new(cache.hidden, queries, passages))
 }

@@ -1,13 +1,15 @@
-use super::document::Document;
-use super::read::Skip;
+//! The records of a BEIR corpus.
+
+use super::document::{Document, Outline, Titles};
+use super::listing::Skip;
 use super::report::Report;
-use super::{Tokenize, chunk_document, plain};
+use super::{Tokenize, cut_document, places, plain};
 use crate::config::ChunkConfig;
 use crate::error::{Error, Result};
 use rayon::prelude::*;
 use std::collections::HashSet;
 use std::path::Path;
-use whetstone_records::{DocumentId, JsonlReader, Passage, Progress};
+use whetstone_records::{DocumentId, JsonlReader, Passage, PassageId, Progress};
 
 /// Takes every record of a BEIR corpus as one passage under its own id, so that qrels made for it
 /// stay valid; with `split-beir`, records longer than twice `passage-tokens` are cut.
@@ -18,20 +20,22 @@ pub(crate) fn chunk_records(
     progress: &dyn Progress,
 ) -> Result<(Vec<Passage>, Report)> {
     let (records, mut report) = read_records(path)?;
+    let ids: HashSet<String> = records.iter().map(|record| record.id.as_str().to_owned()).collect();
     progress.start("chunk", Some(records.len() as u64), "documents");
-    let chunked: Vec<(Vec<Passage>, Report)> = records
+    report.documents(records.len());
+    let chunked: Vec<Vec<(Passage, usize, usize)>> = records
         .into_par_iter()
         .map(|record| {
-            let chunked = chunk_record(record, tokenize, config);
+            let chunked = chunk_record(record, &ids, tokenize, config);
             progress.advance(1);
             chunked
         })
         .collect::<Result<_>>()?;
     progress.finish();
     let mut passages = Vec::new();
-    for (of_record, part) in chunked {
-        passages.extend(of_record);
-        report.join(part);
+    for (passage, tokens, title_tokens) in chunked.into_iter().flatten() {
+        report.passage(tokens, title_tokens, config);
+        passages.push(passage);
     }
     Ok((passages, report))
 }
@@ -65,24 +69,37 @@ fn read_records(path: &Path) -> Result<(Vec<Passage>, Report)> {
     Ok((records, report))
 }
 
+/// The passages of a record, with the tokens of their texts and titles.
 fn chunk_record(
     mut record: Passage,
+    ids: &HashSet<String>,
     tokenize: Tokenize<'_>,
     config: &ChunkConfig,
-) -> Result<(Vec<Passage>, Report)> {
+) -> Result<Vec<(Passage, usize, usize)>> {
     let tokens = tokenize(&record.text)?.len();
-    if config.split_beir && tokens > 2 * config.passage_tokens {
-        let sections = plain::paragraphs_only(&record.text).sections;
-        let id = DocumentId::new(record.id.as_str());
-        return chunk_document(
-            &Document { id, title: record.title, text: record.text, sections },
-            tokenize,
-            config,
-        );
+    let title_tokens = tokenize(&record.title)?.len();
+    if !config.split_beir || tokens <= 2 * config.passage_tokens {
+        let document = record.document();
+        record.metadata.document.get_or_insert(document);
+        return Ok(vec![(record, tokens, title_tokens)]);
     }
-    let mut report = Report::of_document();
-    report.passage(tokens, tokenize(&record.title)?.len(), config);
-    let document = record.document();
-    record.metadata.document.get_or_insert(document);
-    Ok((vec![record], report))
+    let blocks = plain::paragraphs_of(&record.text, 0);
+    let sections = Outline::of(&record.text, &blocks).sections;
+    let document = Document {
+        id: DocumentId::new(record.id.as_str()),
+        titles: Titles::default(),
+        text: record.text,
+        blocks,
+        is_html: false,
+    };
+    let cuts = cut_document(&document, &record.title, sections, tokenize, config)?;
+    let pieces = cuts.into_iter().map(|mut cut| {
+        // A record may have the very id that a piece of another one would get.
+        while ids.contains(cut.id.as_str()) {
+            cut.id = PassageId::new(cut.id.as_str().replacen('#', "##", 1));
+        }
+        let (passage, tokens) = places::one_place(cut);
+        (passage, tokens, title_tokens)
+    });
+    Ok(pieces.collect())
 }

@@ -3,27 +3,34 @@
 
 mod beir;
 mod document;
+mod front_matter;
 mod html;
+mod listing;
 mod markdown;
+mod naming;
 mod pack;
+mod places;
 mod plain;
 mod read;
 mod report;
 mod sentences;
+mod site;
 
 pub(crate) use sentences::sentences;
 
 use crate::config::ChunkConfig;
 use crate::error::{Error, Result};
-use document::Document;
-use pack::TokenMap;
+use document::{Document, Outline, Section};
+use listing::{Listing, Skip};
+use pack::{Piece, TokenMap};
+use places::Cut;
 use rayon::prelude::*;
-use read::{Listing, Skip};
 use report::Report;
+use site::Site;
 use std::path::Path;
 use whetstone_model::PairTokenizer;
 use whetstone_records::{
-    Manifest, Outcome, Passage, PassageId, PassageMetadata, Progress, Stage, sha256_file,
+    DataSet, Manifest, ModelDir, Outcome, Passage, PassageId, Progress, Stage, sha256_file,
     write_jsonl,
 };
 
@@ -42,7 +49,7 @@ pub fn chunk(
 ) -> Result<Manifest> {
     config.check()?;
     let tokenizer = PairTokenizer::open(model_dir, config.max_seq_tokens)?;
-    let digest = sha256_file(&model_dir.join("tokenizer.json"))?;
+    let digest = sha256_file(&ModelDir::new(model_dir).tokenizer())?;
     chunk_with(input, out, (&|text| Ok(tokenizer.offsets(text)?), digest), config, progress)
 }
 
@@ -67,10 +74,10 @@ fn chunk_with(
     if passages.is_empty() {
         return Err(Error::EmptyCorpus { path: input.into(), skipped: report.skipped() });
     }
-    write_jsonl(&out.join("corpus.jsonl"), &passages)?;
+    write_jsonl(&DataSet::new(out).corpus(), &passages)?;
     let (counts, notes) = report.finish(config);
     Ok(stage.finish(
-        &["corpus.jsonl"],
+        &[DataSet::CORPUS],
         Outcome {
             counts,
             notes,
@@ -99,7 +106,7 @@ impl<'a> Corpus<'a> {
             return Err(Error::CorpusKind { path: input.into() });
         }
         // Written in place of what is read, a second run would chunk chunks.
-        let target = out.join("corpus.jsonl");
+        let target = DataSet::new(out).corpus();
         if target
             .canonicalize()
             .is_ok_and(|target| input.canonicalize().is_ok_and(|input| input == target))
@@ -124,65 +131,97 @@ fn chunk_folder(
     progress: &dyn Progress,
 ) -> Result<(Vec<Passage>, Report)> {
     progress.start("chunk", Some(listing.sources.len() as u64), "documents");
-    let chunked: Vec<Result<(Vec<Passage>, Report), Skip>> = listing
-        .sources
-        .par_iter()
-        .map(|source| {
-            let chunked = match read::read_document(source)? {
-                Ok(document) => Ok(chunk_document(&document, tokenize, config)?),
-                Err(skip) => Err(skip),
-            };
-            progress.advance(1);
-            Ok(chunked)
-        })
-        .collect::<Result<_>>()?;
-    progress.finish();
-    let mut report = Report::default();
-    let mut passages = Vec::new();
+    let read: Vec<Result<Document, Skip>> =
+        listing.sources.par_iter().map(read::read_document).collect();
     let mut skipped = listing.skipped.clone();
-    for (source, chunked) in listing.sources.iter().zip(chunked) {
-        match chunked {
-            Ok((of_document, part)) => {
-                passages.extend(of_document);
-                report.join(part);
-            }
+    let mut documents = Vec::new();
+    for (source, read) in listing.sources.iter().zip(read) {
+        match read {
+            Ok(document) => documents.push(document),
             Err(skip) => skipped.push((source.name.clone(), skip)),
         }
     }
     skipped.sort();
+    let mut report = Report::default();
     skipped.into_iter().for_each(|(name, skip)| report.skip(name, skip));
-    Ok((passages, report))
+    let (documents, left_out) = match config.drop_repeats {
+        true => without_repeats(documents, &mut report),
+        false => (documents, Vec::new()),
+    };
+    let cuts = cut_documents(&documents, &left_out, tokenize, config, progress)?;
+    report.documents(cuts.iter().filter(|cuts| !cuts.is_empty()).count());
+    let cuts: Vec<Cut> = cuts.into_iter().flatten().collect();
+    let passages = match config.drop_repeats {
+        true => places::join_equal(cuts),
+        false => cuts.into_iter().map(places::one_place).collect(),
+    };
+    progress.finish();
+    let titles = passages.par_iter().map(|(passage, _)| Ok(tokenize(&passage.title)?.len()));
+    let titles = titles.collect::<Result<Vec<usize>>>()?;
+    for ((passage, tokens), title_tokens) in passages.iter().zip(titles) {
+        report.passage(*tokens, title_tokens, config);
+        report.places(passage);
+    }
+    Ok((passages.into_iter().map(|(passage, _)| passage).collect(), report))
+}
+
+/// The documents without navigation, and which of them are left out as repetitions of others.
+fn without_repeats(documents: Vec<Document>, report: &mut Report) -> (Vec<Document>, Vec<bool>) {
+    let site = Site::of(&documents);
+    report.site(&documents, &site);
+    let documents = documents.into_par_iter().zip(&site.navigation);
+    let documents = documents.map(|(document, navigation)| document.without(navigation));
+    let left_out = site.left_out.iter().map(Option::is_some).collect();
+    (documents.collect(), left_out)
+}
+
+/// Returns the pieces of every document, none of one that is left out.
+fn cut_documents(
+    documents: &[Document],
+    left_out: &[bool],
+    tokenize: Tokenize<'_>,
+    config: &ChunkConfig,
+    progress: &dyn Progress,
+) -> Result<Vec<Vec<Cut>>> {
+    let outline = |document: &Document| Outline::of(&document.text, &document.blocks);
+    let outlines: Vec<Outline> = documents.par_iter().map(outline).collect();
+    let titles = naming::titles(documents, &outlines);
+    let pieces = documents.par_iter().zip(outlines).zip(titles).enumerate();
+    let cut = |(place, ((document, outline), title)): (usize, ((&Document, Outline), String))| {
+        let cut = match left_out.get(place) {
+            Some(true) => Ok(Vec::new()),
+            _ => cut_document(document, &title, outline.sections, tokenize, config),
+        };
+        progress.advance(1);
+        cut
+    };
+    pieces.map(cut).collect()
 }
 
 /// Cuts one document.
-fn chunk_document(
+fn cut_document(
     document: &Document,
+    title: &str,
+    sections: Vec<Section>,
     tokenize: Tokenize<'_>,
     config: &ChunkConfig,
-) -> Result<(Vec<Passage>, Report)> {
-    let tokens = TokenMap::new(&tokenize(&document.text)?);
-    let pieces = pack::pack(&document.text, document.sections.clone(), &tokens, config);
-    let mut report = Report::of_document();
-    let mut passages = Vec::with_capacity(pieces.len());
-    for (index, piece) in pieces.into_iter().enumerate() {
-        let headings = &document.sections[piece.section].headings;
-        let title = std::iter::once(&document.title)
-            .chain(headings)
-            .cloned()
-            .collect::<Vec<_>>()
-            .join(" > ");
-        report.passage(tokens.count(&piece.span), tokenize(&title)?.len(), config);
-        passages.push(Passage {
+) -> Result<Vec<Cut>> {
+    let tokens = TokenMap::new(&document.text, &tokenize(&document.text)?);
+    let headings: Vec<Vec<String>> =
+        sections.iter().map(|section| section.headings.clone()).collect();
+    let pieces = pack::pack(&document.text, sections, &tokens, config);
+    let cut = |(index, piece): (usize, Piece)| {
+        let path = std::iter::once(title).chain(headings[piece.section].iter().map(String::as_str));
+        Cut {
             id: passage_id(document.id.as_str(), index + 1),
-            title,
+            path: path.filter(|part| !part.is_empty()).map(str::to_owned).collect(),
             text: document.text[piece.span.clone()].to_owned(),
-            metadata: PassageMetadata {
-                document: Some(document.id.clone()),
-                span: Some((piece.span.start, piece.span.end)),
-            },
-        });
-    }
-    Ok((passages, report))
+            document: document.id.clone(),
+            span: (piece.span.start, piece.span.end),
+            tokens: tokens.count(&piece.span),
+        }
+    };
+    Ok(pieces.into_iter().enumerate().map(cut).collect())
 }
 
 /// `DOCUMENT#0007`, where white space (which would break TREC files) and `%` are percent-encoded.

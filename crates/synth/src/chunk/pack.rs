@@ -1,7 +1,15 @@
+//! Units become pieces of at most so many tokens.
+
 use super::document::{Section, Unit};
 use super::sentences::sentences;
 use crate::config::ChunkConfig;
 use std::ops::Range;
+use unicode_segmentation::UnicodeSegmentation;
+
+/// No token of a vocabulary is longer than this, in bytes.
+const MAX_TOKEN_BYTES: usize = 64;
+/// Characters that make a token where the tokenizer does not say.
+const CHARS_PER_TOKEN: usize = 4;
 
 /// A passage to be: a slice of the document's text and the section that names it.
 #[derive(Clone, Debug, PartialEq)]
@@ -18,8 +26,20 @@ pub(crate) struct TokenMap {
 
 impl TokenMap {
     /// Takes the byte span of every token of the whole text, in order.
-    pub fn new(offsets: &[(usize, usize)]) -> Self {
-        Self { starts: offsets.iter().map(|(start, _)| *start).collect() }
+    ///
+    /// A tokenizer makes one token of any run of letters that it has no pieces for, be it a page of
+    /// Thai, and none of the marks that it strips. Such text counts by its length, or passages would
+    /// have no bounds.
+    pub fn new(text: &str, offsets: &[(usize, usize)]) -> Self {
+        let mut starts = Vec::with_capacity(offsets.len());
+        let ends = offsets.iter().skip(1).map(|(start, _)| *start).chain([text.len()]);
+        let before = offsets.first().map_or(text.len(), |(start, _)| *start);
+        count_letters(text, 0..before, &mut starts);
+        for ((start, _), end) in offsets.iter().zip(ends) {
+            starts.push(*start);
+            count_letters(text, *start..end, &mut starts);
+        }
+        Self { starts }
     }
 
     /// The number of tokens that begin in the span.
@@ -29,6 +49,16 @@ impl TokenMap {
 
     fn index(&self, byte: usize) -> usize {
         self.starts.partition_point(|start| *start < byte)
+    }
+}
+
+/// Adds a token for every few letters of a stretch that is too long for one.
+fn count_letters(text: &str, stretch: Range<usize>, starts: &mut Vec<usize>) {
+    if stretch.len() > MAX_TOKEN_BYTES {
+        let letters = text.get(stretch.clone()).unwrap_or_default().char_indices();
+        let letters = letters.filter(|(_, c)| !c.is_whitespace());
+        let rest = letters.step_by(CHARS_PER_TOKEN).skip(1);
+        starts.extend(rest.map(|(at, _)| stretch.start + at));
     }
 }
 
@@ -94,8 +124,13 @@ fn pack_section(units: &[Unit], tokens: &TokenMap, config: &ChunkConfig) -> Vec<
             end += 1;
         }
         let rest = end == units.len() && tokens.count(&span(new..end)) < config.min_tokens;
+        // What stands between them, such as headings without text, may be long.
+        let fits = |last: &Range<usize>| {
+            let joined = last.start..units[end - 1].span.end;
+            tokens.count(&joined) <= config.passage_tokens + config.min_tokens
+        };
         match pieces.last_mut() {
-            Some(last) if rest => last.end = units[end - 1].span.end,
+            Some(last) if rest && fits(last) => last.end = units[end - 1].span.end,
             _ => pieces.push(span(start..end)),
         }
         new = end;
@@ -121,6 +156,7 @@ fn cut_long(text: &str, unit: Unit, tokens: &TokenMap, limit: usize) -> Vec<Unit
     let slice = &text[unit.span.clone()];
     let parts = if unit.solid { lines(slice) } else { sentences(slice) };
     let parts = if parts.len() > 1 { parts } else { words(slice) };
+    let parts = if parts.len() > 1 { parts } else { letters(slice) };
     let parts = if parts.len() > 1 { parts } else { characters(slice) };
     let mut units: Vec<Unit> = Vec::new();
     for part in parts {
@@ -161,6 +197,11 @@ fn words(text: &str) -> Vec<Range<usize>> {
         .collect()
 }
 
+/// Letters with the marks that are set on them.
+fn letters(text: &str) -> Vec<Range<usize>> {
+    text.grapheme_indices(true).map(|(start, letter)| start..start + letter.len()).collect()
+}
+
 fn characters(text: &str) -> Vec<Range<usize>> {
     text.char_indices().map(|(start, c)| start..start + c.len_utf8()).collect()
 }
@@ -168,11 +209,13 @@ fn characters(text: &str) -> Vec<Range<usize>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::chunk::document::Outline;
     use crate::chunk::markdown;
 
     /// A token is a run of non-space characters.
     fn token_map(text: &str) -> TokenMap {
         TokenMap::new(
+            text,
             &words(text).into_iter().map(|span| (span.start, span.end)).collect::<Vec<_>>(),
         )
     }
@@ -185,7 +228,8 @@ mod tests {
     ) -> Vec<&str> {
         let config =
             ChunkConfig { passage_tokens, overlap_tokens, min_tokens, ..ChunkConfig::default() };
-        let pieces = pack(text, markdown::outline(text).sections, &token_map(text), &config);
+        let (_, blocks) = markdown::read(text, 0);
+        let pieces = pack(text, Outline::of(text, &blocks).sections, &token_map(text), &config);
         pieces.into_iter().map(|piece| &text[piece.span]).collect()
     }
 
@@ -204,6 +248,27 @@ mod tests {
         let text = "a1 a2 a3 a4. B1 b2 b3 b4. C1 c2.";
         assert_eq!(pack_markdown(text, 8, 0, 3), [text]);
         assert_eq!(pack_markdown(text, 8, 0, 2), ["a1 a2 a3 a4. B1 b2 b3 b4.", "C1 c2."]);
+    }
+
+    #[test]
+    fn a_line_without_tokens_is_cut_by_its_letters_and_keeps_their_marks() {
+        let unknown = "วาล์วนิรภัยเปิดที่สามบาร์".repeat(12_000);
+        let marks = format!("e{} end.", "\u{301}".repeat(300_000));
+        for text in [unknown.as_str(), marks.as_str()] {
+            let pieces = pack_markdown(text, 50, 0, 0);
+            assert!(pieces.iter().all(|piece| piece.chars().count() <= 204), "{}", pieces.len());
+        }
+        let pieces = pack_markdown(&unknown, 50, 0, 0);
+        let torn = |piece: &&&str| piece.starts_with(['\u{e47}', '\u{e48}', '\u{e4c}', '\u{e34}']);
+        assert_eq!(pieces.iter().filter(torn).count(), 0);
+        assert_eq!(pieces.concat(), unknown);
+    }
+
+    #[test]
+    fn a_short_tail_far_below_stays_alone() {
+        let headings = "## H\n\n".repeat(40);
+        let text = format!("a1 a2 a3 a4. B1 b2 b3 b4.\n\n{headings}C1 c2.\n");
+        assert_eq!(pack_markdown(&text, 8, 0, 3), ["a1 a2 a3 a4. B1 b2 b3 b4.", "C1 c2."]);
     }
 
     #[test]

@@ -1,43 +1,32 @@
-use super::document::Outline;
+//! Plain text as paragraphs.
+
+use super::document::{Block, Kind};
 
 /// Longest first line that is taken for a title, in characters.
 const MAX_TITLE_CHARS: usize = 100;
 
-/// Returns the paragraphs of a plain text, sentence by sentence. A short first line with an empty
-/// one below it is the title.
-pub(crate) fn outline(text: &str) -> Outline {
-    let mut outline = Outline::default();
-    let mut rest = text;
-    if let Some(first) = paragraphs(text).next() {
-        let below = &text[end_of(text, first)..];
-        let title = first.trim();
+/// Returns the paragraphs of a plain text from `start` on. A short first line with an empty one
+/// below it is the title.
+pub(crate) fn read(text: &str, start: usize) -> Vec<Block> {
+    let mut blocks = paragraphs_of(text, start);
+    let is_alone = blocks.len() < 2;
+    if let Some(first) = blocks.first_mut().filter(|_| !is_alone) {
+        let title = text[first.span.clone()].trim();
         let short = title.chars().count() <= MAX_TITLE_CHARS && !title.contains('\n');
-        if short && !title.ends_with(['.', '!', '?', ':', ';']) && !below.trim().is_empty() {
-            outline.title = Some(title.to_owned());
-            rest = below;
+        if short && !title.ends_with(['.', '!', '?', ':', ';']) {
+            first.kind = Kind::Heading(1, title.to_owned());
         }
     }
-    push_paragraphs(&mut outline, text, rest);
-    outline
+    blocks
 }
 
 /// Returns the paragraphs of a text whose title is known.
-pub(crate) fn paragraphs_only(text: &str) -> Outline {
-    let mut outline = Outline::default();
-    push_paragraphs(&mut outline, text, text);
-    outline
-}
-
-fn push_paragraphs(outline: &mut Outline, text: &str, rest: &str) {
-    for paragraph in paragraphs(rest) {
-        let end = end_of(text, paragraph);
-        outline.push_prose(text, end - paragraph.len()..end);
-    }
-}
-
-/// Where `part`, a slice of `text`, ends in it.
-fn end_of(text: &str, part: &str) -> usize {
-    part.as_ptr() as usize - text.as_ptr() as usize + part.len()
+pub(crate) fn paragraphs_of(text: &str, start: usize) -> Vec<Block> {
+    let block = |paragraph: &str| {
+        let at = paragraph.as_ptr() as usize - text.as_ptr() as usize;
+        Block::new(Kind::Prose, at..at + paragraph.len())
+    };
+    paragraphs(&text[start..]).map(block).collect()
 }
 
 fn paragraphs(text: &str) -> impl Iterator<Item = &str> {
@@ -63,11 +52,12 @@ fn paragraphs(text: &str) -> impl Iterator<Item = &str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::chunk::document::Outline;
 
     #[test]
     fn a_short_first_line_is_the_title() {
         let text = "Winter rules\n\nClose the valve. Wait.\n \nThen open it.";
-        let outline = outline(text);
+        let outline = Outline::of(text, &read(text, 0));
         assert_eq!(outline.title.as_deref(), Some("Winter rules"));
         let units: Vec<&str> =
             outline.sections[0].units.iter().map(|unit| &text[unit.span.clone()]).collect();
@@ -76,7 +66,7 @@ mod tests {
 
     #[test]
     fn a_sentence_alone_is_text_and_no_title() {
-        let outline = outline("Close the valve");
+        let outline = Outline::of("Close the valve", &read("Close the valve", 0));
         assert_eq!((outline.title, outline.sections[0].units.len()), (None, 1));
     }
 }

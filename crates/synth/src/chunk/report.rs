@@ -1,12 +1,17 @@
-use super::read::Skip;
+//! What is counted while documents are cut, and what the user should know.
+
+use super::document::Document;
+use super::listing::Skip;
+use super::site::{LeftOut, Site};
 use crate::config::ChunkConfig;
 use std::collections::BTreeMap;
+use whetstone_records::Passage;
 
 /// Length of the query that the report on truncation assumes, in tokens.
 const QUERY_TOKENS: usize = 24;
-/// `[CLS]` and two `[SEP]`.
+/// Special tokens of a pair.
 const SPECIAL_TOKENS: usize = 3;
-/// How many skipped files are named.
+/// How many skipped files, and pages left out for one reason, are named.
 const NAMED: usize = 10;
 
 /// What is counted while documents are cut.
@@ -19,12 +24,36 @@ pub(crate) struct Report {
     truncated: u64,
     skipped: BTreeMap<&'static str, u64>,
     named: Vec<String>,
+    left_out: BTreeMap<LeftOut, Vec<String>>,
+    /// Blocks that stand on most pages.
+    navigation: u64,
+    /// Passages that stand in several places, and how many these are.
+    repeated: u64,
+    places: u64,
 }
 
 impl Report {
-    /// The report of one document whose passages are still to be counted.
-    pub fn of_document() -> Self {
-        Self { documents: 1, ..Self::default() }
+    pub fn documents(&mut self, documents: usize) {
+        self.documents += documents as u64;
+    }
+
+    /// Takes up what repeats over the documents.
+    pub fn site(&mut self, documents: &[Document], site: &Site) {
+        for (document, reason) in documents.iter().zip(&site.left_out) {
+            if let Some(reason) = reason {
+                let names = self.left_out.entry(*reason).or_default();
+                names.push(document.id.as_str().to_owned());
+            }
+        }
+        let blocks = site.navigation.iter().flatten();
+        self.navigation += blocks.filter(|is_navigation| **is_navigation).count() as u64;
+    }
+
+    /// Counts the places of a passage.
+    pub fn places(&mut self, passage: &Passage) {
+        let places = passage.metadata.places.len() as u64;
+        self.repeated += u64::from(places > 0);
+        self.places += places;
     }
 
     /// Counts a passage by the tokens of its text and its title.
@@ -45,15 +74,8 @@ impl Report {
 
     /// How many files or records were passed over.
     pub fn skipped(&self) -> u64 {
-        self.skipped.values().sum()
-    }
-
-    pub fn join(&mut self, other: Report) {
-        self.documents += other.documents;
-        self.passages += other.passages;
-        self.tokens += other.tokens;
-        self.max_tokens = self.max_tokens.max(other.max_tokens);
-        self.truncated += other.truncated;
+        self.skipped.values().sum::<u64>()
+            + self.left_out.values().map(Vec::len).sum::<usize>() as u64
     }
 
     /// Returns the manifest's counts and notes.
@@ -67,12 +89,29 @@ impl Report {
             ("tokens-max", self.max_tokens),
             ("pairs-truncated", self.truncated),
         ];
+        let repeats = [
+            ("navigation-blocks", self.navigation),
+            ("passages-in-several-places", self.repeated),
+            ("places-of-these", self.places),
+        ];
+        let left_out =
+            self.left_out.iter().map(|(reason, names)| (reason.count_name(), names.len() as u64));
         let counts = counts
             .into_iter()
+            .chain(repeats.into_iter().filter(|(_, count)| *count > 0))
+            .chain(left_out)
             .chain(self.skipped)
             .map(|(name, count)| (name.to_owned(), count))
             .collect();
         let mut notes = self.named;
+        notes.extend(self.left_out.iter().map(|(reason, names)| note(*reason, names)));
+        if self.navigation + self.repeated > 0 {
+            notes.push(format!(
+                "text that repeats: {} blocks on most pages are left out as navigation, {} passages stand in {} \
+                 places; `drop-repeats = false` in [chunk] keeps everything",
+                self.navigation, self.repeated, self.places
+            ));
+        }
         if self.truncated > 0 {
             notes.push(format!(
                 "{} of {} passages will be truncated in training: with their title and a query of {QUERY_TOKENS} \
@@ -82,4 +121,14 @@ impl Report {
         }
         (counts, notes)
     }
+}
+
+/// Names pages that are left out for one reason.
+fn note(reason: LeftOut, names: &[String]) -> String {
+    let named: Vec<String> = names.iter().take(NAMED).map(|name| format!("`{name}`")).collect();
+    let more = match names.len().saturating_sub(NAMED) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    format!("left out, {}: {}{more}", reason.reason(), named.join(", "))
 }

@@ -1,3 +1,5 @@
+//! Where sentences end.
+
 use std::ops::Range;
 use unicode_segmentation::UnicodeSegmentation;
 

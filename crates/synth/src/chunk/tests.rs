@@ -1,6 +1,8 @@
+//! Tests of `chunk` on folders.
+
 use super::*;
 use std::fs;
-use whetstone_records::{Hint, Silent, read_jsonl};
+use whetstone_records::{DocumentId, Hint, Silent, read_jsonl};
 
 /// A token is a run of non-space characters.
 fn by_words(text: &str) -> Result<Vec<(usize, usize)>> {
@@ -53,6 +55,89 @@ fn a_folder_becomes_titled_passages_that_are_slices_of_their_documents() {
     assert!(run(&input, &out, &config).unwrap().up_to_date);
     fs::write(input.join("a.txt"), "Four five six.").unwrap();
     assert!(!run(&input, &out, &config).unwrap().up_to_date);
+}
+
+/// A page as mdBook writes it.
+fn page(title: &str, body: &str) -> String {
+    format!(
+        "<title>{title} - The Plant Book</title><body><div><h2>Keys</h2><p>Press ? for help</p></div>\
+         <nav>Menu</nav><h1>The Plant Book</h1><main><h1>{title}</h1>{body}</main>"
+    )
+}
+
+#[test]
+fn a_site_is_cut_without_what_repeats_on_its_pages() {
+    const STATUS: &str = "<h2>Exit status</h2><p>0 is success and 101 is failure.</p>";
+    let own = |at: usize| format!("<p>Pump {at} runs at {} turns a minute.</p>", 2000 + at);
+    let chapters: Vec<String> =
+        (0..5).map(|at| format!("{}{}", own(at), if at < 2 { STATUS } else { "" })).collect();
+    let pages: Vec<String> =
+        chapters.iter().enumerate().map(|(at, body)| page(&format!("Pump {at}"), body)).collect();
+    let print: String =
+        chapters.iter().enumerate().map(|(at, body)| format!("<h1>Pump {at}</h1>{body}")).collect();
+    let print = page("Print", &print);
+    let names: Vec<String> = (0..5).map(|at| format!("{at}.html")).collect();
+    let mut files: Vec<(&str, &[u8])> =
+        names.iter().zip(&pages).map(|(name, page)| (name.as_str(), page.as_bytes())).collect();
+    files.push(("print.html", print.as_bytes()));
+    let folder = corpus(&files);
+    let config = ChunkConfig { min_tokens: 3, ..ChunkConfig::default() };
+    let (input, out) = (folder.path().join("in"), folder.path().join("out"));
+    let manifest = run(&input, &out, &config).unwrap();
+    let passages: Vec<Passage> = read_jsonl(&out.join("corpus.jsonl")).unwrap();
+    let titles: Vec<&str> = passages.iter().map(|passage| passage.title.as_str()).collect();
+    assert_eq!(titles, ["Pump 0", "Exit status", "Pump 1", "Pump 2", "Pump 3", "Pump 4"]);
+    let documents = passages[1].documents();
+    assert_eq!(documents.iter().map(DocumentId::as_str).collect::<Vec<_>>(), ["0.html", "1.html"]);
+    assert!(passages.iter().all(|passage| !passage.text.contains("Press")));
+    let count = |name: &str| manifest.counts[name];
+    assert_eq!((count("left-out-copies"), count("documents")), (1, 5));
+    assert_eq!((count("passages-in-several-places"), count("places-of-these")), (1, 2));
+    assert_eq!(manifest.notes[0], "left out, other pages hold the same text: `print.html`");
+
+    let all = ChunkConfig { drop_repeats: false, ..config };
+    let manifest = run(&input, &out, &all).unwrap();
+    assert_eq!((manifest.counts["documents"], manifest.notes.len()), (6, 0));
+    let passages: Vec<Passage> = read_jsonl(&out.join("corpus.jsonl")).unwrap();
+    assert!(passages.len() > 10 && passages.iter().all(|passage| !passage.title.contains("Book")));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn files_whose_names_are_no_utf8_have_passages_of_their_own() {
+    use std::os::unix::ffi::OsStrExt;
+    let folder = corpus(&[("caf%E9.md", b"One two three.")]);
+    let name = |bytes: &[u8]| folder.path().join("in").join(std::ffi::OsStr::from_bytes(bytes));
+    fs::write(name(b"caf\xe8.md"), "Four five six.").unwrap();
+    fs::write(name(b"caf\xff.md"), "Seven eight nine.").unwrap();
+    let (input, out) = (folder.path().join("in"), folder.path().join("out"));
+    run(&input, &out, &ChunkConfig { min_tokens: 3, ..ChunkConfig::default() }).unwrap();
+    let passages: Vec<Passage> = read_jsonl(&out.join("corpus.jsonl")).unwrap();
+    let ids: Vec<&str> = passages.iter().map(|passage| passage.id.as_str()).collect();
+    assert_eq!(ids, ["caf%25E8.md#0001", "caf%25E9.md#0001", "caf%25FF.md#0001"]);
+}
+
+#[test]
+fn the_pieces_of_a_record_take_no_other_records_id() {
+    let words = "w ".repeat(300);
+    let lines =
+        format!("{{\"_id\":\"7\",\"text\":\"{words}\"}}\n{{\"_id\":\"7#0001\",\"text\":\"x\"}}\n");
+    let folder = corpus(&[("corpus.jsonl", lines.as_bytes())]);
+    let (input, out) = (folder.path().join("in/corpus.jsonl"), folder.path().join("out"));
+    run(&input, &out, &ChunkConfig { split_beir: true, ..ChunkConfig::default() }).unwrap();
+    let passages: Vec<Passage> = read_jsonl(&out.join("corpus.jsonl")).unwrap();
+    let ids: Vec<&str> = passages.iter().map(|passage| passage.id.as_str()).collect();
+    assert_eq!(ids[..2], ["7##0001", "7#0002"]);
+    assert_eq!(ids.last(), Some(&"7#0001"));
+}
+
+#[test]
+fn equal_records_of_a_beir_corpus_keep_their_ids() {
+    let record = |id: &str| format!("{{\"_id\":\"{id}\",\"text\":\"the same\"}}\n");
+    let lines: String = ["a", "b", "c", "d"].map(record).concat();
+    let folder = corpus(&[("corpus.jsonl", lines.as_bytes())]);
+    let (input, out) = (folder.path().join("in/corpus.jsonl"), folder.path().join("out"));
+    assert_eq!(run(&input, &out, &ChunkConfig::default()).unwrap().counts["passages"], 4);
 }
 
 #[test]

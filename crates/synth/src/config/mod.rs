@@ -1,11 +1,12 @@
-//! `configs/synth.toml`: one section a stage, every key with its default in one place.
+//! `configs/synth.toml`: one section per stage, every key with its default in one place.
 
 mod ask;
 mod chunk;
 mod filter;
 mod grade;
-mod llm;
 mod mine;
+mod moved;
+mod old_mine;
 mod pair;
 mod split;
 
@@ -13,14 +14,14 @@ pub use ask::{AskConfig, GeneratorName, Style};
 pub use chunk::ChunkConfig;
 pub use filter::{FilterConfig, RoundTrip, TopBy};
 pub use grade::GradeConfig;
-pub use llm::{LlmConfig, Price};
-pub use mine::{MineConfig, SameDocument, Sampling};
+pub use mine::{MineConfig, SameDocument, Sampling, Source};
 pub use pair::{PairConfig, Teacher};
 pub use split::SplitConfig;
 
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
+use whetstone_llm::{AnswersConfig, Judge, JudgeConfig, LlmConfig};
 
 /// The config of `whetstone synth`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -38,7 +39,9 @@ pub struct SynthConfig {
     pub ask: AskConfig,
     pub llm: LlmConfig,
     pub filter: FilterConfig,
+    pub judge: JudgeConfig,
     pub grade: GradeConfig,
+    pub answers: AnswersConfig,
     pub split: SplitConfig,
     pub mine: MineConfig,
     pub pair: PairConfig,
@@ -55,7 +58,9 @@ impl Default for SynthConfig {
             ask: AskConfig::default(),
             llm: LlmConfig::default(),
             filter: FilterConfig::default(),
+            judge: JudgeConfig::default(),
             grade: GradeConfig::default(),
+            answers: AnswersConfig::default(),
             split: SplitConfig::default(),
             mine: MineConfig::default(),
             pair: PairConfig::default(),
@@ -64,27 +69,29 @@ impl Default for SynthConfig {
 }
 
 impl SynthConfig {
-    /// Name of the LLM that judges and grades.
-    pub fn judge(&self) -> &str {
-        self.filter.judge_llm.as_ref().unwrap_or(&self.llm.name)
+    /// The LLM that judges and grades.
+    pub fn judge(&self) -> Judge<'_> {
+        Judge::of(&self.llm, &self.judge)
     }
 
     /// Reads and checks a TOML file.
     pub fn load(path: &Path) -> Result<Self> {
         let text = whetstone_records::read_text(path)?;
-        // Before it is parsed: toml's message would show the line.
+        // Before it is parsed, because toml's message would show the line.
         if let Some(line) = line_with_key(&text) {
             return Err(Error::KeyInConfig { path: path.into(), line });
         }
+        moved::check(&text, path)?;
+        old_mine::refuse(path, &text)?;
         let mut config: Self = toml::from_str(&text)
             .map_err(|source| Error::ConfigSyntax { path: path.into(), source: source.into() })?;
         let folder = path.parent().unwrap_or(Path::new(""));
-        let SynthConfig { ask, filter, grade, .. } = &mut config;
-        let files =
-            [&mut ask.prompt, &mut ask.examples, &mut filter.judge_prompt, &mut grade.prompt];
+        let SynthConfig { ask, judge, grade, .. } = &mut config;
+        let files = [&mut ask.prompt, &mut ask.examples, &mut judge.prompt, &mut grade.prompt];
         for file in files.into_iter().flatten() {
             *file = folder.join(&file);
         }
+        config.mine.anchor(folder);
         config.check()?;
         Ok(config)
     }
@@ -95,13 +102,20 @@ impl SynthConfig {
         self.ask.check()?;
         self.llm.check()?;
         self.filter.check()?;
+        self.judge.check()?;
+        self.grade.check()?;
+        self.answers.check()?;
         self.split.check()?;
         self.mine.check()?;
-        self.pair.check()
+        self.pair.check()?;
+        if self.pair.teacher == Teacher::BiEncoder && self.mine.dense().is_none() {
+            return Err(Error::TeacherNotListed);
+        }
+        Ok(())
     }
 }
 
-/// The first line that gives a key to the LLM's endpoint in place of saying where the key is.
+/// The first line that sets a key for the LLM's endpoint, where only a place for the key belongs.
 fn line_with_key(text: &str) -> Option<usize> {
     let names_key = |line: &str| {
         if line.trim_start().starts_with('#') {
@@ -173,6 +187,29 @@ mod tests {
     }
 
     #[test]
+    fn old_keys_of_mine_are_refused_with_their_new_spelling() {
+        let error = load("[mine]\nbm25-fraction = 0.6\nbm25-k1 = 1.2\nmax-dense-score = 0.9\n")
+            .unwrap_err();
+        let message = error.to_string();
+        assert!(message.contains("`bm25-fraction`, `bm25-k1`, `max-dense-score`"), "{message}");
+        let spelling = "from = [{ kind = \"bm25\", fraction = 0.6, k1 = 1.2 }, \
+                        { kind = \"dense\", fraction = 0.4, max-score = 0.9 }]";
+        assert!(error.hint().unwrap().contains(spelling), "{error} {:?}", error.hint());
+
+        let config = load(&format!("[mine]\n{spelling}\n")).unwrap();
+        assert_eq!(config.mine.bm25().k1, 1.2);
+        assert_eq!(config.mine.from[1].max_score, Some(0.9));
+    }
+
+    #[test]
+    fn the_bi_encoder_teaches_only_where_it_is_listed() {
+        let text =
+            "[mine]\nfrom = [{ kind = 'bm25', fraction = 0.5 }]\n[pair]\nteacher = 'bi-encoder'\n";
+        let error = load(text).unwrap_err();
+        assert!(error.hint().unwrap().contains("kind = \"dense\""), "{error} {:?}", error.hint());
+    }
+
+    #[test]
     fn an_impossible_value_is_refused_with_the_value() {
         let message =
             load("[chunk]\npassage-tokens = 20\noverlap-tokens = 20\n").unwrap_err().to_string();
@@ -182,6 +219,21 @@ mod tests {
         );
         let message = load("[split]\ndev-fraction = 1.5\n").unwrap_err().to_string();
         assert_eq!(message, "`split.dev-fraction` must be in [0, 1), got 1.5");
+    }
+
+    #[test]
+    fn a_key_that_has_moved_is_shown_in_its_new_place() {
+        for (key, section, new) in [
+            ("judge-llm = \"large\"", "judge", "llm = \"large\""),
+            ("judge-prompt = \"own.md\"", "judge", "prompt = \"own.md\""),
+            ("min-grade = 3", "judge", "min-grade = 3"),
+        ] {
+            let error = load(&format!("[filter]\njudge = true\n{key}\n")).unwrap_err();
+            let old = key.split(' ').next().unwrap();
+            assert!(error.to_string().ends_with(&format!("line 3: `filter.{old}` has moved")));
+            assert_eq!(error.hint(), Some(format!("write `{new}` in [{section}]")));
+            load(&format!("[{section}]\n{new}\n")).unwrap();
+        }
     }
 
     #[test]

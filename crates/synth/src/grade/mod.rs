@@ -1,28 +1,28 @@
-//! Relevance grades by an LLM for pairs of training: soft labels, teacher scores, and negatives
-//! that are none.
+//! Relevance grades by an LLM for training pairs: soft labels, teacher scores, and negatives that
+//! do answer.
 
-use crate::ask::JOURNAL;
 use crate::collection::Collection;
 use crate::config::SynthConfig;
 use crate::error::Result;
-use crate::judging::{self, PairJudge};
-use crate::llm::{Llm, Work, parse};
 use crate::split::Split;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
+use whetstone_llm::judging;
+use whetstone_llm::{Judge, Llm, PairJudge, Work};
 use whetstone_records::{
-    Input, Manifest, Negative, Outcome, Passage, PassageId, Progress, Query, QueryId, Stage,
-    digests, read_jsonl, write_jsonl,
+    DataSet, Input, Manifest, Negative, Outcome, Passage, PassageId, Progress, Query, QueryId,
+    Stage, digests, read_jsonl, write_jsonl,
 };
 
-/// The file that `pair` takes up where it is.
-pub const GRADES: &str = "grades.jsonl";
-/// A negative with this grade or a higher one answers the query.
+/// The file that `pair` reads if it exists.
+pub const GRADES: &str = DataSet::GRADES;
+/// A negative with at least this grade answers the query.
 pub const ANSWERS: u8 = 2;
 
 const COMPILED_IN: &str = include_str!("../../../../configs/prompts/grade.md");
-const INPUTS: [&str; 4] = ["corpus.jsonl", "queries.jsonl", "qrels/all.tsv", "negatives.jsonl"];
+const INPUTS: [&str; 4] =
+    [DataSet::CORPUS, DataSet::QUERIES, DataSet::ALL_QRELS, DataSet::NEGATIVES];
 
 /// A line of `grades.jsonl`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -40,17 +40,17 @@ pub type Grades = HashMap<(QueryId, PassageId), u8>;
 
 /// Reads the grades of a data set; none where it has none.
 pub fn read(out: &Path) -> Result<Grades> {
-    let path = out.join(GRADES);
+    let path = DataSet::new(out).grades();
     let grades: Vec<Grade> = if path.exists() { read_jsonl(&path)? } else { Vec::new() };
     Ok(grades.into_iter().map(|grade| ((grade.query_id, grade.passage_id), grade.grade)).collect())
 }
 
-/// Asks an LLM for the grade of every positive and every negative of the training queries of `OUT`;
-/// writes `OUT/grades.jsonl`, which `pair` takes up. The journal and the caps are those of `ask`; a
-/// run again asks only what is open.
+/// Asks an LLM to grade every positive and every negative of the training queries of `OUT`. Writes
+/// `OUT/grades.jsonl` for `pair`. It shares the journal and the caps with `ask`. Another run asks
+/// only what is open.
 pub fn grade(out: &Path, config: &SynthConfig, progress: &dyn Progress) -> Result<Manifest> {
     config.check()?;
-    let llm_name = config.judge();
+    let llm_name = config.judge().llm;
     config.llm.check_price(llm_name)?;
     let mut inputs = digests(
         INPUTS.map(|file| (file, out.join(file))).iter().map(|(file, path)| (*file, &**path)),
@@ -58,16 +58,18 @@ pub fn grade(out: &Path, config: &SynthConfig, progress: &dyn Progress) -> Resul
     if let Some(path) = &config.grade.prompt {
         inputs.push(Input::of_file("prompt", path)?);
     }
-    let prompt = (COMPILED_IN, llm_name, &config.llm.extra_body);
+    let prompt = (COMPILED_IN, llm_name, config.grade.max_answer_tokens, &config.llm.extra_body);
     let stage = Stage::new("grade", out, &(prompt, &config.split, config.seed), inputs);
     if let Some(manifest) = stage.up_to_date() {
         return Ok(manifest);
     }
+    let data = DataSet::new(out);
     let collection = Collection::read(out, &config.split, config.seed)?;
-    let pairs = pairs(&collection, read_jsonl(&out.join("negatives.jsonl"))?);
+    let pairs = pairs(&collection, read_jsonl(&data.negatives())?);
     let form = ("grade", judging::object([("grade", judging::grade())]));
-    let judge = PairJudge::open(config, config.grade.prompt.as_deref(), COMPILED_IN, form)?;
-    let llm = Llm::open(&config.llm, &out.join(JOURNAL))?;
+    let judge = Judge { max_answer_tokens: config.grade.max_answer_tokens, ..config.judge() };
+    let judge = PairJudge::open(judge, config.grade.prompt.as_deref(), COMPILED_IN, form)?;
+    let llm = Llm::open(&config.llm, &data.ask_journal())?;
     let work = Work {
         part: "grade",
         unit: "pairs",
@@ -76,20 +78,23 @@ pub fn grade(out: &Path, config: &SynthConfig, progress: &dyn Progress) -> Resul
             let Pair { query, passage, .. } = pairs[index];
             judge.request(format!("{} {}", query.id, passage.id), &query.text, passage, attempt)
         },
-        assess: &|_, entry| judging::assess(grade_in(&entry.content).is_some(), entry),
+        assess: &|_, entry| judging::assess(judging::grade_in(entry, "grade").is_some(), entry),
+        limit_key: "grade.max-answer-tokens",
+        typical_answer: Some(r#"{"grade": 2}"#),
     };
     let outcomes = llm.run(&work, progress)?;
+    llm.require_readable(&work, &outcomes)?;
     let mut found = Found::default();
     for (pair, outcome) in pairs.iter().zip(outcomes) {
         let entry = llm.answer_of(&outcome)?;
         found.add(
             pair,
-            entry.and_then(|entry| grade_in(&entry.content)),
+            entry.and_then(|entry| judging::grade_in(&entry, "grade")),
             outcome.open.is_some(),
             llm_name,
         );
     }
-    write_jsonl(&out.join(GRADES), &found.grades)?;
+    write_jsonl(&data.grades(), &found.grades)?;
     found.counts.insert("pairs".into(), pairs.len() as u64);
     found.counts.extend(llm.counts().into_iter().map(|(name, count)| (name.to_owned(), count)));
     let open = found.counts.get("pairs-not-graded").copied().unwrap_or(0);
@@ -99,7 +104,7 @@ pub fn grade(out: &Path, config: &SynthConfig, progress: &dyn Progress) -> Resul
     )?)
 }
 
-/// A query with a passage that training would see.
+/// A query with a passage for training.
 #[derive(Clone, Copy)]
 struct Pair<'a> {
     query: &'a Query,
@@ -155,21 +160,5 @@ impl Found {
     }
 }
 
-fn grade_in(content: &str) -> Option<u8> {
-    judging::grade_in(&parse::object(content)?, "grade")
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_grade_is_a_whole_number_from_0_to_3_among_whatever_words() {
-        assert_eq!(grade_in("Sure: {\"grade\": 2} as asked"), Some(2));
-        for poor in
-            ["2", "{\"grade\": 4}", "{\"grade\": \"2\"}", "{\"grade\": -1}", "{\"grade\": 2", ""]
-        {
-            assert_eq!(grade_in(poor), None, "{poor}");
-        }
-    }
-}
+mod tests;

@@ -1,17 +1,19 @@
+//! The findings of the retrievers, written as runs and read back for `pair`.
+
 use super::miner::Miner;
-use super::top::{Scored, ranking_order};
 use crate::error::{Error, Result};
 use rayon::prelude::*;
-use std::collections::{BTreeMap, BTreeSet};
-use std::io::{BufRead, BufReader, Write};
+use std::collections::BTreeSet;
+use std::io::Write;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use whetstone_records::{AtomicFile, Passage, PassageId, QueryId};
+use whetstone_records::{AtomicFile, Hit, Passage, QueryId, Run, RunLine};
+use whetstone_retrieve::{Retriever, Scored, ranking_order};
 
-/// The tag of a passage that only the other miner found.
+/// The tag of a passage that only other retrievers found.
 const UNION_TAG: &str = "union";
 
-/// A passage with a miner's score, and its rank where the miner found it by itself.
+/// A passage with a retriever's score, and its rank if the retriever itself found it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Ranked {
     pub scored: Scored,
@@ -19,15 +21,14 @@ pub struct Ranked {
     pub rank: Option<u32>,
 }
 
-/// What all miners found for one query: for each miner the same passages, in its own order, with
-/// its own scores.
+/// The findings of all retrievers for one query. Each retriever scores, in its own order, the
+/// passages that any of them found, as far as it can.
 pub type Findings = Vec<Vec<Ranked>>;
 
-/// Returns the findings of a block of queries: every passage among the best `limit` of any miner,
-/// scored by all.
-pub fn find(miners: &[&dyn Miner], queries: Range<usize>, limit: usize) -> Vec<Findings> {
-    let found: Vec<Vec<Vec<Scored>>> =
-        miners.iter().map(|miner| miner.search(queries.clone(), limit)).collect();
+/// Returns the findings of a block of queries.
+pub fn find(miners: &[Miner], queries: Range<usize>) -> Vec<Findings> {
+    let search = |miner: &Miner| miner.retriever.search(queries.clone(), miner.rank_max);
+    let found: Vec<Vec<Vec<Scored>>> = miners.iter().map(search).collect();
     queries
         .clone()
         .into_par_iter()
@@ -36,43 +37,43 @@ pub fn find(miners: &[&dyn Miner], queries: Range<usize>, limit: usize) -> Vec<F
                 found.iter().map(|found| &found[query - queries.start][..]).collect();
             let union: BTreeSet<u32> =
                 of_query.iter().copied().flatten().map(|hit| hit.passage).collect();
-            miners
-                .iter()
-                .zip(of_query)
-                .map(|(miner, own)| rank_union(*miner, query, own, &union))
-                .collect()
+            let own_and_union = |(miner, own): (&Miner, &[Scored])| {
+                rank_union(&*miner.retriever, query, own, &union)
+            };
+            miners.iter().zip(of_query).map(own_and_union).collect()
         })
         .collect()
 }
 
 fn rank_union(
-    miner: &dyn Miner,
+    retriever: &dyn Retriever,
     query: usize,
     own: &[Scored],
     union: &BTreeSet<u32>,
 ) -> Vec<Ranked> {
-    let mine: BTreeSet<u32> = own.iter().map(|hit| hit.passage).collect();
-    let mut others: Vec<Scored> = union
-        .difference(&mine)
-        .map(|passage| Scored { passage: *passage, score: miner.score(query, *passage) })
-        .collect();
+    let found: BTreeSet<u32> = own.iter().map(|hit| hit.passage).collect();
+    let score = |passage: &u32| {
+        let score = retriever.score(query, *passage)?;
+        Some(Scored { passage: *passage, score })
+    };
+    let mut others: Vec<Scored> = union.difference(&found).filter_map(score).collect();
     others.sort_unstable_by(ranking_order);
     let own =
         own.iter().zip(1..).map(|(scored, rank)| Ranked { scored: *scored, rank: Some(rank) });
     own.chain(others.into_iter().map(|scored| Ranked { scored, rank: None })).collect()
 }
 
-/// Writes a miner's findings as a TREC run, query by query. The last column is the miner's name, or
-/// `union` where only another miner found the passage.
+/// Writes a retriever's findings as a TREC run, query by query. The last column is the retriever's
+/// name, or `union` if only another one found the passage.
 pub struct FindingsWriter {
     file: AtomicFile,
     path: PathBuf,
-    name: &'static str,
+    name: String,
 }
 
 impl FindingsWriter {
-    pub fn create(path: &Path, name: &'static str) -> Result<Self> {
-        Ok(Self { file: AtomicFile::create(path)?, path: path.into(), name })
+    pub fn create(path: &Path, name: &str) -> Result<Self> {
+        Ok(Self { file: AtomicFile::create(path)?, path: path.into(), name: name.into() })
     }
 
     pub fn write(
@@ -83,7 +84,7 @@ impl FindingsWriter {
     ) -> Result<()> {
         for (Ranked { scored, rank }, place) in ranking.iter().zip(1..) {
             let passage = &passages[scored.passage as usize].id;
-            let tag = if rank.is_some() { self.name } else { UNION_TAG };
+            let tag = if rank.is_some() { self.name.as_str() } else { UNION_TAG };
             writeln!(self.file, "{query} Q0 {passage} {place} {} {tag}", scored.score)
                 .map_err(Error::io("write", &self.path))?;
         }
@@ -95,53 +96,32 @@ impl FindingsWriter {
     }
 }
 
-/// A line of a miner's findings, read back.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Finding {
-    pub passage: PassageId,
-    pub score: f32,
-    /// Whether the miner found the passage by itself.
-    pub found: bool,
+/// A retriever's findings, read back.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// The passages that the retriever itself found.
+    pub own: Run,
+    /// Those, and others that it scored because another retriever found them.
+    pub scored: Run,
 }
 
-/// Reads the findings of some queries, each in the miner's order, in memory for those alone.
-pub fn read_findings(
-    path: &Path,
-    wanted: &BTreeSet<&str>,
-) -> Result<BTreeMap<QueryId, Vec<Finding>>> {
-    let mut findings: BTreeMap<QueryId, Vec<Finding>> = BTreeMap::new();
-    if wanted.is_empty() {
-        return Ok(findings);
-    }
-    let file = std::fs::File::open(path).map_err(Error::io("read", path))?;
-    for (index, line) in BufReader::with_capacity(1 << 16, file).lines().enumerate() {
-        let line = line.map_err(Error::io("read", path))?;
-        if !line.split_ascii_whitespace().next().is_some_and(|query| wanted.contains(query)) {
-            continue;
+impl Found {
+    /// Reads the findings of some queries. Memory holds only those.
+    pub fn read(path: &Path, wanted: &BTreeSet<&str>) -> Result<Self> {
+        if wanted.is_empty() {
+            return Ok(Self::default());
         }
-        let bad = |expected| {
-            let (path, value) = (path.to_path_buf(), line.clone());
-            Error::Records(whetstone_records::Error::Line {
-                path,
-                line: index + 1,
-                expected,
-                value,
-            })
-        };
-        let fields: Vec<&str> = line.split_ascii_whitespace().collect();
-        let [query, _, passage, _, score, tag] = fields[..] else {
-            return Err(bad("`query Q0 passage rank score name`"));
-        };
-        let score: f32 = score.parse().map_err(|_| bad("a number as score"))?;
-        if score.is_nan() {
-            return Err(bad("a score that is not NaN"));
-        }
-        let finding = Finding { passage: passage.into(), score, found: tag != UNION_TAG };
-        findings.entry(query.into()).or_default().push(finding);
+        let (mut own, mut scored) = (Vec::new(), Vec::new());
+        RunLine::each(path, |line| {
+            if let Some(query) = wanted.get(line.query) {
+                let hit = Hit { passage: line.passage.into(), score: line.score };
+                if line.name != UNION_TAG {
+                    own.push((QueryId::from(*query), hit.clone()));
+                }
+                scored.push((QueryId::from(*query), hit));
+            }
+            Ok::<(), Error>(())
+        })?;
+        Ok(Self { own: own.into_iter().collect(), scored: scored.into_iter().collect() })
     }
-    for findings in findings.values_mut() {
-        findings
-            .sort_by(|a, b| b.score.total_cmp(&a.score).then_with(|| b.passage.cmp(&a.passage)));
-    }
-    Ok(findings)
 }

@@ -1,18 +1,22 @@
+//! Which passages may be negatives of a query.
+
 use crate::collection::Collection;
 use crate::config::SameDocument;
+use std::collections::HashMap;
+use whetstone_records::{DocumentId, Passage};
 
-/// Why a passage is not taken as a negative.
+/// Why a passage cannot be a negative.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Refusal {
     /// It is judged relevant.
     Positive,
-    /// Its text is that of a positive, up to white space and case.
+    /// It has a positive's text, up to white space and case.
     Duplicate,
     /// It shares text with a positive.
     Overlap,
-    /// It is of a positive's document, and too near to it or not wanted at all.
+    /// It belongs to a positive's document, and is too near or not wanted at all.
     SameDocument,
-    /// Its document is kept from training, or its text stands in such a document too.
+    /// Its document is held out from training, or a held-out document has the same text.
     HeldOut,
     /// Its score comes too near the positive's.
     Margin,
@@ -36,26 +40,26 @@ impl Refusal {
     }
 }
 
-/// Knows which passages may be negatives of a query, whatever a miner's score says.
+/// Knows which passages may be negatives of a query, regardless of scores.
 pub struct Guard<'a> {
     collection: &'a Collection,
     same_document: SameDocument,
     /// First bytes of the passages of every document, ascending.
-    starts: Vec<Vec<usize>>,
+    starts: HashMap<&'a DocumentId, Vec<usize>>,
 }
 
 impl<'a> Guard<'a> {
     pub fn new(collection: &'a Collection, same_document: SameDocument) -> Self {
-        let mut starts = vec![Vec::new(); collection.document_split.len()];
-        for (passage, document) in collection.passages.iter().zip(&collection.document) {
-            starts[*document as usize].extend(passage.metadata.span.map(|(start, _)| start));
+        let mut starts: HashMap<&DocumentId, Vec<usize>> = HashMap::new();
+        for (document, (start, _)) in collection.passages.iter().flat_map(Passage::spans) {
+            starts.entry(document).or_default().push(start);
         }
-        starts.iter_mut().for_each(|starts| starts.sort_unstable());
+        starts.values_mut().for_each(|starts| starts.sort_unstable());
         Self { collection, same_document, starts }
     }
 
-    /// Returns the first reason, in the order of [`Refusal`], why `passage` is no negative for
-    /// these positives.
+    /// Returns the first reason, in the order of [`Refusal`], why `passage` cannot be a negative
+    /// for these positives.
     pub fn refuse(&self, positives: &[u32], passage: u32) -> Option<Refusal> {
         let Collection { passages, text, .. } = self.collection;
         let any = |holds: &dyn Fn(u32) -> bool| positives.iter().any(|positive| holds(*positive));
@@ -75,21 +79,24 @@ impl<'a> Guard<'a> {
         }
     }
 
+    /// Whether the two stand in one document, and too near to each other or so at all. So also
+    /// where the corpus does not say where they stand.
     fn is_refused_neighbour(&self, positive: u32, passage: u32) -> bool {
-        let document = self.collection.document[positive as usize];
-        if document != self.collection.document[passage as usize] {
-            return false;
+        let Collection { passages, document, .. } = self.collection;
+        let [a, b] = [positive, passage].map(|place| &passages[place as usize]);
+        if a.spans().next().is_none() || b.spans().next().is_none() {
+            return document[positive as usize] == document[passage as usize];
         }
-        self.same_document == SameDocument::Exclude
-            || self.are_neighbours(document, positive, passage)
+        let excluded = self.same_document == SameDocument::Exclude;
+        a.spans().any(|(document, here)| {
+            let mut beside = b.spans().filter(|(other, _)| *other == document);
+            beside.any(|(_, there)| excluded || self.are_neighbours(document, here, there))
+        })
     }
 
-    /// Whether no third passage begins between the two; so also where the corpus does not say where
-    /// they stand.
-    fn are_neighbours(&self, document: u32, a: u32, b: u32) -> bool {
-        let span = |passage: u32| self.collection.passages[passage as usize].metadata.span;
-        let (Some(a), Some(b)) = (span(a), span(b)) else { return true };
+    /// Whether no third passage begins between the two.
+    fn are_neighbours(&self, document: &DocumentId, a: (usize, usize), b: (usize, usize)) -> bool {
         let (first, second) = if a <= b { (a, b) } else { (b, a) };
-        !self.starts[document as usize].iter().any(|start| (first.1..second.0).contains(start))
+        !self.starts[document].iter().any(|start| (first.1..second.0).contains(start))
     }
 }

@@ -1,17 +1,29 @@
-use super::top::Scored;
-use std::ops::Range;
+//! A retriever at work for `mine`.
 
-/// A way to find passages for the queries of a collection. Queries and passages go by their place
-/// in it.
-pub trait Miner: Sync {
-    /// The name in runs, manifests and the provenance of a negative.
-    fn name(&self) -> &'static str;
+use crate::config::{MineConfig, Source};
+use crate::error::Result;
+use whetstone_retrieve::{Material, Retriever};
 
-    /// Returns the best `limit` passages of each query of the block, best first; fewer where fewer
-    /// match.
-    fn search(&self, queries: Range<usize>, limit: usize) -> Vec<Vec<Scored>>;
+/// A retriever, with its settings from the config.
+pub struct Miner {
+    pub source: Source,
+    /// How many passages it may find for a query.
+    pub rank_max: usize,
+    pub retriever: Box<dyn Retriever>,
+}
 
-    /// Returns the score of any passage for a query: the one that [`Miner::search`] gives it if it
-    /// finds it.
-    fn score(&self, query: usize, passage: u32) -> f32;
+impl Miner {
+    /// Builds the retrievers of a config, in its order.
+    pub fn build_all(config: &MineConfig, material: &Material) -> Result<Vec<Self>> {
+        let build = |source: &Source| {
+            let retriever = source.retriever.settings().build(material)?;
+            let rank_max = source.rank_max.unwrap_or(config.rank_max);
+            Ok(Self { source: source.clone(), rank_max, retriever })
+        };
+        config.from.iter().map(build).collect()
+    }
+
+    pub fn name(&self) -> &str {
+        self.source.name()
+    }
 }

@@ -1,100 +1,141 @@
-//! Finds passages that look like an answer and are none. Two miners, BM25 and the bi-encoder, rank
-//! the whole corpus for every query; what is left of their lists after the guards are the negatives
-//! of a training query.
+//! Finds passages that look like an answer but are not. The retrievers of `[[mine.from]]` rank the
+//! whole corpus for every query. What the guards leave of their lists becomes the negatives.
 
-mod bm25;
-mod dense;
-mod embeddings;
+mod files;
 mod findings;
 mod guard;
 mod miner;
 mod negatives;
-mod search;
-mod top;
 
-pub(crate) use bm25::{Bm25, Bm25Parameters};
-pub(crate) use dense::Dense;
-pub(crate) use embeddings::EmbeddingCache;
-pub use findings::{Finding, read_findings};
-pub(crate) use miner::Miner;
-pub use search::bm25_run;
+pub(crate) use files::forget_stale_runs;
+pub(crate) use findings::Found;
 
 use crate::collection::Collection;
-use crate::config::{MineConfig, SplitConfig};
-use crate::error::{Error, Result};
+use crate::config::{MineConfig, SynthConfig};
+use crate::error::Result;
 use crate::split::Split;
-use findings::{Findings, FindingsWriter, find};
+use files::MinedFiles;
+use findings::{Findings, find};
 use guard::Guard;
+use miner::Miner;
 use negatives::{Chooser, Counts};
 use rayon::prelude::*;
-use std::io::Write;
 use std::ops::Range;
 use std::path::Path;
-use whetstone_model::{BiEncoder, Device};
-use whetstone_records::{AtomicFile, Manifest, Negative, Outcome, Progress, Stage, sha256_file};
+use whetstone_model::{BiEncoder, DeviceName, Engine};
+use whetstone_records::{DataSet, Input, Manifest, Negative, Outcome, Progress, Stage, digests};
+use whetstone_retrieve::{EmbeddingCache, Material, TextKind};
 
-/// Queries whose findings are in memory at one time.
+/// Queries whose findings are in memory at a time.
 const QUERY_BLOCK: usize = 1024;
 
-/// The bi-encoder's scores of every positive and negative of a training query.
-pub(crate) const PAIR_SCORES: &str = "mined/pairs.run";
+const INPUTS: [&str; 3] = [DataSet::CORPUS, DataSet::QUERIES, DataSet::ALL_QRELS];
 
-const OUTPUTS: [&str; 4] = ["mined/bm25.run", "mined/dense.run", "negatives.jsonl", PAIR_SCORES];
+/// The prefix of the roles of a model's files.
+const MODEL_ROLE: &str = "model/";
 
-/// The files of a model that decide its embeddings.
-pub(crate) const MODEL_FILES: [&str; 3] = ["config.json", "tokenizer.json", "model.safetensors"];
+/// The inputs of `mine`.
+pub struct MineJob<'a> {
+    /// Folder of the data set.
+    pub out: &'a Path,
+    pub config: &'a SynthConfig,
+    /// The bi-encoder, for retrievers that need it.
+    pub model: &'a Path,
+    pub device: DeviceName,
+}
 
-/// Ranks the corpus for every query by both miners (`mined/*.run`) and chooses the negatives of
-/// training queries (`negatives.jsonl`, with the bi-encoder's scores in `mined/pairs.run`).
-/// Embeddings are kept in `mined/embeddings`, so that a stopped run goes on where it was.
-pub fn mine(
-    out: &Path,
-    model_dir: &Path,
-    config: &MineConfig,
-    split: &SplitConfig,
-    seed: u64,
-    device: &Device,
+impl MineJob<'_> {
+    fn needs_model(&self) -> bool {
+        self.config.mine.from.iter().any(|from| from.retriever.settings().needs_model())
+    }
+
+    fn inputs(&self) -> Result<Vec<Input>> {
+        let data = DataSet::new(self.out);
+        let files = INPUTS.map(|file| (file, data.path(file)));
+        let mut inputs = digests(files.iter().map(|(role, path)| (*role, path.as_path())))?;
+        for from in &self.config.mine.from {
+            inputs.extend(from.retriever.settings().inputs()?);
+        }
+        if self.needs_model() {
+            inputs.extend(model_inputs(self.model)?);
+        }
+        Ok(inputs)
+    }
+}
+
+/// Returns row-major `[texts, hidden]`, each text after the prompt for its kind.
+pub(crate) fn embed(
+    encoder: &BiEncoder,
+    kind: TextKind,
+    texts: &[&str],
     progress: &dyn Progress,
-) -> Result<Manifest> {
-    config.check()?;
-    split.check()?;
-    let mut inputs = Vec::new();
-    for file in ["corpus.jsonl", "queries.jsonl", "qrels/all.tsv"] {
-        inputs.push((file.to_owned(), sha256_file(&out.join(file))?));
-    }
-    for file in MODEL_FILES {
-        inputs.push((format!("model/{file}"), sha256_file(&model_dir.join(file))?));
-    }
-    let model = inputs[3..].iter().map(|(_, digest)| digest.as_str()).collect::<String>();
-    // The outputs too: a version that writes one more mines again.
-    let stage = Stage::new("mine", out, &(config, split, seed, OUTPUTS), inputs);
+) -> whetstone_retrieve::Result<Vec<f32>> {
+    Ok(match kind {
+        TextKind::Passage => encoder.encode(texts, progress)?,
+        TextKind::Query => encoder.encode_queries(texts, progress)?,
+    })
+}
+
+/// Returns the digests of a model's files by role.
+pub(crate) fn model_inputs(model: &Path) -> Result<Vec<Input>> {
+    let digest = |file: &str| Ok(Input::of_file(format!("{MODEL_ROLE}{file}"), &model.join(file))?);
+    let there = BiEncoder::FILES.into_iter().filter(|file| model.join(file).is_file());
+    there.map(digest).collect()
+}
+
+/// Returns, of the inputs of a stage, those that the embeddings of a model depend on.
+pub(crate) fn model_digest(inputs: &[Input]) -> String {
+    let of_model = inputs.iter().filter(|input| input.role.starts_with(MODEL_ROLE));
+    of_model.map(|input| input.digest.as_str()).collect()
+}
+
+/// Ranks the corpus for every query by every retriever (`mined/NAME.run`) and chooses the negatives
+/// of training queries (`negatives.jsonl`). If the bi-encoder is a retriever, its scores of the
+/// negatives go to `mined/pairs.run`. Embeddings are kept in `mined/embeddings`, so that a stopped
+/// run need not make them again.
+pub fn mine(job: &MineJob, progress: &dyn Progress) -> Result<Manifest> {
+    let MineJob { out, config, model, device } = *job;
+    config.mine.check()?;
+    config.split.check()?;
+    let outputs = files::outputs(&config.mine);
+    // The outputs count too: a version that writes one more mines again.
+    let settings = (&config.mine, &config.split, config.seed, &outputs);
+    let inputs = job.inputs()?;
+    let model_digest = model_digest(&inputs);
+    let stage = Stage::new("mine", out, &settings, inputs);
     if let Some(manifest) = stage.up_to_date() {
         return Ok(manifest);
     }
-    let collection = Collection::read(out, split, seed)?;
-    let encoder = BiEncoder::load(model_dir, device)?;
-    let cache = EmbeddingCache {
-        folder: out.join("mined/embeddings"),
-        model,
-        hidden: encoder.hidden(),
-        encode: &|texts| Ok(encoder.encode(texts, progress)?),
-        progress,
+    let collection = Collection::read(out, &config.split, config.seed)?;
+    let outcome = if job.needs_model() {
+        let encoder = BiEncoder::load(model, &Engine::open(device)?)?;
+        let cache = EmbeddingCache {
+            folder: DataSet::new(out).embeddings(),
+            model: model_digest,
+            hidden: encoder.hidden(),
+            encode: &|kind, texts| embed(&encoder, kind, texts, progress),
+            progress,
+        };
+        mine_collection(&collection, job, Some(&cache), progress)?
+    } else {
+        mine_collection(&collection, job, None, progress)?
     };
-    let counts = mine_collection(&collection, out, config, seed, &cache)?;
-    Ok(stage.finish(&OUTPUTS, Outcome { counts, ..Outcome::default() })?)
+    forget_stale_runs(out, "mine", &outputs)?;
+    let outputs: Vec<&str> = outputs.iter().map(String::as_str).collect();
+    Ok(stage.finish(&outputs, outcome)?)
 }
 
-/// The stage without the model: `cache` says where embeddings come from, and where progress is
-/// told.
+/// The stage without the model: `embeddings` supplies the vectors.
 fn mine_collection(
     collection: &Collection,
-    out: &Path,
-    config: &MineConfig,
-    seed: u64,
-    cache: &EmbeddingCache,
-) -> Result<Counts> {
-    let (bm25, dense) = build_miners(collection, config, cache)?;
-    let guard = Guard::new(collection, config.same_document);
+    job: &MineJob,
+    embeddings: Option<&EmbeddingCache>,
+    progress: &dyn Progress,
+) -> Result<Outcome> {
+    let material = Material::new(&collection.passages, &collection.queries, embeddings);
+    let miners = Miner::build_all(&job.config.mine, &material)?;
+    drop(material);
+    let guard = Guard::new(collection, job.config.mine.same_document);
     let has_text =
         |passage: &u32| !collection.passages[*passage as usize].full_text().trim().is_empty();
     let trainable =
@@ -103,66 +144,58 @@ fn mine_collection(
     let chooser = Chooser {
         collection,
         guard: &guard,
-        miners: [&bm25, &dense],
-        config,
-        seed,
+        miners: &miners,
+        config: &job.config.mine,
+        seed: job.config.seed,
         trainable: &trainable,
     };
-    write_mined(&chooser, out, cache.progress)
+    let counts = write_mined(&chooser, job.out, progress)?;
+    let notes = notes(&job.config.mine, &counts, collection.queries.len());
+    notes.iter().for_each(|note| progress.warn(note));
+    Ok(Outcome { counts, notes, ..Outcome::default() })
 }
 
-fn build_miners(
-    collection: &Collection,
-    config: &MineConfig,
-    cache: &EmbeddingCache,
-) -> Result<(Bm25, Dense)> {
-    let texts: Vec<String> =
-        collection.passages.iter().map(|passage| passage.full_text()).collect();
-    let passages: Vec<&str> = texts.iter().map(String::as_str).collect();
-    let queries: Vec<&str> = collection.queries.iter().map(|query| query.text.as_str()).collect();
-    let passage_embeddings = cache.embed("passages", &passages)?;
-    let query_embeddings = cache.embed("queries", &queries)?;
-    let bm25 =
-        Bm25::build(&passages, &queries, Bm25Parameters { k1: config.bm25_k1, b: config.bm25_b });
-    Ok((bm25, Dense::new(cache.hidden, query_embeddings, passage_embeddings)))
-}
-
-/// Goes through the queries by blocks and writes the files, in memory for one block.
+/// Goes through the queries block by block and writes the files. Memory holds one block.
 fn write_mined(chooser: &Chooser, out: &Path, progress: &dyn Progress) -> Result<Counts> {
-    let collection = chooser.collection;
-    let [bm25_path, dense_path, negatives_path, pairs_path] =
-        OUTPUTS.map(|output| out.join(output));
-    let mut runs = [
-        FindingsWriter::create(&bm25_path, chooser.miners[0].name())?,
-        FindingsWriter::create(&dense_path, chooser.miners[1].name())?,
-    ];
-    let mut negatives = AtomicFile::create(&negatives_path)?;
-    let mut pair_scores = FindingsWriter::create(&pairs_path, chooser.miners[1].name())?;
+    let Chooser { collection, miners, .. } = chooser;
+    let mut files = MinedFiles::create(out, chooser.config)?;
     let mut counts = collection.counts.clone();
     progress.start("mine", Some(collection.queries.len() as u64), "queries");
     for start in (0..collection.queries.len()).step_by(QUERY_BLOCK) {
         let queries = start..(start + QUERY_BLOCK).min(collection.queries.len());
-        let findings = find(&chooser.miners, queries.clone(), chooser.config.rank_max);
+        let findings = find(miners, queries.clone());
         for (query, findings) in queries.clone().zip(&findings) {
-            for (run, ranking) in runs.iter_mut().zip(findings) {
-                run.write(&collection.queries[query].id, ranking, &collection.passages)?;
-            }
+            files.write_findings(collection, query, findings)?;
+            count_nothing_found(miners, findings, &mut counts);
         }
-        for (query, chosen) in choose_block(chooser, queries.clone(), &findings, &mut counts) {
-            let ranking = chooser.dense_scores(query, &chosen);
-            pair_scores.write(&collection.queries[query].id, &ranking, &collection.passages)?;
-            for negative in chosen {
-                let line = serde_json::to_string(&negative).expect("a negative is plain data");
-                writeln!(negatives, "{line}").map_err(Error::io("write", &negatives_path))?;
-            }
+        for (query, negatives) in choose_block(chooser, queries.clone(), &findings, &mut counts) {
+            files.write_negatives(chooser, query, &negatives)?;
         }
         progress.advance(queries.len() as u64);
     }
     progress.finish();
-    runs.into_iter().try_for_each(FindingsWriter::commit)?;
-    pair_scores.commit()?;
-    negatives.commit()?;
+    files.commit()?;
     Ok(counts)
+}
+
+fn nothing_found(name: &str) -> String {
+    format!("{name}-queries-without-passages")
+}
+
+fn count_nothing_found(miners: &[Miner], findings: &Findings, counts: &mut Counts) {
+    for (miner, list) in miners.iter().zip(findings) {
+        if list.iter().all(|ranked| ranked.rank.is_none()) {
+            *counts.entry(nothing_found(miner.name())).or_default() += 1;
+        }
+    }
+}
+
+fn notes(config: &MineConfig, counts: &Counts, queries: usize) -> Vec<String> {
+    let note = |name: &str| {
+        let without = counts.get(&nothing_found(name))?;
+        Some(format!("`{name}` found nothing for {without} of {queries} queries"))
+    };
+    config.names().filter_map(note).collect()
 }
 
 /// The negatives of each training query of a block.
@@ -187,24 +220,27 @@ fn choose_block(
     chosen.into_iter().map(of_query).collect()
 }
 
+/// Makes up vectors for texts.
+#[cfg(test)]
+type StandIn<'a> = &'a dyn Fn(&[&str]) -> Vec<f32>;
+
 /// Mines with a stand-in for the bi-encoder, for the tests of what comes after.
 #[cfg(test)]
 pub fn mine_with_embeddings(
     collection: &Collection,
     out: &Path,
-    config: &MineConfig,
-    seed: u64,
-    hidden: usize,
-    embed: &dyn Fn(&[&str]) -> Vec<f32>,
-) -> Counts {
+    config: &SynthConfig,
+    (hidden, embed): (usize, StandIn),
+) -> Result<Outcome> {
     let cache = EmbeddingCache {
-        folder: out.join("mined/embeddings"),
+        folder: DataSet::new(out).embeddings(),
         model: "stand-in".into(),
         hidden,
-        encode: &|texts| Ok(embed(texts)),
+        encode: &|_, texts| Ok(embed(texts)),
         progress: &whetstone_records::Silent,
     };
-    mine_collection(collection, out, config, seed, &cache).expect("the fixture is sound")
+    let job = MineJob { out, config, model: Path::new(""), device: DeviceName::default() };
+    mine_collection(collection, &job, Some(&cache), &whetstone_records::Silent)
 }
 
 #[cfg(test)]

@@ -1,98 +1,138 @@
+//! Chooses negatives among the passages that were found.
+
 use super::findings::{Findings, Ranked};
 use super::guard::{Guard, Refusal};
 use super::miner::Miner;
-use super::top::{Scored, ranking_order};
 use crate::collection::Collection;
 use crate::config::{MineConfig, Sampling};
 use rand::Rng;
 use rand::seq::{IndexedRandom, SliceRandom};
 use std::collections::{BTreeMap, HashSet};
 use whetstone_records::{Negative, Provenance};
+use whetstone_retrieve::{Retriever, Scored, ranking_order};
 
-/// Tries at a random passage before the allowed ones are listed.
+/// How often to try a random passage before listing the allowed ones.
 const RANDOM_TRIES: usize = 32;
 
-/// What was counted while negatives were chosen, by the name in the manifest.
+/// Counts from the choice of negatives, by their name in the manifest.
 pub type Counts = BTreeMap<String, u64>;
 
 /// Chooses the negatives of training queries.
 pub struct Chooser<'a> {
     pub collection: &'a Collection,
     pub guard: &'a Guard<'a>,
-    /// BM25, then dense.
-    pub miners: [&'a dyn Miner; 2],
+    /// In the order of the config.
+    pub miners: &'a [Miner],
     pub config: &'a MineConfig,
     pub seed: u64,
-    /// Where random negatives are drawn from.
+    /// The pool of random negatives.
     pub trainable: &'a [u32],
 }
 
-/// Place of the dense miner among the two.
-const DENSE: usize = 1;
+/// A negative without ids: the retriever that brought the passage, and its rank there.
+struct Chosen<'a> {
+    by: &'a str,
+    ranked: Option<Ranked>,
+    passage: u32,
+}
+
+/// The rest of the retrievers' lists for one query.
+struct Pools {
+    /// One list per retriever, in the order in which negatives are taken.
+    of_miner: Vec<Vec<Ranked>>,
+    /// Passages that a retriever scores too near a positive.
+    too_near: HashSet<u32>,
+}
 
 impl Chooser<'_> {
-    /// Returns the negatives of a query, BM25's first, then the dense ones, then the random ones;
-    /// adds to the counts.
+    /// Returns the negatives of a query: those of each retriever, in the order of the config, then
+    /// the random ones. Adds to the counts.
     pub fn choose(&self, query: usize, findings: &Findings, counts: &mut Counts) -> Vec<Negative> {
         let id = &self.collection.queries[query].id;
         let mut rng = crate::random::rng(self.seed, "negatives", id.as_str());
         let positives: Vec<u32> =
             self.collection.positives[query].iter().map(|(passage, _)| *passage).collect();
-        let (pools, too_near) = self.filter(query, &positives, findings, counts);
-        let pools = pools.map(|pool| self.order(pool, &mut rng));
-
-        let wanted = shares(self.config);
+        let mut pools = self.filter(query, &positives, findings, counts);
+        if self.config.sampling == Sampling::Random {
+            pools.of_miner.iter_mut().for_each(|pool| pool.shuffle(&mut rng));
+        }
         let mut taken = HashSet::new();
-        let mut chosen: [Vec<Ranked>; 2] = [Vec::new(), Vec::new()];
-        for miner in 0..2 {
-            take(&pools[miner], wanted[miner], &mut taken, &mut chosen[miner]);
-        }
-        for miner in 0..2 {
-            let missing = wanted[0] + wanted[1] - chosen[0].len() - chosen[1].len();
-            let filled = take(&pools[miner], missing, &mut taken, &mut chosen[miner]);
-            add(counts, format!("negatives-filled-from-{}", self.miners[miner].name()), filled);
-        }
-        let mut negatives: Vec<(&str, Option<Ranked>, u32)> = Vec::new();
-        for (miner, chosen) in self.miners.iter().zip(&chosen) {
-            negatives.extend(
-                chosen.iter().map(|ranked| (miner.name(), Some(*ranked), ranked.scored.passage)),
-            );
-        }
-        add(counts, "negatives-filled-from-random", wanted[0] + wanted[1] - negatives.len());
-        for _ in negatives.len()..self.config.negatives {
+        let mut chosen = self.take_shares(&pools, &mut taken, counts);
+        for _ in chosen.len()..self.config.negatives {
             let may = |passage: u32| {
                 !taken.contains(&passage)
-                    && !too_near.contains(&passage)
+                    && !pools.too_near.contains(&passage)
                     && self.guard.refuse(&positives, passage).is_none()
             };
             let Some(passage) = draw(self.trainable, may, &mut rng) else { break };
             taken.insert(passage);
-            negatives.push(("random", None, passage));
+            chosen.push(Chosen { by: "random", ranked: None, passage });
         }
-        add(counts, "negatives-missing", self.config.negatives - negatives.len());
-        let negatives = negatives.into_iter().map(|(miner, ranked, passage)| Negative {
+        add(counts, "negatives-missing", self.config.negatives - chosen.len());
+        for Chosen { by, .. } in &chosen {
+            add(counts, format!("negatives-{by}"), 1);
+        }
+        let negative = |Chosen { by, ranked, passage }: Chosen| Negative {
             query_id: id.clone(),
             passage_id: self.collection.passages[passage as usize].id.clone(),
             provenance: Provenance {
-                miner: miner.into(),
+                miner: by.into(),
                 rank: ranked.and_then(|ranked| ranked.rank),
                 score: ranked.map(|ranked| ranked.scored.score),
             },
-        });
-        negatives
-            .inspect(|negative| add(counts, format!("negatives-{}", negative.provenance.miner), 1))
-            .collect()
+        };
+        chosen.into_iter().map(negative).collect()
     }
 
-    /// Returns the positives and the chosen negatives of a query by the bi-encoder's score, best
-    /// first.
-    pub fn dense_scores(&self, query: usize, negatives: &[Negative]) -> Vec<Ranked> {
+    /// Takes each retriever's share. Where one has too few, the others fill in, the first one first.
+    fn take_shares(
+        &self,
+        pools: &Pools,
+        taken: &mut HashSet<u32>,
+        counts: &mut Counts,
+    ) -> Vec<Chosen<'_>> {
+        let shares = shares(self.config);
+        let mut chosen: Vec<Vec<Ranked>> = pools
+            .of_miner
+            .iter()
+            .zip(&shares)
+            .map(|(pool, share)| take(pool, *share, taken))
+            .collect();
+        let mut missing = shares.iter().sum::<usize>() - chosen.iter().map(Vec::len).sum::<usize>();
+        for ((miner, pool), chosen) in self.miners.iter().zip(&pools.of_miner).zip(&mut chosen) {
+            let filled = take(pool, missing, taken);
+            add(counts, format!("negatives-filled-from-{}", miner.name()), filled.len());
+            missing -= filled.len();
+            chosen.extend(filled);
+        }
+        add(counts, "negatives-filled-from-random", missing);
+        let mut all = Vec::new();
+        for (miner, chosen) in self.miners.iter().zip(chosen) {
+            let by = miner.name();
+            all.extend(chosen.into_iter().map(|ranked| Chosen {
+                by,
+                passage: ranked.scored.passage,
+                ranked: Some(ranked),
+            }));
+        }
+        all
+    }
+
+    /// Ranks the positives and the chosen negatives of a query by a retriever's score, best first.
+    pub fn scores_of_pairs(
+        &self,
+        retriever: &dyn Retriever,
+        query: usize,
+        negatives: &[Negative],
+    ) -> Vec<Ranked> {
         let positives = self.collection.positives[query].iter().map(|(passage, _)| *passage);
         let negatives =
             negatives.iter().filter_map(|negative| self.collection.passage(&negative.passage_id));
-        let score =
-            |passage: u32| Scored { passage, score: self.miners[DENSE].score(query, passage) };
-        let mut scored: Vec<Scored> = positives.chain(negatives).map(score).collect();
+        let score = |passage: u32| {
+            let score = retriever.score(query, passage)?;
+            Some(Scored { passage, score })
+        };
+        let mut scored: Vec<Scored> = positives.chain(negatives).filter_map(score).collect();
         scored.sort_unstable_by(ranking_order);
         scored
             .into_iter()
@@ -101,98 +141,97 @@ impl Chooser<'_> {
             .collect()
     }
 
-    /// Returns what is left of each miner's own list, in its order, and the passages that a miner
-    /// finds too near a positive.
+    /// Returns the rest of each retriever's own list, in its order.
     fn filter(
         &self,
         query: usize,
         positives: &[u32],
         findings: &Findings,
         counts: &mut Counts,
-    ) -> ([Vec<Ranked>; 2], HashSet<u32>) {
-        let mut too_near = HashSet::new();
-        let mut pools = [Vec::new(), Vec::new()];
-        for (miner, (pool, list)) in pools.iter_mut().zip(findings).enumerate() {
-            let miner = self.miners[miner];
-            let positive_scores = positives.iter().map(|positive| miner.score(query, *positive));
-            let lowest = positive_scores.fold(f32::INFINITY, f32::min);
-            for ranked in list.iter().filter(|ranked| ranked.rank.is_some()) {
-                let passage = ranked.scored.passage;
-                let by_score = || self.refuse_score(query, passage, ranked.scored.score, lowest);
-                match self.guard.refuse(positives, passage).or_else(by_score) {
-                    None => pool.push(*ranked),
-                    Some(refusal) => {
-                        add(counts, format!("{}-dropped-{}", miner.name(), refusal.name()), 1);
-                        if refusal == Refusal::Margin {
-                            too_near.insert(passage);
-                        }
-                    }
+    ) -> Pools {
+        let mut pools = Pools { of_miner: Vec::new(), too_near: HashSet::new() };
+        for (miner, list) in self.miners.iter().zip(findings) {
+            let own: Vec<Ranked> =
+                list.iter().filter(|ranked| ranked.rank.is_some()).copied().collect();
+            let lowest = lowest_positive(&*miner.retriever, query, positives, &own);
+            let mut pool = Vec::new();
+            for ranked in own {
+                let Scored { passage, score } = ranked.scored;
+                let refusal = self.guard.refuse(positives, passage).or_else(|| {
+                    let too_near = is_too_near(score, lowest, self.config.relative_margin);
+                    too_near
+                        .then_some(Refusal::Margin)
+                        .or_else(|| self.refuse_score(query, passage))
+                });
+                let Some(refusal) = refusal else {
+                    pool.push(ranked);
+                    continue;
+                };
+                add(counts, format!("{}-dropped-{}", miner.name(), refusal.name()), 1);
+                if refusal == Refusal::Margin {
+                    pools.too_near.insert(passage);
                 }
             }
             let skipped = self.config.rank_min.min(pool.len());
             pool.drain(..skipped);
             add(counts, format!("{}-skipped-rank-min", miner.name()), skipped);
+            pools.of_miner.push(pool);
         }
-        (pools, too_near)
+        pools
     }
 
-    fn refuse_score(
-        &self,
-        query: usize,
-        passage: u32,
-        score: f32,
-        lowest_positive: f32,
-    ) -> Option<Refusal> {
-        if is_too_near(score, lowest_positive, self.config.relative_margin) {
-            return Some(Refusal::Margin);
-        }
-        let (max, min) = (self.config.max_dense_score, self.config.min_dense_score);
-        if max.is_none() && min.is_none() {
-            return None;
-        }
-        let dense = self.miners[DENSE].score(query, passage);
-        if max.is_some_and(|max| dense > max) {
-            Some(Refusal::MaxScore)
-        } else if min.is_some_and(|min| dense < min) {
-            Some(Refusal::MinScore)
-        } else {
-            None
-        }
-    }
-
-    fn order(&self, mut pool: Vec<Ranked>, rng: &mut impl Rng) -> Vec<Ranked> {
-        if self.config.sampling == Sampling::Random {
-            pool.shuffle(rng);
-        }
-        pool
+    /// Whether a retriever with limits scores the passage outside them.
+    fn refuse_score(&self, query: usize, passage: u32) -> Option<Refusal> {
+        self.miners.iter().find_map(|miner| {
+            let (max, min) = (miner.source.max_score, miner.source.min_score);
+            if max.is_none() && min.is_none() {
+                return None;
+            }
+            let score = miner.retriever.score(query, passage)?;
+            if max.is_some_and(|max| score > max) {
+                Some(Refusal::MaxScore)
+            } else {
+                min.is_some_and(|min| score < min).then_some(Refusal::MinScore)
+            }
+        })
     }
 }
 
-/// Whether a passage scores so near the positive, or above it, that it may well answer the query
-/// too. The margin is taken from the absolute value, or a negative score would turn it round
+/// Returns the lowest score of a positive. A positive that the retriever cannot score ranks below all
+/// that it found, so it has the last one's score at most.
+fn lowest_positive(
+    retriever: &dyn Retriever,
+    query: usize,
+    positives: &[u32],
+    own: &[Ranked],
+) -> f32 {
+    let last = own.last().map_or(f32::INFINITY, |ranked| ranked.scored.score);
+    let score = |positive: &u32| retriever.score(query, *positive).unwrap_or(last);
+    positives.iter().map(score).fold(f32::INFINITY, f32::min)
+}
+
+/// Whether a passage scores so near the positive, or above it, that it may also answer the query.
+/// The margin is a share of the absolute value, because a negative score would reverse it
 /// (NV-Retriever's TopK-PercPos, 2407.15831).
 fn is_too_near(score: f32, positive: f32, relative_margin: f32) -> bool {
     score > positive - positive.abs() * relative_margin
 }
 
-/// Returns how many negatives BM25 and the dense miner bring; the rest is random.
-fn shares(config: &MineConfig) -> [usize; 2] {
-    let share = |fraction: f64| (fraction * config.negatives as f64).round() as usize;
-    let bm25 = share(config.bm25_fraction).min(config.negatives);
-    [bm25, share(config.dense_fraction).min(config.negatives - bm25)]
+/// Returns how many negatives each retriever brings; the rest is random.
+fn shares(config: &MineConfig) -> Vec<usize> {
+    let mut rest = config.negatives;
+    let mut share = |fraction: f64| {
+        let share = ((fraction * config.negatives as f64).round() as usize).min(rest);
+        rest -= share;
+        share
+    };
+    config.from.iter().map(|from| share(from.fraction)).collect()
 }
 
-/// Takes up to `limit` passages that are not taken yet; returns how many.
-fn take(
-    pool: &[Ranked],
-    limit: usize,
-    taken: &mut HashSet<u32>,
-    chosen: &mut Vec<Ranked>,
-) -> usize {
-    let before = chosen.len();
+/// Takes up to `limit` more passages.
+fn take(pool: &[Ranked], limit: usize, taken: &mut HashSet<u32>) -> Vec<Ranked> {
     let fresh = pool.iter().filter(|ranked| taken.insert(ranked.scored.passage));
-    chosen.extend(fresh.take(limit));
-    chosen.len() - before
+    fresh.take(limit).copied().collect()
 }
 
 /// Draws one of the passages that may be taken, each with the same chance.
@@ -216,6 +255,7 @@ fn add(counts: &mut Counts, name: impl Into<String>, count: usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Source;
 
     #[test]
     fn the_margin_is_right_for_negative_scores() {
@@ -230,18 +270,18 @@ mod tests {
 
     #[test]
     fn shares_never_exceed_the_number_of_negatives() {
-        let shares = |negatives, bm25_fraction, dense_fraction| {
-            shares(&MineConfig {
-                negatives,
-                bm25_fraction,
-                dense_fraction,
-                ..MineConfig::default()
-            })
+        let shares = |negatives, fractions: &[f64]| {
+            let mut config = MineConfig { negatives, ..MineConfig::default() };
+            let retriever = config.from[0].retriever.clone();
+            let source = |fraction: &f64| Source::new(retriever.clone(), *fraction);
+            config.from = fractions.iter().map(source).collect();
+            shares(&config)
         };
-        assert_eq!(shares(5, 0.4, 0.4), [2, 2]);
-        assert_eq!(shares(5, 0.5, 0.5), [3, 2]);
-        assert_eq!(shares(1, 0.5, 0.5), [1, 0]);
-        assert_eq!(shares(4, 0.0, 1.0), [0, 4]);
+        assert_eq!(shares(5, &[0.4, 0.4]), [2, 2]);
+        assert_eq!(shares(5, &[0.5, 0.5]), [3, 2]);
+        assert_eq!(shares(1, &[0.5, 0.5]), [1, 0]);
+        assert_eq!(shares(4, &[0.0, 1.0]), [0, 4]);
+        assert_eq!(shares(3, &[0.5, 0.25, 0.25]), [2, 1, 0]);
     }
 
     #[test]

@@ -1,114 +1,135 @@
-//! Puts together what a trainer reads: training pairs, candidate lists for dev and test, qrels and
-//! the first stage's runs. No document is in two splits, which is checked on the finished pairs.
+//! Makes the files of a trainer: training pairs, candidate lists for dev and test, qrels and the
+//! first stage's runs. A check on the finished pairs refuses a document in two splits.
 
-mod fusion;
 mod measured;
 mod teacher;
 mod train;
 mod verify;
 
 use crate::collection::Collection;
-use crate::config::{PairConfig, SplitConfig, Teacher};
+use crate::config::{SynthConfig, Teacher};
 use crate::error::{Error, Result};
-use crate::grade::{self, GRADES};
-use crate::mine::{PAIR_SCORES, read_findings};
+use crate::grade;
+use crate::mine::forget_stale_runs;
 use crate::split::Split;
 use measured::{Measured, Mined, measure, qrels_of, sample_queries};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use train::{Group, is_positive, sample_groups, training_groups};
 use whetstone_records::{
-    Manifest, Negative, Outcome, Progress, Qrels, QueryId, Stage, read_jsonl, sha256_file,
+    DataSet, Manifest, Negative, Outcome, Progress, Qrels, QueryId, Stage, read_jsonl, sha256_file,
     write_jsonl,
 };
 
-const BEFORE_MINED: [&str; 3] = ["corpus.jsonl", "queries.jsonl", "qrels/all.tsv"];
-const MINED: [&str; 3] = ["negatives.jsonl", "mined/bm25.run", "mined/dense.run"];
+/// What the files of every data set are called; each retriever has a run beside them.
+/// How many questions that are not measured are named.
+const NAMED: usize = 5;
 
-const OUTPUTS: [&str; 9] = [
-    "train.jsonl",
-    "dev.jsonl",
-    "test.jsonl",
-    "qrels/train.tsv",
-    "qrels/dev.tsv",
-    "qrels/test.tsv",
-    "candidates.run",
-    "runs/bm25.run",
-    "runs/dense.run",
+const OUTPUTS: [&str; 7] = [
+    DataSet::TRAIN,
+    DataSet::DEV,
+    DataSet::TEST,
+    DataSet::TRAIN_QRELS,
+    DataSet::DEV_QRELS,
+    DataSet::TEST_QRELS,
+    DataSet::CANDIDATES,
 ];
 
-/// Writes the files for training and measuring; refuses a data set in which a document would be in
+/// Writes the files for training and measuring. Refuses a data set that would put a document into
 /// two splits.
-pub fn pair(
-    out: &Path,
-    config: &PairConfig,
-    split: &SplitConfig,
-    seed: u64,
-    progress: &dyn Progress,
-) -> Result<Manifest> {
+pub fn pair(out: &Path, config: &SynthConfig, progress: &dyn Progress) -> Result<Manifest> {
     config.check()?;
-    split.check()?;
-    let digest = |file: &str| {
-        let path = out.join(file);
-        if (MINED.contains(&file) || file == PAIR_SCORES) && !path.exists() {
-            return Err(Error::NotMined { path });
-        }
-        Ok((file.to_owned(), sha256_file(&path)?))
-    };
-    let mut inputs =
-        BEFORE_MINED.into_iter().chain(MINED).map(digest).collect::<Result<Vec<_>>>()?;
-    if out.join(GRADES).exists() {
-        inputs.push(digest(GRADES)?);
-    }
-    if config.teacher == Teacher::BiEncoder {
-        inputs.push(digest(PAIR_SCORES)?);
-    }
-    let stage = Stage::new("pair", out, &(config, split, seed), inputs);
+    let names: Vec<&str> = config.mine.names().collect();
+    let settings = (&config.pair, &config.split, config.seed, &names);
+    let stage = Stage::new("pair", out, &settings, inputs(out, config)?);
     if let Some(manifest) = stage.up_to_date() {
         return Ok(manifest);
     }
     progress.start("pair", None, "queries");
-    let collection = Collection::read(out, split, seed)?;
-    let data_set = DataSet::build(&collection, out, config, seed)?;
-    data_set.write(out)?;
-    let notes = data_set.notes();
+    let collection = Collection::read(out, &config.split, config.seed)?;
+    let pairs = Pairs::build(&collection, out, config)?;
+    pairs.write(out)?;
+    let mut notes = pairs.notes();
+    notes.extend(unmeasured(&collection));
     notes.iter().for_each(|note| progress.warn(note));
     progress.advance(collection.queries.len() as u64);
     progress.finish();
-    Ok(stage.finish(
-        &OUTPUTS,
-        Outcome { counts: data_set.counts(&collection), notes, ..Outcome::default() },
-    )?)
+    let runs = names.iter().map(|name| DataSet::run_name(name));
+    let outputs: Vec<String> = OUTPUTS.map(str::to_owned).into_iter().chain(runs).collect();
+    forget_stale_runs(out, "pair", &outputs)?;
+    let outputs: Vec<&str> = outputs.iter().map(String::as_str).collect();
+    let counts = pairs.counts(&collection);
+    Ok(stage.finish(&outputs, Outcome { counts, notes, ..Outcome::default() })?)
+}
+
+/// Names the human questions whose answers are for training in one document and for measuring in
+/// another.
+fn unmeasured(collection: &Collection) -> Option<String> {
+    let questions = collection.unmeasured_questions();
+    let named: Vec<String> =
+        questions.iter().take(NAMED).map(|question| format!("`{question}`")).collect();
+    let more = if questions.len() > NAMED { ", …" } else { "" };
+    (!questions.is_empty()).then(|| {
+        format!(
+            "{} questions of people are not measured, as their answers stand in documents of several splits: {}{more}",
+            questions.len(),
+            named.join(", ")
+        )
+    })
+}
+
+/// Returns the digests of everything that the stage reads.
+fn inputs(out: &Path, config: &SynthConfig) -> Result<Vec<(String, String)>> {
+    let data = DataSet::new(out);
+    let digest = |file: &str| Ok((file.to_owned(), sha256_file(&data.path(file))?));
+    let before_mined = [DataSet::CORPUS, DataSet::QUERIES, DataSet::ALL_QRELS];
+    let mut inputs = before_mined.map(digest).into_iter().collect::<Result<Vec<_>>>()?;
+    let mut mined = vec![DataSet::NEGATIVES.to_owned()];
+    mined.extend(config.mine.names().map(DataSet::mined_run_name));
+    if config.pair.teacher == Teacher::BiEncoder {
+        mined.push(DataSet::PAIR_SCORES.into());
+    }
+    for file in mined {
+        let path = data.path(&file);
+        if !path.exists() {
+            return Err(Error::NotMined { path });
+        }
+        inputs.push(digest(&file)?);
+    }
+    if data.grades().exists() {
+        inputs.push(digest(DataSet::GRADES)?);
+    }
+    Ok(inputs)
 }
 
 /// Everything that the stage writes.
-struct DataSet {
+struct Pairs {
     train: Vec<Group>,
     dev: Measured,
     test: Measured,
     /// Of train, dev and test.
     qrels: [Qrels; 3],
+    /// The names of the retrievers.
+    names: Vec<String>,
 }
 
-impl DataSet {
-    fn build(collection: &Collection, out: &Path, config: &PairConfig, seed: u64) -> Result<Self> {
-        let negatives: Vec<Negative> = read_jsonl(&out.join("negatives.jsonl"))?;
+impl Pairs {
+    fn build(collection: &Collection, out: &Path, config: &SynthConfig) -> Result<Self> {
+        let (data, pair, seed) = (DataSet::new(out), &config.pair, config.seed);
+        let negatives: Vec<Negative> = read_jsonl(&data.negatives())?;
         let groups = training_groups(collection, negatives, &grade::read(out)?)?;
-        let mut train = sample_groups(groups, config.max_pairs, seed);
-        if config.teacher == Teacher::BiEncoder {
-            teacher::teach(&mut train, &out.join(PAIR_SCORES), config)?;
+        let mut train = sample_groups(groups, pair.max_pairs, seed);
+        if pair.teacher == Teacher::BiEncoder {
+            teacher::teach(&mut train, &data.pair_scores(), pair)?;
         }
-        let dev = sample_queries(collection, Split::Dev, config.max_dev_queries, seed);
-        let test = sample_queries(collection, Split::Test, config.max_test_queries, seed);
+        let dev = sample_queries(collection, Split::Dev, pair.max_dev_queries, seed);
+        let test = sample_queries(collection, Split::Test, pair.max_test_queries, seed);
         let ids = |queries: &[usize]| {
             queries.iter().map(|query| collection.queries[*query].id.clone()).collect()
         };
         let (dev_ids, test_ids): (Vec<QueryId>, Vec<QueryId>) = (ids(&dev), ids(&test));
         let wanted: BTreeSet<&str> = dev_ids.iter().chain(&test_ids).map(QueryId::as_str).collect();
-        let mined = Mined {
-            bm25: read_findings(&out.join("mined/bm25.run"), &wanted)?,
-            dense: read_findings(&out.join("mined/dense.run"), &wanted)?,
-        };
+        let mined = Mined::read(out, config, &wanted)?;
         let qrels = [
             qrels_of(collection, train.iter().map(|group| group[0].query_id.clone())),
             qrels_of(collection, dev_ids),
@@ -121,21 +142,32 @@ impl DataSet {
                 collection.document_split.iter().filter(|split| **split == Split::Train).count();
             return Err(Error::NothingToTrain { queries, documents });
         }
-        let measure =
-            |queries: &[usize]| measure(collection, queries, &mined, config.rrf_k, config.depth);
-        Ok(Self { train, dev: measure(&dev)?, test: measure(&test)?, qrels })
+        Ok(Self {
+            train,
+            dev: measure(collection, &dev, &mined, pair.depth)?,
+            test: measure(collection, &test, &mined, pair.depth)?,
+            qrels,
+            names: mined.names().map(str::to_owned).collect(),
+        })
     }
 
     fn write(&self, out: &Path) -> Result<()> {
-        write_jsonl(&out.join("train.jsonl"), self.train.iter().flatten())?;
-        write_jsonl(&out.join("dev.jsonl"), &self.dev.pairs)?;
-        write_jsonl(&out.join("test.jsonl"), &self.test.pairs)?;
+        let data = DataSet::new(out);
+        write_jsonl(&data.train(), self.train.iter().flatten())?;
+        write_jsonl(&data.dev(), &self.dev.pairs)?;
+        write_jsonl(&data.test(), &self.test.pairs)?;
         for (split, qrels) in Split::ALL.iter().zip(&self.qrels) {
-            qrels.write_beir(&out.join(format!("qrels/{}.tsv", split.name())))?;
+            qrels.write_beir(&data.path(split.qrels()))?;
         }
-        self.test.candidates.write(&out.join("candidates.run"), "rrf")?;
-        self.test.bm25.write(&out.join("runs/bm25.run"), "bm25")?;
-        Ok(self.test.dense.write(&out.join("runs/dense.run"), "dense")?)
+        self.test.candidates.write(&data.candidates(), "rrf")?;
+        for (name, run) in self.names.iter().zip(&self.test.runs) {
+            run.write(&data.path(DataSet::run_name(name)), name)?;
+        }
+        Ok(())
+    }
+
+    fn measured(&self) -> [(&'static str, &Measured); 2] {
+        [("dev", &self.dev), ("test", &self.test)]
     }
 
     fn counts(&self, collection: &Collection) -> BTreeMap<String, u64> {
@@ -145,11 +177,16 @@ impl DataSet {
         counts.insert("train-pairs".into(), train.count() as u64);
         counts.insert("train-positives".into(), positives as u64);
         counts.insert("train-queries-used".into(), self.train.len() as u64);
-        for (name, measured) in [("dev", &self.dev), ("test", &self.test)] {
-            counts.insert(format!("{name}-pairs"), measured.pairs.len() as u64);
-            counts.insert(format!("{name}-queries-used"), measured.candidates.len() as u64);
-            counts.insert(format!("{name}-positives"), measured.positives);
-            counts.insert(format!("{name}-positives-in-candidates"), measured.positives_found);
+        for (split, measured) in self.measured() {
+            counts.insert(format!("{split}-pairs"), measured.pairs.len() as u64);
+            counts.insert(format!("{split}-queries-used"), measured.candidates.len() as u64);
+            counts.insert(format!("{split}-positives"), measured.positives);
+            counts.insert(format!("{split}-positives-in-candidates"), measured.positives_found);
+            for (name, unranked) in self.names.iter().zip(&measured.unranked) {
+                if *unranked > 0 {
+                    counts.insert(format!("{split}-candidates-not-ranked-by-{name}"), *unranked);
+                }
+            }
         }
         counts
     }
@@ -161,6 +198,15 @@ impl DataSet {
         }
         if self.test.candidates.is_empty() {
             notes.push("no test queries: there is nothing to measure the result on".to_owned());
+        }
+        for (name, unranked) in self.names.iter().zip(&self.test.unranked) {
+            if *unranked > 0 {
+                let (run, all) = (DataSet::run_name(name), self.test.pairs.len());
+                notes.push(format!(
+                    "`{name}` does not rank {unranked} of {all} test candidates: \
+                     in {run} they come last"
+                ));
+            }
         }
         notes
     }

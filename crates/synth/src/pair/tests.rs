@@ -1,21 +1,32 @@
+//! Checks `pair` on a small data set that was mined with a stand-in for the bi-encoder.
+
 use super::*;
-use crate::config::MineConfig;
-use crate::fixture::{Fixture, HIDDEN, embed};
+use crate::config::{PairConfig, Source, SplitConfig};
+use crate::fixture::{Fixture, HIDDEN, PASSAGES_PER_DOCUMENT, embed};
 use crate::mine::mine_with_embeddings;
 use std::collections::HashMap;
 use std::fs;
 use tempfile::TempDir;
-use whetstone_records::{Hint, Pair, Passage, Run, Silent};
+use whetstone_records::{Hint, Pair, Passage, PassageId, Place, Run, Silent};
+use whetstone_retrieve::{RetrieverConfig, RunSettings};
 
 const SPLIT: SplitConfig = SplitConfig { dev_fraction: 0.2, test_fraction: 0.2 };
+
+fn config_of(split: &SplitConfig, seed: u64) -> SynthConfig {
+    SynthConfig { seed, split: split.clone(), ..SynthConfig::default() }
+}
 
 /// A folder in which everything before `pair` is done.
 fn mined(fixture: &Fixture, split: &SplitConfig, seed: u64) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
-    fixture.write(folder.path());
-    let collection = fixture.collection(split, seed).unwrap();
-    mine_with_embeddings(&collection, folder.path(), &MineConfig::default(), seed, HIDDEN, &embed);
+    mine_into(&folder, fixture, &config_of(split, seed));
     folder
+}
+
+fn mine_into(folder: &TempDir, fixture: &Fixture, config: &SynthConfig) {
+    fixture.write(folder.path());
+    let collection = fixture.collection(&config.split, config.seed).unwrap();
+    mine_with_embeddings(&collection, folder.path(), config, (HIDDEN, &embed)).unwrap();
 }
 
 fn run_pair(
@@ -24,7 +35,8 @@ fn run_pair(
     split: &SplitConfig,
     seed: u64,
 ) -> Result<Manifest> {
-    pair(folder.path(), config, split, seed, &Silent)
+    let config = SynthConfig { pair: config.clone(), ..config_of(split, seed) };
+    pair(folder.path(), &config, &Silent)
 }
 
 fn pairs(folder: &TempDir, name: &str) -> Vec<Pair> {
@@ -135,18 +147,18 @@ fn a_bi_encoders_score_and_the_label_make_the_teachers_score() {
         assert!((found - expected).abs() < 1e-5, "{found} {expected}");
     }
     // Scores of another data set.
-    fs::write(folder.path().join(PAIR_SCORES), "q Q0 p 1 0.5 dense\n").unwrap();
+    fs::write(folder.path().join(DataSet::PAIR_SCORES), "q Q0 p 1 0.5 dense\n").unwrap();
     let error = run_pair(&folder, &config, &SPLIT, 1).unwrap_err();
     assert!(matches!(error, Error::FindingsMissing { .. }), "{error}");
     // Mined by an earlier version.
-    fs::remove_file(folder.path().join(PAIR_SCORES)).unwrap();
+    fs::remove_file(folder.path().join(DataSet::PAIR_SCORES)).unwrap();
     let error = run_pair(&folder, &config, &SPLIT, 1).unwrap_err();
     assert!(matches!(error, Error::NotMined { .. }), "{error}");
     assert!(!run_pair(&folder, &PairConfig::default(), &SPLIT, 1).unwrap().up_to_date);
 }
 
 #[test]
-fn candidates_are_what_both_miners_found_and_the_baselines_score_the_same_list() {
+fn candidates_are_what_both_retrievers_found_and_the_baselines_score_the_same_list() {
     let fixture = Fixture::new(20).with_human_question("h1", &[3, 4]);
     let folder = mined(&fixture, &SPLIT, 1);
     let config = PairConfig { depth: 12, ..PairConfig::default() };
@@ -224,7 +236,9 @@ fn the_same_input_gives_the_same_bytes_and_is_then_up_to_date() {
         let folder = mined(&fixture, &SPLIT, 1);
         assert!(!run_pair(&folder, &PairConfig::default(), &SPLIT, 1).unwrap().up_to_date);
         assert!(run_pair(&folder, &PairConfig::default(), &SPLIT, 1).unwrap().up_to_date);
-        OUTPUTS.map(|output| fs::read(folder.path().join(output)).unwrap())
+        let runs = ["runs/bm25.run", "runs/dense.run"];
+        let outputs = OUTPUTS.into_iter().chain(runs);
+        outputs.map(|output| fs::read(folder.path().join(output)).unwrap()).collect::<Vec<_>>()
     };
     assert!(bytes() == bytes());
 }
@@ -236,4 +250,130 @@ fn nothing_to_train_on_is_an_error() {
     let folder = mined(&fixture, &SPLIT, 1);
     let error = run_pair(&folder, &PairConfig::default(), &SPLIT, 1).unwrap_err();
     assert!(matches!(error, Error::NothingToTrain { queries: 0, documents: 0 }), "{error}");
+}
+
+#[test]
+fn a_run_of_another_search_takes_part_in_the_candidates_and_is_measured_on_them() {
+    let fixture = Fixture::new(20).with_human_question("h1", &[3, 4]);
+    let folder = tempfile::tempdir().unwrap();
+    // Two passages that no word and no vector of the question leads to, and a query of its own.
+    let path = folder.path().join("own.run");
+    fs::write(&path, "h1 Q0 d17-5 1 2.5 own\nh1 Q0 d18-5 2 1.5 own\n").unwrap();
+    let mut config = config_of(&SPLIT, 1);
+    config.pair.depth = 12;
+    let settings = RunSettings { name: "own".into(), path };
+    config.mine.from.push(Source::new(RetrieverConfig::Run(settings), 0.2));
+    mine_into(&folder, &fixture, &config);
+    let manifest = pair(folder.path(), &config, &Silent).unwrap();
+    let [candidates, own] =
+        ["candidates.run", "runs/own.run"].map(|run| Run::read(&folder.path().join(run)).unwrap());
+    let of_h1 = |run: &Run| -> Vec<PassageId> {
+        run.get("h1").unwrap().iter().map(|hit| hit.passage.clone()).collect()
+    };
+    let (candidates, own) = (of_h1(&candidates), of_h1(&own));
+    assert!(own.iter().take(2).map(|id| id.as_str()).eq(["d17-5", "d18-5"]), "{own:?}");
+    assert_eq!(
+        candidates.iter().collect::<BTreeSet<_>>(),
+        own.iter().collect::<BTreeSet<_>>(),
+        "all runs rank the same passages"
+    );
+    assert_eq!(manifest.counts["test-candidates-not-ranked-by-own"], 10);
+    assert!(manifest.notes[0].starts_with("`own` does not rank 10 of 12 test candidates"));
+
+    // Without it, nothing of it stays behind.
+    config.mine.from.pop();
+    mine_into(&folder, &fixture, &config);
+    pair(folder.path(), &config, &Silent).unwrap();
+    assert!(!folder.path().join("runs/own.run").exists());
+}
+
+#[test]
+fn a_retriever_that_finds_nothing_for_a_query_leaves_it_without_candidates() {
+    let fixture = Fixture::new(20);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("own.run");
+    let mut config = config_of(&SPLIT, 1);
+    let collection = fixture.collection(&SPLIT, 1).unwrap();
+    let test = collection.queries_of(Split::Test);
+    let known = &collection.queries[test[0]].id;
+    fs::write(&path, format!("{known} Q0 d17-5 1 2.5 own\n")).unwrap();
+    let settings = RunSettings { name: "own".into(), path };
+    config.mine.from = vec![Source::new(RetrieverConfig::Run(settings), 0.2)];
+    mine_into(&folder, &fixture, &config);
+    let manifest = pair(folder.path(), &config, &Silent).unwrap();
+    assert_eq!(manifest.counts["test-pairs"], 1);
+    assert_eq!(manifest.counts["test-queries-used"], test.len() as u64);
+
+    // Findings that hold none of the queries were made for others.
+    fs::write(folder.path().join("mined/own.run"), "other Q0 d17-5 1 2.5 own\n").unwrap();
+    let error = pair(folder.path(), &config, &Silent).unwrap_err();
+    assert!(matches!(error, Error::FindingsMissing { .. }), "{error}");
+}
+
+/// Lets a passage stand in the document of another one, too.
+fn also_in(fixture: &mut Fixture, passage: &str, document: &str) {
+    let passage = fixture.passages.iter_mut().find(|one| one.id.as_str() == passage).unwrap();
+    let place = |document: &str| Place {
+        document: document.into(),
+        title: String::new(),
+        span: (1000, 1110),
+    };
+    let own = passage.document();
+    passage.metadata.places = vec![
+        Place { span: passage.metadata.span.unwrap(), ..place(own.as_str()) },
+        place(document),
+    ];
+}
+
+#[test]
+fn a_passage_of_several_splits_is_no_positive_and_joins_no_documents() {
+    let mut fixture = Fixture::new(20).with_human_question("h1", &[3, 4]);
+    also_in(&mut fixture, "d03-0", "d07.md");
+    also_in(&mut fixture, "d05-1", "d04.md");
+    let split = SplitConfig { dev_fraction: 0.0, test_fraction: 0.0 };
+    let collection = fixture.collection(&split, 1).unwrap();
+    let place = |id: &str| collection.passage(&id.into()).unwrap();
+    assert_eq!(collection.passage_split(place("d07-1")), Split::Train, "no document moves");
+    let query =
+        |id: &str| collection.queries.iter().position(|query| query.id.as_str() == id).unwrap();
+    assert_eq!(collection.positives[query("h1")], [(place("d04-0"), 1)]);
+    assert_eq!(collection.query_split[query("qd05-1")], None);
+    assert_eq!(collection.counts["queries-of-text-in-several-splits-dropped"], 2);
+    assert!(!collection.is_trainable(place("d05-1")));
+
+    let folder = mined(&fixture, &split, 1);
+    let manifest = run_pair(&folder, &PairConfig::default(), &split, 1).unwrap();
+    assert!(manifest.notes.iter().all(|note| !note.contains("questions of people")));
+    let qrels = Qrels::read(&folder.path().join("qrels/test.tsv")).unwrap();
+    let answers: Vec<&str> = qrels.get("h1").unwrap().keys().map(PassageId::as_str).collect();
+    assert_eq!(answers, ["d04-0"]);
+    let test = pairs(&folder, "test.jsonl");
+    assert!(!test.is_empty() && test.iter().all(|pair| pair.passage_id.as_str() != "d03-0"));
+    let train = pairs(&folder, "train.jsonl");
+    assert!(train.iter().all(|pair| !["d03-0", "d05-1"].contains(&pair.passage_id.as_str())));
+
+    also_in(&mut fixture, "d04-0", "d08.md");
+    let folder = mined(&fixture, &split, 1);
+    let manifest = run_pair(&folder, &PairConfig::default(), &split, 1).unwrap();
+    assert!(manifest.notes.iter().any(|note| note.ends_with("`h1`")), "{:?}", manifest.notes);
+}
+
+#[test]
+fn equal_texts_share_their_judgements() {
+    let mut fixture = Fixture::new(20).with_human_question("h1", &[4]);
+    // As in a BEIR corpus: the same text under two ids.
+    let text = fixture.passages[4 * PASSAGES_PER_DOCUMENT].text.clone();
+    let twin = fixture.passages.iter_mut().find(|one| one.id.as_str() == "d09-0").unwrap();
+    twin.text = text;
+    let split = SplitConfig { dev_fraction: 0.0, test_fraction: 0.0 };
+    let folder = mined(&fixture, &split, 1);
+    run_pair(&folder, &PairConfig::default(), &split, 1).unwrap();
+    let qrels = Qrels::read(&folder.path().join("qrels/test.tsv")).unwrap();
+    let grades: Vec<(&str, i32)> =
+        qrels.get("h1").unwrap().iter().map(|(id, grade)| (id.as_str(), *grade)).collect();
+    assert_eq!(grades, [("d04-0", 2), ("d09-0", 2)]);
+    let labelled = pairs(&folder, "test.jsonl");
+    let labels: Vec<(&str, f32)> =
+        labelled.iter().map(|pair| (pair.passage_id.as_str(), pair.label)).collect();
+    assert!(labels.contains(&("d04-0", 1.0)) && labels.contains(&("d09-0", 1.0)), "{labels:?}");
 }

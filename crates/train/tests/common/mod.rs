@@ -1,15 +1,15 @@
 //! A tiny run, which the tests of training share.
 
-use burn::tensor::Device;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
+use whetstone_model::Engine;
 use whetstone_records::{Manifest, Progress};
 use whetstone_train::{TrainConfig, train};
 
 /// The CPU, or what `just test-gpu` asks for.
-fn device() -> Device {
+fn engine() -> Engine {
     let name = std::env::var("WHETSTONE_TEST_DEVICE").unwrap_or_else(|_| "cpu".into());
-    whetstone_model::open_device(name.parse().unwrap()).unwrap()
+    Engine::open(name.parse().unwrap()).unwrap()
 }
 
 pub fn oracles() -> PathBuf {
@@ -55,7 +55,7 @@ pub fn run_from(
     config: &TrainConfig,
     progress: &dyn Progress,
 ) -> Result<Manifest, whetstone_train::Error> {
-    train(data, out, &oracles().join(model), config, &[device()], progress)
+    train(data, out, &oracles().join(model), config, &[engine()], progress)
 }
 
 pub fn short_run() -> TrainConfig {

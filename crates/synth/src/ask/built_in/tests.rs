@@ -1,3 +1,5 @@
+//! Tests of the built-in generator.
+
 use super::*;
 use whetstone_records::{PassageMetadata, Silent};
 
@@ -59,6 +61,46 @@ fn queries_name_what_tells_a_passage_from_its_near_misses() {
     for (index, names) in [(0, "kelvin"), (1, "plus"), (2, "rest mode")] {
         let all = queries[index].iter().all(|(_, text)| text.to_lowercase().contains(names));
         assert!(all, "{:?}", queries[index]);
+    }
+}
+
+#[test]
+fn what_all_titles_share_is_in_no_query() {
+    let mut passages = corpus();
+    let names =
+        ["Plant Book > Fault list", "Plant Book > Boost", "Plant Book > Rest", "Plant Book"];
+    for (passage, name) in passages.iter_mut().zip(names) {
+        passage.title = name.into();
+    }
+    let all = queries(&passages).concat();
+    assert!(all.iter().any(|(_, text)| text.contains("boost")), "{all:?}");
+    assert!(all.iter().all(|(_, text)| !text.to_lowercase().contains("plant book")), "{all:?}");
+    for (passage, name) in passages.iter_mut().zip(["Faults", "Boost", "Rest", "Cells"]) {
+        passage.title = format!("{name} | Plant Docs > Part");
+    }
+    let all = queries(&passages).concat();
+    assert!(all.iter().all(|(_, text)| !text.to_lowercase().contains("docs")), "{all:?}");
+}
+
+#[test]
+fn text_without_spaces_gets_keyword_queries_of_its_own_terms() {
+    let texts = [
+        (
+            "循環ポンプの点検",
+            "循環ポンプは毎週点検されます。戻り温度が四十五度を超えると安全弁が開きます。",
+        ),
+        ("冷却塔の清掃", "冷却塔は夏季に二度清掃されます。清掃の記録は制御室の台帳に残します。"),
+        ("水泵检查", "水泵的轴承必须在两年后更换。夜班人员检查密封圈和压力表。"),
+    ];
+    let passages: Vec<Passage> =
+        texts.iter().map(|(title, text)| passage(title, title, text)).collect();
+    for (queries, (title, text)) in queries(&passages).iter().zip(texts) {
+        assert!(!queries.is_empty(), "{text}");
+        for (_, query) in queries {
+            let said =
+                query.split(' ').filter(|term| format!("{title} {text}").contains(term)).count();
+            assert!(said >= 2, "{query}");
+        }
     }
 }
 

@@ -1,13 +1,17 @@
+//! Tests of `ask` against a server on loopback.
+
 mod client;
 mod faults;
+mod forms;
 mod money;
-mod server;
+pub(crate) mod server;
 mod stage;
 
 use super::*;
-use crate::config::{LlmConfig, SynthConfig};
+use crate::config::SynthConfig;
 use server::Server;
 use std::path::Path;
+use whetstone_llm::LlmConfig;
 use whetstone_records::{Passage, PassageMetadata, Query, Silent, read_jsonl};
 
 /// A data set folder with `count` passages, two to a document.
@@ -22,6 +26,7 @@ fn data_set(count: usize) -> tempfile::TempDir {
         metadata: PassageMetadata {
             document: Some(format!("d{}.md", index / 2).as_str().into()),
             span: Some((index, index + 1)),
+            places: Vec::new(),
         },
     });
     write_jsonl(&folder.path().join("corpus.jsonl"), passages).unwrap();

@@ -1,12 +1,11 @@
-//! What is announced, what is spent, and where it stops.
+//! What is announced, what is spent, and where spending stops.
 
 use super::server::{Reply, Server, completion, good, questions};
 use super::*;
-use crate::config::Price;
-use crate::llm::Entry;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fs;
+use whetstone_llm::{Entry, Price};
 use whetstone_records::Hint;
 
 fn priced(server: &Server) -> SynthConfig {
@@ -52,7 +51,7 @@ fn the_estimate_says_what_the_judge_will_take_at_its_own_price() {
     let (folder, server) = (data_set(20), Server::start(good));
     let mut config = priced(&server);
     config.filter.judge = true;
-    config.filter.judge_llm = Some("dear-llm".to_owned());
+    config.judge.llm = Some("dear-llm".to_owned());
     let of = |config: &SynthConfig| estimate(&job(folder.path(), config)).unwrap();
     let judge = of(&config).judge.unwrap();
     assert_eq!(
@@ -63,6 +62,7 @@ fn the_estimate_says_what_the_judge_will_take_at_its_own_price() {
     config.llm.prices.insert("dear-llm".to_owned(), Price { input: 5000.0, output: 5000.0 });
     let priced = of(&config);
     let judge = priced.judge.clone().unwrap();
+    assert!(judge.tokens_out < 80 * 20, "a verdict is short whatever its limit: {judge:?}");
     assert_eq!(judge.cost.unwrap(), (judge.tokens_in + judge.tokens_out) as f64 * 0.005);
     assert_eq!(priced.in_all().requests, 100);
     config.llm.max_requests = 50;
@@ -77,7 +77,7 @@ fn a_cap_stops_cleanly_keeps_everything_and_the_next_run_goes_on() {
     let caps: [fn(&mut SynthConfig); 3] = [
         |config| config.llm.max_requests = 10,
         |config| config.llm.max_tokens = 10 * 120 + 600,
-        // 0.3 a call; what a call may cost at most is set aside first.
+        // 0.3 per call; the most that a call may cost is reserved first.
         |config| config.llm.max_cost = 0.3 * 10.0 + 4.2,
     ];
     for cap in caps {
@@ -146,8 +146,8 @@ fn a_batch_goes_out_and_its_results_come_into_the_journal() {
         (&json!("POST"), &json!("/v1/chat/completions"))
     );
     assert_eq!(lines[0]["body"]["response_format"]["type"], "json_schema");
-    // The other side of the batch: each request answered as the endpoint would, one failed, in
-    // another order.
+    // The other side of the batch: the endpoint's answer to each request, in another order, with
+    // one failure.
     let answered = lines.iter().rev().enumerate().map(|(place, line)| {
         let request = server::Request { body: line["body"].clone(), number: 0 };
         let body: Value = serde_json::from_str(&completion(&questions(&request), "stop")).unwrap();
@@ -164,7 +164,7 @@ fn a_batch_goes_out_and_its_results_come_into_the_journal() {
     assert_eq!((rest.requests, rest.from_journal), (1, 7));
     let manifest = run(folder.path(), &config).unwrap();
     assert_eq!((server.count(), manifest.counts["queries"]), (1, 24));
-    let entries: Vec<Entry> = read_jsonl(&folder.path().join(JOURNAL)).unwrap();
+    let entries: Vec<Entry> = read_jsonl(&folder.path().join(DataSet::ASK_JOURNAL)).unwrap();
     assert_eq!(entries.iter().filter(|entry| entry.batch).count(), 7);
     // 7 at half the price of 0.3, one at the whole.
     config.llm.max_cost = 1.35 + 5.0;

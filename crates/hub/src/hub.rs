@@ -1,0 +1,122 @@
+//! Downloads from the Hugging Face hub, with the user's own token, cache and endpoint.
+
+use crate::error::{Error, Result};
+use crate::folder;
+use hf_hub::api::sync::{ApiBuilder, ApiError};
+use hf_hub::{Cache, Repo, RepoType};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::time::Duration;
+use whetstone_records::{ModelDir, Progress};
+
+/// Longest wait for the hub's first answer. Its client has no time-out of its own.
+const FIRST_ANSWER: Duration = Duration::from_secs(10);
+/// Longest silence later.
+const NEXT_BYTES: Duration = Duration::from_secs(60);
+
+/// A file's path below the model's folder, and in the hub's cache.
+type Cached = (&'static str, PathBuf);
+
+enum News {
+    /// The list of files has arrived.
+    Listed,
+    File {
+        name: String,
+        bytes: u64,
+    },
+    Bytes(u64),
+    Done(Result<Vec<Cached>>),
+}
+
+/// Copies the model `id` into `folder`, from the hub's cache on this machine or from the hub. An id
+/// may end in `@REVISION`: a branch, a tag or a commit.
+pub fn fetch(id: &str, folder: &Path, progress: &dyn Progress) -> Result<()> {
+    let files = match cached(id) {
+        Some(files) => files,
+        None => {
+            let (sender, news) = channel();
+            let id = id.to_owned();
+            // Runs on its own thread, so that a silent hub does not keep the user waiting for ever.
+            std::thread::spawn(move || {
+                let done = download(&id, &sender);
+                let _ = sender.send(News::Done(done));
+            });
+            follow(&news, progress)?
+        }
+    };
+    files.iter().try_for_each(|(name, path)| folder::copy_file(path, folder, name))
+}
+
+fn repo(id: &str) -> Repo {
+    match id.split_once('@') {
+        Some((id, revision)) => {
+            Repo::with_revision(id.to_owned(), RepoType::Model, revision.to_owned())
+        }
+        None => Repo::model(id.to_owned()),
+    }
+}
+
+/// The model's files in the hub's cache, if it has all that are needed.
+fn cached(id: &str) -> Option<Vec<Cached>> {
+    let cache = Cache::from_env().repo(repo(id));
+    let find = |name: &'static str| Some((name, cache.get(name)?));
+    let needed = ModelDir::NEEDED.into_iter().map(find).collect::<Option<Vec<_>>>()?;
+    Some(needed.into_iter().chain(ModelDir::OPTIONAL.into_iter().filter_map(find)).collect())
+}
+
+fn follow(news: &Receiver<News>, progress: &dyn Progress) -> Result<Vec<Cached>> {
+    let mut patience = FIRST_ANSWER;
+    let result = loop {
+        match news.recv_timeout(patience) {
+            Ok(News::Listed) => patience = NEXT_BYTES,
+            Ok(News::File { name, bytes }) => {
+                progress.start(&format!("download {name}"), Some(bytes), "bytes")
+            }
+            Ok(News::Bytes(count)) => progress.advance(count),
+            Ok(News::Done(files)) => break files,
+            Err(RecvTimeoutError::Timeout) => {
+                break Err(Error::HubSilent { seconds: patience.as_secs() });
+            }
+            Err(RecvTimeoutError::Disconnected) => break Err(Error::HubBrokeOff),
+        }
+    };
+    progress.finish();
+    result
+}
+
+fn download(id: &str, sender: &Sender<News>) -> Result<Vec<Cached>> {
+    let refused = |source: ApiError| Error::HubRefused { id: id.to_owned(), source };
+    let mut builder = ApiBuilder::from_env().with_progress(false).with_retries(2);
+    if let Some(token) = std::env::var("HF_TOKEN").ok().filter(|token| !token.is_empty()) {
+        builder = builder.with_token(Some(token));
+    }
+    let repo = builder.build().map_err(refused)?.repo(repo(id));
+    let listed = repo.info().map_err(refused)?;
+    let _ = sender.send(News::Listed);
+    let there = |name: &str| listed.siblings.iter().any(|file| file.rfilename == name);
+    if let Some(file) = ModelDir::NEEDED.into_iter().find(|name| !there(name)) {
+        return Err(Error::HubLacks { id: id.to_owned(), file });
+    }
+    let wanted = ModelDir::NEEDED.into_iter().chain(ModelDir::OPTIONAL);
+    wanted
+        .filter(|name| there(name))
+        .map(|name| {
+            let path = repo.download_with_progress(name, Teller(sender)).map_err(refused)?;
+            Ok((name, path))
+        })
+        .collect()
+}
+
+struct Teller<'a>(&'a Sender<News>);
+
+impl hf_hub::api::Progress for Teller<'_> {
+    fn init(&mut self, size: usize, name: &str) {
+        let _ = self.0.send(News::File { name: name.to_owned(), bytes: size as u64 });
+    }
+
+    fn update(&mut self, size: usize) {
+        let _ = self.0.send(News::Bytes(size as u64));
+    }
+
+    fn finish(&mut self) {}
+}

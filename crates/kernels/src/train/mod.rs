@@ -1,0 +1,14 @@
+//! The training-only half: backward passes, their integration into autodiff, dropout and optimizer.
+
+mod attention;
+pub(crate) mod dropout;
+mod embeddings;
+mod layer;
+mod op;
+mod optimizer;
+mod rows;
+#[cfg(test)]
+mod tests;
+
+pub use optimizer::{adamw, squared_norm};
+pub use rows::AdamWStep;

@@ -1,0 +1,44 @@
+//! The input of a network.
+
+/// A batch of sequences without padding, one after the other.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Packed {
+    /// Token ids, `[tokens]`.
+    pub ids: Vec<u32>,
+    /// 0 for the query, 1 for the passage, `[tokens]`.
+    pub types: Vec<u32>,
+    /// First token of each sequence, then the total number of tokens.
+    pub starts: Vec<usize>,
+}
+
+impl Default for Packed {
+    fn default() -> Self {
+        Self { ids: Vec::new(), types: Vec::new(), starts: vec![0] }
+    }
+}
+
+impl Packed {
+    pub(crate) fn push(&mut self, ids: &[u32], token_type: u32) {
+        self.ids.extend(ids);
+        self.types.resize(self.ids.len(), token_type);
+    }
+
+    pub(crate) fn end_sequence(&mut self) {
+        self.starts.push(self.ids.len());
+    }
+
+    /// How many sequences there are.
+    pub fn sequences(&self) -> usize {
+        self.starts.len() - 1
+    }
+
+    /// How many tokens there are.
+    pub fn tokens(&self) -> usize {
+        self.ids.len()
+    }
+
+    /// The length of the longest sequence.
+    pub fn longest(&self) -> usize {
+        self.starts.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap_or(0)
+    }
+}

@@ -1,0 +1,135 @@
+//! How a network runs: packed on the CPU with the kernels, padded elsewhere. No other module asks
+//! which.
+
+mod device;
+mod dropout;
+mod packed;
+mod padded;
+#[cfg(feature = "train")]
+mod training;
+
+pub use device::DeviceName;
+pub use dropout::StepDropout;
+#[cfg(feature = "train")]
+pub use training::AdamWState;
+
+use crate::batch::Packed;
+use crate::error::Result;
+use crate::nn::Encoder;
+use burn::tensor::{Device, Tensor};
+use whetstone_kernels::Precision;
+
+/// A device, and how a network runs there.
+#[derive(Clone, Debug)]
+pub struct Engine {
+    device: Device,
+    layout: Layout,
+    precision: Precision,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Layout {
+    Packed,
+    Padded,
+}
+
+/// A vector for each token of a batch, in the layout of the engine.
+pub(crate) enum Hidden {
+    /// `[tokens, hidden]`.
+    Packed(Tensor<2>),
+    /// `[batch, seq, hidden]`.
+    Padded(Tensor<3>),
+}
+
+impl Engine {
+    /// Opens a device, or says why there is none: not built in, or no such hardware.
+    pub fn open(name: DeviceName) -> Result<Self> {
+        Ok(Self::open_several(name, 1)?.remove(0))
+    }
+
+    /// Opens several devices of a kind, the first `count` GPUs. There is only one CPU.
+    pub fn open_several(name: DeviceName, count: usize) -> Result<Vec<Self>> {
+        let layout = match name {
+            DeviceName::Cpu => Layout::Packed,
+            DeviceName::Ndarray | DeviceName::Cuda | DeviceName::Wgpu => Layout::Padded,
+        };
+        let devices = device::open(name, count)?.into_iter();
+        Ok(devices.map(|device| Self { device, layout, precision: Precision::F32 }).collect())
+    }
+
+    /// The same device without the kernels: it tests on a CPU what a GPU computes.
+    pub fn without_kernels(&self) -> Self {
+        Self { layout: Layout::Padded, ..self.clone() }
+    }
+
+    /// Whether sequences of similar length should share a batch, to save padding.
+    pub fn pads(&self) -> bool {
+        self.layout == Layout::Padded
+    }
+
+    /// How many tokens a batch takes to compute, padding included.
+    pub fn computed_tokens(&self, batch: &Packed) -> usize {
+        match self.layout {
+            Layout::Packed => batch.tokens(),
+            Layout::Padded => batch.longest() * batch.sequences(),
+        }
+    }
+
+    /// The device for tensors that this engine's networks use.
+    pub(crate) fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// Returns the vector of each sequence's first token, `[batch, hidden]`.
+    pub(crate) fn first_tokens(
+        &self,
+        encoder: &Encoder,
+        batch: &Packed,
+        dropout: StepDropout,
+    ) -> Tensor<2> {
+        match self.layout {
+            Layout::Packed => packed::forward(encoder, batch, dropout, self.precision, true),
+            Layout::Padded => padded::first(padded::forward(encoder, batch, dropout, &self.device)),
+        }
+    }
+
+    /// Returns the vector of every token.
+    pub(crate) fn all_tokens(&self, encoder: &Encoder, batch: &Packed) -> Hidden {
+        let dropout = StepDropout::default();
+        match self.layout {
+            Layout::Packed => {
+                Hidden::Packed(packed::forward(encoder, batch, dropout, self.precision, false))
+            }
+            Layout::Padded => {
+                Hidden::Padded(padded::forward(encoder, batch, dropout, &self.device))
+            }
+        }
+    }
+}
+
+impl Hidden {
+    /// The mean over each sequence's tokens, row-major `[batch, hidden]`.
+    pub fn mean(self, batch: &Packed) -> Vec<f32> {
+        let (values, hidden, seq) = match self {
+            Hidden::Packed(x) => (values(x.clone()), x.dims()[1], None),
+            Hidden::Padded(x) => (values(x.clone()), x.dims()[2], Some(x.dims()[1])),
+        };
+        let mut means = vec![0f32; batch.sequences() * hidden];
+        for (index, (mean, span)) in
+            means.chunks_exact_mut(hidden).zip(batch.starts.windows(2)).enumerate()
+        {
+            let len = span[1] - span[0];
+            let first = seq.map_or(span[0], |seq| index * seq);
+            for row in values[first * hidden..(first + len) * hidden].chunks_exact(hidden) {
+                mean.iter_mut().zip(row).for_each(|(sum, value)| *sum += value);
+            }
+            mean.iter_mut().for_each(|sum| *sum /= len as f32);
+        }
+        means
+    }
+}
+
+/// The values of a tensor, row-major.
+pub(crate) fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+    tensor.into_data().try_into_vec().expect("networks compute in f32")
+}

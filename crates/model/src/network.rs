@@ -1,0 +1,130 @@
+//! The network of a cross-encoder: an encoder and a head.
+
+use crate::batch::Packed;
+use crate::engine::{Engine, StepDropout, values};
+use crate::error::{Error, Result};
+use crate::families::{Architecture, Family, Names};
+use crate::nn::{Encoder, Head};
+use crate::parameters::Parameter;
+use crate::weights::{self, Stored, Tensors};
+use burn::module::Module;
+use burn::tensor::Tensor;
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{RngCore, SeedableRng};
+use std::path::Path;
+use whetstone_records::ModelDir;
+
+/// A network that gives a pair of texts one logit.
+#[derive(Module, Debug)]
+pub struct CrossEncoderNetwork {
+    pub(crate) encoder: Encoder,
+    head: Head,
+    #[module(skip)]
+    family: &'static Family,
+}
+
+/// Standard deviation of a fresh head: BERT's `initializer_range`.
+const HEAD_STD: f32 = 0.02;
+
+impl CrossEncoderNetwork {
+    /// Loads a model folder that has a relevance head.
+    ///
+    /// # Errors
+    /// [`Error::NoHead`] for an encoder alone; names, shapes and files as in [`Error`].
+    pub fn load(model_dir: &Path, engine: &Engine) -> Result<Self> {
+        let architecture = Architecture::read(model_dir)?;
+        let tensors = weights::read(&ModelDir::new(model_dir).weights(), architecture.family)?;
+        if !tensors.contains_key(&output_weight(&architecture.family.names)) {
+            return Err(Error::NoHead { path: model_dir.into() });
+        }
+        Self::from_tensors(model_dir, architecture, tensors, engine)
+    }
+
+    /// Loads a model folder. If it has no relevance head, makes one from `seed`.
+    pub fn load_or_init_head(model_dir: &Path, seed: u64, engine: &Engine) -> Result<Self> {
+        let architecture = Architecture::read(model_dir)?;
+        let path = ModelDir::new(model_dir).weights();
+        let mut tensors = weights::read(&path, architecture.family)?;
+        let (names, spec) = (&architecture.family.names, &architecture.spec);
+        let word = tensors.get(&format!("{}.weight", names.word));
+        if let (Some(word), false) = (word, tensors.contains_key(&output_weight(names))) {
+            // The config's width counts only once a tensor confirms it.
+            word.expect_shape(&path, &[spec.vocabulary, spec.hidden])?;
+            add_head(&mut tensors, names, spec.hidden, seed);
+        }
+        Self::from_tensors(model_dir, architecture, tensors, engine)
+    }
+
+    fn from_tensors(
+        model_dir: &Path,
+        Architecture { family, spec }: Architecture,
+        tensors: Tensors,
+        engine: &Engine,
+    ) -> Result<Self> {
+        let path = ModelDir::new(model_dir).weights();
+        if let Some(output) = tensors.get(&output_weight(&family.names))
+            && let [labels, _] = output.shape[..]
+            && labels != 1
+        {
+            return Err(Error::Labels { path, labels });
+        }
+        let mut network = Self {
+            encoder: Encoder::init(&spec, engine.device()),
+            head: Head::init(&spec, engine.device()),
+            family,
+        };
+        weights::fill(network.parameters(), tensors, &path, engine)?;
+        Ok(network)
+    }
+
+    /// Returns the logit of every pair.
+    pub fn logits(&self, batch: &Packed, engine: &Engine) -> Vec<f32> {
+        values(self.pass(batch, StepDropout::default(), engine))
+    }
+
+    /// Returns the logit of every pair, `[batch]`.
+    pub(crate) fn pass(&self, batch: &Packed, dropout: StepDropout, engine: &Engine) -> Tensor<1> {
+        let first = engine.first_tokens(&self.encoder, batch, dropout); // [batch, hidden]
+        self.head.forward(first, dropout.of_head()) // [batch]
+    }
+
+    /// Every parameter under its Hugging Face name.
+    pub fn parameters(&mut self) -> Vec<Parameter<'_>> {
+        let mut parameters = self.encoder.parameters(&self.family.names);
+        parameters.extend(self.head.parameters(&self.family.names));
+        parameters
+    }
+}
+
+/// Returns whether a model folder has a relevance head.
+pub fn has_head(model_dir: &Path) -> Result<bool> {
+    let family = Architecture::read(model_dir)?.family;
+    weights::contains(&ModelDir::new(model_dir).weights(), family, &output_weight(&family.names))
+}
+
+fn output_weight(names: &Names) -> String {
+    format!("{}.weight", names.head_output)
+}
+
+/// Adds the head's last layer, and its first if there is none.
+fn add_head(tensors: &mut Tensors, names: &Names, hidden: usize, seed: u64) {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let mut normal = |len: usize| -> Vec<f32> {
+        (0..len).map(|_| HEAD_STD * standard_normal(&mut rng)).collect()
+    };
+    let mut add = |part: &str, kind: &str, shape: Vec<usize>, values: Vec<f32>| {
+        let name = format!("{part}.{kind}");
+        tensors.entry(name.clone()).or_insert(Stored { file_name: name, shape, values });
+    };
+    add(names.head_output, "weight", vec![1, hidden], normal(hidden));
+    add(names.head_output, "bias", vec![1], vec![0.0]);
+    add(names.head_dense, "weight", vec![hidden, hidden], normal(hidden * hidden));
+    add(names.head_dense, "bias", vec![hidden], vec![0.0; hidden]);
+}
+
+/// Box & Muller 1958.
+fn standard_normal(rng: &mut ChaCha8Rng) -> f32 {
+    let mut uniform = || (rng.next_u64() >> 11) as f64 / (1u64 << 53) as f64;
+    let (u, v) = (1.0 - uniform(), uniform());
+    ((-2.0 * u.ln()).sqrt() * (std::f64::consts::TAU * v).cos()) as f32
+}

@@ -1,0 +1,97 @@
+//! One transformer layer.
+
+use super::{drop, norm};
+use crate::spec::{FeedForward, NormPlacement, Spec};
+use burn::module::Module;
+use burn::nn::{LayerNorm, Linear, LinearConfig};
+use burn::tensor::activation::softmax;
+use burn::tensor::{Bool, Device, Tensor};
+use whetstone_kernels::Dropout;
+
+/// Self-attention, then the feed-forward part, each added to its input and normalised.
+#[derive(Module, Debug)]
+pub struct EncoderLayer {
+    pub(crate) query: Linear,
+    pub(crate) key: Linear,
+    pub(crate) value: Linear,
+    pub(crate) attention_output: Linear,
+    pub(crate) attention_norm: LayerNorm,
+    pub(crate) intermediate: Linear,
+    pub(crate) output: Linear,
+    pub(crate) output_norm: LayerNorm,
+    #[module(skip)]
+    spec: Spec,
+}
+
+/// What is dropped in one layer.
+#[derive(Clone, Copy, Debug)]
+pub struct LayerDropout {
+    /// Of the attention probabilities.
+    pub attention: Dropout,
+    /// Of the output of attention, before the residual.
+    pub attention_output: Dropout,
+    /// Of the output of the feed-forward part, before the residual.
+    pub ffn_output: Dropout,
+}
+
+impl EncoderLayer {
+    pub fn init(spec: &Spec, device: &Device) -> Self {
+        let linear = |from, to| LinearConfig::new(from, to).init(device);
+        Self {
+            query: linear(spec.hidden, spec.hidden),
+            key: linear(spec.hidden, spec.hidden),
+            value: linear(spec.hidden, spec.hidden),
+            attention_output: linear(spec.hidden, spec.hidden),
+            attention_norm: norm(spec, device),
+            intermediate: linear(spec.hidden, spec.ffn),
+            output: linear(spec.ffn, spec.hidden),
+            output_norm: norm(spec, device),
+            spec: *spec,
+        }
+    }
+
+    /// # Shapes
+    /// - x: `[batch, seq, hidden]`
+    /// - is_padding: `[batch, 1, 1, seq]`
+    /// - output: `[batch, seq, hidden]`
+    pub fn forward(
+        &self,
+        x: Tensor<3>,
+        is_padding: &Tensor<4, Bool>,
+        dropout: LayerDropout,
+    ) -> Tensor<3> {
+        let [batch, seq, hidden] = x.dims();
+        let flat = |x: Tensor<3>| x.reshape([batch * seq, hidden]);
+        let deep = |x: Tensor<2>| x.reshape([batch, seq, hidden]);
+        let (NormPlacement::AfterResidual, FeedForward::Gelu) =
+            (self.spec.norm, self.spec.feed_forward);
+        let attended = self.attention(x.clone(), is_padding, dropout.attention); // [batch, seq, hidden]
+        let attended = self.attention_output.forward(attended); // [batch, seq, hidden]
+        let attended = deep(drop(flat(attended), dropout.attention_output));
+        let x = self.attention_norm.forward(attended + x); // [batch, seq, hidden]
+        let inner = gelu(self.intermediate.forward(x.clone())); // [batch, seq, ffn]
+        let ffn = self.output.forward(inner); // [batch, seq, hidden]
+        let ffn = deep(drop(flat(ffn), dropout.ffn_output));
+        self.output_norm.forward(ffn + x) // [batch, seq, hidden]
+    }
+
+    fn attention(&self, x: Tensor<3>, is_padding: &Tensor<4, Bool>, dropout: Dropout) -> Tensor<3> {
+        let [batch, seq, hidden] = x.dims();
+        let heads = self.spec.heads;
+        let split = |x: Tensor<3>| x.reshape([batch, seq, heads, hidden / heads]).swap_dims(1, 2);
+        let query = split(self.query.forward(x.clone())); // [batch, heads, seq, hidden / heads]
+        let key = split(self.key.forward(x.clone())); // [batch, heads, seq, hidden / heads]
+        let value = split(self.value.forward(x)); // [batch, heads, seq, hidden / heads]
+        let scores = query.matmul(key.swap_dims(2, 3)) / ((hidden / heads) as f32).sqrt();
+        let scores = scores.mask_fill(is_padding.clone().expand([batch, heads, seq, seq]), -1e9);
+        let weights = softmax(scores, 3).reshape([batch * heads * seq, seq]);
+        let weights = drop(weights, dropout).reshape([batch, heads, seq, seq]);
+        weights.matmul(value).swap_dims(1, 2).reshape([batch, seq, hidden]) // [batch, seq, hidden]
+    }
+}
+
+/// The exact GELU, written out: burn's own has the tanh approximation as its gradient on most
+/// backends.
+fn gelu(x: Tensor<3>) -> Tensor<3> {
+    x.clone() * ((x / std::f32::consts::SQRT_2).erf() + 1.0) * 0.5
+}

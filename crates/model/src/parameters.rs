@@ -1,0 +1,102 @@
+//! The parameters of a network by their family's names, in the order of the figure.
+
+use crate::families::{Names, Role};
+use crate::nn::{Embeddings, Encoder, EncoderLayer, Head};
+use burn::module::Param;
+use burn::nn::{LayerNorm, Linear};
+use burn::tensor::Tensor;
+
+/// A parameter: its Hugging Face name, its part of the network, and its slot.
+pub struct Parameter<'a> {
+    pub name: String,
+    pub role: Role,
+    pub slot: Slot<'a>,
+}
+
+/// The slot of a parameter, and its layout in Hugging Face's file.
+pub enum Slot<'a> {
+    /// An embedding table `[rows, hidden]`.
+    Table(&'a mut Param<Tensor<2>>),
+    /// A linear layer's matrix: `[in, out]` here, `[out, in]` in the file.
+    Matrix(&'a mut Param<Tensor<2>>),
+    /// A bias or a LayerNorm weight.
+    Vector(&'a mut Param<Tensor<1>>),
+}
+
+/// Collects parameters.
+struct Collector<'a> {
+    role: Role,
+    found: Vec<Parameter<'a>>,
+}
+
+impl<'a> Collector<'a> {
+    fn of(role: Role) -> Self {
+        Self { role, found: Vec::new() }
+    }
+
+    fn push(&mut self, name: &str, kind: &str, slot: Slot<'a>) {
+        self.found.push(Parameter { name: format!("{name}.{kind}"), role: self.role, slot });
+    }
+
+    fn bias(&mut self, name: &str, param: &'a mut Option<Param<Tensor<1>>>) {
+        if let Some(param) = param {
+            self.push(name, "bias", Slot::Vector(param));
+        }
+    }
+
+    fn linear(&mut self, name: &str, linear: &'a mut Linear) {
+        self.push(name, "weight", Slot::Matrix(&mut linear.weight));
+        self.bias(name, &mut linear.bias);
+    }
+
+    fn norm(&mut self, name: &str, norm: &'a mut LayerNorm) {
+        self.push(name, "weight", Slot::Vector(&mut norm.gamma));
+        self.bias(name, &mut norm.beta);
+    }
+}
+
+impl Encoder {
+    pub(crate) fn parameters(&mut self, names: &Names) -> Vec<Parameter<'_>> {
+        let mut found = self.embeddings.parameters(names);
+        for (index, layer) in self.layers.iter_mut().enumerate() {
+            found.extend(layer.parameters(names, index));
+        }
+        found
+    }
+}
+
+impl Embeddings {
+    fn parameters(&mut self, names: &Names) -> Vec<Parameter<'_>> {
+        let mut collector = Collector::of(Role::Embedding);
+        collector.push(names.word, "weight", Slot::Table(&mut self.word.weight));
+        collector.push(names.position, "weight", Slot::Table(&mut self.position.weight));
+        collector.push(names.token_type, "weight", Slot::Table(&mut self.token_type.weight));
+        collector.norm(names.embedding_norm, &mut self.norm);
+        collector.found
+    }
+}
+
+impl EncoderLayer {
+    fn parameters(&mut self, names: &Names, index: usize) -> Vec<Parameter<'_>> {
+        let at = |part: &str| format!("{}{index}.{part}", names.layers);
+        let mut collector = Collector::of(Role::Layer(index));
+        collector.linear(&at(names.query), &mut self.query);
+        collector.linear(&at(names.key), &mut self.key);
+        collector.linear(&at(names.value), &mut self.value);
+        collector.linear(&at(names.attention_output), &mut self.attention_output);
+        collector.norm(&at(names.attention_norm), &mut self.attention_norm);
+        collector.linear(&at(names.intermediate), &mut self.intermediate);
+        collector.linear(&at(names.output), &mut self.output);
+        collector.norm(&at(names.output_norm), &mut self.output_norm);
+        collector.found
+    }
+}
+
+impl Head {
+    pub(crate) fn parameters(&mut self, names: &Names) -> Vec<Parameter<'_>> {
+        let mut collector = Collector::of(Role::Head);
+        collector.linear(names.head_dense, &mut self.dense);
+        collector.linear(names.head_output, &mut self.output);
+        collector.found
+    }
+}

@@ -1,0 +1,114 @@
+//! The structure of a network, in words that no family owns.
+
+use crate::error::{Error, Result};
+use std::fmt::Display;
+use std::path::Path;
+
+/// The shape of a network. A kind on which all families agree has one variant: whoever adds another
+/// is led by the compiler to every place that must handle it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Spec {
+    /// Rows of the word table.
+    pub vocabulary: usize,
+    /// Rows of the token type table.
+    pub token_types: usize,
+    pub positions: Positions,
+    /// Tokens of the longest input, special tokens included.
+    pub longest_input: usize,
+    pub hidden: usize,
+    pub layers: usize,
+    pub heads: usize,
+    /// Width of the feed-forward part of a layer.
+    pub ffn: usize,
+    pub feed_forward: FeedForward,
+    pub norm: NormPlacement,
+    /// Added to the variance in every LayerNorm.
+    pub eps: f64,
+    pub head: HeadKind,
+    /// Rates that the model was trained with.
+    pub dropout: DropoutRates,
+}
+
+/// How a token learns its position.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Positions {
+    /// A learned vector for each position; the first token of a sequence has row `first`.
+    Absolute { rows: usize, first: usize },
+}
+
+/// Where LayerNorm stands in a layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NormPlacement {
+    /// After each residual.
+    AfterResidual,
+}
+
+/// The function between the two linear layers of the feed-forward part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FeedForward {
+    /// The exact one, with erf.
+    Gelu,
+}
+
+/// How the last layer's vectors become a logit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HeadKind {
+    /// The first token's vector through a linear layer, tanh, and a linear layer.
+    FirstTokenTanh,
+}
+
+/// Shares of values that training drops.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct DropoutRates {
+    /// Of embeddings, sub-layer outputs and the pooled vector.
+    pub hidden: f32,
+    /// Of attention probabilities.
+    pub attention: f32,
+}
+
+/// The fewest tokens that a pair is cut to.
+pub(crate) const SHORTEST_INPUT: usize = 8;
+/// More layers than any encoder has: a damaged config must not exhaust the memory.
+const MOST_LAYERS: usize = 1024;
+
+impl Spec {
+    /// Refuses impossible sizes. `path` is the config that they come from. The keys are those that
+    /// Hugging Face's encoders share.
+    pub(crate) fn check(&self, path: &Path) -> Result<()> {
+        let refuse = |key, expected, value: &dyn Display| {
+            Err(Error::Unsupported { path: path.into(), key, expected, value: value.to_string() })
+        };
+        for (key, value) in [
+            ("vocab_size", self.vocabulary),
+            ("num_hidden_layers", self.layers),
+            ("num_attention_heads", self.heads),
+            ("intermediate_size", self.ffn),
+            ("type_vocab_size", self.token_types),
+        ] {
+            if value == 0 {
+                return refuse(key, "positive", &value);
+            }
+        }
+        if self.layers > MOST_LAYERS {
+            return refuse("num_hidden_layers", "at most 1024", &self.layers);
+        }
+        if self.hidden == 0 || !self.hidden.is_multiple_of(self.heads) {
+            return refuse("hidden_size", "a multiple of num_attention_heads", &self.hidden);
+        }
+        if self.longest_input < SHORTEST_INPUT {
+            return refuse("max_position_embeddings", "at least 8", &self.longest_input);
+        }
+        for (key, rate) in [
+            ("hidden_dropout_prob", self.dropout.hidden),
+            ("attention_probs_dropout_prob", self.dropout.attention),
+        ] {
+            if !(0.0..1.0).contains(&rate) {
+                return refuse(key, "in [0, 1)", &rate);
+            }
+        }
+        if !(self.eps > 0.0 && self.eps < 1.0) {
+            return refuse("layer_norm_eps", "in (0, 1)", &self.eps);
+        }
+        Ok(())
+    }
+}

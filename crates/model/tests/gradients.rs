@@ -1,0 +1,130 @@
+//! Loss and gradients against PyTorch, and dropout against finite differences.
+
+mod common;
+
+use burn::tensor::{Gradients, Tensor};
+use common::{LOGIT_TOLERANCE, engine, tiny};
+use std::collections::HashMap;
+use whetstone_model::{CrossEncoderNetwork, PairTokenizer, Precision, Slot, StepDropout};
+
+/// Relative to the largest entry of a parameter's gradient.
+const GRADIENT_TOLERANCE: f32 = 1e-4;
+
+/// BCE on logits with a positive weight, as PyTorch defines it.
+fn bce(logits: Tensor<1>, labels: &[f32], pos_weight: f32) -> Tensor<1> {
+    let labels = Tensor::<1>::from_floats(labels, &logits.device());
+    let softplus = |x: Tensor<1>| x.clone().clamp_min(0.0) + (x.abs().neg().exp() + 1.0).log();
+    let positive = softplus(logits.clone().neg()) * labels.clone() * pos_weight;
+    (positive + softplus(logits) * (labels.neg() + 1.0)).mean()
+}
+
+/// The loss of the golden batch and its gradients in Hugging Face's layout.
+fn loss_and_gradients(padded: bool, dropout: StepDropout) -> (f32, HashMap<String, Vec<f32>>) {
+    let (model_dir, goldens) = tiny();
+    let engine = engine().for_training(Precision::F32);
+    let engine = if padded { engine.without_kernels() } else { engine };
+    let mut network = CrossEncoderNetwork::load(&model_dir, &engine).unwrap();
+    let tokenizer = PairTokenizer::open(&model_dir, goldens.max_length).unwrap();
+    let texts: Vec<&str> =
+        goldens.pairs.iter().flat_map(|p| [p.query.as_str(), p.passage.as_str()]).collect();
+    let tokens = tokenizer.tokenize(&texts).unwrap();
+    let batch = tokenizer.batch(tokens.chunks_exact(2).map(|pair| (&pair[0], &pair[1])));
+    let labels: Vec<f32> = goldens.pairs.iter().map(|p| p.label).collect();
+    let loss =
+        bce(network.forward(&batch, dropout, &engine), &labels, goldens.loss.unwrap().pos_weight);
+    let gradients = loss.backward();
+    let mut named: HashMap<_, _> = network
+        .parameters()
+        .into_iter()
+        .map(|parameter| (parameter.name, gradient(&parameter.slot, &gradients)))
+        .collect();
+    // PyTorch gives the row of the padding token no gradient. Only a text with a literal "[PAD]"
+    // has one here.
+    named.get_mut("bert.embeddings.word_embeddings.weight").unwrap()[..32].fill(0.0);
+    (loss.into_scalar(), named)
+}
+
+fn gradient(slot: &Slot, gradients: &Gradients) -> Vec<f32> {
+    let data = match slot {
+        Slot::Table(param) => param.val().grad(gradients).unwrap().into_data(),
+        Slot::Matrix(param) => param.val().grad(gradients).unwrap().transpose().into_data(),
+        Slot::Vector(param) => param.val().grad(gradients).unwrap().into_data(),
+    };
+    data.try_into_vec().unwrap()
+}
+
+#[test]
+fn loss_and_every_gradient_are_those_of_pytorch() {
+    let (_, goldens) = tiny();
+    for padded in [false, true] {
+        let (loss, gradients) = loss_and_gradients(padded, StepDropout::default());
+        let expected = goldens.loss.as_ref().unwrap().value;
+        assert!((loss - expected).abs() < LOGIT_TOLERANCE, "{loss} {expected}");
+        assert_eq!(gradients.len(), goldens.gradients.len());
+        for (name, golden) in &goldens.gradients {
+            let found = &gradients[name];
+            let largest = found.iter().fold(1e-3f32, |a, b| a.max(b.abs()));
+            let values = golden.full.as_ref().or(golden.head.as_ref()).unwrap();
+            for (value, expected) in found.iter().zip(values) {
+                assert!(
+                    (value - expected).abs() <= GRADIENT_TOLERANCE * largest,
+                    "{name} padded {padded}: {value} {expected}"
+                );
+            }
+            if let Some(expected) = golden.l2 {
+                let l2 = found.iter().map(|v| v * v).sum::<f32>().sqrt();
+                assert!(
+                    (l2 - expected).abs() <= GRADIENT_TOLERANCE * expected.max(1e-3),
+                    "{name}: {l2} {expected}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn dropout_has_the_gradient_of_the_function_it_makes() {
+    // With a fixed seed the network with dropout is a fixed function: the fused backward must match
+    // finite differences.
+    let dropout = StepDropout { hidden: 0.2, attention: 0.2, seed: 11 };
+    let (loss, gradients) = loss_and_gradients(false, dropout);
+    let (again, _) = loss_and_gradients(false, dropout);
+    assert_eq!(loss, again);
+    assert_ne!(loss, loss_and_gradients(false, StepDropout::default()).0);
+
+    let (model_dir, goldens) = tiny();
+    let engine = engine().for_inference();
+    let tokenizer = PairTokenizer::open(&model_dir, goldens.max_length).unwrap();
+    let texts: Vec<&str> =
+        goldens.pairs.iter().flat_map(|p| [p.query.as_str(), p.passage.as_str()]).collect();
+    let tokens = tokenizer.tokenize(&texts).unwrap();
+    let batch = tokenizer.batch(tokens.chunks_exact(2).map(|pair| (&pair[0], &pair[1])));
+    let labels: Vec<f32> = goldens.pairs.iter().map(|p| p.label).collect();
+    let pos_weight = goldens.loss.unwrap().pos_weight;
+    for name in [
+        "bert.encoder.layer.0.attention.self.query.bias",
+        "bert.encoder.layer.0.attention.self.value.bias",
+        "bert.encoder.layer.0.intermediate.dense.bias",
+        "bert.encoder.layer.1.attention.output.LayerNorm.weight",
+        "bert.encoder.layer.1.output.dense.bias",
+    ] {
+        // Along the gradient itself, the slope is its length.
+        let direction = &gradients[name];
+        let length = direction.iter().map(|v| v * v).sum::<f32>().sqrt();
+        let at = |step: f32| -> f32 {
+            let mut network = CrossEncoderNetwork::load(&model_dir, &engine).unwrap();
+            for parameter in network.parameters() {
+                if let (true, Slot::Vector(param)) = (parameter.name == name, parameter.slot) {
+                    let shift = engine.tensor(direction.clone()) * (step / length);
+                    *param = param.clone().map(|value| value + shift);
+                }
+            }
+            bce(network.forward(&batch, dropout, &engine), &labels, pos_weight).into_scalar()
+        };
+        let slope = (at(0.01) - at(-0.01)) / 0.02;
+        assert!(
+            (slope - length).abs() < 0.02 * length.max(0.01),
+            "{name}: slope {slope}, gradient {length}"
+        );
+    }
+}

@@ -1,0 +1,102 @@
+//! Every retriever that a config can name.
+//!
+//! A retriever is one file. It holds the search ([`Retriever`]), its config keys ([`Settings`]) and
+//! its tests. One line in the list at the end of this file registers it; no other file has to
+//! change. `run.rs` is the shortest example.
+
+use crate::bm25::Bm25Parameters;
+use crate::dense::DenseSettings;
+use crate::embeddings::EmbeddingCache;
+use crate::error::Result;
+use crate::retriever::Retriever;
+use crate::run::RunSettings;
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+use whetstone_records::{Input, Passage, Query};
+
+/// The inputs of retrievers.
+pub struct Material<'a> {
+    /// In the order of their ids.
+    pub passages: &'a [Passage],
+    pub queries: &'a [Query],
+    /// The bi-encoder's embeddings, where a retriever needs them.
+    pub embeddings: Option<&'a EmbeddingCache<'a>>,
+    passage_texts: Vec<String>,
+}
+
+impl<'a> Material<'a> {
+    pub fn new(
+        passages: &'a [Passage],
+        queries: &'a [Query],
+        embeddings: Option<&'a EmbeddingCache<'a>>,
+    ) -> Self {
+        let passage_texts = passages.iter().map(Passage::full_text).collect();
+        Self { passages, queries, embeddings, passage_texts }
+    }
+
+    /// Titles and texts, as rerankers see them.
+    pub fn passage_texts(&self) -> Vec<&str> {
+        self.passage_texts.iter().map(String::as_str).collect()
+    }
+
+    pub fn query_texts(&self) -> Vec<&str> {
+        self.queries.iter().map(|query| query.text.as_str()).collect()
+    }
+}
+
+/// The settings of a retriever in a config.
+pub trait Settings {
+    /// The name in runs, manifests and the provenance of a negative.
+    fn name(&self) -> &str;
+
+    /// Refuses impossible values.
+    fn check(&self) -> Result<()> {
+        Ok(())
+    }
+
+    /// Resolves the paths of files against `folder`, the config's folder.
+    fn anchor(&mut self, _folder: &Path) {}
+
+    /// Whether it searches with the bi-encoder.
+    fn needs_model(&self) -> bool {
+        false
+    }
+
+    /// Returns the digests of the files that it reads, by role.
+    fn inputs(&self) -> Result<Vec<Input>> {
+        Ok(Vec::new())
+    }
+
+    fn build(&self, material: &Material) -> Result<Box<dyn Retriever>>;
+}
+
+macro_rules! retrievers {
+    ($($kind:ident($settings:ty),)*) => {
+        /// A retriever in a config. `kind` chooses it; the other keys belong to that kind.
+        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+        #[serde(tag = "kind", rename_all = "kebab-case")]
+        pub enum RetrieverConfig {
+            $($kind($settings),)*
+        }
+
+        impl RetrieverConfig {
+            pub fn settings(&self) -> &dyn Settings {
+                match self {
+                    $(Self::$kind(settings) => settings,)*
+                }
+            }
+
+            pub fn settings_mut(&mut self) -> &mut dyn Settings {
+                match self {
+                    $(Self::$kind(settings) => settings,)*
+                }
+            }
+        }
+    };
+}
+
+retrievers! {
+    Bm25(Bm25Parameters),
+    Dense(DenseSettings),
+    Run(RunSettings),
+}
