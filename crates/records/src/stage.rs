@@ -199,7 +199,7 @@ impl Stage {
     /// # Errors
     /// [`Error::Changed`] if an input changed after the stage began, since nobody knows which
     /// version the outputs were made from.
-    pub fn finish(self, outputs: &[&str], outcome: Outcome) -> Result<Manifest> {
+    pub fn finish(mut self, outputs: &[&str], outcome: Outcome) -> Result<Manifest> {
         self.inputs.iter().try_for_each(Input::check)?;
         let Outcome { counts, notes, open, max_seq_tokens, scored_pairs, rates } = outcome;
         let wall_s = self.started.elapsed().as_secs_f64();
@@ -225,13 +225,24 @@ impl Stage {
             line: 0,
             source,
         })?;
-        let (mut file, _folder) = match self.held.into_inner() {
+        let (mut file, _folder) = match self.held.take() {
             Some(held) => (held.manifest, held.folder),
             None => (AtomicFile::create(&path)?, None),
         };
         file.write_all(&text).map_err(Error::io("write", &path))?;
         file.commit()?;
         Ok(manifest)
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        if let Some(Held { manifest, folder }) = self.held.take() {
+            drop(manifest);
+            // Goes only if it is empty. Then the lock removes the folder if that was new.
+            let _ = self.manifest_path().parent().map(std::fs::remove_dir);
+            drop(folder);
+        }
     }
 }
 
@@ -307,8 +318,19 @@ mod tests {
         assert!(second.begin_beside_others().unwrap().is_none());
         assert!(matches!(stage("rerank-a.run").begin_beside_others(), Err(Error::Busy { .. })));
         drop((first, second));
-        let left = std::fs::read_dir(folder.path().join("manifests")).unwrap().count();
+        let left = std::fs::read_dir(folder.path()).unwrap().count();
         assert_eq!(left, 0, "no temporary of a manifest");
+    }
+
+    #[test]
+    fn a_stage_that_fails_at_once_leaves_no_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let out = folder.path().join("out/data");
+        let stage = Stage::new("chunk", &out, &(), NONE);
+        assert!(stage.begin().unwrap().is_none());
+        assert!(out.exists());
+        drop(stage);
+        assert!(!out.exists());
     }
 
     #[test]

@@ -55,7 +55,7 @@ const OUTPUTS: [&str; 5] = [
 /// to date: the next run asks only about them.
 pub fn ask(job: &AskJob, progress: &dyn Progress) -> Result<Manifest> {
     let stage = job.stage()?;
-    if let Some(manifest) = stage.up_to_date() {
+    if let Some(manifest) = stage.begin()? {
         return Ok(manifest);
     }
     let plan = Plan::open(job)?;

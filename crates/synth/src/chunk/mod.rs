@@ -64,7 +64,7 @@ fn chunk_with(
     let corpus = Corpus::find(input, out)?;
     let inputs = [("corpus".to_owned(), corpus.digest()?), ("tokenizer".to_owned(), digest)];
     let stage = Stage::new("chunk", out, config, inputs);
-    if let Some(manifest) = stage.up_to_date() {
+    if let Some(manifest) = stage.begin()? {
         return Ok(manifest);
     }
     let (passages, report) = match &corpus {

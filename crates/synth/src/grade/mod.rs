@@ -60,7 +60,7 @@ pub fn grade(out: &Path, config: &SynthConfig, progress: &dyn Progress) -> Resul
     }
     let prompt = (COMPILED_IN, llm_name, config.grade.max_answer_tokens, &config.llm.extra_body);
     let stage = Stage::new("grade", out, &(prompt, &config.split, config.seed), inputs);
-    if let Some(manifest) = stage.up_to_date() {
+    if let Some(manifest) = stage.begin()? {
         return Ok(manifest);
     }
     let data = DataSet::new(out);

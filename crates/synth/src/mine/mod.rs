@@ -103,7 +103,7 @@ pub fn mine(job: &MineJob, progress: &dyn Progress) -> Result<Manifest> {
     let inputs = job.inputs()?;
     let model_digest = model_digest(&inputs);
     let stage = Stage::new("mine", out, &settings, inputs);
-    if let Some(manifest) = stage.up_to_date() {
+    if let Some(manifest) = stage.begin()? {
         return Ok(manifest);
     }
     let collection = Collection::read(out, &config.split, config.seed)?;

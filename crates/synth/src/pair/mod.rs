@@ -42,7 +42,7 @@ pub fn pair(out: &Path, config: &SynthConfig, progress: &dyn Progress) -> Result
     let names: Vec<&str> = config.mine.names().collect();
     let settings = (&config.pair, &config.split, config.seed, &names);
     let stage = Stage::new("pair", out, &settings, inputs(out, config)?);
-    if let Some(manifest) = stage.up_to_date() {
+    if let Some(manifest) = stage.begin()? {
         return Ok(manifest);
     }
     progress.start("pair", None, "queries");
