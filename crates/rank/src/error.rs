@@ -51,8 +51,6 @@ pub enum Error {
     NoQueryInCommon { before: PathBuf, after: PathBuf },
     #[error("`{}` holds no runs", folder.display())]
     NoRuns { folder: PathBuf },
-    #[error("`{}` line {line}: expected a judgement, got `{value}`", path.display())]
-    BadJudgement { path: PathBuf, line: usize, value: String },
     #[error("`{}` line {line}: `{query}` with `{passage}` is judged twice", path.display())]
     JudgedTwice { path: PathBuf, line: usize, query: QueryId, passage: PassageId },
     #[error("`{}` is open in another labeller", path.display())]
@@ -87,9 +85,6 @@ impl Hint for Error {
             }
             Error::NoQueryInCommon { .. } => "both must rank the queries of one data set".into(),
             Error::NoRuns { .. } => "name the runs to judge with --run NAME=RUN".into(),
-            Error::BadJudgement { .. } => {
-                "correct or delete that line, or name another file with --out".into()
-            }
             Error::JudgedTwice { .. } => "delete one of the two lines".into(),
             Error::JudgementsInUse { .. } => "close it, or name another file with --out".into(),
         })

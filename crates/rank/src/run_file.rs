@@ -2,7 +2,7 @@
 
 use crate::error::Result;
 use std::path::{Path, PathBuf};
-use whetstone_records::{DataSet, Error as RecordsError, read_text};
+use whetstone_records::{DataSet, Error as RecordsError, Run};
 
 /// The name of the stage that writes the run `out`: several runs share a folder.
 pub fn stage_name(command: &str, out: &Path) -> String {
@@ -19,11 +19,10 @@ pub fn file_name(out: &Path) -> String {
     out.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-/// Returns the name in the last column of a run's first line.
+/// Returns the name in the last column of a run's first line, or `run` if there is none.
 pub fn run_name(path: &Path) -> Result<String> {
-    let text = read_text(path)?;
-    let first = text.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
-    Ok(first.split_ascii_whitespace().nth(5).unwrap_or("run").to_owned())
+    let name = Run::read_name(path)?;
+    Ok(if name.is_empty() { "run".into() } else { name })
 }
 
 /// Returns the runs of a data set's first stages, by their names.

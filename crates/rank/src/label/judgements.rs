@@ -5,7 +5,9 @@ use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use whetstone_records::{AtomicFile, Error as RecordsError, PassageId, QueryId, read_text};
+use whetstone_records::{
+    AtomicFile, Error as RecordsError, PassageId, QrelsLine, QrelsParser, QueryId, read_text,
+};
 
 /// Graded judgements in a qrels file, in the order of grading. Each is on the disk before the call
 /// returns, so a killed process loses nothing.
@@ -30,47 +32,33 @@ impl Judgements {
     pub fn open(path: &Path) -> Result<Self> {
         let file = lock(path)?;
         let whole = whole_lines(&file, path)?;
-        let is_empty = whole.trim().is_empty();
-        let is_beir = match is_empty {
-            true => path.extension().is_some_and(|extension| extension == "tsv"),
-            false => {
-                whole.lines().next().is_some_and(|line| line.split_ascii_whitespace().count() == 3)
-            }
+        let mut judgements = Self {
+            path: path.into(),
+            file,
+            is_beir: false,
+            given: Vec::new(),
+            grades: HashMap::new(),
         };
-        let mut judgements =
-            Self { path: path.into(), file, is_beir, given: Vec::new(), grades: HashMap::new() };
-        if is_empty && is_beir {
-            judgements.append(HEADER)?;
-        }
+        let mut parser = QrelsParser::new(path);
         for (index, line) in whole.lines().enumerate() {
-            judgements.take(index, line)?;
+            if let Some(judgement) = parser.parse(index + 1, line)? {
+                judgements.take(index + 1, judgement)?;
+            }
+        }
+        let is_tsv = path.extension().is_some_and(|extension| extension == "tsv");
+        judgements.is_beir = parser.is_beir().unwrap_or(is_tsv);
+        if parser.is_beir().is_none() && judgements.is_beir {
+            judgements.append(HEADER)?;
         }
         Ok(judgements)
     }
 
-    fn take(&mut self, index: usize, line: &str) -> Result<()> {
-        let fields: Vec<&str> = line.split_ascii_whitespace().collect();
-        let parsed = match fields[..] {
-            [] => return Ok(()),
-            ["query-id", ..] if index == 0 => return Ok(()),
-            [query, passage, grade] | [query, _, passage, grade] => grade
-                .parse()
-                .ok()
-                .map(|grade| (QueryId::from(query), PassageId::from(passage), grade)),
-            _ => None,
-        };
-        let path = || self.path.clone();
-        let Some((query, passage, grade)) = parsed else {
-            return Err(Error::BadJudgement {
-                path: path(),
-                line: index + 1,
-                value: line.to_owned(),
-            });
-        };
-        if self.grades.insert((query.clone(), passage.clone()), grade).is_some() {
-            return Err(Error::JudgedTwice { path: path(), line: index + 1, query, passage });
+    fn take(&mut self, line: usize, judgement: QrelsLine<'_>) -> Result<()> {
+        let (query, passage) = (QueryId::from(judgement.query), PassageId::from(judgement.passage));
+        if self.grades.insert((query.clone(), passage.clone()), judgement.grade).is_some() {
+            return Err(Error::JudgedTwice { path: self.path.clone(), line, query, passage });
         }
-        self.given.push((query, passage, grade));
+        self.given.push((query, passage, judgement.grade));
         Ok(())
     }
 
@@ -142,9 +130,11 @@ fn lock(path: &Path) -> Result<File> {
 fn whole_lines(file: &File, path: &Path) -> Result<String> {
     let mut text = read_text(path)?;
     let end = text.rfind('\n').map_or(0, |at| at + 1);
-    if end < text.len() {
-        text.truncate(end);
-        file.set_len(end as u64).map_err(RecordsError::io("write", path))?;
+    let rest = text.split_off(end).len() as u64;
+    if rest > 0 {
+        // Counted from the end: a byte order mark is in the file but not in the text.
+        let cut = file.metadata().and_then(|metadata| file.set_len(metadata.len() - rest));
+        cut.map_err(RecordsError::io("write", path))?;
     }
     Ok(text)
 }
@@ -190,16 +180,26 @@ mod tests {
     }
 
     #[test]
+    fn a_byte_order_mark_costs_no_judgement() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.tsv");
+        std::fs::write(&path, format!("\u{feff}{HEADER}q\ta\t2\nq\tb")).unwrap();
+        let mut judgements = Judgements::open(&path).unwrap();
+        assert_eq!(judgements.given(), [("q".into(), "a".into(), 2)]);
+        judgements.give(&"q".into(), &"c".into(), 1).unwrap();
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert_eq!(text, format!("\u{feff}{HEADER}q\ta\t2\nq\tc\t1\n"));
+    }
+
+    #[test]
     fn bad_lines_and_a_second_labeller_are_refused() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.tsv");
         let refusal = || Judgements::open(&path).err().unwrap().to_string();
         std::fs::write(&path, "q\ta\t2\nq\tb\thigh\n").unwrap();
-        assert!(
-            refusal().contains("line 2: expected a judgement, got `q\tb\thigh`"),
-            "{}",
-            refusal()
-        );
+        assert!(refusal().contains("line 2: expected a whole number as grade"), "{}", refusal());
+        std::fs::write(&path, "q\ta\t2\nq\tBasel III\t1\n").unwrap();
+        assert!(refusal().contains("line 2: expected an id without white space"), "{}", refusal());
         std::fs::write(&path, "q\ta\t2\nq\ta\t2\n").unwrap();
         assert!(refusal().contains("line 2: `q` with `a` is judged twice"), "{}", refusal());
         std::fs::write(&path, "q\ta\t2\n").unwrap();
