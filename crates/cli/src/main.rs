@@ -11,6 +11,7 @@ mod crash;
 #[cfg(test)]
 mod documented;
 mod failure;
+mod interrupt;
 mod labeller;
 mod memory;
 mod output;
@@ -23,6 +24,7 @@ use std::panic::AssertUnwindSafe;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    interrupt::watch();
     allocator::keep_freed_pages();
     crash::keep_panics_from_the_user();
     let cli = cli::Cli::parse();

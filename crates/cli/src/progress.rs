@@ -1,6 +1,6 @@
 //! Progress of a stage: bars on a terminal; elsewhere a line at the start and end of each part.
 
-use crate::output;
+use crate::{interrupt, output};
 use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressState, ProgressStyle};
 use std::fmt::Write;
 use std::sync::{Mutex, MutexGuard};
@@ -103,11 +103,13 @@ impl Progress for Bars {
             (None, "") => bar_style("{prefix} {spinner} {elapsed}  {msg}", unit),
             (None, _) => bar_style("{prefix} {spinner} {done}, {rate}, {elapsed}  {msg}", unit),
         });
+        interrupt::begins(part, total, unit);
         bar.enable_steady_tick(Duration::from_millis(200));
         *self.part() = Some((Part::new(part, total, unit), bar));
     }
 
     fn advance(&self, count: u64) {
+        interrupt::advances(count);
         if let Some((part, bar)) = &mut *self.part() {
             part.done += count;
             bar.inc(count);
@@ -123,6 +125,7 @@ impl Progress for Bars {
 
     fn finish(&self) {
         if let Some((part, bar)) = self.part().take() {
+            interrupt::ends();
             bar.finish_and_clear();
             output::talk(&part.summary());
         }
@@ -140,6 +143,7 @@ impl Drop for Bars {
     fn drop(&mut self) {
         // An error in the middle of a part must leave no torn bar behind.
         if let Some((_, bar)) = self.part().take() {
+            interrupt::ends();
             bar.finish_and_clear();
         }
     }
@@ -180,10 +184,12 @@ impl Progress for Lines {
         self.finish();
         let of = total.map(|total| format!(": {}", count(total, unit))).unwrap_or_default();
         output::talk(&format!("{part}{of} …"));
+        interrupt::begins(part, total, unit);
         *self.part() = Some(Part::new(part, total, unit));
     }
 
     fn advance(&self, count: u64) {
+        interrupt::advances(count);
         if let Some(part) = &mut *self.part() {
             part.done += count;
             part.interim().iter().for_each(|line| output::talk(line));
@@ -198,6 +204,7 @@ impl Progress for Lines {
 
     fn finish(&self) {
         if let Some(part) = self.part().take() {
+            interrupt::ends();
             output::talk(&part.summary());
         }
     }

@@ -1,42 +1,56 @@
+//! Commands that are stopped in the middle, and that meet each other.
+
 use crate::whetstone::{
     QUICKSTART, command, quickstart_folder, run, text, tiny_model, train_config,
 };
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
-use std::process::Stdio;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
-#[test]
-fn a_killed_training_goes_on_and_ends_as_if_nothing_had_happened() {
-    let folder = tempfile::tempdir().unwrap();
-    let config = train_config(folder.path(), "").replace("train.toml", "long.toml");
-    let long = fs::read_to_string(folder.path().join("train.toml"))
-        .unwrap()
-        .replace("epochs = 2", "epochs = 40");
+/// The arguments of a training long enough to be stopped in the middle, and where it writes.
+fn long_training(folder: &Path, out: &str) -> (Vec<String>, PathBuf) {
+    let config = train_config(folder, "").replace("train.toml", "long.toml");
+    let long =
+        fs::read_to_string(folder.join("train.toml")).unwrap().replace("epochs = 2", "epochs = 40");
     fs::write(&config, long).unwrap();
-    let data = text(&quickstart_folder().join("data"));
-    let [whole, killed] = ["whole", "killed"].map(|name| folder.path().join(name));
-    let [whole_text, killed_text] = [&whole, &killed].map(|path| text(path));
-    let whole_args = ["train", "--config", &config, "--data", &data, "--out", &whole_text];
-    let killed_args = ["train", "--config", &config, "--data", &data, "--out", &killed_text];
+    let (data, out) = (text(&quickstart_folder().join("data")), folder.join(out));
+    let args = ["train", "--config", &config, "--data", &data, "--out", out.to_str().unwrap()];
+    (args.map(str::to_owned).to_vec(), out)
+}
 
-    assert_eq!(run(&whole_args).code, Some(0));
-    let mut child =
-        command(&killed_args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+/// Starts a command and waits until it has written a checkpoint.
+fn start(args: &[&str], out: &Path) -> Child {
+    let mut child = command(args).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     let deadline = Instant::now() + Duration::from_secs(60);
-    while !killed.join("step-000030").exists() {
+    while !out.join("step-000030").exists() {
         assert!(
             Instant::now() < deadline && child.try_wait().unwrap().is_none(),
             "no checkpoint before the end"
         );
         std::thread::sleep(Duration::from_millis(2));
     }
+    child
+}
+
+fn strs(args: &[String]) -> Vec<&str> {
+    args.iter().map(String::as_str).collect()
+}
+
+#[test]
+fn a_killed_training_goes_on_and_ends_as_if_nothing_had_happened() {
+    let folder = tempfile::tempdir().unwrap();
+    let (whole_args, whole) = long_training(folder.path(), "whole");
+    let (killed_args, killed) = long_training(folder.path(), "killed");
+
+    assert_eq!(run(&strs(&whole_args)).code, Some(0));
+    let mut child = start(&strs(&killed_args), &killed);
     child.kill().unwrap();
     child.wait().unwrap();
     assert!(!killed.join("manifests/train.json").exists(), "a manifest says that all is whole");
 
-    let outcome = run(&killed_args);
+    let outcome = run(&strs(&killed_args));
     assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
     for name in ["log.jsonl", "best.json"] {
         assert_eq!(
@@ -45,6 +59,59 @@ fn a_killed_training_goes_on_and_ends_as_if_nothing_had_happened() {
             "{name}"
         );
     }
+}
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_leaves_a_line_that_says_where_it_stood_and_how_to_resume() {
+    use std::os::unix::process::ExitStatusExt;
+    let folder = tempfile::tempdir().unwrap();
+    let (args, out) = long_training(folder.path(), "stopped");
+    for signal in [libc::SIGINT, libc::SIGTERM] {
+        let child = start(&strs(&args), &out);
+        // SAFETY: kill has no preconditions, and the process is a child not yet waited for.
+        assert_eq!(unsafe { libc::kill(child.id() as libc::pid_t, signal) }, 0);
+        let ended = child.wait_with_output().unwrap();
+        assert_eq!(ended.status.signal(), Some(signal), "shells see what happened");
+        let stderr = String::from_utf8(ended.stderr).unwrap();
+        let last = stderr.lines().last().unwrap();
+        assert!(last.starts_with("stopped in `train` at "), "{stderr}");
+        assert!(last.ends_with("steps; run the same command again to resume"), "{stderr}");
+        fs::remove_dir_all(&out).unwrap();
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_signal_that_is_to_be_ignored_is_ignored() {
+    let folder = tempfile::tempdir().unwrap();
+    let (args, out) = long_training(folder.path(), "background");
+    // As a shell starts a job in the background.
+    let script = "trap '' INT; exec \"$0\" \"$@\"";
+    let mut shell = std::process::Command::new("sh");
+    shell.args(["-c", script, env!("CARGO_BIN_EXE_whetstone")]).args(&args);
+    let mut child =
+        shell.current_dir(crate::whetstone::repository()).stderr(Stdio::null()).spawn().unwrap();
+    while !out.join("step-000010").exists() {
+        assert_eq!(child.try_wait().unwrap(), None);
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    // SAFETY: kill has no preconditions, and the process is a child not yet waited for.
+    assert_eq!(unsafe { libc::kill(child.id() as libc::pid_t, libc::SIGINT) }, 0);
+    assert!(child.wait().unwrap().success());
+}
+
+#[test]
+fn a_second_run_on_the_same_folder_is_refused_and_harms_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let (args, out) = long_training(folder.path(), "busy");
+    let child = start(&strs(&args), &out);
+    let second = run(&strs(&args));
+    let expected = format!("another run of whetstone is writing to `{}`", text(&out));
+    assert_eq!(second.code, Some(2), "{}", second.stderr);
+    assert!(second.stderr.contains(&expected), "{}", second.stderr);
+    assert!(child.wait_with_output().unwrap().status.success());
+    assert!(run(&strs(&args)).stderr.contains("up to date"));
 }
 
 /// The files below a folder by name, without what tells times: manifests, reports, and lines of
