@@ -57,18 +57,8 @@ pub fn read(path: &Path, passages: &[Passage]) -> Result<Judgements> {
     let mut reader = JsonlReader::<Judged>::open(path)?;
     while let Some(judged) = reader.next() {
         let (judged, line) = (judged?, reader.line());
-        let bad = |expected| Error::BadJudgement { path: path.into(), line, expected };
-        if judged.id.as_str().is_empty() || judged.id.as_str().contains(char::is_whitespace) {
-            return Err(bad("an id is not empty and holds no white space"));
-        }
-        if is_id_of_a_generated_query(judged.id.as_str(), &passage_ids) {
-            return Err(bad("`PASSAGE-q1` is the id of a query that will be made"));
-        }
-        if judged.text.trim().is_empty() {
-            return Err(bad("a question has a text"));
-        }
-        if !judged.answers.iter().any(|answer| answer.grade > 0) {
-            return Err(bad("a question has at least one answer with a positive grade"));
+        if let Some(expected) = flaw(&judged, &passage_ids) {
+            return Err(Error::BadJudgement { path: path.into(), line, expected });
         }
         if !seen.insert(judged.id.clone()) {
             let id = judged.id.as_str().to_owned();
@@ -109,6 +99,22 @@ pub fn read(path: &Path, passages: &[Passage]) -> Result<Judgements> {
         });
     }
     Ok(judgements)
+}
+
+/// What every line must be and this one is not.
+fn flaw(judged: &Judged, passages: &HashSet<&str>) -> Option<&'static str> {
+    let id = judged.id.as_str();
+    if id.is_empty() || id.contains(char::is_whitespace) {
+        return Some("an id is not empty and holds no white space");
+    }
+    if is_id_of_a_generated_query(id, passages) {
+        return Some("`PASSAGE-q1` is the id of a query that will be made");
+    }
+    if judged.text.trim().is_empty() {
+        return Some("a question has a text");
+    }
+    let answered = judged.answers.iter().any(|answer| answer.grade > 0);
+    (!answered).then_some("a question has at least one answer with a positive grade")
 }
 
 fn is_id_of_a_generated_query(id: &str, passages: &HashSet<&str>) -> bool {
