@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# What ARCHITECTURE.md says of the crates, checked: who may use whom, what stays in the program, where
-# a family and a device may be named, what a program that only reranks pulls in. Takes seconds.
+# Checks the rules of ARCHITECTURE.md: which crate may use which, what only the program may use,
+# where a family and a device may be named, and what a program that only reranks pulls in.
+# Takes seconds.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -10,7 +11,7 @@ complain() {
     failed=1
 }
 
-# Our crates, each with those of ours that it may use. The program may use all.
+# The crates of ours that each of our crates may use. The program may use all.
 allowed() {
     case $1 in
     records | kernels) echo "" ;;
@@ -25,12 +26,12 @@ allowed() {
     esac
 }
 
-# The crates that a crate names in its own Cargo.toml and ships with.
+# The direct dependencies of a crate, without those for tests and builds.
 direct() {
     cargo tree --package "$1" --edges normal --depth 1 --prefix none | tail -n +2 | cut -d ' ' -f 1
 }
 
-# What only the program may use: the command line, the terminal, errors without a type.
+# Only the program may use these: the command line, the terminal, errors without a type.
 program_only="anyhow clap clap_complete comfy-table crossterm indicatif"
 
 for folder in crates/*/; do
@@ -55,7 +56,7 @@ for folder in crates/*/; do
     done
 done
 
-# The code of a file, without its tests and its comments.
+# Prints the code of a file without its tests and comments.
 code() {
     awk '/^#\[cfg\(test\)\]/ { getline; if (/{/) exit; next }
          !/^ *\/\// { print FILENAME ":" FNR ":" $0 }' "$1"
@@ -67,7 +68,7 @@ sources() {
 
 everything=$(sources | while read -r file; do code "$file"; done)
 
-# A family and an engine are chosen in one place.
+# Only one place may choose a family and an engine.
 known_there='^crates/model/src/(families|engine)(/|\.rs)'
 for name in '"bert\.' '\[CLS\]' 'BertConfig' 'Device::flex\(\)'; do
     found=$(grep -E "^[^:]*:[0-9]+:.*$name" <<<"$everything" | grep -Ev "$known_there" || true)
@@ -75,21 +76,21 @@ for name in '"bert\.' '\[CLS\]' 'BertConfig' 'Device::flex\(\)'; do
 $found"
 done
 
-# A file of a data set, a model, a run or an evaluation is named once.
+# Only layout.rs may name a file of a data set, a model, a run or an evaluation.
 layout=crates/records/src/layout.rs
 names=$(grep -oE '= "[^"]*\.[a-z]+"' "$layout" | cut -d '"' -f 2 | sed 's/\./\\./g' | paste -sd '|')
 found=$(grep -E "^[^:]*:[0-9]+:.*\"($names)\"" <<<"$everything" | grep -v "^$layout:" || true)
 [ -z "$found" ] || complain "files that $layout has a name for:
 $found"
 
-# A program that only reranks.
+# A program that only reranks must stay small.
 for unwanted in burn-autodiff burn-optim hf-hub hyper reqwest ureq; do
     if cargo tree --package whetstone-model --edges normal --prefix none | grep -q "^$unwanted v"; then
         complain "whetstone-model alone pulls in $unwanted"
     fi
 done
 
-# The oldest Rust that we promise is the oldest that burn promises.
+# We must promise the same oldest Rust as burn.
 rust_version() {
     sed -n 's/^rust-version = "\([0-9.]*\)"$/\1/p' "$1"
 }
@@ -100,7 +101,7 @@ ours=$(rust_version Cargo.toml)
 theirs=$(rust_version "$burn")
 [ -n "$theirs" ] && [ "$ours" = "$theirs" ] ||
     complain "rust-version is $ours in Cargo.toml and $theirs in $burn"
-# The pages say it again.
+# The pages must say the same.
 found=$(grep -noE 'Rust 1\.[0-9]+' README.md docs/*.md | grep -v "Rust $ours\$" || true)
 [ -z "$found" ] || complain "rust-version is $ours, and the pages say:
 $found"

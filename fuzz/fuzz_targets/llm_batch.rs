@@ -18,6 +18,8 @@ fn nothing<'a>() -> Work<'a> {
         count: 0,
         request: &|_, _| unreachable!("there are no questions"),
         assess: &|_, _| Assessment::default(),
+        limit_key: "",
+        typical_answer: None,
     }
 }
 

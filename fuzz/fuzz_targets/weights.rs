@@ -5,8 +5,10 @@
 use libfuzzer_sys::fuzz_target;
 use std::path::PathBuf;
 use std::sync::LazyLock;
-use whetstone_fuzz::{model, rank_with};
+use whetstone_fuzz::{model, panics_may_be_caught, rank_with};
 
 static MODEL: LazyLock<PathBuf> = LazyLock::new(model);
 
-fuzz_target!(|bytes: &[u8]| rank_with(&MODEL, "model.safetensors", bytes));
+fuzz_target!(init: panics_may_be_caught(), |bytes: &[u8]| {
+    rank_with(&MODEL, "model.safetensors", bytes);
+});

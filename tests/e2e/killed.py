@@ -252,11 +252,11 @@ class Failed(Exception):
     """A stage that did not end well."""
 
 
-def draw_moment(draw, stage):
-    """A time within a stage's own, or the moment of one of its changes: (seconds, changes), whichever comes first."""
+def draw_moment(draw, stage, share):
+    """A time within a share of a stage's own, or the moment of one of its changes: (seconds, changes), whichever comes first."""
     if stage.changes and draw.random() < 0.5:
-        return (LONGEST_S, draw.randint(1, stage.changes))
-    return (draw.uniform(0.0, stage.seconds), LONGEST_S * 10_000)
+        return (LONGEST_S, draw.randint(1, max(1, int(stage.changes * share))))
+    return (draw.uniform(0.0, stage.seconds * share), LONGEST_S * 10_000)
 
 
 def told(moment):
@@ -301,7 +301,7 @@ class Tally:
 
 def killed_stage(trial, stage, draw, wanted, tally, keep, at_most):
     """Kills one stage some times and runs it to its end; returns whether all is as it should be."""
-    moments, arrived = [], []
+    moments, arrived, share = [], [], 1.0
     taken = collections.Counter()
     force = []
     if at_most > 0 and draw.random() < 0.3:
@@ -310,13 +310,13 @@ def killed_stage(trial, stage, draw, wanted, tally, keep, at_most):
     for _ in range(4 * KILLS_A_ROUND):
         if len(moments) >= min(KILLS_A_ROUND, at_most):
             break
-        moment = draw_moment(draw, stage)
+        moment = draw_moment(draw, stage, share)
         if trial.kill(stage, moment, *force):
             moments.append(told(moment) + (" over its own output" if force else ""))
             tally.over_own_output += bool(force)
         else:
             tally.too_late += 1
-            force = ["--force"]
+            force, share = ["--force"], share / 2
         if stage.journal:
             taken += trial.server.take()
             held = {entry["prompt_tokens"] for entry in answered(trial.work / stage.journal)}

@@ -9,7 +9,7 @@ use std::io::IsTerminal;
 use std::path::Path;
 use whetstone_records::{EvalDir, Manifest, Progress};
 
-/// Fine-tunes a cross-encoder reranker on your documents, and measures what that brought.
+/// Fine-tunes a cross-encoder reranker on your documents, and measures the gain.
 #[derive(Parser)]
 #[command(name = "whetstone", version, max_term_width = 100, after_help = EXAMPLE)]
 pub struct Cli {
@@ -102,7 +102,7 @@ impl Talk {
         self.quiet
     }
 
-    /// Where a stage tells how far it is.
+    /// Returns where a stage reports its progress.
     pub fn progress(&self) -> Box<dyn Progress> {
         if self.quiet {
             Box::new(Quiet)
@@ -129,7 +129,7 @@ impl Talk {
         }
     }
 
-    /// Says in words on stderr what a stage did.
+    /// Tells the user on stderr what a stage did.
     pub fn tell(&self, out: &Path, manifest: &Manifest) {
         if self.quiet {
             return;
@@ -139,7 +139,7 @@ impl Talk {
             false => format!("done in {:.1} s", manifest.wall_s),
         };
         output::talk(&format!("{}: {done}, in `{}`", manifest.stage, out.display()));
-        // What did not occur is in the manifest; here it would only be noise.
+        // Counts of zero are in the manifest; here they would be noise.
         let counts = manifest.counts.iter().filter(|(_, count)| **count > 0);
         for line in wrapped(counts.map(|(name, count)| format!("{name} {count}"))) {
             output::talk(&format!("  {line}"));
@@ -150,7 +150,7 @@ impl Talk {
     }
 }
 
-/// The words joined by commas, in lines of at most 100 characters where the words allow it.
+/// Joins the words by commas, in lines of at most 100 characters where the words allow it.
 fn wrapped(words: impl Iterator<Item = String>) -> Vec<String> {
     let mut lines: Vec<String> = vec![];
     for word in words {

@@ -1,14 +1,14 @@
-//! No panic reaches a user as it is: it becomes an error that asks for a report.
+//! Turns a panic into an error that asks the user for a report.
 
 use crate::output;
 use std::process::ExitCode;
 use std::sync::Mutex;
 
-/// What panicked last, and where. Only printed when the panic ends the program: a library may catch
-/// its own.
+/// What panicked last, and where. It is printed only when the panic ends the program: a library may
+/// catch its own.
 static LAST: Mutex<Option<String>> = Mutex::new(None);
 
-/// Puts every panic aside for [`report`]; with `RUST_BACKTRACE` set, prints the backtrace as usual.
+/// Stores every panic for [`report`]; with `RUST_BACKTRACE` set, also prints the backtrace.
 pub fn keep_panics_from_the_user() {
     let usual = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
@@ -30,7 +30,7 @@ pub fn report() -> ExitCode {
     let last = LAST.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take();
     output::error(&format!("internal error: {}", last.as_deref().unwrap_or("no message")));
     output::hint(
-        "this is a fault of whetstone: please report it with the command, its config and the \
+        "this is a bug in whetstone: please report it with the command, its config and the \
          output with `RUST_BACKTRACE=1`",
     );
     ExitCode::from(2)

@@ -1,4 +1,4 @@
-//! What pages and help texts show is what the program takes.
+//! Checks that the program accepts every command that the pages and help texts show.
 
 #[path = "../tests/shown/mod.rs"]
 mod shown;
@@ -11,7 +11,7 @@ use std::path::Path;
 fn refused<'a>(shown: impl IntoIterator<Item = &'a Shown>) -> Vec<String> {
     let refusal = |shown: &Shown| {
         let error = Cli::try_parse_from(&shown.words).err()?;
-        // Help and version are no errors; clap returns them as such.
+        // Help and version are not errors, but clap returns them as such.
         let is_error = error.use_stderr();
         is_error.then(|| format!("{}: {}\n{error}", shown.place, shown.words.join(" ")))
     };
@@ -36,7 +36,7 @@ fn every_example_in_a_help_text_is_one_that_the_program_takes() {
     let mut examples = Vec::new();
     for command in [&program].into_iter().chain(program.get_subcommands()) {
         let help = command.get_after_help().map(|help| help.to_string()).unwrap_or_default();
-        // An example is indented; what it is for stands behind a gap.
+        // An example is indented, and a gap separates it from its purpose.
         let lines = help.replace("\\\n    ", "");
         let lines = lines.lines().filter_map(|line| line.strip_prefix("  "));
         let found = lines.flat_map(|line| commands(without_remark(line)));

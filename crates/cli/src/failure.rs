@@ -7,7 +7,7 @@ use whetstone_records::{Hint, one_line};
 
 pub type Result<T, E = Failure> = std::result::Result<T, E>;
 
-/// What ends a command before its end.
+/// Why a command ends early.
 pub enum Failure {
     /// The reader of stdout went away, as `head` does.
     StdoutClosed,
@@ -40,7 +40,7 @@ impl Hint for Problem {
     }
 }
 
-/// That everything worked, and what was found is not what was asked for.
+/// Everything worked, but the result is not the one that was asked for.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct CheckFailed(pub String);
@@ -55,7 +55,7 @@ impl Hint for CheckFailed {
     }
 }
 
-/// What the system said while the program did something.
+/// A system error, with what the program was doing.
 #[derive(Debug, thiserror::Error)]
 #[error("{doing}")]
 pub struct During {
@@ -69,13 +69,13 @@ impl Hint for During {
     }
 }
 
-/// Says what failed: `.map_err(during("cannot read keys"))`.
+/// Names what failed: `.map_err(during("cannot read keys"))`.
 pub fn during(doing: &'static str) -> impl FnOnce(io::Error) -> During {
     move |source| During { doing, source }
 }
 
-/// Prints the error and its hint; returns 2, 1 where a check did not pass, 0 where only the reader
-/// of stdout went away.
+/// Prints the error and its hint. Returns 2, or 1 where a check did not pass, or 0 where only the
+/// reader of stdout went away.
 pub fn report(failure: &Failure) -> ExitCode {
     let Failure::Error(error) = failure else { return ExitCode::SUCCESS };
     output::error(&one_line(&**error));
@@ -85,7 +85,7 @@ pub fn report(failure: &Failure) -> ExitCode {
     ExitCode::from(if error.is_failed_check() { 1 } else { 2 })
 }
 
-/// The error's own hint, else what can be said of the system's error that is behind it.
+/// The error's own hint, else one for the system error behind it.
 fn hint(error: &(dyn Hint + Send + Sync)) -> Option<String> {
     error.hint().or_else(|| {
         let causes = std::iter::successors(error.source(), |cause| (*cause).source());

@@ -1,6 +1,6 @@
-//! Peak memory of a part of the program, where the system tells (Linux).
+//! Peak memory of a part of the program, where the system reports it (Linux).
 
-/// Forgets the peak so far, so that [`peak_mib`] is about what comes next.
+/// Forgets the peak so far, so that [`peak_mib`] covers only what follows.
 pub fn reset_peak() {
     // proc(5): writing 5 sets the peak resident set size to the present one.
     let _ = std::fs::write("/proc/self/clear_refs", "5");

@@ -1,4 +1,4 @@
-//! How far a stage is: bars on a terminal, a line at the start and end of each part elsewhere.
+//! Progress of a stage: bars on a terminal; elsewhere a line at the start and end of each part.
 
 use crate::output;
 use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressState, ProgressStyle};
@@ -7,10 +7,10 @@ use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 use whetstone_records::Progress;
 
-/// How often a part that takes long is told of where there is no bar.
+/// Where there is no bar, time between two lines about a long part.
 const EVERY: Duration = Duration::from_secs(30);
 
-/// The part that is under way.
+/// The part in progress.
 struct Part {
     name: String,
     unit: String,
@@ -18,7 +18,7 @@ struct Part {
     done: u64,
     message: String,
     started: Instant,
-    /// When a line was last written about it.
+    /// Time of the last line about it.
     told: Instant,
 }
 
@@ -28,7 +28,7 @@ impl Part {
         Self { name, unit, total, done: 0, message: String::new(), started: now, told: now }
     }
 
-    /// How far a long part is, where `EVERY` has gone by since the last line about it.
+    /// A line about a long part's progress, if `EVERY` has passed since the last one.
     fn interim(&mut self) -> Option<String> {
         let total = self.total.filter(|_| self.told.elapsed() >= EVERY)?;
         self.told = Instant::now();
@@ -44,7 +44,7 @@ impl Part {
         line
     }
 
-    /// What stays to be read when the part is over.
+    /// The line that remains when the part is over.
     fn summary(&self) -> String {
         let seconds = self.started.elapsed().as_secs_f64();
         let rate = self.done as f64 / seconds.max(1e-3);
@@ -99,7 +99,7 @@ impl Progress for Bars {
                 "{prefix} [{bar:24}] {human_pos} of {total}, {rate}, {eta} left  {msg}",
                 unit,
             ),
-            // Nothing that can be counted.
+            // Nothing to count.
             (None, "") => bar_style("{prefix} {spinner} {elapsed}  {msg}", unit),
             (None, _) => bar_style("{prefix} {spinner} {done}, {rate}, {elapsed}  {msg}", unit),
         });
@@ -138,7 +138,7 @@ impl Progress for Bars {
 
 impl Drop for Bars {
     fn drop(&mut self) {
-        // A part that an error broke off leaves no torn bar behind.
+        // An error in the middle of a part must leave no torn bar behind.
         if let Some((_, bar)) = self.part().take() {
             bar.finish_and_clear();
         }
@@ -164,8 +164,8 @@ fn bar_style(template: &str, unit: &str) -> ProgressStyle {
         })
 }
 
-/// A plain line at the start and the end of each part and every half a minute between, without
-/// control characters: for logs and pipes.
+/// Plain lines without control characters, for logs and pipes: at the start and end of each part,
+/// and every half a minute in between.
 #[derive(Default)]
 pub struct Lines(Mutex<Option<Part>>);
 

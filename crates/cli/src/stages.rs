@@ -1,4 +1,4 @@
-//! The stages of a longer job, with what each has cost.
+//! The stages of a longer job, and what each cost.
 
 use crate::cli::Talk;
 use crate::failure::{Failure, Result};
@@ -7,7 +7,7 @@ use crate::{memory, output};
 use std::path::{Path, PathBuf};
 use whetstone_records::{Manifest, Progress};
 
-/// What a stage did and cost.
+/// What a stage did, and its cost.
 struct Done {
     label: String,
     out: PathBuf,
@@ -27,7 +27,7 @@ impl<'a> Stages<'a> {
         Self { talk, progress: talk.progress(), done: vec![] }
     }
 
-    /// Runs a stage that writes into `out`, and says what it did.
+    /// Runs a stage that writes into `out`, and reports what it did.
     pub fn run<E: Into<Failure>>(
         &mut self,
         label: &str,
@@ -51,7 +51,7 @@ impl<'a> Stages<'a> {
         self.done.iter().map(|done| &done.manifest)
     }
 
-    /// Says how long each stage took and how much memory it held.
+    /// Prints how long each stage took and how much memory it held.
     pub fn tell_costs(&self) {
         if self.talk.quiet() {
             return;

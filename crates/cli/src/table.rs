@@ -1,12 +1,12 @@
-//! Results as tables that are readable as they are and as Markdown.
+//! Results as tables that read well as plain text and as Markdown.
 
 use comfy_table::{CellAlignment, Table, presets};
 use whetstone_eval::{
     Assessment, Comparison, Interval, Measure, Report, RunReport, Verdict, stars,
 };
 
-/// The measures of every run, how the systems compare with the baseline, and the verdict; readable
-/// as it is and as Markdown.
+/// The measures of every run, the comparison with the baseline, and the verdict, as text that is
+/// also Markdown.
 pub fn tables(assessment: &Assessment) -> String {
     let mut text = format!("{}\n", means(assessment));
     if let Some(table) = comparisons(assessment) {
@@ -48,7 +48,7 @@ fn mean_row(assessment: &Assessment, run: &RunReport, measures: &[Measure]) -> V
     row
 }
 
-/// How every system compares with the baseline by the primary measure.
+/// Compares every system with the baseline by the primary measure.
 fn comparisons(assessment: &Assessment) -> Option<Table> {
     let baseline = assessment.baseline.as_ref()?;
     let header = [
@@ -107,7 +107,7 @@ pub fn measured(report: &Report, measures: &[Measure]) -> Table {
     aligned(header.collect(), rows)
 }
 
-/// A table of Markdown with every column but the first to the right.
+/// A Markdown table with every column but the first aligned right.
 pub fn aligned(header: Vec<String>, rows: impl IntoIterator<Item = Vec<String>>) -> Table {
     let mut table = Table::new();
     table.load_style(presets::ASCII_MARKDOWN);

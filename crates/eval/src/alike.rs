@@ -1,18 +1,17 @@
-//! Short texts that say almost the same, by the words that they share.
+//! Finds short texts that say almost the same, by their shared words.
 
 use std::collections::{BTreeSet, HashMap};
 
-/// A text as the set of its words, in whatever form they are compared.
+/// A text as its set of words; the caller chooses how words are normalised.
 #[derive(Clone, Debug, PartialEq)]
 pub struct WordSet {
     pub words: BTreeSet<String>,
-    /// What tells one thing from its like: `VX-40`, `2024`. Texts that differ in them are about
-    /// different things.
+    /// Tokens such as `VX-40` or `2024`. Texts with different ones are about different things.
     pub numbers: BTreeSet<String>,
 }
 
 impl WordSet {
-    /// Jaccard's similarity: shared words of all words, in 0..=1; 0 where numbers differ.
+    /// Returns the Jaccard similarity, shared words / all words, in 0..=1; 0 if the numbers differ.
     pub fn alike(&self, other: &WordSet) -> f64 {
         if self.numbers != other.numbers {
             return 0.0;
@@ -23,23 +22,23 @@ impl WordSet {
     }
 }
 
-/// A set in the index: where a word stands among its words, the rarest first, and how many it has.
+/// A set in the index: the word's place among the set's words, rarest first, and the set's size.
 struct Posting {
     place: usize,
     position: usize,
     size: usize,
 }
 
-/// Products of fractions may be this far from the whole number that they mean.
+/// Tolerance for a product of fractions that stands for a whole number.
 const ROUNDING: f64 = 1e-9;
 
-/// Returns, for every set, the earlier ones among the first `indexed` that it is alike by at least
-/// `fraction`; only where `compares(earlier, place)` holds. With all indexed, that is every pair
-/// once.
+/// Returns, for every set, the similar ones among those before it: similarity at least `fraction`,
+/// among the first `indexed`, and `compares(earlier, place)` true. With all indexed, this is every
+/// similar pair once.
 ///
-/// By prefix filtering (Chaudhuri, Ganti and Kaushik, 2006): two sets that share so many words
-/// share one among the rarest few of each, so only those are indexed; and by position (Xiao et al.,
-/// PPJoin, 2008): behind the first word that both have there must be enough left on both sides.
+/// Prefix filtering (Chaudhuri, Ganti and Kaushik 2006) indexes only the rarest few words of each
+/// set, since two similar sets must share one of these. Position filtering (PPJoin, Xiao et al.
+/// 2008) skips pairs with too few words left behind the first shared one.
 pub fn pairs_alike(
     sets: &[WordSet],
     indexed: usize,
@@ -50,15 +49,14 @@ pub fn pairs_alike(
     for word in sets.iter().flat_map(|set| &set.words) {
         *frequency.entry(word).or_default() += 1;
     }
-    // Sets are alike only where their numbers are the same, which also keeps `pump 1`, `pump 2`, …
-    // apart.
+    // Only sets with equal numbers are similar, so `pump 1`, `pump 2`, … need no comparison.
     let mut index: HashMap<(&BTreeSet<String>, &str), Vec<Posting>> = HashMap::new();
     let mut found = Vec::with_capacity(sets.len());
     for (place, set) in sets.iter().enumerate() {
         let mut words: Vec<&str> = set.words.iter().map(String::as_str).collect();
         words.sort_by_key(|word| (frequency[word], *word));
         let size = words.len();
-        // At least this many words are shared by whatever is alike.
+        // A similar set shares at least this many words.
         let shared = (fraction * size as f64 - ROUNDING).ceil() as usize;
         let prefix = &words[..(size + 1 - shared.max(1)).min(size)];
         let mut candidates: BTreeSet<usize> = BTreeSet::new();

@@ -1,4 +1,4 @@
-//! An evaluation as a whole: measures, comparisons, guards and the decision.
+//! Assesses an evaluation as a whole: measures, comparisons, guards and the decision.
 
 use crate::bootstrap::{Interval, bootstrap_interval};
 use crate::candidates::check_same_candidates;
@@ -14,17 +14,17 @@ use serde::ser::{SerializeMap, Serializer};
 use std::collections::HashSet;
 use whetstone_records::Run;
 
-/// What is measured, and what the verdict hangs on.
+/// What to measure, and what the verdict depends on.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct AssessConfig {
-    /// Without the primary, where that is not among them.
+    /// Need not include the primary.
     pub measures: Vec<Measure>,
-    /// The measure of the verdict: one, chosen beforehand.
+    /// The measure of the verdict. Choose it before looking at results.
     pub primary: Measure,
-    /// The run that the others are held against; the first where none is named.
+    /// The run that the others are compared with; by default the first.
     pub baseline: Option<String>,
-    /// The run that the verdict is about; where none is named, the best of the others, which Holm's
-    /// correction allows.
+    /// The run that the verdict is about; by default the best of the others, which Holm's
+    /// correction allows for.
     pub system: Option<String>,
     #[serde(flatten)]
     pub compare: CompareConfig,
@@ -44,7 +44,7 @@ impl Default for AssessConfig {
 }
 
 impl AssessConfig {
-    /// The measures in order, the primary first where it was not among them.
+    /// Returns the measures in order, with the primary in front if it is not among them.
     fn all_measures(&self) -> Vec<Measure> {
         let mut seen = HashSet::new();
         let missing = Some(self.primary).filter(|primary| !self.measures.contains(primary));
@@ -56,27 +56,27 @@ impl AssessConfig {
     }
 }
 
-/// What somebody knows about the data beside the numbers.
+/// What is known about the data beyond the numbers.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Caveats {
-    /// Reasons to give no verdict, such as leakage between training and test.
+    /// Reasons to withhold a verdict, such as leakage between training and test.
     pub refusals: Vec<String>,
-    /// What every reader must know, such as that all queries are synthetic.
+    /// What every reader must know, for example that all queries are synthetic.
     pub labels: Vec<String>,
 }
 
-/// Systems side by side on one candidate list, with a verdict: what `measures.json` holds.
+/// Systems side by side on one candidate list, with a verdict. `measures.json` holds this.
 #[derive(Clone, Debug, Serialize)]
 pub struct Assessment {
     #[serde(flatten)]
     pub report: Report,
-    /// The best order of the candidates; none where the runs share none.
+    /// The best possible order of the candidates; None if the runs share no candidate list.
     #[serde(serialize_with = "means")]
     pub oracle: Option<RunReport>,
     pub primary: Measure,
-    /// The run that the others were held against; none where there is only one.
+    /// The run that the others were compared with; None if there is only one.
     pub baseline: Option<String>,
-    /// Interval of every run's mean by the primary measure, in the order of the runs.
+    /// Interval of each run's mean of the primary measure, in the order of the runs.
     #[serde(serialize_with = "intervals_by_name")]
     pub intervals: Vec<(String, Interval)>,
     /// Every system by every measure.
@@ -104,17 +104,17 @@ fn intervals_by_name<S: Serializer>(
 }
 
 impl Assessment {
-    /// The run of that name.
+    /// Returns the run with that name.
     pub fn run(&self, name: &str) -> Option<&RunReport> {
         self.report.runs.iter().find(|run| run.name == name)
     }
 
-    /// The comparison of a system by a measure.
+    /// Returns the comparison of a system by a measure.
     pub fn comparison(&self, system: &str, measure: Measure) -> Option<&Comparison> {
         self.comparisons.iter().find(|one| one.system == system && one.measure == measure)
     }
 
-    /// How many queries were measured.
+    /// Returns the number of queries measured.
     pub fn queries(&self) -> usize {
         self.report.runs.first().map_or(0, |run| run.evaluation.queries.len())
     }
@@ -123,8 +123,8 @@ impl Assessment {
 /// Measures every run, compares the systems with the baseline by every measure and gives the
 /// verdict.
 ///
-/// Systems that don't rank the same candidates as the baseline (or as the candidates, where they
-/// are given) get no verdict.
+/// No verdict is given if a system ranks other candidates than the baseline, or than the candidates
+/// if these are given.
 pub fn assess(inputs: &Inputs, caveats: &Caveats, config: &AssessConfig) -> Result<Assessment> {
     config.compare.check()?;
     let measures = config.all_measures();
@@ -158,12 +158,12 @@ pub fn assess(inputs: &Inputs, caveats: &Caveats, config: &AssessConfig) -> Resu
     })
 }
 
-/// Which run plays which part.
+/// The role of each run.
 struct Roles<'a> {
     baseline: &'a RunReport,
-    /// All others.
+    /// All runs but the baseline.
     systems: Vec<&'a RunReport>,
-    /// The one that the verdict is about; none where there is only one run.
+    /// The run that the verdict is about; None if there is only one run.
     system: Option<&'a RunReport>,
 }
 
@@ -187,8 +187,8 @@ impl<'a> Roles<'a> {
         Ok(Self { baseline, systems, system })
     }
 
-    /// Every system by every measure; the share of judged passages is about the judges, not about
-    /// the systems.
+    /// Compares every system by every measure except the fraction of judged passages, which
+    /// describes the judges and not the systems.
     fn compare(&self, measures: &[Measure], config: &AssessConfig) -> Result<Vec<Comparison>> {
         let compared = |measure: &&Measure| {
             !matches!(measure, Measure::Judged(_)) || **measure == config.primary
@@ -211,7 +211,7 @@ fn find<'a>(report: &'a Report, name: Option<&str>) -> Result<Option<&'a RunRepo
     found.map(Some).ok_or_else(|| Error::UnknownRun { name: name.into(), runs: runs() })
 }
 
-/// What tells that some systems rank other candidates.
+/// Describes the systems that rank other candidates.
 fn different_candidates(inputs: &Inputs, baseline: &RunReport) -> Vec<String> {
     let is_baseline = |name: &str| name == baseline.name;
     let first = inputs.candidates.as_ref().map(|run| ("candidates", run));
@@ -222,19 +222,19 @@ fn different_candidates(inputs: &Inputs, baseline: &RunReport) -> Vec<String> {
     warnings.iter().map(ToString::to_string).collect()
 }
 
-/// The measures of the best order of the candidates.
+/// Returns the measures of the best possible order of the candidates.
 fn best(inputs: &Inputs, same_candidates: bool, measures: &[Measure]) -> Option<RunReport> {
     let shared = inputs.runs.first().map(|(_, run)| run).filter(|_| same_candidates);
     let run = oracle(&inputs.qrels, inputs.candidates.as_ref().or(shared)?);
     Some(RunReport { name: "oracle".into(), evaluation: per_query(&inputs.qrels, &run, measures) })
 }
 
-/// What tells that runs leave queries out.
+/// Describes the runs that leave queries out.
 fn gaps(report: &Report) -> impl Iterator<Item = String> {
     report.runs.iter().filter(|run| !run.evaluation.missing.is_empty()).map(|run| {
         let (missing, queries) = (run.evaluation.missing.len(), run.evaluation.queries.len());
         format!(
-            "run `{}` has no ranking for {missing} of {queries} queries, which count as 0",
+            "run `{}` has no ranking for {missing} of {queries} queries; they count as 0",
             run.name
         )
     })
@@ -247,8 +247,7 @@ mod tests {
     use crate::decision::Ruling;
     use whetstone_records::{Hint, Hit, Qrels};
 
-    /// 60 queries with ten candidates each; the relevant one stands at the rank that `rank` gives
-    /// it.
+    /// 60 queries with ten candidates each. `rank` gives the rank of the relevant one.
     fn run(rank: impl Fn(usize) -> usize) -> Run {
         let mut run = Run::default();
         for query in 0..60 {

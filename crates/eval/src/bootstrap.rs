@@ -7,7 +7,7 @@ use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 use serde::Serialize;
 
-/// Resamples that one generator draws, so that the result doesn't hang on the number of threads.
+/// Resamples drawn by one generator; fixed, so the result does not depend on the number of threads.
 const BLOCK: usize = 64;
 
 /// An interval of plausible values.
@@ -17,12 +17,11 @@ pub struct Interval {
     pub high: f64,
 }
 
-/// Returns the paired bootstrap interval of the mean difference at confidence 1 − alpha: queries
-/// are drawn with replacement, each with its difference, and the ends are corrected for bias and
-/// skew (BCa, Efron 1987).
+/// Returns the paired bootstrap interval of the mean difference at confidence 1 − alpha. It draws
+/// queries with replacement and corrects the ends for bias and skew (BCa, Efron 1987).
 ///
-/// The plain percentile interval is not enough here: where many queries gain a little and few lose
-/// much, it has too often not seen the losses.
+/// The plain percentile interval does not suffice: if many queries gain a little and few lose much,
+/// too many resamples miss the losses.
 pub fn bootstrap_interval(
     differences: &[f64],
     resamples: usize,
@@ -40,14 +39,14 @@ pub fn bootstrap_interval(
         means.fill_with(|| resampled_mean(differences, &mut random));
     });
     means.sort_unstable_by(f64::total_cmp);
-    // Equal values are summed in other orders: rounding alone must not make an interval.
+    // Resamples sum equal values in different orders; rounding alone must not widen the interval.
     let rounding = 1e-12 * differences.iter().map(|difference| difference.abs()).sum::<f64>();
     if means[resamples - 1] - means[0] <= rounding {
         return Interval { low: middle, high: middle };
     }
     let below = means.partition_point(|mean| *mean < middle - rounding);
     let not_above = means.partition_point(|mean| *mean <= middle + rounding);
-    // A share of 0 or 1 has no quantile; half a resample is the least that can be told.
+    // A fraction of 0 or 1 has no quantile, so half a resample is the smallest used.
     let share =
         ((below + not_above) as f64 / 2.0).clamp(0.5, resamples as f64 - 0.5) / resamples as f64;
     let (bias, skew) = (normal::quantile(share), acceleration(differences, middle));
@@ -55,7 +54,7 @@ pub fn bootstrap_interval(
         normal::distribution(bias + (bias + z) / (1.0 - skew * (bias + z)).max(f64::MIN_POSITIVE))
     };
     let z = normal::quantile(1.0 - alpha / 2.0);
-    // As many resamples stay below the low end as its share says, and likewise above the high end.
+    // Each end leaves its fraction of the resamples outside.
     let outside = |share: f64| ((share * resamples as f64) as usize).min(resamples - 1);
     Interval {
         low: means[outside(corrected(-z))],
@@ -63,7 +62,7 @@ pub fn bootstrap_interval(
     }
 }
 
-/// The acceleration of BCa for a mean: a sixth of its skewness.
+/// Returns the acceleration of BCa for a mean: a sixth of its skewness.
 fn acceleration(differences: &[f64], middle: f64) -> f64 {
     let moment =
         |power: i32| differences.iter().map(|value| (value - middle).powi(power)).sum::<f64>();
@@ -72,8 +71,8 @@ fn acceleration(differences: &[f64], middle: f64) -> f64 {
 
 fn resampled_mean(differences: &[f64], random: &mut ChaCha8Rng) -> f64 {
     let count = differences.len() as u64;
-    // A product's upper half is as good as uniform for any number of queries that memory holds
-    // (Lemire 2019).
+    // The upper half of a product is near enough to uniform for any number of queries that fits in
+    // memory (Lemire 2019).
     let draw = |_| differences[((u64::from(random.next_u32()) * count) >> 32) as usize];
     (0..count).map(draw).sum::<f64>() / count as f64
 }

@@ -1,4 +1,4 @@
-//! From logits to probabilities.
+//! Turns logits into probabilities.
 
 use crate::reliability::{Bin, expected_calibration_error, log_loss, reliability};
 use serde::{Deserialize, Serialize};
@@ -7,14 +7,14 @@ use std::fmt;
 /// A pair of dev with the model's logit.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Judged {
-    /// The number of the query; pairs of one query stay together in cross-fitting.
+    /// Number of the query; cross-fitting keeps the pairs of a query together.
     pub query: usize,
     pub logit: f64,
     pub relevant: bool,
 }
 
-/// Turns a logit into the probability that the passage is relevant. Rising, so that no order
-/// changes.
+/// Maps a logit to the probability that the passage is relevant. The map rises, so it keeps the
+/// order.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "method", rename_all = "kebab-case")]
 pub enum Scaling {
@@ -25,7 +25,7 @@ pub enum Scaling {
 }
 
 impl Scaling {
-    /// The logit as it is: σ(logit).
+    /// Leaves the logit as it is: σ(logit).
     pub const IDENTITY: Scaling = Scaling::Temperature { temperature: 1.0 };
 
     /// Returns the probability, in 0..=1.
@@ -47,7 +47,7 @@ impl fmt::Display for Scaling {
 }
 
 fn sigmoid(x: f64) -> f64 {
-    // Neither branch overflows.
+    // Written so that neither branch overflows.
     if x >= 0.0 { 1.0 / (1.0 + (-x).exp()) } else { x.exp() / (1.0 + x.exp()) }
 }
 
@@ -56,10 +56,10 @@ fn softplus(x: f64) -> f64 {
     x.max(0.0) + (-x.abs()).exp().ln_1p()
 }
 
-/// Why there is no calibration.
+/// Why no calibration is possible.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Uncalibrated {
-    /// All pairs of dev are relevant, or none is.
+    /// All dev pairs are relevant, or none is.
     OneClass { relevant: usize, pairs: usize },
     /// Cross-fitting needs two queries with a relevant pair.
     FewQueries { queries: usize },
@@ -89,11 +89,11 @@ impl fmt::Display for Uncalibrated {
     }
 }
 
-/// Fits Platt scaling with Platt's smoothed targets by Newton's method with a line search (Lin, Lin
-/// and Weng, A note on Platt's probabilistic outputs, 2007); the problem is convex.
+/// Fits Platt scaling to Platt's smoothed targets, by Newton's method with a line search (Lin, Lin
+/// and Weng, A note on Platt's probabilistic outputs, 2007). The problem is convex.
 ///
 /// # Errors
-/// Pairs of one kind only; a slope that is not positive, which would turn the order round.
+/// All pairs are of one class, or the slope is not positive and would reverse the order.
 pub fn platt(pairs: &[Judged]) -> Result<Scaling, Uncalibrated> {
     let (positives, negatives) = classes(pairs)?;
     let (high, low) = ((positives + 1.0) / (positives + 2.0), 1.0 / (negatives + 2.0));
@@ -103,7 +103,7 @@ pub fn platt(pairs: &[Judged]) -> Result<Scaling, Uncalibrated> {
             |pair: &Judged| softplus(a * pair.logit + b) - target(pair) * (a * pair.logit + b);
         pairs.iter().map(one).sum()
     };
-    // b starts at the log odds of the classes, a at nothing.
+    // b starts at the log odds of the classes, a at 0.
     let (mut a, mut b) = (0.0, ((positives + 1.0) / (negatives + 1.0)).ln());
     let mut value = loss(a, b);
     for _ in 0..100 {
@@ -127,14 +127,14 @@ pub fn platt(pairs: &[Judged]) -> Result<Scaling, Uncalibrated> {
     if a > 0.0 { Ok(Scaling::Platt { a, b }) } else { Err(Uncalibrated::Inverted) }
 }
 
-/// Gradient and Hessian (aa, ab, bb) of the log loss in a and b.
+/// Returns the gradient and the Hessian (aa, ab, bb) of the log loss in a and b.
 fn derivatives(
     pairs: &[Judged],
     a: f64,
     b: f64,
     target: impl Fn(&Judged) -> f64,
 ) -> ([f64; 2], [f64; 3]) {
-    // Keeps the matrix invertible where all logits are equal.
+    // Keeps the matrix invertible if all logits are equal.
     const RIDGE: f64 = 1e-10;
     let (mut gradient, mut hessian) = ([0.0; 2], [RIDGE, 0.0, RIDGE]);
     for pair in pairs {
@@ -149,11 +149,11 @@ fn derivatives(
     (gradient, hessian)
 }
 
-/// Fits the temperature that makes the log loss least: bisection on its derivative, which rises
-/// with 1 / temperature.
+/// Fits the temperature with the lowest log loss, by bisection on the derivative, which rises with
+/// 1 / temperature.
 ///
 /// # Errors
-/// Pairs of one kind only; logits for which no temperature in 0.001..=1000 is best.
+/// All pairs are of one class, or no temperature in 0.001..=1000 is best.
 pub fn temperature(pairs: &[Judged]) -> Result<Scaling, Uncalibrated> {
     classes(pairs)?;
     let slope = |inverse: f64| -> f64 {
@@ -173,7 +173,7 @@ pub fn temperature(pairs: &[Judged]) -> Result<Scaling, Uncalibrated> {
     Ok(Scaling::Temperature { temperature: 1.0 / (low * high).sqrt() })
 }
 
-/// How many pairs are relevant, and how many are not.
+/// Returns the numbers of relevant and of other pairs.
 fn classes(pairs: &[Judged]) -> Result<(f64, f64), Uncalibrated> {
     let relevant = pairs.iter().filter(|pair| pair.relevant).count();
     if relevant == 0 || relevant == pairs.len() {
@@ -182,13 +182,13 @@ fn classes(pairs: &[Judged]) -> Result<(f64, f64), Uncalibrated> {
     Ok((relevant as f64, (pairs.len() - relevant) as f64))
 }
 
-/// Parts of dev in cross-fitting.
+/// Number of parts into which cross-fitting divides dev.
 const FOLDS: usize = 5;
 
 /// A scaling, and how well probabilities hold with and without it.
 ///
-/// What is said of `after` is cross-fitted: each fifth of the queries was scaled by a fit on the
-/// others, so that it speaks of queries that the fit has not seen.
+/// The values of `after` are cross-fitted: each fifth of the queries is scaled by a fit on the
+/// others, so they describe queries that the fit has not seen.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Calibration {
     #[serde(flatten)]
@@ -206,10 +206,10 @@ pub struct Calibration {
 }
 
 /// Fits Platt scaling and a temperature and returns the one with the lower cross-fitted log loss;
-/// Platt where they tie.
+/// Platt if they tie.
 ///
 /// # Errors
-/// Where dev holds too little for a fit, or neither scaling keeps the model's order.
+/// Dev is too small for a fit, or neither scaling keeps the model's order.
 pub fn calibrate(pairs: &[Judged]) -> Result<Calibration, Uncalibrated> {
     let mut queries: Vec<usize> =
         pairs.iter().filter(|pair| pair.relevant).map(|pair| pair.query).collect();
@@ -247,9 +247,9 @@ pub fn calibrate(pairs: &[Judged]) -> Result<Calibration, Uncalibrated> {
 
 type Fit = fn(&[Judged]) -> Result<Scaling, Uncalibrated>;
 
-/// Returns the probability of every pair by a fit on the other folds. `queries` are those with a
-/// relevant pair, in order: dealt out over the folds, so that no fit lacks relevant pairs; the
-/// queries without go by their number.
+/// Returns the probability of every pair by a fit on the other folds. `queries` lists those with a
+/// relevant pair, in order. They are dealt out over the folds, so that every fit sees relevant
+/// pairs. The other queries go by their number.
 fn cross_fitted(pairs: &[Judged], queries: &[usize], fit: Fit) -> Result<Vec<f64>, Uncalibrated> {
     let folds = FOLDS.min(queries.len());
     let fold = |pair: &Judged| queries.binary_search(&pair.query).unwrap_or(pair.query) % folds;

@@ -1,23 +1,22 @@
-//! Whether two runs rank the same candidates.
+//! Checks whether two runs rank the same candidates.
 
 use std::collections::HashSet;
 use std::fmt;
 use whetstone_records::{Hit, QueryId, Run};
 
-/// Two runs that don't rank the same candidates, so that their measures say as much about the lists
-/// as about the order.
+/// Two runs with different candidates. Their measures depend on the lists as much as on the order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CandidateWarning {
-    /// The run that the others are held against: the first.
+    /// The run that the others are compared with: the first.
     pub reference: String,
     pub run: String,
     /// Queries that only one of the two ranks.
     pub one_sided_queries: usize,
-    /// Queries that both rank, with passages that only one of the two has.
+    /// Queries that both rank, but with different passages.
     pub differing_queries: usize,
-    /// Those of the queries asked about that either ranks.
+    /// Of the queries asked about, those that either run ranks.
     pub queries: usize,
-    /// The first query of those counted.
+    /// The first query that differs.
     pub first_query: QueryId,
 }
 
@@ -33,9 +32,8 @@ impl fmt::Display for CandidateWarning {
     }
 }
 
-/// Returns a warning for every run that ranks other passages for a query of `queries` than the
-/// first run does, or ranks a query that the other doesn't. The order is free; only the sets are
-/// compared.
+/// Returns a warning for every run that differs from the first: for a query of `queries` it ranks
+/// other passages, or only one of the two ranks the query. The order does not matter.
 pub fn check_same_candidates(runs: &[(&str, &Run)], queries: &[QueryId]) -> Vec<CandidateWarning> {
     let Some(((reference, first), others)) = runs.split_first() else { return Vec::new() };
     others

@@ -1,4 +1,4 @@
-//! Systems held against a baseline, query by query.
+//! Compares systems with a baseline, query by query.
 
 use crate::bootstrap::{Interval, bootstrap_interval};
 use crate::error::{Error, Result};
@@ -9,11 +9,10 @@ use crate::report::RunReport;
 use crate::verdict::{Verdict, standard_errors, verdict};
 use serde::{Deserialize, Serialize};
 
-/// Differences smaller than this are ties: less than any measure can tell, more than rounding
-/// makes.
+/// Smaller differences are ties: larger than rounding errors, smaller than any measure can resolve.
 pub(crate) const TIE: f64 = 1e-9;
 
-/// How systems are compared, and how much is asked of a verdict.
+/// How to compare systems, and what a verdict requires.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct CompareConfig {
@@ -22,15 +21,15 @@ pub struct CompareConfig {
     pub permutations: usize,
     /// Resamples of the bootstrap.
     pub resamples: usize,
-    /// Level of the test, and one minus the confidence of the interval.
+    /// Level of the test; the interval has confidence 1 − alpha.
     pub alpha: f64,
-    /// Probability with which `needed` queries would decide.
+    /// Probability that `needed` queries would decide.
     pub power: f64,
-    /// The smallest gain of the measure that is worth a more costly system.
+    /// The smallest gain that is worth a more costly system, in units of the measure.
     pub worthwhile_gain: f64,
-    /// With fewer queries there is no verdict: a loss that one query in ten suffers is missing
-    /// altogether from 25 queries in 7 % of the cases, and from 50 in 0.5 %; and the interval of so
-    /// few is too narrow.
+    /// With fewer queries there is no verdict. A loss on one query in ten is absent from 25 queries
+    /// in 7 % of the cases, from 50 in 0.5 %. Besides, the interval of so few queries is too
+    /// narrow.
     pub min_queries: usize,
 }
 
@@ -49,7 +48,7 @@ impl Default for CompareConfig {
 }
 
 impl CompareConfig {
-    /// Refuses values that no comparison can work with.
+    /// Refuses values out of range.
     pub fn check(&self) -> Result<()> {
         let range = |key, value: f64, is_good: bool, expected| {
             if is_good { Ok(()) } else { Err(Error::Config { key, expected, value }) }
@@ -64,7 +63,7 @@ impl CompareConfig {
     }
 }
 
-/// Statistics of the per-query differences (system − baseline) of one measure.
+/// Statistics of one measure's per-query differences (system − baseline).
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Paired {
     pub queries: usize,
@@ -79,8 +78,7 @@ pub struct Paired {
     pub wins: usize,
     pub ties: usize,
     pub losses: usize,
-    /// Cohen's d for paired values: mean over standard deviation; none where all differences are
-    /// equal.
+    /// Cohen's d for paired values, mean / standard deviation; None if all differences are equal.
     pub effect_size: Option<f64>,
 }
 
@@ -102,14 +100,14 @@ pub fn paired(differences: &[f64], config: &CompareConfig) -> Paired {
     }
 }
 
-/// The standard deviation of a sample (n − 1), 0 for fewer than two values.
+/// Returns the standard deviation of a sample (n − 1); 0 for fewer than two values.
 fn deviation(values: &[f64]) -> f64 {
     let middle = mean(values);
     let squares: f64 = values.iter().map(|value| (value - middle).powi(2)).sum();
     if values.len() < 2 { 0.0 } else { (squares / (values.len() - 1) as f64).sqrt() }
 }
 
-/// A system held against the baseline by one measure.
+/// One system compared with the baseline by one measure.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Comparison {
     pub baseline: String,
@@ -119,19 +117,21 @@ pub struct Comparison {
     pub system_mean: f64,
     #[serde(flatten)]
     pub paired: Paired,
-    /// `p` after Holm's correction over all systems compared.
+    /// `p` after Holm's correction over all compared systems.
     pub p_holm: f64,
-    /// The smallest true difference that this many queries show with probability `power`, given
-    /// their deviation.
+    /// The smallest true difference that this many queries reveal with probability `power`, given
+    /// the deviation.
     pub detectable: f64,
     pub verdict: Verdict,
 }
 
 /// Compares every system with the baseline by one measure.
 ///
-/// Several systems are corrected for by Holm; several measures are not, so decide beforehand which
-/// one the verdict hangs on. Refused: a system measured over other queries than the baseline, or
-/// without that measure.
+/// Holm's correction accounts for several systems but not for several measures, so decide
+/// beforehand which measure the verdict depends on.
+///
+/// # Errors
+/// A system was measured over other queries than the baseline, or without that measure.
 pub fn compare(
     baseline: &RunReport,
     systems: &[&RunReport],
@@ -177,6 +177,11 @@ fn differences(baseline: &RunReport, system: &RunReport, measure: Measure) -> Re
 }
 
 /// Returns the p-values after Holm's step-down correction (1979), in the order given.
+///
+/// ```
+/// # use whetstone_eval::holm;
+/// assert_eq!(holm(&[0.5, 0.125]), [0.5, 0.25]);
+/// ```
 pub fn holm(p: &[f64]) -> Vec<f64> {
     let mut order: Vec<usize> = (0..p.len()).collect();
     order.sort_by(|a, b| p[*a].total_cmp(&p[*b]));

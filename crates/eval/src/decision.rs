@@ -1,4 +1,4 @@
-//! The verdict on a system in words, or why there is none.
+//! Puts the verdict on a system into words, or the reason why there is none.
 
 use crate::compare::{CompareConfig, Comparison};
 use crate::measure::Measure;
@@ -14,11 +14,11 @@ pub struct Decision {
     pub system: String,
     pub baseline: String,
     pub measure: Measure,
-    /// A sentence or two for people.
+    /// One or two sentences for people.
     pub reason: String,
 }
 
-/// A [`Verdict`], or that none can be given.
+/// A [`Verdict`], or the fact that none can be given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub enum Ruling {
@@ -26,7 +26,7 @@ pub enum Ruling {
     Withheld(Withheld),
 }
 
-/// That no verdict can be given, whatever the numbers say.
+/// No verdict can be given, whatever the numbers say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "decision", rename_all = "kebab-case")]
 pub enum Withheld {
@@ -34,7 +34,7 @@ pub enum Withheld {
 }
 
 impl Ruling {
-    /// Whether the system may be shipped: what `--gate` asks.
+    /// Returns whether the system may be shipped; `--gate` asks this.
     pub fn ships(self) -> bool {
         self == Ruling::Given(Verdict::Ship)
     }
@@ -51,7 +51,7 @@ impl fmt::Display for Ruling {
 }
 
 impl Decision {
-    /// Puts the verdict of a comparison among `systems` into words; any of `refusals` withholds it.
+    /// Puts the verdict of a comparison among `systems` into words. Any of `refusals` withholds it.
     pub fn new(
         comparison: &Comparison,
         systems: usize,
@@ -113,17 +113,17 @@ fn reason(comparison: &Comparison, systems: usize, config: &CompareConfig) -> St
     }
 }
 
-/// The name of a run in a sentence, between backticks, of which it may have none of its own.
+/// Returns the name of a run in backticks, with its own backticks replaced.
 pub(crate) fn name(run: &str) -> String {
     format!("`{}`", run.replace('`', "'"))
 }
 
-/// `+0.0312` or `-0.0312`; an infinite end of an interval is written in words.
+/// Formats as `+0.0312` or `-0.0312`; an infinite end of an interval becomes `unknown`.
 pub(crate) fn signed(value: f64) -> String {
     if value.is_finite() { format!("{value:+.4}") } else { "unknown".into() }
 }
 
-/// A p-value as it is read: 0.00002 and below is not worth its digits.
+/// Formats a p-value; below 0.0001 the digits do not matter.
 pub(crate) fn p_value(p: f64) -> String {
     if p < 0.0001 { "< 0.0001".into() } else { format!("{p:.4}") }
 }
@@ -132,12 +132,12 @@ fn p_is(p: f64) -> String {
     if p < 0.0001 { "p < 0.0001".into() } else { format!("p = {p:.4}") }
 }
 
-/// `95 %`, with as many decimals as are needed.
+/// Formats as `95 %`, with at most two decimals.
 pub(crate) fn percent(share: f64) -> String {
     format!("{} %", (share * 1e4).round() / 1e2)
 }
 
-/// `***` for p at most 0.001, `**` for 0.01, `*` for 0.05.
+/// Returns `***` for p up to 0.001, `**` up to 0.01, `*` up to 0.05.
 pub fn stars(p: f64) -> &'static str {
     [(0.001, "***"), (0.01, "**"), (0.05, "*")]
         .iter()

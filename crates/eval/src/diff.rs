@@ -1,4 +1,4 @@
-//! Two evaluations of the past, run by run.
+//! Compares two earlier evaluations, run by run.
 
 use crate::compare::{CompareConfig, Paired, holm, paired};
 use crate::error::{Error, Result};
@@ -10,7 +10,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use whetstone_records::{JsonlReader, QueryId};
 
-/// An evaluation of the past, read from its `per_query.jsonl`.
+/// An earlier evaluation, read from its `per_query.jsonl`.
 pub struct PastEvaluation {
     path: PathBuf,
     queries: BTreeMap<QueryId, Runs>,
@@ -43,7 +43,7 @@ impl PastEvaluation {
         self.queries.values().next().map(|runs| runs.keys().cloned().collect()).unwrap_or_default()
     }
 
-    /// The values of a run for some queries.
+    /// Returns the values of a run for some queries.
     fn values(&self, run: &str, measure: Measure, queries: &[&QueryId]) -> Result<Vec<f64>> {
         let value = |query: &&QueryId| self.queries[*query].get(run)?.get(&measure).copied();
         let missing = || Error::NotMeasured { name: run.into(), measure };
@@ -51,7 +51,7 @@ impl PastEvaluation {
     }
 }
 
-/// Two evaluations, run by run, on the queries that both have.
+/// Two evaluations, run by run, over their common queries.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Diff {
     pub measure: Measure,
@@ -61,24 +61,24 @@ pub struct Diff {
     pub runs: Vec<RunDiff>,
 }
 
-/// A run under both.
+/// One run in both evaluations.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct RunDiff {
     /// Its name in A.
     pub run: String,
-    /// Its name in B: the same, but where each evaluation has one run only.
+    /// Its name in B. It differs only if each evaluation has a single run.
     pub other: String,
-    /// Means over the common queries.
+    /// Mean over the common queries; `b_mean` likewise.
     pub a_mean: f64,
     pub b_mean: f64,
-    /// Of B − A.
+    /// Statistics of B − A.
     #[serde(flatten)]
     pub paired: Paired,
     pub p_holm: f64,
     pub change: Change,
 }
 
-/// What became of a run.
+/// How a run changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Change {
@@ -86,7 +86,7 @@ pub enum Change {
     Worse,
     /// No query differs.
     Same,
-    /// What differs may be chance.
+    /// The difference may be chance.
     Unclear,
 }
 
@@ -101,9 +101,10 @@ impl fmt::Display for Change {
     }
 }
 
-/// Compares the runs that two evaluations have in common (or the one named) by a measure.
+/// Compares by one measure the runs that two evaluations have in common, or the named one.
 ///
-/// Refused: evaluations without a common query or run, and a run without that measure.
+/// # Errors
+/// The evaluations share no query or no run, or a run lacks the measure.
 pub fn diff(
     a: &PastEvaluation,
     b: &PastEvaluation,
@@ -147,7 +148,7 @@ pub fn diff(
     Ok(Diff { measure, queries: queries.len(), only_in_a: only(a), only_in_b: only(b), runs })
 }
 
-/// Which run of A is held against which of B.
+/// Returns the pairs of runs to compare, one of A with one of B.
 fn pairs(
     a: &PastEvaluation,
     b: &PastEvaluation,
@@ -191,10 +192,10 @@ fn change(paired: &Paired, p_holm: f64, config: &CompareConfig) -> Change {
 mod tests {
     use super::*;
 
-    /// The value of each query.
+    /// Returns the value of a query.
     type ValueOf = fn(usize) -> f64;
 
-    /// Queries `first..last` with a value for each run.
+    /// An evaluation of queries `first..last` with a value for each run.
     fn past(
         folder: &Path,
         range: std::ops::Range<usize>,

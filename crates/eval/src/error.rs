@@ -1,4 +1,4 @@
-//! What can be wrong with an evaluation.
+//! What can go wrong with an evaluation.
 
 use crate::measure::Measure;
 use std::path::PathBuf;
@@ -6,7 +6,7 @@ use whetstone_records::Hint;
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What can be wrong with an evaluation.
+/// What can go wrong with an evaluation.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error(transparent)]

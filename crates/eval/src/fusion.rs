@@ -6,11 +6,25 @@ use whetstone_records::{Hit, QueryId, Run};
 /// The published constant of reciprocal rank fusion (Cormack, Clarke and Büttcher 2009).
 pub const RRF_K: f64 = 60.0;
 
-/// Returns the reciprocal rank fusion of rankings (Cormack, Clarke and Büttcher 2009): a passage
-/// scores the sum of 1 / (k + rank) over the runs that rank it, ranks counted from 1 in trec_eval's
-/// order. `k` is mostly [`RRF_K`].
+/// Returns the reciprocal rank fusion of rankings (Cormack, Clarke and Büttcher 2009). A passage
+/// scores the sum of 1 / (k + rank) over the runs that rank it, with ranks from 1 in trec_eval's
+/// order. `k` is usually [`RRF_K`].
 ///
-/// A query or passage that only some runs have is kept.
+/// Queries and passages that only some runs have are kept.
+///
+/// ```
+/// # use whetstone_eval::{RRF_K, rrf};
+/// # use whetstone_records::{Hit, Run};
+/// let run = |first: &str, second: &str| {
+///     let hits = [(first, 2.0), (second, 1.0)];
+///     let mut run = Run::default();
+///     run.insert("q1".into(), hits.map(|(id, score)| Hit { passage: id.into(), score }).into());
+///     run
+/// };
+/// let fused = rrf(&[&run("a", "b"), &run("a", "c")], RRF_K);
+/// let hits = fused.get("q1").expect("both runs rank q1");
+/// assert_eq!((hits.len(), hits[0].passage.as_str()), (3, "a"));
+/// ```
 pub fn rrf(runs: &[&Run], k: f64) -> Run {
     let queries: BTreeSet<&QueryId> =
         runs.iter().flat_map(|run| run.iter().map(|(query, _)| query)).collect();

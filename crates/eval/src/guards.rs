@@ -1,4 +1,4 @@
-//! What would make an evaluation say more than it knows.
+//! Looks for reasons not to trust an evaluation.
 
 use crate::error::Result;
 use crate::leakage::{Finding, Guard, Side, leakage, text_digest};
@@ -9,20 +9,18 @@ use whetstone_records::{
     DataSet, JsonlReader, Pair, Passage, PassageId, Qrels, Query, QueryId, select_jsonl,
 };
 
-/// With fewer questions of real users an evaluation asks for more: below this a verdict rarely
-/// falls.
+/// An evaluation with fewer questions of real users asks for more, since a verdict is then rare.
 pub const REAL_QUERIES: usize = 50;
 
-/// Examples of queries without text.
+/// Number of queries without text that a finding names.
 const EXAMPLES: usize = 5;
 
-/// Looks for what would make an evaluation of a data set say more than it knows: leakage between
-/// `train.jsonl` and the judged queries, and test queries that nobody asked. Reads `corpus.jsonl`,
-/// `queries.jsonl` and, where it is there, `train.jsonl` of the folder; `qrels` are those that are
-/// evaluated.
+/// Looks for reasons not to trust the evaluation of a data set: leakage between `train.jsonl` and
+/// the judged queries, and test queries that nobody asked. Reads `corpus.jsonl`, `queries.jsonl`
+/// and, if it exists, `train.jsonl` of the folder `data`. `qrels` are those of the evaluation.
 ///
 /// # Errors
-/// Files that are missing or not as they should be, with their line.
+/// A file is missing or malformed; the error names the line.
 pub fn guards(data: &Path, qrels: &Qrels) -> Result<Vec<Finding>> {
     let relevant = relevant_passages(qrels);
     let data = DataSet::new(data);
@@ -60,7 +58,7 @@ fn judged_queries(path: &Path, relevant: &Relevant) -> Result<Vec<Query>> {
     Ok(select_jsonl(path, |query: &Query| relevant.contains_key(&query.id))?)
 }
 
-/// What `train.jsonl` holds, its texts left out.
+/// What `train.jsonl` holds, without its texts.
 struct Trained {
     queries: Vec<(QueryId, String)>,
     passages: BTreeSet<PassageId>,
@@ -79,7 +77,7 @@ fn trained_on(path: &Path) -> Result<Option<Trained>> {
     Ok(Some(Trained { queries: queries.into_iter().collect(), passages }))
 }
 
-/// What the corpus says of the passages on both sides.
+/// What the corpus says about the passages of both sides.
 #[derive(Default)]
 struct Texts {
     train: Vec<(PassageId, whetstone_records::DocumentId, u64)>,
@@ -127,7 +125,7 @@ fn unknown_queries(relevant: &Relevant, queries: &[Query]) -> Option<Finding> {
         .then(|| unsure(Guard::UnknownQueries, unknown.len(), relevant.len(), examples))
 }
 
-/// Whether enough of the queries were asked by somebody.
+/// Reports queries that no person asked, unless enough were asked by people.
 fn origin(
     queries: &[Query],
     relevant: &Relevant,

@@ -1,24 +1,24 @@
-//! The words of a query in a passage, in any form.
+//! Finds the words of a query in a passage, in any inflection.
 
 use bm25::{DefaultTokenizer, Language, Tokenizer};
 use std::collections::HashSet;
 use std::ops::Range;
 
-/// Finds the words of a query in passages, in any form: "pumps" where the query says "pump".
+/// Finds the words of a query in passages in any inflection, such as "pumps" for "pump".
 pub struct Highlighter {
     tokenizer: DefaultTokenizer,
     terms: HashSet<String>,
 }
 
 impl Highlighter {
-    /// The terms of the query are BM25's: words without stop words, stemmed.
+    /// Takes the query's terms as BM25 does: stemmed, without stop words.
     pub fn new(query: &str) -> Self {
         let tokenizer = DefaultTokenizer::new(Language::English);
         let terms = tokenizer.tokenize(query).into_iter().collect();
         Self { tokenizer, terms }
     }
 
-    /// Returns the spans, in bytes, of the words of a text that the query has.
+    /// Returns the byte spans of a text's words that the query has.
     pub fn spans(&self, text: &str) -> Vec<Range<usize>> {
         words(text).into_iter().filter(|word| self.has(&text[word.clone()])).collect()
     }
@@ -28,7 +28,7 @@ impl Highlighter {
     }
 }
 
-/// The spans of words in bytes.
+/// Returns the byte spans of the words.
 pub(crate) fn words(text: &str) -> Vec<Range<usize>> {
     let mut words = Vec::new();
     let mut start = None;

@@ -1,4 +1,4 @@
-//! The fusion of two score lists that does best on dev.
+//! Fuses two score lists, and finds the fusion that does best on dev.
 
 use crate::fusion::{RRF_K, rrf};
 use crate::measure::Measure;
@@ -8,23 +8,23 @@ use std::collections::HashMap;
 use std::fmt;
 use whetstone_records::{Hit, Qrels, Run};
 
-/// How the order of a cross-encoder is joined with that of the first stage.
+/// How to join a cross-encoder's order with the first stage's.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "method", rename_all = "kebab-case")]
 pub enum Fusion {
-    /// `weight · n(cross-encoder) + (1 − weight) · n(first stage)`, where n puts the scores of a
-    /// query's candidates on 0..=1: lowest 0, highest 1 (min-max), all 0 where they are equal. 1 is
-    /// the cross-encoder alone, 0 the first stage alone. (Bruch, Gai and Ingber, An Analysis of
-    /// Fusion Functions for Hybrid Retrieval, 2023.)
+    /// `weight · n(cross-encoder) + (1 − weight) · n(first stage)`, where n maps the scores of a
+    /// query's candidates to 0..=1 (min-max; all 0 if they are equal). Weight 1 is the
+    /// cross-encoder alone, 0 the first stage alone (Bruch, Gai and Ingber, An Analysis of Fusion
+    /// Functions for Hybrid Retrieval, 2023).
     Interpolation { weight: f64 },
     /// [`rrf`] of the two orders.
     Rrf { k: f64 },
 }
 
-/// Weights are tried in steps of one over this.
+/// Weights are tried in steps of 1 / `STEPS`.
 const STEPS: u32 = 20;
 
-/// A gain on dev below this is a tie: more than rounding makes.
+/// A smaller gain on dev is rounding and counts as a tie.
 const TIE: f64 = 1e-12;
 
 impl Fusion {
@@ -32,8 +32,8 @@ impl Fusion {
     pub const PURE: Fusion = Fusion::Interpolation { weight: 1.0 };
 
     /// Returns the rankings of `reranked` with both scores joined. A passage or query that
-    /// `first_stage` does not have counts as its lowest. Where the weight is 1 the run comes back
-    /// as it is, so that not even ties move.
+    /// `first_stage` lacks counts as its lowest. With weight 1 the run stays as it is, down to its
+    /// ties.
     pub fn fuse(self, first_stage: &Run, reranked: &Run) -> Run {
         match self {
             Fusion::PURE => reranked.clone(),
@@ -42,7 +42,7 @@ impl Fusion {
         }
     }
 
-    /// Everything that [`best_fusion`] tries, nearest to the cross-encoder alone first.
+    /// Lists everything that [`best_fusion`] tries, nearest to the cross-encoder alone first.
     fn choices() -> impl Iterator<Item = Fusion> {
         let weight = |step| Fusion::Interpolation { weight: f64::from(step) / f64::from(STEPS) };
         (0..=STEPS).rev().map(weight).chain([Fusion::Rrf { k: RRF_K }])
@@ -80,7 +80,7 @@ fn interpolate(first_stage: &Run, reranked: &Run, weight: f64) -> Run {
     fused
 }
 
-/// The scores of one ranking on 0..=1.
+/// Returns the scores of one ranking mapped to 0..=1.
 fn min_max(hits: &[Hit]) -> Vec<f64> {
     let scores = || hits.iter().map(|hit| f64::from(hit.score));
     let (low, high) =
@@ -88,26 +88,26 @@ fn min_max(hits: &[Hit]) -> Vec<f64> {
     scores().map(|score| if high > low { (score - low) / (high - low) } else { 0.0 }).collect()
 }
 
-/// The fusion that does best on dev, and what each does there.
+/// The fusion that does best on dev, and the dev means behind the choice.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FusionChoice {
     #[serde(flatten)]
     pub fusion: Fusion,
-    /// What the means are of.
+    /// The measure of the means below.
     pub measure: Measure,
     /// Mean of the first stage alone.
     pub first_stage_alone: f64,
     /// Mean of the cross-encoder alone.
     pub reranked: f64,
-    /// Mean of the fusion chosen; never below the other two.
+    /// Mean of the chosen fusion; never below the other two.
     pub fused: f64,
-    /// How many fusions were tried.
+    /// Number of fusions tried.
     pub tried: usize,
 }
 
-/// Chooses, by the mean of a measure over the queries of `qrels`, among weights in steps of 0.05
-/// and reciprocal rank fusion. Of equal ones, the one nearest to the cross-encoder alone; since
-/// that is among them, no choice is worse on these queries.
+/// Chooses the fusion with the best mean of `measure` over the queries of `qrels`: interpolation
+/// with weights in steps of 0.05, or reciprocal rank fusion. Ties go to the one nearest to the
+/// cross-encoder alone. That is among those tried, so no choice is worse on these queries.
 pub fn best_fusion(
     qrels: &Qrels,
     first_stage: &Run,
@@ -186,7 +186,7 @@ mod tests {
 
     #[test]
     fn the_weight_is_found_where_only_both_together_are_right() {
-        // The first stage knows q, the cross-encoder r, and each errs by little where it errs.
+        // The first stage is right on q, the cross-encoder on r; each errs by little on the other.
         let first = run(&[
             ("q", &[("a", 9.0), ("b", 1.0), ("z", 0.0)]),
             ("r", &[("b", 5.1), ("a", 5.0), ("z", 0.0)]),
@@ -199,7 +199,7 @@ mod tests {
         let choice = best_fusion(&qrels, &first, &reranked, NDCG);
         assert_eq!(choice.fused, 1.0);
         assert!(choice.reranked < 0.9 && choice.first_stage_alone < 0.9, "{choice:?}");
-        // 0.05 of the first stage is enough, so no more is taken.
+        // A weight of 0.05 for the first stage is enough, so no larger one is chosen.
         assert_eq!(choice.fusion, Fusion::Interpolation { weight: 0.95 });
         assert_eq!(choice.tried, 22);
     }

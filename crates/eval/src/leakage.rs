@@ -1,4 +1,4 @@
-//! Training texts that come back in the test set.
+//! Finds training texts that reappear in the test set.
 
 use crate::alike::{WordSet, pairs_alike};
 use rayon::prelude::*;
@@ -7,49 +7,48 @@ use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use whetstone_records::{DocumentId, PassageId, QueryId};
 
-/// Two queries are near-duplicates from this share of common words on (Jaccard: words of both /
-/// words of either).
+/// Jaccard similarity (shared words / all words) from which two queries are near-duplicates.
 pub const NEAR_DUPLICATE: f64 = 0.8;
 
-/// Examples that a finding names.
+/// Number of examples that a finding names.
 const EXAMPLES: usize = 5;
 
-/// What the evaluation of a data set must not hide.
+/// A fact that an evaluation of the data set must not hide.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Finding {
     pub guard: Guard,
-    /// Whether a verdict may not be given.
+    /// Whether it forbids a verdict.
     pub refuses: bool,
-    /// How many were found, of how many that were looked at.
+    /// How many were found, out of `of` examined.
     pub found: usize,
     pub of: usize,
     /// The first few, in words.
     pub examples: Vec<String>,
-    /// Mean lexical overlap of the queries with their relevant passages, where the finding is about
-    /// queries' origin.
+    /// Mean lexical overlap of the queries with their relevant passages; only for findings about
+    /// the queries' origin.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub overlap: Option<f64>,
 }
 
-/// What a finding is about.
+/// The subject of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Guard {
-    /// A document that answers a test query was trained on.
+    /// Training used a document that answers a test query.
     SharedDocuments,
-    /// A passage that answers a test query has the text of one that was trained on.
+    /// Training used a passage with the text of one that answers a test query.
     SharedPassages,
-    /// A test query is, up to case and punctuation, one that was trained on.
+    /// Training used a test query, up to case and punctuation.
     SharedQueries,
-    /// A test query has nearly the words of one that was trained on.
+    /// Training used a query with nearly the same words as a test query.
     NearDuplicateQueries,
     /// All test queries were generated.
     SyntheticOnly,
-    /// There are real test queries, but few.
+    /// There are only a few real test queries.
     FewRealQueries,
-    /// Test queries whose text is not in the data set: they could not be checked.
+    /// The data set lacks the text of test queries, so they could not be checked.
     UnknownQueries,
-    /// The data set holds no training pairs: nothing could be checked.
+    /// The data set holds no training pairs, so nothing could be checked.
     NoTrainingPairs,
 }
 
@@ -93,7 +92,7 @@ impl fmt::Display for Finding {
 }
 
 impl Finding {
-    /// What the user can do about it.
+    /// Returns what the user can do about it.
     pub fn hint(&self) -> &'static str {
         match self.guard {
             Guard::SharedDocuments | Guard::SharedPassages => {
@@ -103,7 +102,8 @@ impl Finding {
                 "take these queries out of train.jsonl and train again, or out of the test qrels"
             }
             Guard::SyntheticOnly | Guard::FewRealQueries => {
-                "judge 50 questions of real users with `whetstone label`; generated ones resemble what was trained on"
+                "judge 50 questions of real users with `whetstone label`; \
+                 generated ones resemble the training data"
             }
             Guard::UnknownQueries => "name the data set that the qrels belong to",
             Guard::NoTrainingPairs => "name the data set that the model was trained on",
@@ -111,7 +111,7 @@ impl Finding {
     }
 }
 
-/// What training or the test uses, by text.
+/// The texts that training uses, or the test.
 #[derive(Clone, Debug, Default)]
 pub struct Side {
     pub queries: Vec<(QueryId, String)>,
@@ -119,9 +119,9 @@ pub struct Side {
     pub passages: Vec<(PassageId, DocumentId, u64)>,
 }
 
-/// Returns a number that is the same for texts that are the same up to white space and case.
+/// Returns a digest of a text that ignores case and white space.
 pub fn text_digest(text: &str) -> u64 {
-    // FNV-1a; two different texts of a million agree with a probability of 3e-8.
+    // FNV-1a: among a million texts, the probability of a collision is 3e-8.
     let (mut hash, mut first) = (0xcbf2_9ce4_8422_2325u64, true);
     let mut push = |byte: u8| hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
     for word in text.split_whitespace() {
@@ -135,7 +135,7 @@ pub fn text_digest(text: &str) -> u64 {
     hash
 }
 
-/// Returns what the test shares with training; each finding refuses a verdict.
+/// Returns what the test shares with training; each finding forbids a verdict.
 pub fn leakage(train: &Side, test: &Side) -> Vec<Finding> {
     let documents = shared_documents(train, test);
     let passages = shared_passages(train, test);
@@ -164,7 +164,8 @@ fn shared_documents(train: &Side, test: &Side) -> Finding {
     finding(Guard::SharedDocuments, tested.len(), shared.into_iter())
 }
 
-/// Passages of other documents with the same text; those of shared documents are counted there.
+/// Finds passages with equal texts in different documents. Those of shared documents are reported
+/// with these.
 fn shared_passages(train: &Side, test: &Side) -> Finding {
     let trained: HashMap<u64, &(PassageId, DocumentId, u64)> =
         train.passages.iter().map(|passage| (passage.2, passage)).collect();
@@ -181,7 +182,7 @@ fn shared_passages(train: &Side, test: &Side) -> Finding {
     finding(Guard::SharedPassages, of, shared.into_iter())
 }
 
-/// Equal queries, and nearly equal ones.
+/// Finds equal queries, and nearly equal ones.
 fn shared_queries(train: &Side, test: &Side) -> [Finding; 2] {
     let of = test.queries.len();
     let texts =
@@ -201,7 +202,7 @@ fn shared_queries(train: &Side, test: &Side) -> [Finding; 2] {
     })
 }
 
-/// A test query and the training query that is most like it.
+/// A test query and the most similar training query, by their positions in the lists given.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Match {
     pub train: usize,
@@ -211,10 +212,10 @@ pub struct Match {
     pub equal: bool,
 }
 
-/// Returns, for every test query that has one, the training query with the highest Jaccard
-/// similarity of at least `least` over words (runs of letters and digits, in lower case). Queries
-/// whose words with digits differ are never alike: "torque of bolt M6" and "torque of bolt M8" ask
-/// for two things.
+/// Returns, for each test query that has one, the most similar training query. Similarity is
+/// Jaccard's over words (runs of letters and digits, in lower case) and at least `least`. Queries
+/// whose words with digits differ never match: "torque of bolt M6" and "torque of bolt M8" ask for
+/// two things.
 pub fn near_duplicates(train: &[String], test: &[String], least: f64) -> Vec<Match> {
     let texts: Vec<Vec<String>> = test.par_iter().chain(train).map(|text| words(text)).collect();
     let sets: Vec<WordSet> = texts.par_iter().map(|words| word_set(words)).collect();
@@ -240,7 +241,7 @@ fn word_set(words: &[String]) -> WordSet {
     WordSet { words: words.iter().cloned().collect(), numbers }
 }
 
-/// Runs of letters and digits, in lower case.
+/// Returns the runs of letters and digits, in lower case.
 fn words(text: &str) -> Vec<String> {
     let lower = text.to_lowercase();
     lower

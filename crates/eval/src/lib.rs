@@ -1,8 +1,7 @@
-//! How good rankings are, and whether one is better than another. Pure: ids and floats in, measures
-//! and a verdict out.
+//! Measures how good rankings are, and whether one is better than another.
 //!
 //! Every mean is over all queries of the qrels that have a relevant passage, and the ideal ranking
-//! is made of all judged passages, so a run can't gain by leaving out what it finds hard.
+//! uses all judged passages. So a run cannot gain by leaving out what it finds hard.
 //!
 //! ```
 //! use whetstone_eval::{CompareConfig, Measure, RunReport, compare, per_query};

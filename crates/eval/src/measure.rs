@@ -6,42 +6,42 @@ use std::fmt;
 use std::num::NonZeroUsize;
 use std::str::FromStr;
 
-/// A measure of one ranking, in 0..=1, written as in `ndcg@10`. Definitions are trec_eval's where
+/// A measure of one ranking, in 0..=1, written as in `ndcg@10`. Follows trec_eval's definition if
 /// it has the measure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub enum Measure {
-    /// `ndcg@k`: gain is the grade (trec_eval's `ndcg_cut`); the ideal ranking is made of all
-    /// judged passages.
+    /// `ndcg@k`: gain is the grade (trec_eval's `ndcg_cut`). The ideal ranking uses all judged
+    /// passages.
     Ndcg(NonZeroUsize),
     /// `ndcg-exp@k`: the same with gain 2^grade − 1 (Burges 2005).
     NdcgExp(NonZeroUsize),
-    /// `mrr@k`: one over the rank of the first relevant passage, 0 where it is below k.
+    /// `mrr@k`: 1 / rank of the first relevant passage, 0 if that rank is above k.
     Mrr(NonZeroUsize),
-    /// `p@k`: share of k that is relevant; a ranking shorter than k is not forgiven.
+    /// `p@k`: fraction of k that is relevant, even if the ranking is shorter than k.
     Precision(NonZeroUsize),
-    /// `recall@k`: share of the relevant passages that stand in the first k.
+    /// `recall@k`: fraction of the relevant passages that are in the first k.
     Recall(NonZeroUsize),
-    /// `hit@k`: 1 where a relevant passage stands in the first k (trec_eval's `success`).
+    /// `hit@k`: 1 if a relevant passage is in the first k (trec_eval's `success`).
     Hit(NonZeroUsize),
-    /// `judged@k`: share of the first k (or of the ranking, where shorter) that has any grade (as
-    /// in ir-measures).
+    /// `judged@k`: fraction of the first k, or of a shorter ranking, that has any grade (as in
+    /// ir-measures).
     Judged(NonZeroUsize),
-    /// `map`: mean over the relevant passages of the precision at their ranks, over the whole
-    /// ranking.
+    /// `map`: mean precision at the ranks of the relevant passages, over the whole ranking.
     Map,
 }
 
 impl Measure {
-    /// nDCG@10, MRR@10, P@1, recall@10 and MAP, which `whetstone eval --json` always prints, and
-    /// the share of judged passages without which they can't be trusted.
+    /// Returns the measures that `whetstone eval --json` always prints: nDCG@10, MRR@10, P@1,
+    /// recall@10 and MAP, plus the fraction of judged passages, without which they cannot be
+    /// trusted.
     pub fn defaults() -> Vec<Measure> {
         let (one, ten) = (NonZeroUsize::MIN, const { NonZeroUsize::new(10).unwrap() });
         use Measure::*;
         vec![Ndcg(ten), Mrr(ten), Precision(one), Recall(ten), Map, Judged(ten)]
     }
 
-    /// How many of the first passages count; None where all do.
+    /// Returns how many of the first passages count; None if all do.
     pub fn depth(self) -> Option<usize> {
         use Measure::*;
         match self {
@@ -69,7 +69,7 @@ impl Measure {
 impl fmt::Display for Measure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.depth() {
-            // pad, so that a column width in the format string is kept.
+            // `pad` keeps a column width given in the format string.
             Some(k) => f.pad(&format!("{}@{k}", self.name())),
             None => f.pad(self.name()),
         }

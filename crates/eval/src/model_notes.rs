@@ -1,30 +1,30 @@
-//! What dev says about a model.
+//! What dev says about a model, stored in `whetstone.json`.
 
 use crate::calibration::Calibration;
 use crate::interpolation::FusionChoice;
 use crate::threshold::Threshold;
 use serde::{Deserialize, Serialize};
 
-/// What is known of a model from dev: `whetstone.json` beside its weights. Other libraries pass
-/// over the file.
+/// What dev says about a model: `whetstone.json` beside its weights. Other libraries ignore the
+/// file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ModelNotes {
     /// Version of the program that wrote it.
     pub version: String,
     /// How to join the model's order with the first stage's.
     pub fusion: FusionChoice,
-    /// How the first stage names itself, such as `rrf`.
+    /// The first stage's name for itself, such as `rrf`.
     pub first_stage: String,
-    /// Logit to probability; none where dev holds too little.
+    /// Maps a logit to a probability; None if dev is too small.
     pub calibration: Option<Calibration>,
     pub thresholds: Vec<Threshold>,
     pub dev: Dev,
-    /// What the user should know about all this.
+    /// What the user should know about these results.
     pub notes: Vec<String>,
     pub provenance: Provenance,
 }
 
-/// What the notes rest on.
+/// The basis of the notes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Dev {
     pub queries: usize,
@@ -32,12 +32,12 @@ pub struct Dev {
     pub relevant_pairs: usize,
 }
 
-/// SHA-256 of what was read, and where the logits were computed.
+/// SHA-256 of the files read, and where the logits were computed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Provenance {
-    /// Of `model.safetensors`: other weights make the notes void.
+    /// Digest of `model.safetensors`; other weights make the notes void.
     pub weights: String,
-    /// Of `dev.jsonl`.
+    /// Digest of `dev.jsonl`.
     pub dev: String,
     pub device: String,
 }

@@ -1,16 +1,16 @@
-//! The best order that any reranker could give the candidates.
+//! The best order into which any reranker could put the candidates.
 
 use whetstone_records::{Hit, Qrels, Run};
 
-/// Returns the best order of the candidates: by grade, highest first. What it measures is the most
-/// that any reranker of these candidates can reach.
+/// Returns the candidates sorted by grade, highest first. Its measures are the upper bound for any
+/// reranker of these candidates.
 pub fn oracle(qrels: &Qrels, candidates: &Run) -> Run {
     let mut best = Run::default();
     for (query, hits) in candidates.iter() {
         let grades = qrels.get(query.as_str());
         let grade = |hit: &Hit| grades.and_then(|grades| grades.get(hit.passage.as_str())).copied();
-        // Grades are small whole numbers, which an f32 holds exactly; of equal use, but a judged
-        // passage goes before one that nobody has judged.
+        // An f32 holds grades exactly, as they are small whole numbers. A passage judged not
+        // relevant goes before an unjudged one; the measures treat them alike.
         let score = |hit: &Hit| grade(hit).map_or(-0.5, |grade| grade as f32);
         best.insert(
             query.clone(),

@@ -1,27 +1,27 @@
-//! How much of a query its passages repeat.
+//! Measures how much of a query its passages repeat.
 
 use bm25::{DefaultTokenizer, Language, Tokenizer};
 use rayon::prelude::*;
 use serde::Serialize;
 use std::collections::HashSet;
 
-/// How much of the queries' wording stands in the passages that answer them.
+/// How much of the queries' wording occurs in the passages that answer them.
 ///
-/// Questions that were made from a passage repeat its words, which BM25 finds and a user would not
-/// have known. The terms are BM25's: words without stop words, stemmed.
+/// Questions generated from a passage repeat its words, which BM25 finds but a user would not have
+/// known. Terms are BM25's: stemmed words without stop words.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Overlap {
-    /// Mean over the queries of the share of their different terms that the passage has; 0 without
+    /// Mean over the queries of the fraction of distinct terms that the passage contains; 0 without
     /// queries.
     pub mean: f64,
-    /// Share of the queries of which every term stands in the passage.
+    /// Fraction of the queries whose terms all occur in the passage.
     pub complete_fraction: f64,
-    /// Queries with a term and a relevant passage.
+    /// Number of queries with a term and a relevant passage.
     pub queries: usize,
 }
 
-/// Returns the overlap of queries with their relevant passages; of several passages, that with the
-/// most of the query.
+/// Returns the overlap of each query with its relevant passages. Of several passages, the one with
+/// the most overlap counts.
 pub fn lexical_overlap(queries: &[(&str, Vec<&str>)]) -> Overlap {
     let tokenizer = DefaultTokenizer::new(Language::English);
     let terms = |text: &str| tokenizer.tokenize(text).into_iter().collect::<HashSet<String>>();

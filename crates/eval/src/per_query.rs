@@ -1,11 +1,11 @@
-//! The measures of a run, query by query.
+//! Measures a run query by query.
 
 use crate::measure::Measure;
 use rayon::prelude::*;
 use std::collections::BTreeMap;
 use whetstone_records::{Hit, PassageId, Qrels, QueryId, Run};
 
-/// The measures of one run: a value for each measure and query, and the means.
+/// The measures of one run: a value per measure and query, and the means.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Evaluation {
     pub measures: Vec<Measure>,
@@ -15,16 +15,17 @@ pub struct Evaluation {
     pub values: Vec<Vec<f64>>,
     /// Shape `[measures]`.
     pub means: Vec<f64>,
-    /// Queries that the run doesn't rank; they count as 0 in every mean.
+    /// Queries that the run does not rank; they count as 0 in every mean.
     pub missing: Vec<QueryId>,
 }
 
 impl Evaluation {
-    /// The values of a measure, one for each of `queries`.
+    /// Returns the values of a measure, one for each of `queries`, or None if it was not measured.
     pub fn values_of(&self, measure: Measure) -> Option<&[f64]> {
         self.place(measure).map(|place| self.values[place].as_slice())
     }
 
+    /// Returns the mean of a measure, or None if it was not measured.
     pub fn mean_of(&self, measure: Measure) -> Option<f64> {
         self.place(measure).map(|place| self.means[place])
     }
@@ -34,9 +35,8 @@ impl Evaluation {
     }
 }
 
-/// Returns the measures of every query that has a relevant passage in the qrels; a query that the
-/// run misses gets 0. Queries of the run that the qrels don't judge are left out, and so are
-/// queries without a relevant passage, for which most measures are undefined.
+/// Measures a run on every query that has a relevant passage in the qrels; other queries are left
+/// out, since most measures are undefined there. A query that the run lacks gets 0.
 pub fn per_query(qrels: &Qrels, run: &Run, measures: &[Measure]) -> Evaluation {
     let judged: Vec<(&QueryId, &BTreeMap<PassageId, i32>)> =
         qrels.iter().filter(|(_, grades)| grades.values().any(|grade| *grade > 0)).collect();
@@ -61,7 +61,7 @@ pub fn per_query(qrels: &Qrels, run: &Run, measures: &[Measure]) -> Evaluation {
     }
 }
 
-/// Returns the mean, 0 for no values.
+/// Returns the mean; 0 for no values.
 pub(crate) fn mean(values: &[f64]) -> f64 {
     if values.is_empty() { 0.0 } else { values.iter().sum::<f64>() / values.len() as f64 }
 }
@@ -77,8 +77,8 @@ fn row(grades: &BTreeMap<PassageId, i32>, hits: Option<&[Hit]>, measures: &[Meas
     measures.iter().map(|measure| value(*measure, &ranked, &ideal)).collect()
 }
 
-/// `ranked`: the grade at each rank, None where unjudged; `ideal`: the positive grades of the
-/// query, highest first.
+/// Returns a measure's value. `ranked` holds the grade at each rank, None if unjudged. `ideal`
+/// holds the query's positive grades, highest first.
 fn value(measure: Measure, ranked: &[Option<i32>], ideal: &[i32]) -> f64 {
     let top = &ranked[..measure.depth().unwrap_or(usize::MAX).min(ranked.len())];
     let relevant = || top.iter().filter(|grade| is_relevant(grade)).count() as f64;
@@ -103,7 +103,7 @@ fn is_relevant(grade: &Option<i32>) -> bool {
 fn ndcg(top: &[Option<i32>], ideal: &[i32], k: usize, gain: fn(i32) -> f64) -> f64 {
     let dcg = |grades: &mut dyn Iterator<Item = i32>| -> f64 {
         let discounted = |(index, grade): (usize, i32)| gain(grade) / ((index + 2) as f64).log2();
-        // The sum of nothing is -0.0.
+        // An empty sum is -0.0.
         grades.enumerate().filter(|(_, grade)| *grade > 0).map(discounted).sum::<f64>() + 0.0
     };
     dcg(&mut top.iter().map(|grade| grade.unwrap_or(0))) / dcg(&mut ideal.iter().take(k).copied())

@@ -1,9 +1,9 @@
-//! Depth-k pools: which passages a human judges.
+//! Depth-k pools: the passages that a human judges.
 
 use std::collections::BTreeSet;
 use whetstone_records::{PassageId, QueryId, Run, seeded_key};
 
-/// What a human is asked to judge for one query.
+/// What a human judges for one query.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pool {
     pub query: QueryId,
@@ -11,11 +11,11 @@ pub struct Pool {
 }
 
 /// Returns for every query the union of the first `depth` passages of each run (depth-k pooling, as
-/// TREC does).
+/// in TREC).
 ///
-/// Queries and passages stand in an order that follows from the seed and their ids alone: ranks do
-/// not show through, the first queries are a random sample of all, and a run more or less does not
-/// reorder the rest.
+/// The seed and the ids alone decide the order of queries and passages. So the order does not
+/// reveal ranks, the first queries are a random sample, and one run more or less does not reorder
+/// the rest.
 pub fn pool(runs: &[&Run], depth: usize, seed: u64) -> Vec<Pool> {
     let queries: BTreeSet<&QueryId> =
         runs.iter().flat_map(|run| run.iter().map(|(query, _)| query)).collect();

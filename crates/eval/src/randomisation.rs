@@ -4,20 +4,20 @@ use rand::{RngCore, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
-/// Permutations worked on together: their sums and one table stay in the first-level cache.
+/// Permutations computed together; their sums and one table fit in the first-level cache.
 const BLOCK: usize = 2048;
-/// Sums closer than this share of the sum of absolute differences are equal: rounding must not
-/// break ties.
+/// Sums count as equal within this fraction of the sum of absolute differences, so that rounding
+/// does not break ties.
 const TIE: f64 = 1e-9;
 
 /// Returns the two-sided p-value of the paired randomisation test (Fisher; Smucker, Allan and
-/// Carterette 2007): the share of `permutations` random sign flips of the per-query differences
-/// whose mean is at least as far from 0 as the real one, the real one counted among them (the +1
-/// correction of Davison and Hinkley 1997), so it is never 0.
+/// Carterette 2007). It is the fraction of `permutations` random sign flips of the per-query
+/// differences whose mean is at least as far from 0 as the real one. The real one counts too (the
+/// +1 correction of Davison and Hinkley 1997), so p is never 0.
 ///
 /// The same seed gives the same value on any number of threads.
 pub fn randomisation_test(differences: &[f64], permutations: usize, seed: u64) -> f64 {
-    // A flipped zero changes nothing.
+    // Flipping a zero changes nothing.
     let differences: Vec<f64> =
         differences.iter().copied().filter(|difference| *difference != 0.0).collect();
     let scale: f64 = differences.iter().map(|difference| difference.abs()).sum();
@@ -36,7 +36,7 @@ pub fn randomisation_test(differences: &[f64], permutations: usize, seed: u64) -
     (extreme + 1) as f64 / (permutations + 1) as f64
 }
 
-/// Adds to every sum all differences with random signs: for eight differences at a time one random
+/// Adds all differences with random signs to every sum. For eight differences at a time, one random
 /// byte picks one of their 256 signed sums.
 fn add_flipped(differences: &[f64], random: &mut ChaCha8Rng, sums: &mut [f64]) {
     let mut bytes = vec![0; sums.len()];
@@ -49,8 +49,8 @@ fn add_flipped(differences: &[f64], random: &mut ChaCha8Rng, sums: &mut [f64]) {
     }
 }
 
-/// Returns the sums of up to eight values, entry `i` with a plus where bit j of `i` is set and a
-/// minus elsewhere.
+/// Returns the signed sums of up to eight values. In entry `i`, value j has a plus if bit j of `i`
+/// is set, else a minus.
 fn signed_sums(values: &[f64]) -> [f64; 256] {
     let mut table = [-values.iter().sum::<f64>(); 256];
     for index in 1..256usize {
@@ -64,7 +64,7 @@ fn signed_sums(values: &[f64]) -> [f64; 256] {
 mod tests {
     use super::*;
 
-    /// The p-value over all sign flips, by plain enumeration.
+    /// Returns the p-value over all sign flips, by enumeration.
     fn exact(differences: &[f64]) -> f64 {
         let observed: f64 = differences.iter().sum();
         let flips = 1u32 << differences.len();

@@ -1,17 +1,17 @@
-//! How well predicted probabilities hold.
+//! Measures how well predicted probabilities hold.
 
 use serde::{Deserialize, Serialize};
 
-/// A bin of a reliability diagram: pairs whose probability lies in (low, high], the first bin with
-/// its low end.
+/// A bin of a reliability diagram: the pairs with a probability in (low, high]. The first bin
+/// includes its low end.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Bin {
     pub low: f64,
     pub high: f64,
     pub pairs: usize,
-    /// Mean probability of the pairs in it; 0 without pairs.
+    /// Mean probability of its pairs; 0 without pairs.
     pub mean_probability: f64,
-    /// Share of the pairs in it that are relevant; 0 without pairs.
+    /// Fraction of its pairs that are relevant; 0 without pairs.
     pub relevant_fraction: f64,
 }
 
@@ -39,16 +39,16 @@ pub fn reliability(probabilities: &[f64], relevant: &[bool]) -> Vec<Bin> {
 }
 
 /// Returns the expected calibration error: the mean over pairs of |mean probability − relevant
-/// share| of their bin (Naeini, Cooper and Hauskrecht 2015).
+/// fraction| of their bin (Naeini, Cooper and Hauskrecht 2015).
 pub fn expected_calibration_error(bins: &[Bin]) -> f64 {
     let pairs: usize = bins.iter().map(|bin| bin.pairs).sum();
     let gap = |bin: &Bin| bin.pairs as f64 * (bin.mean_probability - bin.relevant_fraction).abs();
     bins.iter().map(gap).sum::<f64>() / pairs.max(1) as f64
 }
 
-/// Returns the mean of −ln(probability of what is the case), in nats.
+/// Returns the mean of −ln(probability given to the true class), in nats.
 pub fn log_loss(probabilities: &[f64], relevant: &[bool]) -> f64 {
-    // A probability of exactly 0 or 1 is rounding; it must not cost infinity.
+    // A probability of exactly 0 or 1 is due to rounding and must not cost infinity.
     let right = |(probability, relevant): (&f64, &bool)| {
         if *relevant { *probability } else { 1.0 - probability }
     };

@@ -1,4 +1,4 @@
-//! Qrels and runs, read together and measured.
+//! Reads qrels and runs together and measures them.
 
 use crate::error::{Error, Result};
 use crate::measure::Measure;
@@ -9,8 +9,8 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use whetstone_records::{Qrels, QueryId, Run};
 
-/// What `whetstone eval --json` prints: `{"runs": {"NAME": {"queries": 300, "ndcg@10": 0.7, …}}}`,
-/// the runs in the order given and the measures in the order asked for.
+/// What `whetstone eval --json` prints: `{"runs": {"NAME": {"queries": 300, "ndcg@10": 0.7, …}}}`.
+/// Runs and measures keep the order in which they were given.
 #[derive(Clone, Debug, serde::Serialize)]
 pub struct Report {
     #[serde(serialize_with = "runs_by_name")]
@@ -18,7 +18,7 @@ pub struct Report {
 }
 
 impl Report {
-    /// A record for every query, with the measures of every run: the lines of `per_query.jsonl`.
+    /// Returns one record per query with the measures of every run: the lines of `per_query.jsonl`.
     pub fn per_query(&self) -> impl Iterator<Item = QueryRecord<'_>> {
         let queries = self.runs.first().map_or(&[][..], |run| &run.evaluation.queries);
         queries.iter().enumerate().map(|(place, query_id)| QueryRecord {
@@ -70,7 +70,7 @@ fn runs_by_name<S: Serializer>(runs: &[RunReport], serializer: S) -> Result<S::O
     serializer.collect_map(runs.iter().map(|run| (&run.name, Means(&run.evaluation))))
 }
 
-/// The means of a run under the names of the measures.
+/// The means of a run, keyed by the names of the measures.
 pub(crate) struct Means<'a>(pub &'a Evaluation);
 
 impl Serialize for Means<'_> {
@@ -86,20 +86,21 @@ impl Serialize for Means<'_> {
     }
 }
 
-/// Qrels and runs, read and found to belong together.
+/// Qrels and runs that were read and fit together.
 pub struct Inputs {
     pub qrels: Qrels,
     /// The runs in the order given, each with its name.
     pub runs: Vec<(String, Run)>,
-    /// What the systems were given to order.
+    /// The candidates that the systems reordered.
     pub candidates: Option<Run>,
 }
 
 impl Inputs {
     /// Reads qrels, runs (each with its name) and the candidates.
     ///
-    /// Refused: two runs of one name, qrels without a relevant passage, a run that shares no query
-    /// with the qrels.
+    /// # Errors
+    /// Two runs have one name, the qrels have no relevant passage, or a run shares no query with
+    /// the qrels.
     pub fn read(
         qrels: &Path,
         runs: &[(String, PathBuf)],
@@ -131,8 +132,7 @@ impl Inputs {
         Ok(Self { qrels: judged, runs, candidates })
     }
 
-    /// Measures every run over the same queries: those of the qrels with at least one relevant
-    /// passage.
+    /// Measures every run over the same queries: those of the qrels with a relevant passage.
     pub fn measure(&self, measures: &[Measure]) -> Report {
         let measure = |(name, run): &(String, Run)| {
             let evaluation = per_query(&self.qrels, run, measures);
@@ -143,6 +143,18 @@ impl Inputs {
 }
 
 /// Reads qrels and runs as [`Inputs::read`] does, and measures every run.
+///
+/// ```
+/// # use whetstone_eval::{Measure, evaluate};
+/// # let folder = tempfile::tempdir().unwrap();
+/// # let (qrels, run) = (folder.path().join("test.qrels"), folder.path().join("bm25.run"));
+/// std::fs::write(&qrels, "q1 0 p7 1\n").unwrap();
+/// std::fs::write(&run, "q1 Q0 p3 1 9.5 bm25\nq1 Q0 p7 2 8.5 bm25\n").unwrap();
+/// let measure: Measure = "mrr@10".parse()?;
+/// let report = evaluate(&qrels, &[("bm25".into(), run)], &[measure])?;
+/// assert_eq!(report.runs[0].evaluation.mean_of(measure), Some(0.5));
+/// # Ok::<(), whetstone_eval::Error>(())
+/// ```
 pub fn evaluate(qrels: &Path, runs: &[(String, PathBuf)], measures: &[Measure]) -> Result<Report> {
     Ok(Inputs::read(qrels, runs, None)?.measure(measures))
 }

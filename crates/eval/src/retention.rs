@@ -1,18 +1,18 @@
-//! What training has done to questions that it was not about.
+//! Decides whether training changed the answers to general questions, which it was not about.
 
 use crate::compare::{CompareConfig, Paired};
 use serde::Serialize;
 use std::fmt;
 
-/// What training has done to questions that it was not about.
+/// The effect of training on general questions, which it was not about.
 ///
-/// The rule, for the mean difference (after − before) of one measure over the general queries,
-/// tried in this order:
+/// The rule concerns the mean difference (after − before) of one measure over the general queries.
+/// Its parts are tried in this order:
 /// 1. Fewer than `min-queries` queries: [`Retention::NotEnoughQueries`].
 /// 2. The bootstrap interval lies wholly above 0 and the test's p-value is at most `alpha`:
 ///    [`Retention::Gained`].
-/// 3. The interval lies wholly above −`worthwhile-gain`: [`Retention::Kept`]. A loss that matters
-///    is ruled out.
+/// 3. The interval lies wholly above −`worthwhile-gain`: [`Retention::Kept`]. This rules out a loss
+///    that matters.
 /// 4. The interval lies wholly below 0 and the p-value is at most `alpha`: [`Retention::Forgot`].
 /// 5. Otherwise [`Retention::NotEnoughQueries`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -35,7 +35,7 @@ impl fmt::Display for Retention {
     }
 }
 
-/// Returns what the paired differences (after − before) over general queries say.
+/// Decides on the paired differences (after − before) over general queries.
 pub fn retention(paired: &Paired, config: &CompareConfig) -> Retention {
     let is_shown = paired.p <= config.alpha;
     if paired.queries < config.min_queries {
@@ -56,7 +56,8 @@ mod tests {
     use super::*;
     use crate::compare::paired;
 
-    /// Differences with this mean, half of them `spread` above and half as much below.
+    /// Decides on differences with this mean: half of them are `spread` above it, half as much
+    /// below.
     fn decide(mean: f64, spread: f64, queries: usize) -> Retention {
         let config = CompareConfig { permutations: 10_000, resamples: 2_000, ..Default::default() };
         let differences: Vec<f64> = (0..queries)

@@ -1,25 +1,25 @@
-//! The logit above which passages are right often enough.
+//! Finds the logit above which passages are relevant often enough.
 
 use crate::calibration::Judged;
 use crate::normal;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// The logit from which on passages are right often enough.
+/// A logit above which passages are relevant often enough.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Threshold {
-    /// The share of right passages that was asked for.
+    /// The fraction of relevant passages that was asked for.
     pub wanted: f64,
     /// Passages with this logit or a higher one pass.
     pub logit: f64,
-    /// Share of relevant ones among the dev passages that pass.
+    /// Fraction of the passing dev passages that are relevant.
     pub precision: f64,
-    /// Ends of the 95 % interval of that share (Wilson 1927).
+    /// The 95 % interval of `precision` (Wilson 1927).
     pub precision_low: f64,
     pub precision_high: f64,
-    /// Share of dev's relevant candidates that pass.
+    /// Fraction of dev's relevant candidates that pass.
     pub recall: f64,
-    /// Dev passages that pass.
+    /// Number of dev passages that pass.
     pub above: usize,
 }
 
@@ -27,13 +27,13 @@ pub struct Threshold {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct NoThreshold {
     pub wanted: f64,
-    /// The highest share that any threshold with [`LEAST_ABOVE`] passages above it reaches; none
-    /// where dev has fewer.
+    /// The highest precision of any threshold with [`LEAST_ABOVE`] passages above it; None if dev
+    /// has fewer.
     pub best: Option<f64>,
 }
 
-/// With fewer passages above it, a threshold is not given: 20 right ones out of 20 still leave 16 %
-/// for the wrong.
+/// No threshold is given with fewer passages above it. Even 20 relevant ones out of 20 leave room
+/// for 16 % that are not.
 pub const LEAST_ABOVE: usize = 20;
 
 impl fmt::Display for NoThreshold {
@@ -53,11 +53,11 @@ impl fmt::Display for NoThreshold {
     }
 }
 
-/// Returns the lowest threshold at which the wanted share of the dev passages that pass is
-/// relevant: of all that are precise enough, the one that lets most through.
+/// Returns the lowest threshold at which the dev passages that pass have precision `wanted`. Of all
+/// precise thresholds, it lets the most through.
 ///
 /// # Errors
-/// Where no threshold with [`LEAST_ABOVE`] passages above it is precise enough.
+/// No threshold with [`LEAST_ABOVE`] passages above it is precise enough.
 pub fn threshold(pairs: &[Judged], wanted: f64) -> Result<Threshold, NoThreshold> {
     let mut sorted = pairs.to_vec();
     sorted.sort_by(|a, b| b.logit.total_cmp(&a.logit));
@@ -66,7 +66,7 @@ pub fn threshold(pairs: &[Judged], wanted: f64) -> Result<Threshold, NoThreshold
     for (index, pair) in sorted.iter().enumerate() {
         relevant += usize::from(pair.relevant);
         let above = index + 1;
-        // Passages with one logit pass together.
+        // Passages with equal logits pass together.
         let tied = sorted.get(above).is_some_and(|next| next.logit == pair.logit);
         if tied || above < LEAST_ABOVE {
             continue;
@@ -91,7 +91,7 @@ pub fn threshold(pairs: &[Judged], wanted: f64) -> Result<Threshold, NoThreshold
     })
 }
 
-/// The 95 % interval of a share.
+/// Returns the 95 % interval of a fraction.
 fn wilson(hits: usize, of: usize) -> (f64, f64) {
     let (z, n) = (normal::quantile(0.975), of as f64);
     let share = hits as f64 / n;
@@ -104,7 +104,7 @@ fn wilson(hits: usize, of: usize) -> (f64, f64) {
 mod tests {
     use super::*;
 
-    /// Passages with logits n, n − 1, …, relevant where the text has a `+`.
+    /// Passages with logits n, n − 1, …; a `+` in the pattern marks a relevant one.
     fn pairs(pattern: &str) -> Vec<Judged> {
         let pair =
             |(index, mark)| Judged { query: 0, logit: -(index as f64), relevant: mark == '+' };

@@ -1,4 +1,4 @@
-//! Whether to ship a system: the rule, its reason and its formula.
+//! Decides whether to ship a system: the rule, its reason and its formula.
 
 use crate::bootstrap::Interval;
 use crate::compare::{CompareConfig, Paired};
@@ -8,26 +8,25 @@ use std::fmt;
 
 /// What a comparison says to do.
 ///
-/// The rule, for the mean difference (system − baseline) of one measure over n queries, tried in
-/// this order:
+/// The rule concerns the mean difference (system − baseline) of one measure over n queries. Its
+/// parts are tried in this order:
 /// 1. Fewer than `min-queries` queries: [`Verdict::NotEnoughQueries`].
-/// 2. The bootstrap interval lies wholly below `worthwhile-gain`: [`Verdict::DontShip`]. A gain
-///    worth having is ruled out, be the system worse, equal, or better by less than is worth its
-///    cost.
+/// 2. The bootstrap interval lies wholly below `worthwhile-gain`: [`Verdict::DontShip`]. This rules
+///    out a gain worth its cost, whether the system is worse, equal or slightly better.
 /// 3. The randomisation test's p-value, after Holm's correction over the systems compared, is at
-///    most `alpha`, and the bootstrap interval lies wholly above 0: [`Verdict::Ship`]. The two look
-///    at different things: the test may be wrong where the differences are skewed, the interval
-///    where queries are few.
+///    most `alpha`, and the bootstrap interval lies wholly above 0: [`Verdict::Ship`]. Each guards
+///    against the other's weakness: skewed differences mislead the test, few queries the interval.
 /// 4. Otherwise [`Verdict::NotEnoughQueries`].
 ///
-/// `needed` is the number of queries at which, were the mean measured the true one, rule 2 or rule
-/// 3 would decide with probability `power`, whichever needs fewer; at least `min-queries`. An end
-/// of the interval, or of the test's region, that is w from the mean at n queries must come as near
-/// to it as the border (0 or `worthwhile-gain`), that is d, and nearer by z(power) standard errors:
-/// needed = n · (w/d · (1 + z(power) / z(1 − alpha/2)))², since w shrinks with √n.
+/// `needed` is the number of queries at which rule 2 or rule 3, whichever needs fewer, would decide
+/// with probability `power` if the measured mean were the true one. It is at least `min-queries`.
+/// Let w be the distance from the mean to an end of the interval (or of the test's region) at n
+/// queries, and d the distance to the border (0 or `worthwhile-gain`). The end must come
+/// nearer than d by z(power) standard errors, and w shrinks with √n. So
+/// needed = n · (w/d · (1 + z(power) / z(1 − alpha/2)))².
 ///
-/// Under no true difference a system is shipped with probability of about alpha/2, since the test
-/// has two sides and only one of them ships; `cargo run --release -p whetstone-eval --example
+/// Without a true difference, a system is shipped with a probability of about alpha/2: the test has
+/// two sides and only one of them ships. `cargo run --release -p whetstone-eval --example
 /// check_stats` measures it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "decision", rename_all = "kebab-case")]
@@ -49,8 +48,8 @@ impl fmt::Display for Verdict {
     }
 }
 
-/// Returns the verdict on a system that is one of `systems` compared with the same baseline,
-/// `p_holm` its p-value after Holm's correction over them.
+/// Returns the verdict on one of `systems` systems compared with the same baseline. `p_holm` is its
+/// p-value after Holm's correction over them.
 pub fn verdict(paired: &Paired, p_holm: f64, systems: usize, config: &CompareConfig) -> Verdict {
     let Interval { low, high } = paired.interval;
     let enough = paired.queries >= config.min_queries;
@@ -75,7 +74,7 @@ fn needed(paired: &Paired, systems: usize, config: &CompareConfig) -> usize {
     let by_test = queries_for(z_holm * error, *difference, z_holm);
     let to_refuse = queries_for(interval.high - difference, config.worthwhile_gain - difference, z);
     let needed = to_refuse.min(by_interval.max(by_test));
-    // Fewer than two queries have no deviation, and tell nothing about how many are needed.
+    // With fewer than two queries there is no deviation, so `needed` cannot be estimated.
     if needed.is_finite() {
         (needed.ceil() as usize).max(config.min_queries)
     } else {
@@ -83,13 +82,13 @@ fn needed(paired: &Paired, systems: usize, config: &CompareConfig) -> usize {
     }
 }
 
-/// How many standard errors from 0 a true mean must be to be told from it with probability `power`.
+/// Returns how many standard errors a true mean must be from 0 to be detected with `power`.
 pub(crate) fn standard_errors(systems: usize, config: &CompareConfig) -> f64 {
     test_quantile(systems, config) + normal::quantile(config.power)
 }
 
-/// How many standard errors from 0 a mean must be measured. Bonferroni's share of alpha stands for
-/// Holm's first step, the strictest.
+/// Returns how many standard errors a measured mean must be from 0. Uses Bonferroni's fraction of
+/// alpha, which is Holm's first and strictest step.
 fn test_quantile(systems: usize, config: &CompareConfig) -> f64 {
     normal::quantile(1.0 - config.alpha / 2.0 / systems.max(1) as f64)
 }
@@ -105,7 +104,7 @@ mod tests {
         verdict(&paired, paired.p, 1, &config)
     }
 
-    /// `count` differences around `mean`, alternately that far above and below.
+    /// Returns `count` differences around `mean`, alternately `far` above and below it.
     fn around(mean: f64, far: f64, count: usize) -> Vec<f64> {
         (0..count).map(|index| if index % 2 == 0 { mean + far } else { mean - far }).collect()
     }
@@ -140,8 +139,8 @@ mod tests {
         let Verdict::NotEnoughQueries { needed } = decide(&around(0.02, 0.2, 100)) else {
             panic!("decided")
         };
-        // The interval's ends are estimated from 10,000 resamples: 2 % of their distance, twice
-        // that in its square.
+        // 10,000 resamples estimate the interval's ends to 2 % of their distance, which is 4 %
+        // of its square.
         assert!((needed as f64 / expected - 1.0).abs() < 0.05, "{needed}, expected {expected}");
     }
 

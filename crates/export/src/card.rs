@@ -1,10 +1,10 @@
-//! The model card.
+//! Writes the model card of an exported folder.
 
 use crate::checkpoint::Checkpoint;
 use crate::error::Result;
 use std::fmt::Write;
 
-/// Returns the model card: what the model is, how to call it, and what it was trained on.
+/// Returns the model card: what the model is, how to call it, and how it was trained.
 pub fn text(checkpoint: &Checkpoint) -> Result<String> {
     let tokens = checkpoint.max_seq_tokens;
     let mut card = String::from(FRONT_MATTER);

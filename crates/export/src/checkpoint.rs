@@ -1,4 +1,4 @@
-//! Which step of a run is exported, and what its run says of it.
+//! Finds the step of a run to export, and reads what the run says about it.
 
 use crate::error::{Error, Result};
 use serde::Deserialize;
@@ -8,20 +8,20 @@ use std::path::{Path, PathBuf};
 use whetstone_model::{Architecture, Family};
 use whetstone_records::{Best, ModelDir, RunDir, manifest_name, read_text, sha256_file};
 
-/// A step of a training run.
+/// One step of a training run.
 #[derive(Debug)]
 pub struct Checkpoint {
-    /// The step folder: config.json, model.safetensors, tokenizer files.
+    /// The step's folder, with config.json, model.safetensors and the tokenizer's files.
     pub folder: PathBuf,
-    /// The run that it belongs to.
+    /// The folder of the run.
     pub run: PathBuf,
     pub step: usize,
     pub max_seq_tokens: usize,
-    /// The model that training began with, as the config names it.
+    /// The base model of the training, as named in the config.
     pub base_model: Option<String>,
 }
 
-/// The keys of a run's `config.toml` that the model folder depends on.
+/// The keys of a run's `config.toml` that affect the model folder.
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 struct RunConfig {
@@ -31,11 +31,17 @@ struct RunConfig {
 
 impl Checkpoint {
     /// Finds the best step of a run folder, or takes the step folder given.
+    ///
+    /// # Errors
+    /// [`Error::Untrained`] for a run whose best step is the random head that it began with.
     pub fn open(path: &Path) -> Result<Self> {
         let none = || Error::NoCheckpoint { path: path.into() };
         let run = RunDir::new(path);
         if run.best().is_file() {
             let best: Best = json(&run.best())?;
+            if best.fresh_head && best.blended.is_none() {
+                return Err(Error::Untrained { run: path.into(), start: run.step(best.step) });
+            }
             return Self::of_step(run.path(best.folder()), path.into(), best.step);
         }
         if !ModelDir::new(path).weights().is_file() {
@@ -59,7 +65,7 @@ impl Checkpoint {
         Ok(Self { folder, run, step, max_seq_tokens, base_model: config.model })
     }
 
-    /// SHA-256 of every file that the model folder is made of, by name.
+    /// Returns the SHA-256 of every file that goes into the model folder, by name.
     pub fn digests(&self) -> Result<Vec<(String, String)>> {
         let of_step = [
             ModelDir::WEIGHTS,
@@ -75,17 +81,17 @@ impl Checkpoint {
         present.map(|(name, path)| Ok((name.to_owned(), sha256_file(&path)?))).collect()
     }
 
-    /// Returns the family of the model.
+    /// Returns the model's family.
     pub fn family(&self) -> Result<&'static Family> {
         Ok(Architecture::read(&self.folder)?.family)
     }
 
-    /// Returns `config.json` of the step.
+    /// Returns the step's `config.json`.
     pub fn base_config(&self) -> Result<Map<String, Value>> {
         json(&ModelDir::new(&self.folder).config())
     }
 
-    /// Returns the dev nDCG@10 where this is the run's best step and there were dev queries.
+    /// Returns the dev nDCG@10; None unless this is the run's best step and dev was measured.
     pub fn dev_ndcg_at_10(&self) -> Result<Option<f64>> {
         let path = RunDir::new(&self.run).best();
         if !path.is_file() {
@@ -99,13 +105,12 @@ impl Checkpoint {
         Ok(measured.filter(|_| best.step == self.step))
     }
 
-    /// Returns the run's config as it was given.
+    /// Returns the text of the run's config.
     pub fn config_text(&self) -> Result<String> {
         Ok(read_text(&RunDir::new(&self.run).config())?)
     }
 
-    /// Returns the SHA-256 of the data that the run was trained on, by role, where its manifest is
-    /// there.
+    /// Returns the SHA-256 of the training data, by role; empty if the run has no manifest.
     pub fn data_digests(&self) -> Result<Vec<(String, String)>> {
         let path = self.run.join(manifest_name("train"));
         if !path.is_file() {
@@ -146,6 +151,17 @@ mod tests {
         let first = Checkpoint::open(&run.path().join("step-000000")).unwrap();
         assert_eq!(first.step, 0);
         assert_eq!(first.dev_ndcg_at_10().unwrap(), None);
+    }
+
+    #[test]
+    fn a_start_with_a_random_head_is_exported_only_where_it_is_named() {
+        let run = run_folder();
+        let best = r#"{"step": 0, "ndcg@10": 0.5, "fresh_head": true}"#;
+        std::fs::write(run.path().join("best.json"), best).unwrap();
+        let error = Checkpoint::open(run.path()).unwrap_err();
+        let hint = whetstone_records::Hint::hint(&error).unwrap();
+        assert!(matches!(error, Error::Untrained { .. }) && hint.contains("step-000000"), "{hint}");
+        assert_eq!(Checkpoint::open(&run.path().join("step-000000")).unwrap().step, 0);
     }
 
     #[test]

@@ -1,18 +1,18 @@
-//! `config.json` and its like of an exported folder.
+//! The config files of an exported folder.
 
 use serde_json::{Map, Value, json};
 use whetstone_model::Family;
 
-/// The name by which sentence-transformers finds the identity: scores are raw logits, as with
-/// ms-marco-MiniLM. Without it one label means a sigmoid. Only `torch.*` names are trusted there.
+/// The name that makes sentence-transformers return raw logits, as for ms-marco-MiniLM. Without it,
+/// a model with one label gets a sigmoid. Only `torch.*` names are trusted there.
 const IDENTITY: &str = "torch.nn.modules.linear.Identity";
 
-/// Returns the encoder's `config.json` as that of a cross-encoder with one label.
+/// Turns the encoder's `config.json` into that of a cross-encoder with one label.
 pub fn exported(mut config: Map<String, Value>, family: &Family) -> Map<String, Value> {
     for (key, value) in (family.export.config_defaults)() {
         config.entry(key).or_insert(value);
     }
-    // Of the base model, and of the library that wrote it.
+    // These keys describe the base model and the library that wrote it.
     for key in [
         "_name_or_path",
         "transformers_version",

@@ -1,15 +1,20 @@
-//! What can go wrong, and what to do about it.
+//! Why an export fails, and what to do about it.
 
 use std::path::PathBuf;
 use whetstone_records::Hint;
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Why a checkpoint could not be written as a model folder.
+/// Why a checkpoint could not be exported.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error("`{}` is neither a training run with a best step nor a step folder", path.display())]
     NoCheckpoint { path: PathBuf },
+    #[error(
+        "the best step of `{}` is its start, whose relevance head is random: nothing was learned",
+        run.display()
+    )]
+    Untrained { run: PathBuf, start: PathBuf },
     #[error("`{}` is not the JSON that was expected", path.display())]
     Json {
         path: PathBuf,
@@ -46,6 +51,11 @@ impl Hint for Error {
             Error::NoCheckpoint { .. } => Some(
                 "name the --out folder of `whetstone train`, or a step-000500 folder in it".into(),
             ),
+            Error::Untrained { start, .. } => Some(format!(
+                "train longer or at another learning rate; to export the start all the same, name \
+                 `--checkpoint {}`",
+                start.display()
+            )),
             Error::Json { .. }
             | Error::Toml { .. }
             | Error::Safetensors { .. }

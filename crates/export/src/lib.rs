@@ -1,5 +1,5 @@
 //! Writes a checkpoint as a folder that transformers, sentence-transformers and
-//! text-embeddings-inference load as it is, and that gives there the logits that it gives here.
+//! text-embeddings-inference load as it is. They compute the same logits as Whetstone.
 
 mod card;
 mod checkpoint;
@@ -17,10 +17,10 @@ use std::path::Path;
 use whetstone_model::{CrossEncoder, DeviceName, Engine};
 use whetstone_records::{AtomicFile, AtomicFolder, Manifest, ModelDir, Outcome, Stage};
 
-/// Writes the best step of a run folder, or the step folder given, as the model folder `out`.
+/// Writes the best step of a run folder, or the given step folder, as the model folder `out`.
 ///
 /// # Errors
-/// A checkpoint that is none or not whole; an `out` that exists and was not made by an export.
+/// `checkpoint` is incomplete or something else, or `out` exists and no export made it.
 pub fn export(checkpoint: &Path, out: &Path) -> Result<Manifest> {
     let checkpoint = Checkpoint::open(checkpoint)?;
     let inputs = checkpoint.digests()?;
@@ -29,7 +29,7 @@ pub fn export(checkpoint: &Path, out: &Path) -> Result<Manifest> {
         AtomicFolder::tidy(out)?;
         return Ok(manifest);
     }
-    // All or error: the same loader that scores reads the checkpoint before anything is written.
+    // The loader used for scoring must accept the checkpoint before anything is written.
     CrossEncoder::load(
         &checkpoint.folder,
         Some(checkpoint.max_seq_tokens),
@@ -42,29 +42,25 @@ pub fn export(checkpoint: &Path, out: &Path) -> Result<Manifest> {
         ("step".to_owned(), checkpoint.step as u64),
         ("max-seq-tokens".to_owned(), checkpoint.max_seq_tokens as u64),
     ]);
-    let manifest = started.finish(
-        &files,
-        Outcome {
-            counts,
-            notes: vec![format!("from `{}`", checkpoint.folder.display())],
-            ..Outcome::default()
-        },
-    )?;
+    let mut notes = vec![format!("from `{}`", checkpoint.folder.display())];
+    if checkpoint.step == 0 && checkpoint.dev_ndcg_at_10()?.is_some() {
+        notes.push("training brought nothing on dev: these are the base model's weights".into());
+    }
+    let manifest = started.finish(&files, Outcome { counts, notes, ..Outcome::default() })?;
     folder.commit()?;
     Ok(manifest)
 }
 
-/// Writes every file of the model folder; returns their names.
+/// Writes every file of the model folder. Returns their names.
 fn write(checkpoint: &Checkpoint, out: &Path) -> Result<Vec<&'static str>> {
     let tokens = checkpoint.max_seq_tokens;
     let family = checkpoint.family()?;
     let dir = ModelDir::new(out);
     weights::write(&ModelDir::new(&checkpoint.folder).weights(), &dir.weights())?;
     write_json(&dir.config(), &config::exported(checkpoint.base_config()?, family))?;
-    // Read by sentence-transformers where a modules.json stands beside it; config.json says the
-    // same for the others.
+    // sentence-transformers reads it if there is a modules.json. The others read config.json.
     write_json(&dir.sentence_transformers(), &config::sentence_transformers())?;
-    // Read by text-embeddings-inference, which refuses it without this key.
+    // text-embeddings-inference refuses this file without the key.
     write_json(&dir.sentence_config(), &json!({ "max_seq_length": tokens }))?;
     tokenizer::write(&checkpoint.folder, out, tokens, &family.export)?;
     AtomicFile::write_all_to(&dir.card(), card::text(checkpoint)?.as_bytes())?;

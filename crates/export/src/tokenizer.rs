@@ -1,4 +1,4 @@
-//! The tokenizer's files of an exported folder.
+//! Writes the tokenizer's files of an exported folder.
 
 use crate::error::{Error, Result};
 use serde_json::{Map, Value, json};
@@ -7,9 +7,9 @@ use tokenizers::Tokenizer;
 use whetstone_model::Export;
 use whetstone_records::{AtomicFile, ModelDir};
 
-/// Writes the tokenizer's files. Truncation and padding are left to the caller, to whom the longest
-/// pair is stated as `model_max_length`: what a base model's tokenizer.json asks for (128 tokens
-/// with MiniLM) is not ours.
+/// Writes the tokenizer's files without truncation and padding, which are the caller's choice.
+/// `model_max_length` states the longest pair. The base model's own limit (128 tokens with MiniLM)
+/// does not apply.
 pub fn write(from: &Path, out: &Path, max_seq_tokens: usize, export: &Export) -> Result<()> {
     let (from, out) = (ModelDir::new(from), ModelDir::new(out));
     let path = from.tokenizer();
@@ -41,7 +41,7 @@ fn config(
     max_seq_tokens: usize,
     export: &Export,
 ) -> Map<String, Value> {
-    // Left by the trainers of base models: paths of theirs, and lengths that would win over
+    // Trainers of base models leave their own paths here, and lengths that would override
     // model_max_length.
     for key in [
         "name_or_path",
@@ -65,7 +65,7 @@ fn special_tokens(export: &Export) -> impl Iterator<Item = (String, Value)> {
     export.special_tokens.iter().map(|&(key, token)| (key.to_owned(), json!(token)))
 }
 
-/// Returns the JSON object in a file, None where there is no file.
+/// Returns the JSON object in a file; None if there is no such file.
 fn read_object(path: &Path) -> Result<Option<Map<String, Value>>> {
     if !path.exists() {
         return Ok(None);

@@ -1,4 +1,4 @@
-//! The weights of an exported folder.
+//! Writes the weights of an exported folder.
 
 use crate::error::{Error, Result};
 use safetensors::SafeTensors;
@@ -6,8 +6,8 @@ use std::collections::HashMap;
 use std::path::Path;
 use whetstone_records::AtomicFile;
 
-/// Writes the tensors of one safetensors file into another, with the metadata that transformers
-/// asks for.
+/// Copies the tensors of a safetensors file into another, with the metadata that transformers
+/// requires.
 pub fn write(from: &Path, to: &Path) -> Result<()> {
     let bytes = std::fs::read(from).map_err(whetstone_records::Error::io("read", from))?;
     let invalid = |path: &Path| {

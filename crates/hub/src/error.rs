@@ -1,4 +1,4 @@
-//! Why a base model could not be had, and what to do about it.
+//! Why a base model is not available, and what to do about it.
 
 use crate::pull::{MINILM, MINILM_ON_THE_HUB, default_folder};
 use hf_hub::api::sync::ApiError;
@@ -8,14 +8,14 @@ use zip::result::ZipError;
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Why a base model could not be had.
+/// Why a base model is not available.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error("`{}` is no model: it has no {}", folder.display(), missing.join(", "))]
     NotAModel {
         folder: PathBuf,
         missing: Vec<&'static str>,
-        /// Weights in a form that is not read, where the folder has them.
+        /// Weights in an unsupported form, if the folder has them.
         other_weights: Option<&'static str>,
     },
     #[error("`{}` is not whole JSON", path.display())]
@@ -119,7 +119,7 @@ impl Hint for Error {
     }
 }
 
-/// What the hub's answer means for the user. Its client keeps the status in its message alone.
+/// What the hub's answer means for the user. Its client keeps the status only in its message.
 fn refusal_hint(id: &str, refusal: &ApiError) -> String {
     let text = refusal.to_string();
     if ["401", "403", "404"].iter().any(|status| text.contains(status)) {

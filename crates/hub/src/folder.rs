@@ -1,4 +1,4 @@
-//! What makes a folder a model: Hugging Face's files, whole.
+//! Checks that a folder is a model: Hugging Face's files, complete.
 
 use crate::error::{Error, Result};
 use serde::Deserialize;
@@ -8,7 +8,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use whetstone_records::{Error as RecordsError, ModelDir, read_text, sha256_file};
 
-/// Weights of other tools, and of models that are spread over several files.
+/// Weights of other tools, and of models in several files.
 const OTHER_WEIGHTS: [&str; 4] =
     ["pytorch_model.bin", "tf_model.h5", "flax_model.msgpack", ModelDir::WEIGHTS_INDEX];
 
@@ -29,7 +29,7 @@ pub fn copy_file(from: &Path, to: &Path, name: &str) -> Result<()> {
     Ok(())
 }
 
-/// Returns where a file of a model belongs; makes the folder for it.
+/// Returns the path of a model's file, and makes its folder.
 pub fn place(folder: &Path, name: &str) -> Result<PathBuf> {
     let path = folder.join(name);
     let parent = path.parent().unwrap_or(folder);
@@ -37,7 +37,7 @@ pub fn place(folder: &Path, name: &str) -> Result<PathBuf> {
     Ok(path)
 }
 
-/// Refuses a folder that misses a file or holds a half one.
+/// Refuses a folder with a missing or incomplete file.
 pub fn check(model: &ModelDir) -> Result<()> {
     let is_missing = |name: &&str| !model.path(name).is_file();
     let missing: Vec<_> = ModelDir::NEEDED.into_iter().filter(is_missing).collect();
@@ -56,13 +56,13 @@ pub fn check(model: &ModelDir) -> Result<()> {
     check_weights(&model.weights())
 }
 
-/// The part of a tensor's entry in the header that says where its bytes end.
+/// The part of a tensor's header entry that says where its bytes end.
 #[derive(Deserialize)]
 struct Entry {
     data_offsets: Option<(u64, u64)>,
 }
 
-/// Refuses a safetensors file whose size is not the one that its own header states.
+/// Refuses a safetensors file whose size differs from its header's.
 fn check_weights(path: &Path) -> Result<()> {
     let mut file = File::open(path).map_err(RecordsError::io("read", path))?;
     let found = file.metadata().map_err(RecordsError::io("read", path))?.len();
@@ -73,8 +73,7 @@ fn check_weights(path: &Path) -> Result<()> {
     }
 }
 
-/// The size of a whole file according to the header: eight bytes of its length, the header, the
-/// tensors.
+/// The file size according to the header: eight bytes for its length, the header, the tensors.
 fn stated_bytes(file: &mut File, found: u64) -> Option<u64> {
     let mut length = [0u8; 8];
     file.read_exact(&mut length).ok()?;

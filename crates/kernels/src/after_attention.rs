@@ -1,6 +1,6 @@
-//! What follows attention in a layer: its output matrix, the feed-forward part and both LayerNorms.
-//! All of it goes row by row, so one task takes a block of rows through everything and finds them
-//! in its cache.
+//! The part of a layer after attention: its output matrix, the feed-forward part and both
+//! LayerNorms. All of it works row by row, so one task takes a block of rows through everything
+//! while they stay in its cache.
 
 use super::block::{Block, Growing};
 use super::gemm::{View, share};
@@ -9,7 +9,7 @@ use super::precision::Right;
 use super::rows;
 use rayon::prelude::*;
 
-/// What it computes on the way, which the backward pass needs, row by row.
+/// The intermediate values that the backward pass needs, row by row.
 #[derive(Debug)]
 #[cfg_attr(not(feature = "train"), allow(dead_code))]
 pub struct Steps<T> {
@@ -46,19 +46,19 @@ impl<T> Steps<T> {
     }
 }
 
-/// Some rows on their way through the layer.
+/// A block of rows on its way through the layer.
 struct Rows<'a> {
-    /// The number of the first one.
+    /// The number of the first row.
     first: usize,
-    /// Of attention's output.
+    /// Attention's output at these rows.
     attended: &'a [f32],
-    /// Of the layer's input.
+    /// The layer's input at these rows.
     residual: &'a [f32],
-    /// Where the layer's output goes.
+    /// Receives the layer's output.
     out: Block<'a>,
 }
 
-/// A layer's weights for this part, made ready once for all blocks.
+/// The weights of this part, prepared once for all blocks.
 struct Part<'a> {
     weights: &'a LayerWeights<'a>,
     spec: &'a LayerSpec,
@@ -67,8 +67,8 @@ struct Part<'a> {
     output: Right<'a>,
 }
 
-/// Returns the layer's output from attention's, `[rows, hidden]` like the layer's input at these
-/// rows, and with `keep` the steps to it.
+/// Returns the layer's output from attention's; both are `[rows, hidden]`, like the layer's input
+/// at these rows. With `keep`, also returns the intermediate values.
 pub fn after_attention(
     attended: &[f32],
     residual: &[f32],
@@ -117,7 +117,7 @@ pub fn after_attention(
 }
 
 impl Part<'_> {
-    /// Where `before_gelu` has no columns, it is not kept.
+    /// `before_gelu` is kept only if it has columns.
     fn run(&self, Rows { first, attended, residual, out }: Rows, steps: Steps<Block>) {
         let (w, spec) = (self.weights, self.spec);
         let first = first * w.output_bias.len();
@@ -157,8 +157,8 @@ struct Norm<'a> {
 }
 
 impl Norm<'_> {
-    /// Writes LayerNorm(y + residual) to `out` and returns it; y becomes the normalised values,
-    /// `inv_std` 1/σ of every row.
+    /// Writes LayerNorm(y + residual) to `out` and returns it. `y` becomes the normalised values
+    /// and `inv_std` the 1/σ of every row.
     fn add_and_norm<'o>(
         &self,
         y: &mut [f32],

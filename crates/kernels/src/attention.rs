@@ -1,4 +1,4 @@
-//! Attention of each sequence to itself, one (sequence, head) at a time.
+//! Self-attention within each sequence, one (sequence, head) at a time.
 
 use super::block::{Block, Growing};
 use super::gemm::{View, product};
@@ -6,30 +6,29 @@ use super::layer::LayerSpec;
 use super::rows;
 use rayon::prelude::*;
 
-/// How the tokens and columns of a layer divide into sequences and heads.
+/// How a layer's tokens and columns divide into sequences and heads.
 pub struct Heads {
     hidden: usize,
-    /// Columns of one head.
+    /// Columns per head.
     pub size: usize,
-    /// What the scores are multiplied by: 1/√size.
+    /// Factor on the scores: 1/√size.
     pub scale: f32,
-    /// Sequence by sequence, and head by head in each.
+    /// Ordered by sequence, then by head.
     pub tasks: Vec<Task>,
 }
 
-/// One (sequence, head): where its rows start, how many there are, and where its probabilities lie.
+/// One (sequence, head): where its values are in the buffers, and how many.
 #[derive(Clone, Copy)]
 pub struct Task {
-    /// Offset of the first value of this head in the buffer of queries, `[rows of all sequences,
-    /// hidden]`.
+    /// Offset of this head's first value in the queries, `[rows of all sequences, hidden]`.
     pub query_at: usize,
-    /// The same for keys and values, `[tokens, hidden]`.
+    /// The same in keys and values, `[tokens, hidden]`.
     pub at: usize,
-    /// Rows of queries.
+    /// Number of queries.
     pub rows: usize,
-    /// Keys and values.
+    /// Number of keys and values.
     pub len: usize,
-    /// `[rows, len]` from here on.
+    /// Offset of its probabilities, `[rows, len]`.
     pub probabilities: usize,
 }
 
@@ -50,22 +49,22 @@ impl Heads {
         Self { hidden, size, scale: 1.0 / (size as f32).sqrt(), tasks }
     }
 
-    /// Probabilities of all tasks.
+    /// Returns the number of probabilities of all tasks.
     fn probabilities(&self) -> usize {
         self.tasks.last().map_or(0, |last| last.probabilities + last.rows * last.len)
     }
 
-    /// Probabilities of the largest task.
+    /// Returns the number of probabilities of the largest task.
     pub fn largest(&self) -> usize {
         self.tasks.iter().map(|task| task.rows * task.len).max().unwrap_or(0)
     }
 
-    /// The columns of a head in `[rows, hidden]`, from an offset on.
+    /// Returns the columns of a head in `[rows, hidden]`, from an offset on.
     pub fn head<'a>(&self, x: &'a [f32], at: usize) -> View<'a> {
         View::rows(&x[at..], self.hidden)
     }
 
-    /// Splits `[rows, hidden]` into the parts of the tasks, of which each has `rows` rows.
+    /// Splits `[rows, hidden]` into the parts of the tasks; `rows` gives the rows of each.
     pub fn split<'a>(&self, x: Block<'a>, rows: impl Fn(&Task) -> usize) -> Vec<Block<'a>> {
         let mut parts = Vec::with_capacity(self.tasks.len());
         let mut rest = x;
@@ -77,7 +76,7 @@ impl Heads {
         parts
     }
 
-    /// Splits the probabilities of all tasks, which are one row, into those of each.
+    /// Splits the one row of all probabilities into those of each task.
     fn split_probabilities<'a>(&self, all: Block<'a>) -> Vec<Block<'a>> {
         let mut parts = Vec::with_capacity(self.tasks.len());
         let mut rest = all;
@@ -90,8 +89,8 @@ impl Heads {
     }
 }
 
-/// softmax(Q·Kᵀ/√d)·V for every sequence and head; returns the result and, if asked, the
-/// probabilities.
+/// Computes softmax(Q·Kᵀ/√d)·V for every sequence and head. Returns the result and, if `keep` is
+/// set, the probabilities.
 pub fn attention(
     heads: &Heads,
     [q, k, v]: [&[f32]; 3],

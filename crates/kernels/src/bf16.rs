@@ -1,9 +1,8 @@
-//! Matrix products in bfloat16 with f32 accumulation (`vdpbf16ps`), for CPUs that have AVX-512
-//! BF16.
+//! Matrix products in bfloat16 with f32 accumulation (`vdpbf16ps`), for CPUs with AVX-512 BF16.
 //!
-//! Both sides are packed: the right one, once for all rows, into panels of 64 columns whose rows
-//! are interleaved in pairs, the left one into rows of pairs. Packing costs a few percent of the
-//! product and doubles its speed.
+//! Both sides are packed. The right one goes, once for all rows, into panels of 64 columns whose
+//! rows are interleaved in pairs; the left one into rows of pairs. Packing costs a few percent of
+//! the product and doubles its speed.
 
 mod pack;
 #[cfg(test)]
@@ -16,21 +15,20 @@ use rayon::prelude::*;
 use std::arch::x86_64::*;
 use std::sync::OnceLock;
 
-/// Rows of C that one kernel call computes, and columns: 6 × 4 registers of accumulators.
+/// One kernel call computes this many rows and columns of C, in 6 × 4 accumulator registers.
 const ROWS: usize = 6;
 const COLS: usize = 64;
-/// Pairs along the inner dimension that are multiplied before moving on: a panel of 256 KiB stays
-/// in the L2 cache.
+/// Pairs along the inner dimension per pass, so that a panel of 256 KiB stays in the L2 cache.
 const PAIRS: usize = 1024;
-/// Rows of the left side that one task packs and multiplies.
+/// Rows of the left side packed and multiplied by one task.
 const TASK_ROWS: usize = 96;
 
-/// The proof that this CPU has AVX-512 F, BW, VL and BF16: only [`HasBf16::detect`] makes one.
+/// Proves that this CPU has AVX-512 F, BW, VL and BF16, since only [`HasBf16::detect`] makes one.
 #[derive(Clone, Copy)]
 pub struct HasBf16(());
 
 impl HasBf16 {
-    /// Returns None where the CPU lacks one of them.
+    /// Returns None if the CPU lacks any of them.
     pub fn detect() -> Option<Self> {
         static HAS: OnceLock<bool> = OnceLock::new();
         let has = HAS.get_or_init(|| {
@@ -43,7 +41,7 @@ impl HasBf16 {
     }
 }
 
-/// C := A·B, or C += A·B, as [`super::gemm::gemm`], with the inputs rounded to bfloat16.
+/// C := A·B, or C += A·B, like [`super::gemm::gemm`], with inputs rounded to bfloat16.
 pub fn gemm(cpu: HasBf16, c: Block, k: usize, a: View, b: View, accumulate: bool) {
     let right = Panels::new(cpu, c.cols(), k, b);
     c.row_chunks(TASK_ROWS).into_par_iter().enumerate().for_each_init(
@@ -55,8 +53,8 @@ pub fn gemm(cpu: HasBf16, c: Block, k: usize, a: View, b: View, accumulate: bool
     );
 }
 
-/// The right side of a product: panels of 64 columns, each `[pairs, 64]`; columns beyond `n` are
-/// zero.
+/// The right side of a product: panels of 64 columns, each `[pairs, 64]`, with zeros in the columns
+/// beyond `n`.
 pub struct Panels {
     cpu: HasBf16,
     panels: Vec<u32>,
@@ -70,7 +68,7 @@ impl Panels {
         Self { cpu, panels: pack_columns(cpu, n, k, b), n, k }
     }
 
-    /// C += A·B on the calling thread; A is row-major `[m, k]`, C `[m, n]`.
+    /// C += A·B on the calling thread. A is row-major `[m, k]`, C `[m, n]`.
     pub fn add_product(&self, a: &[f32], c: &mut [f32]) {
         assert!(a.len() / self.k == c.len() / self.n, "as many rows on both sides");
         let mut left = Left::new(self.cpu);
@@ -80,7 +78,7 @@ impl Panels {
         }
     }
 
-    /// C := A·B, or C += A·B, with as many packed rows in `left` as C has.
+    /// C := A·B, or C += A·B. `left` must hold as many packed rows as C.
     fn multiply(&self, left: &Left, c: Block, accumulate: bool) {
         assert!(c.cols() == self.n && left.fits(c.rows(), self.k), "the sides of a product fit");
         assert!(c.is_written() || !accumulate, "a sum begins with values");
@@ -91,7 +89,7 @@ impl Panels {
         }
     }
 
-    /// The same for some of the pairs along the inner dimension. Returns C.
+    /// Multiplies a range of the pairs along the inner dimension. Returns C.
     fn multiply_depth<'c>(
         &self,
         left: &Left,
@@ -125,7 +123,7 @@ impl Panels {
     }
 }
 
-/// One block of C.
+/// One block of C, computed by one kernel call.
 struct Tile<'a> {
     left: &'a [u32],
     row_stride: usize,
@@ -148,8 +146,8 @@ impl Tile<'_> {
         let last = last_row.saturating_add((depth - 1).saturating_mul(self.pair_stride));
         assert!(last < self.left.len(), "the left side has all pairs");
         let mut sums = [[_mm512_setzero_ps(); COLS / 16]; ROWS];
-        // The last rows of a task may be fewer: those above are computed from the last one again
-        // and not stored.
+        // A task's last tile may have fewer rows. The missing ones repeat the last row and are not
+        // stored.
         let row = |r: usize| self.left[r.min(self.rows - 1) * self.row_stride..].as_ptr();
         let rows: [*const u32; ROWS] = std::array::from_fn(row);
         for (p, columns) in self.right.chunks_exact(COLS).enumerate() {

@@ -1,5 +1,5 @@
-//! Blocks of a result that several threads write at the same time, and memory that nobody can read
-//! before it was written.
+//! Blocks of a result that several threads write at once, in memory that cannot be read before it
+//! is written.
 
 #[cfg(test)]
 mod tests;
@@ -8,13 +8,13 @@ use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// A row-major matrix that comes into being block by block. It is not cleared first: one thread
-/// would do that while the others wait.
+/// A row-major matrix, filled block by block. It is not cleared first, since one thread would do
+/// that while the others wait.
 pub struct Growing {
     values: Vec<f32>,
     rows: usize,
     cols: usize,
-    /// How many values were written since the last call of [`Growing::block`].
+    /// Number of values written since the last call of [`Growing::block`].
     written: AtomicUsize,
 }
 
@@ -24,7 +24,7 @@ impl Growing {
         Self { values: Vec::with_capacity(len), rows, cols, written: AtomicUsize::new(0) }
     }
 
-    /// Returns the whole matrix as a block to be written.
+    /// Returns the whole matrix as a block to write.
     pub fn block(&mut self) -> Block<'_> {
         *self.written.get_mut() = 0;
         Block {
@@ -40,7 +40,7 @@ impl Growing {
     /// Returns the values.
     ///
     /// # Panics
-    /// If a part of the block was not written.
+    /// If part of the block was not written.
     pub fn finish(mut self) -> Vec<f32> {
         let (len, written) = (self.rows * self.cols, *self.written.get_mut());
         assert!(written == len, "{written} of {len} values were written");
@@ -51,7 +51,7 @@ impl Growing {
     }
 }
 
-/// Sole access to some rows and columns of a row-major matrix.
+/// Sole access to a rectangle of a row-major matrix.
 ///
 /// For every row below `rows` and column below `cols`, the value at `at + row * stride + column`
 /// lies in one allocation that outlives `'a`, and no other block or reference reaches it. With
@@ -61,7 +61,7 @@ pub struct Block<'a> {
     rows: usize,
     cols: usize,
     stride: usize,
-    /// Where the values are counted once they are written.
+    /// Counts values once they are written.
     unwritten: Option<&'a AtomicUsize>,
     memory: PhantomData<&'a mut f32>,
 }
@@ -70,7 +70,7 @@ pub struct Block<'a> {
 unsafe impl Send for Block<'_> {}
 
 impl<'a> Block<'a> {
-    /// Takes a slice as a matrix with `cols` columns.
+    /// Treats a slice as a matrix with `cols` columns.
     pub fn of(values: &'a mut [f32], cols: usize) -> Self {
         let rows = values.len().checked_div(cols).unwrap_or(0);
         assert!(rows * cols == values.len(), "{} values in rows of {cols}", values.len());
@@ -96,7 +96,7 @@ impl<'a> Block<'a> {
         self.stride
     }
 
-    /// Whether the values may be read.
+    /// Returns whether the values may be read.
     pub fn is_written(&self) -> bool {
         self.unwritten.is_none()
     }
@@ -105,12 +105,12 @@ impl<'a> Block<'a> {
         self.rows * self.cols == 0
     }
 
-    /// Where the first value is or will be. Whoever writes there keeps to the rows and columns.
+    /// Returns the address of the first value. Writers must keep to the rows and columns.
     pub fn as_mut_ptr(&mut self) -> *mut f32 {
         self.at
     }
 
-    /// Returns the rows before `row`, and those from it on.
+    /// Splits into the rows before `row` and the rest.
     pub fn split_rows(self, row: usize) -> (Self, Self) {
         assert!(row <= self.rows, "row {row} of {}", self.rows);
         let after =
@@ -118,14 +118,14 @@ impl<'a> Block<'a> {
         (Block { rows: row, ..self }, after)
     }
 
-    /// Returns the columns before `col`, and those from it on.
+    /// Splits into the columns before `col` and the rest.
     pub fn split_cols(self, col: usize) -> (Self, Self) {
         assert!(col <= self.cols, "column {col} of {}", self.cols);
         let after = Block { at: self.at.wrapping_add(col), cols: self.cols - col, ..self };
         (Block { cols: col, ..self }, after)
     }
 
-    /// Blocks of `count` rows, the last of what remains.
+    /// Splits into blocks of `count` rows; the last may have fewer.
     pub fn row_chunks(self, count: usize) -> Vec<Self> {
         let mut chunks = Vec::with_capacity(self.rows.div_ceil(count));
         let mut rest = self;
@@ -138,7 +138,7 @@ impl<'a> Block<'a> {
         chunks
     }
 
-    /// Blocks of `count` columns, the last of what remains.
+    /// Splits into blocks of `count` columns; the last may have fewer.
     pub fn col_chunks(self, count: usize) -> Vec<Self> {
         let mut chunks = Vec::with_capacity(self.cols.div_ceil(count));
         let mut rest = self;
@@ -151,27 +151,27 @@ impl<'a> Block<'a> {
         chunks
     }
 
-    /// The same values in other rows and columns.
+    /// Returns the same values with another shape.
     ///
     /// # Panics
-    /// If the values do not lie side by side, or there are not as many.
+    /// If the values are not contiguous, or the shape has another number of them.
     pub fn reshaped(self, rows: usize, cols: usize) -> Self {
         let is_as_large = rows.checked_mul(cols) == Some(self.rows * self.cols);
         assert!(self.is_contiguous() && is_as_large, "as many values, side by side");
         Block { rows, cols, stride: cols, ..self }
     }
 
-    /// The values of a block that was written.
+    /// Returns the values of a written block.
     ///
     /// # Panics
-    /// If it was not, or if its values do not lie side by side.
+    /// If the block is unwritten or not contiguous.
     pub fn into_slice(self) -> &'a mut [f32] {
         assert!(self.is_written() && self.is_contiguous(), "values that lie side by side");
         // SAFETY: the block has sole access to these values for 'a, and all are written.
         unsafe { std::slice::from_raw_parts_mut(self.at, self.rows * self.cols) }
     }
 
-    /// Writes every row: `fill` gets the number of each and the row, full of zeros.
+    /// Writes every row. `fill` gets its number and the row, filled with zeros.
     pub fn fill_rows(self, mut fill: impl FnMut(usize, &mut [f32])) -> &'a mut [f32] {
         let cols = self.cols;
         let write = |memory: &mut [MaybeUninit<f32>]| {
@@ -215,7 +215,7 @@ impl<'a> Block<'a> {
     /// Every value of the block has been written.
     pub unsafe fn assume_written(self) -> Self {
         if let Some(count) = self.unwritten {
-            // Relaxed: whoever reads the count has joined the threads that added to it.
+            // Relaxed suffices: readers of the count have joined the threads that added to it.
             count.fetch_add(self.rows * self.cols, Ordering::Relaxed);
         }
         Block { unwritten: None, ..self }

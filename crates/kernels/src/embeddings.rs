@@ -1,5 +1,5 @@
-//! The embeddings as one operation over packed tokens: word, token type and position added,
-//! LayerNorm, dropout.
+//! The embeddings as one operation over packed tokens. It adds word, token type and position, then
+//! applies LayerNorm and dropout.
 
 use super::block::Growing;
 use super::dropout::Dropout;
@@ -11,17 +11,17 @@ use burn_flex::FlexTensor;
 use rayon::prelude::*;
 use std::sync::Arc;
 
-/// Tokens that one task handles.
+/// Tokens per task.
 const ROWS: usize = 64;
 
-/// What the operation must know besides its tables and weights.
+/// The parameters of the operation besides its tables and weights.
 #[derive(Clone, Debug)]
 pub struct EmbeddingSpec {
-    /// For each token the rows of the word, token type and position tables.
+    /// For each token, its rows in the word, token type and position tables.
     pub rows: Arc<[[u32; 3]]>,
-    /// What the LayerNorm adds to the variance.
+    /// Added to the variance by the LayerNorm.
     pub eps: f32,
-    /// On the embeddings.
+    /// Applied to the embeddings.
     pub dropout: Dropout,
 }
 
@@ -35,8 +35,7 @@ pub struct Normalised {
 
 #[backend_extension(Flex, Autodiff: cfg(feature = "train"))]
 pub trait FusedEmbeddings: burn::backend::Backend {
-    /// The tables are `[rows, hidden]`, the LayerNorm's weights `[hidden]`; returns `[tokens,
-    /// hidden]`.
+    /// Returns `[tokens, hidden]` from tables `[rows, hidden]` and LayerNorm weights `[hidden]`.
     fn fused_embeddings(
         word: FloatTensor<Self>,
         token_type: FloatTensor<Self>,
@@ -93,8 +92,8 @@ impl FusedEmbeddings for Flex {
     }
 }
 
-/// Returns the embeddings of packed tokens: the rows of three tables added up, normalised, and
-/// scaled by gamma and shifted by beta.
+/// Returns the embeddings of packed tokens: the sum of three tables' rows, normalised, scaled by
+/// gamma and shifted by beta.
 ///
 /// # Shapes
 /// - tables: word, token type, position, `[rows, hidden]` each

@@ -1,24 +1,23 @@
-//! Matrix products over slices, split over rayon's threads by rows or columns of the result.
+//! Matrix products over slices, split by rows or columns of the result over rayon's threads.
 
 use super::block::Block;
 use rayon::prelude::*;
 
-/// Tasks for each thread: a few, so that one whose core is busy with something else leaves work to
-/// the others.
+/// Tasks per thread. A few of them let other threads take over from one that is busy elsewhere.
 const TASKS: usize = 4;
-/// Rows or columns of a task at least, unless threads would go without: each task packs the other
-/// side anew.
+/// Fewest rows or columns per task, unless threads would idle. Each task packs the other side anew,
+/// so small tasks are costly.
 const LEAST: usize = 384;
 
-/// How many of `total` rows or columns a task has: as many tasks for each thread, so that none
-/// waits for the last.
+/// Returns how many of `total` rows or columns a task gets. All threads get as many tasks, so that
+/// none waits for the last.
 pub fn share(total: usize, multiple: usize) -> usize {
     let threads = rayon::current_num_threads();
     let tasks = (total / (threads * LEAST)).clamp(1, TASKS) * threads;
     total.div_ceil(tasks).max(1).next_multiple_of(multiple)
 }
 
-/// A matrix in a slice, whose rows (or, transposed, whose columns) lie `stride` values apart.
+/// A matrix in a slice. Its rows (its columns, if transposed) lie `stride` values apart.
 #[derive(Clone, Copy)]
 pub struct View<'a> {
     data: &'a [f32],
@@ -27,7 +26,7 @@ pub struct View<'a> {
 }
 
 impl<'a> View<'a> {
-    /// Rows of `stride` values each, of which the product may use fewer.
+    /// Rows of `stride` values each, of which a product may use fewer.
     pub fn rows(data: &'a [f32], stride: usize) -> Self {
         Self { data, stride, is_transposed: false }
     }
@@ -40,17 +39,17 @@ impl<'a> View<'a> {
         self.is_transposed
     }
 
-    /// Returns (from row to row, from column to column).
+    /// Returns the strides (from row to row, from column to column).
     fn strides(&self) -> (usize, usize) {
         if self.is_transposed { (1, self.stride) } else { (self.stride, 1) }
     }
 
-    /// The rows from `row` on.
+    /// Returns the rows from `row` on.
     pub fn skip_rows(self, row: usize) -> Self {
         self.skip(row * self.strides().0)
     }
 
-    /// The columns from `col` on.
+    /// Returns the columns from `col` on.
     pub fn skip_cols(self, col: usize) -> Self {
         self.skip(col * self.strides().1)
     }
@@ -59,13 +58,13 @@ impl<'a> View<'a> {
         Self { data: self.data.get(start..).unwrap_or_default(), ..self }
     }
 
-    /// `count` values of a row, or of a column of a transposed view, from the start of line `line`.
+    /// Returns the first `count` values of row `line`, or of column `line` of a transposed view.
     pub fn line(&self, line: usize, count: usize) -> &'a [f32] {
         &self.data[line * self.stride..][..count]
     }
 
     /// # Panics
-    /// If the slice has not as many rows and columns.
+    /// If the slice has too few values for that many rows and columns.
     fn check(&self, rows: usize, cols: usize) {
         if rows == 0 || cols == 0 {
             return;
@@ -83,7 +82,7 @@ impl<'a> View<'a> {
 /// C := A·B, or C += A·B, on the calling thread; `k` is the inner length. Returns C.
 ///
 /// # Panics
-/// If A or B is smaller than that, or C is to be added to and was not written.
+/// If A or B is too small, or C is unwritten and to be added to.
 pub fn product<'c>(mut c: Block<'c>, k: usize, a: View, b: View, accumulate: bool) -> Block<'c> {
     let (m, n) = (c.rows(), c.cols());
     a.check(m, k);
@@ -123,7 +122,7 @@ pub fn product<'c>(mut c: Block<'c>, k: usize, a: View, b: View, accumulate: boo
 /// C := A·B, or C += A·B; `k` is the inner length.
 ///
 /// # Panics
-/// As [`product`].
+/// Like [`product`].
 pub fn gemm(c: Block, k: usize, a: View, b: View, accumulate: bool) {
     let (m, n) = (c.rows(), c.cols());
     a.check(m, k);
@@ -168,7 +167,7 @@ mod tests {
                 let mut twice = once.clone();
                 gemm(Block::of(&mut twice, n), k, a, b, true);
                 for ((exact, once), twice) in exact.iter().zip(&once).zip(&twice) {
-                    // 65 products of numbers up to 1.
+                    // Sums of 65 products of numbers up to 1.
                     assert!((exact - f64::from(*once)).abs() < 1e-5, "{exact} {once}");
                     assert!((2.0 * exact - f64::from(*twice)).abs() < 2e-5, "{exact} {twice}");
                 }

@@ -1,8 +1,7 @@
-//! One post-norm encoder layer over packed tokens, on slices: what it is made of, and its forward
-//! pass.
+//! One post-norm encoder layer over packed tokens, on slices: its parts and its forward pass.
 //!
-//! Packed means that the tokens of all sequences stand one after the other, `[tokens, hidden]`, and
-//! attention looks at one sequence at a time: no work is done on padding, and there is no mask.
+//! Packed means that the tokens of all sequences follow each other, `[tokens, hidden]`. Attention
+//! looks at one sequence at a time, so there is neither padding nor a mask.
 
 use super::after_attention::{Steps, after_attention};
 use super::attention::{Heads, attention};
@@ -14,30 +13,30 @@ use rayon::prelude::*;
 use std::borrow::Cow;
 use std::sync::Arc;
 
-/// Rows that one task of an element-wise pass handles. Fixed, so that sums are added in the same
-/// order everywhere.
+/// Rows per task of an element-wise pass. Fixed, so that sums are added in the same order
+/// everywhere.
 const ROWS: usize = 64;
 
-/// What a layer must know besides its input and weights.
+/// The parameters of a layer besides its input and weights.
 #[derive(Clone, Debug)]
 pub struct LayerSpec {
-    /// First token of each sequence, and the number of tokens at the end: `[0, 3, 4]` for two
-    /// sequences of three tokens and one. None is empty; `[0]` is an empty batch.
+    /// First token of each sequence, then the number of tokens: `[0, 3, 4]` for two sequences of
+    /// three tokens and one. No sequence is empty; `[0]` is an empty batch.
     pub starts: Arc<[usize]>,
-    /// Attention heads; they divide the hidden columns.
+    /// Number of attention heads; it divides the hidden columns.
     pub heads: usize,
-    /// What the LayerNorms add to the variance.
+    /// Added to the variance by the LayerNorms.
     pub eps: f32,
-    /// Compute only the first token of each sequence: all that a cross-encoder's head reads of the
-    /// last layer. Keys and values are still those of every token.
+    /// Computes only the first token of each sequence, which is all that a cross-encoder's head
+    /// reads of the last layer. Keys and values still cover every token.
     pub first_only: bool,
-    /// Of the products with weights; attention's own are small and stay f32.
+    /// Precision of the products with weights. Attention's own products are small and stay f32.
     pub precision: Precision,
-    /// On the attention probabilities.
+    /// Applied to the attention probabilities.
     pub attention_dropout: Dropout,
-    /// On the output of attention, before the residual.
+    /// Applied to attention's output, before the residual.
     pub output_dropout: Dropout,
-    /// On the output of the feed-forward part, before the residual.
+    /// Applied to the feed-forward output, before the residual.
     pub ffn_dropout: Dropout,
 }
 
@@ -62,7 +61,7 @@ pub struct LayerWeights<'a> {
 }
 
 impl<'a> LayerWeights<'a> {
-    /// Takes the weights in the order in which the struct names them.
+    /// Takes the weights in the order of the struct's fields.
     pub fn from_array(weights: [&'a [f32]; 16]) -> Self {
         let [
             query,
@@ -129,7 +128,7 @@ fn linear(precision: Precision, x: &[f32], weight: &[f32], bias: &[f32]) -> Vec<
     y
 }
 
-/// The rows of `x` whose outputs are computed.
+/// Returns the rows of `x` whose outputs are computed.
 pub fn computed_rows<'a>(x: &'a [f32], spec: &LayerSpec, hidden: usize) -> Cow<'a, [f32]> {
     if !spec.first_only {
         return Cow::Borrowed(x);
@@ -144,8 +143,8 @@ pub fn computed_rows<'a>(x: &'a [f32], spec: &LayerSpec, hidden: usize) -> Cow<'
     )
 }
 
-/// Returns the layer's output `[tokens, hidden]` (`[sequences, hidden]` with `first_only`), and
-/// with `keep` what the backward pass needs.
+/// Returns the layer's output `[tokens, hidden]` (`[sequences, hidden]` with `first_only`). With
+/// `keep`, also returns what the backward pass needs.
 pub fn forward(
     x: &[f32],
     w: &LayerWeights,
@@ -169,7 +168,7 @@ mod tests {
     use crate::reference::{Factors, Layer, spec};
     use crate::simd::{Level, limit::at_each_level};
 
-    /// Outputs are about 1, and a sum has 80 terms at most. Seen: 1.2e-6.
+    /// Outputs are about 1, and sums have at most 80 terms. Seen: 1.2e-6.
     const TOLERANCE: f64 = 5e-6;
     /// Inputs of products err by 2⁻⁹ of themselves. Seen: 1.3e-2.
     const BF16_TOLERANCE: f64 = 3e-2;

@@ -1,12 +1,12 @@
-//! The embeddings and the encoder layers of a transformer as fused operations of burn-flex, burn's
-//! CPU backend.
+//! The embeddings and encoder layers of a transformer as fused operations of burn-flex, burn's CPU
+//! backend.
 //!
-//! Each is one operation over packed tokens: the sequences of a batch stand one after the other,
-//! `[tokens, hidden]`, without padding and without a mask. Composed of burn's own operations, a
-//! network spends most of its time on copies, a scalar `erf` and padding.
+//! Each is one operation over packed tokens: the sequences of a batch follow each other, `[tokens,
+//! hidden]`, without padding or mask. A network composed of burn's own operations spends most of
+//! its time on copies, a scalar `erf` and padding.
 //!
-//! The way in is [`encoder_layer`]. It picks the instruction set when it runs: AVX-512, AVX2 or
-//! what every CPU of the target has, and AVX-512 BF16 for products in [`Precision::Bf16`].
+//! Start with [`encoder_layer`]. At run time it picks the instruction set: AVX-512, AVX2 or the
+//! target's baseline, and AVX-512 BF16 for products in [`Precision::Bf16`].
 //!
 //! # Features
 //! - `train`: the backward passes behind burn's autodiff, dropout, and the optimizer's step.

@@ -1,4 +1,4 @@
-//! The encoder layer as a burn backend extension: dispatched by the tensor's device.
+//! The encoder layer as a burn backend extension, dispatched by the tensor's device.
 
 use super::layer::{LayerSpec, LayerWeights, forward};
 use burn::backend::{
@@ -7,7 +7,7 @@ use burn::backend::{
 use burn::tensor::{Tensor, TensorData};
 use burn_flex::FlexTensor;
 
-/// The sixteen weights of an encoder layer as backend primitives; matrices `[in, out]`.
+/// The sixteen weights of an encoder layer as backend primitives; matrices are `[in, out]`.
 #[derive(ExtensionType)]
 pub struct LayerParams<B: burn::backend::Backend> {
     query: FloatTensor<B>,
@@ -53,7 +53,7 @@ impl<B: burn::backend::Backend> LayerParams<B> {
 
 #[backend_extension(Flex, Autodiff: cfg(feature = "train"))]
 pub trait FusedLayer: burn::backend::Backend {
-    /// `x` is `[tokens, hidden]`, packed; so is the output, or `[sequences, hidden]` with
+    /// Takes packed `x`, `[tokens, hidden]`. Returns that shape, or `[sequences, hidden]` with
     /// `first_only`.
     fn fused_layer(
         x: FloatTensor<Self>,
@@ -66,8 +66,8 @@ pub(crate) fn slice(tensor: &FlexTensor) -> &[f32] {
     tensor.as_slice::<f32>().expect("tensors are made contiguous and f32 before they come here")
 }
 
-/// The tensor itself where it is contiguous: `to_contiguous` makes a second handle, and a write
-/// then copies.
+/// Returns a contiguous tensor as it is. `to_contiguous` would add a second handle, and a write
+/// would then copy.
 pub(crate) fn contiguous(tensor: FlexTensor) -> FlexTensor {
     if tensor.is_contiguous() { tensor } else { tensor.to_contiguous() }
 }
@@ -80,7 +80,7 @@ pub(crate) fn weights(params: &[FlexTensor; 16]) -> LayerWeights<'_> {
     LayerWeights::from_array(params.each_ref().map(slice))
 }
 
-/// `[rows, hidden]`: a row for each token of `x`, or for each sequence.
+/// Returns `[rows, hidden]`, with a row per token of `x` or per sequence.
 pub(crate) fn output_shape(x: &FlexTensor, out: &[f32]) -> [usize; 2] {
     let hidden = x.shape()[1];
     [out.len() / hidden, hidden]
@@ -107,9 +107,9 @@ pub struct LayerTensors {
     pub vectors: [Tensor<1>; 10],
 }
 
-/// Returns what one encoder layer makes of packed tokens: self-attention, then two linear maps with
-/// GELU between them, each added to its input and normalised (post-norm: Vaswani et al. 2017,
-/// Devlin et al. 2019).
+/// Returns the output of one encoder layer for packed tokens: self-attention, then two linear maps
+/// with GELU between them. Each part is added to its input and normalised (post-norm: Vaswani et
+/// al. 2017, Devlin et al. 2019).
 ///
 /// # Shapes
 /// - x: `[tokens, hidden]`, the sequences of `spec.starts` one after the other

@@ -1,4 +1,4 @@
-//! f32 or bfloat16: how the products with weights are computed.
+//! Computes products with weights in f32 or bfloat16.
 
 #[cfg(target_arch = "x86_64")]
 use super::bf16::{self, HasBf16};
@@ -6,19 +6,19 @@ use super::block::Block;
 use super::gemm::{View, gemm, product};
 use serde::{Deserialize, Serialize};
 
-/// How the products of an encoder layer with its weights are computed. Weights, activations and
-/// sums are f32 either way.
+/// Precision of an encoder layer's products with its weights. Weights, activations and sums are f32
+/// either way.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Precision {
     #[default]
     F32,
-    /// Inputs of a product rounded to bfloat16: about twice the speed, for CPUs with AVX-512 BF16.
+    /// Rounds the inputs of products to bfloat16: about twice the speed on CPUs with AVX-512 BF16.
     Bf16,
 }
 
 impl Precision {
-    /// Returns whether this CPU has the instructions. Without them, bfloat16 is computed as f32.
+    /// Returns whether this CPU has the instructions. Without them, bfloat16 falls back to f32.
     pub fn is_supported(self) -> bool {
         match self {
             Precision::F32 => true,
@@ -43,7 +43,7 @@ impl Precision {
         gemm(c, k, a, b, accumulate);
     }
 
-    /// The right side `[k, n]` of products, made ready once; neither is 0.
+    /// Prepares the right side `[k, n]` of products once. Neither k nor n is 0.
     pub(super) fn right(self, b: View<'_>, [k, n]: [usize; 2]) -> Right<'_> {
         #[cfg(target_arch = "x86_64")]
         if let Some(cpu) = self.bf16() {
@@ -53,7 +53,7 @@ impl Precision {
     }
 }
 
-/// The right side of products on the calling thread.
+/// The right side of products, for use on the calling thread.
 pub(super) enum Right<'a> {
     F32 {
         b: View<'a>,
@@ -65,7 +65,7 @@ pub(super) enum Right<'a> {
 }
 
 impl Right<'_> {
-    /// C += A·B; A is row-major `[m, k]`, C `[m, n]`.
+    /// C += A·B. A is row-major `[m, k]`, C `[m, n]`.
     pub(super) fn add_product(&self, a: &[f32], c: &mut [f32]) {
         match self {
             Right::F32 { b, k, n } => {

@@ -1,15 +1,14 @@
-//! For tests: the encoder layer in f64, written down as naively as possible, and numbers to try it
-//! on.
+//! For tests: the encoder layer in f64, written as naively as possible, and numbers to run it on.
 
 use crate::Precision;
 use crate::layer::{LayerSpec, LayerWeights};
 
-/// Numbers in -1..1 that look random and are the same everywhere.
+/// Returns random-looking numbers in -1..1, the same everywhere.
 pub fn numbers(len: usize, salt: usize) -> Vec<f32> {
     (0..len).map(|i| ((i * 7919 + salt * 104_729) % 1009) as f32 / 504.5 - 1.0).collect()
 }
 
-/// erf by its Maclaurin series: an independent way to the same numbers.
+/// Computes erf by its Maclaurin series, independently of the kernels.
 pub fn erf(x: f64) -> f64 {
     let (mut term, mut sum) = (x, x);
     for n in 1..200 {
@@ -19,7 +18,7 @@ pub fn erf(x: f64) -> f64 {
     sum * 2.0 / std::f64::consts::PI.sqrt()
 }
 
-/// The input of a layer and its weights, in the order of [`LayerWeights`].
+/// A layer's input and its weights, in the order of [`LayerWeights`].
 #[derive(Clone)]
 pub struct Layer<T> {
     pub x: Vec<T>,
@@ -27,7 +26,7 @@ pub struct Layer<T> {
 }
 
 impl Layer<f32> {
-    /// A layer of that size, with an input for sequences of these lengths.
+    /// Returns a layer of that size, with an input for sequences of these lengths.
     pub fn new(hidden: usize, ffn: usize, lengths: &[usize]) -> Self {
         let tokens: usize = lengths.iter().sum();
         let (square, wide) = (hidden * hidden, hidden * ffn);
@@ -68,7 +67,7 @@ pub fn spec(lengths: &[usize], heads: usize, first_only: bool, precision: Precis
     }
 }
 
-/// What dropout multiplies by, value by value; empty for no dropout.
+/// Dropout's factor for each value; empty without dropout.
 #[derive(Clone, Default)]
 pub struct Factors {
     pub attention: Vec<f64>,

@@ -1,8 +1,8 @@
-//! Kernels over rows of f32: activation, softmax and LayerNorm.
+//! Forward kernels over rows of f32: activation, softmax and LayerNorm.
 
 use super::simd::{fma, simd};
 
-/// Lanes of the partial sums: fixed, so that the order of additions is the same on every CPU.
+/// Lanes of the partial sums; fixed, so that every CPU adds in the same order.
 const LANES: usize = 16;
 
 /// e^x by range reduction and a degree-5 polynomial (Cephes `expf`); relative error about 1e-7, for
@@ -10,7 +10,7 @@ const LANES: usize = 16;
 #[inline(always)]
 fn exp<const FMA: bool>(x: f32) -> f32 {
     let x = if x > -87.0 { x } else { -87.0 };
-    // Adding this rounds to an integer, ties to even, and leaves it in the lowest bits.
+    // Adding this rounds to an integer, ties to even, and puts it in the lowest bits.
     const ROUND: f32 = 12_582_912.0; // 1.5 · 2²³
     let rounded = x * std::f32::consts::LOG2_E + ROUND;
     let n = rounded - ROUND;
@@ -26,9 +26,9 @@ fn exp<const FMA: bool>(x: f32) -> f32 {
     f32::from_bits((rounded.to_bits() << 23).wrapping_add(127 << 23)) * p
 }
 
-/// Returns (Φ(x), e^(-x²/2)). Near 0 by the rational approximation of erf that Eigen and XLA use,
-/// in the tails by Abramowitz & Stegun 7.1.26: each where it errs least and without bias. A bias of
-/// 1e-8 here is 1e-5 on the logit after six layers.
+/// Returns (Φ(x), e^(-x²/2)). Uses the rational approximation of erf from Eigen and XLA near 0, and
+/// Abramowitz & Stegun 7.1.26 in the tails. Each has the smallest error there and no bias. A bias
+/// of 1e-8 here would be 1e-5 on the logit after six layers.
 #[inline(always)]
 pub fn normal_cdf<const FMA: bool>(x: f32) -> (f32, f32) {
     let z = x.abs() * std::f32::consts::FRAC_1_SQRT_2;
@@ -106,7 +106,7 @@ simd! {
         }
     }
 
-    /// x := normalised (x + residual), y := x·gamma + beta; returns 1/σ.
+    /// x := normalised (x + residual), y := x·gamma + beta. Returns 1/σ.
     fn layer_norm(
         x: &mut [f32], residual: &[f32], gamma: &[f32], beta: &[f32], y: &mut [f32], eps: f32,
     ) -> f32 {
@@ -181,7 +181,7 @@ mod tests {
 
     #[test]
     fn every_level_gives_the_same() {
-        // Lengths around the lanes of each level, and none.
+        // Lengths around the lanes of each level, and 0.
         for len in [0, 1, 3, 15, 16, 17, 31, 33, 100] {
             let (x, y) = (numbers(len, 1), numbers(len, 2));
             let runs = at_each_level(|| {

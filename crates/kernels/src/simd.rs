@@ -1,22 +1,22 @@
-//! One body, three instruction sets, chosen at run time.
+//! Compiles one body for three instruction sets and picks one at run time.
 
-/// An instruction set. A value other than `Portable` is the proof that this CPU has it: what is
-/// inside can only be had by asking the CPU.
+/// An instruction set. A value other than `Portable` proves that this CPU has it, since only
+/// detection makes the tokens inside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Level {
     /// AVX-512 F, BW, DQ, VL.
     Avx512(HasAvx512),
     /// AVX2 and FMA.
     Avx2(HasAvx2),
-    /// What every CPU of the target has.
+    /// The baseline of the target.
     Portable,
 }
 
-/// Made in this file alone, by [`levels`], where the CPU has AVX-512.
+/// Proves AVX-512. Only [`levels`] makes one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HasAvx512(());
 
-/// Made in this file alone, by [`levels`], where the CPU has AVX2 and FMA.
+/// Proves AVX2 and FMA. Only [`levels`] makes one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HasAvx2(());
 
@@ -31,7 +31,7 @@ pub fn level() -> Level {
     *LEVEL.get_or_init(|| levels()[0])
 }
 
-/// The instruction sets of this CPU, the best first.
+/// Returns the instruction sets of this CPU, best first.
 fn levels() -> Vec<Level> {
     let mut levels = Vec::new();
     #[cfg(target_arch = "x86_64")]
@@ -49,16 +49,15 @@ fn levels() -> Vec<Level> {
     levels
 }
 
-/// Multiply-add: fused where `FMA` says that the instruction exists, since without it `mul_add` is
-/// a library call.
+/// Multiply-add, fused only if `FMA` says that the instruction exists: otherwise `mul_add` is a
+/// library call.
 #[inline(always)]
 pub fn fma<const FMA: bool>(a: f32, b: f32, c: f32) -> f32 {
     if FMA { a.mul_add(b, c) } else { a * b + c }
 }
 
 /// Compiles a body for each [`Level`] and defines a function that calls the right one. The body may
-/// use the constant `FMA`. The loops inside are plain Rust; the compiler vectorises them with each
-/// level's registers.
+/// use the constant `FMA`. Its loops are plain Rust, which the compiler vectorises for each level.
 macro_rules! simd {
     ($(
         $(#[$doc:meta])*
@@ -91,7 +90,7 @@ macro_rules! simd {
 }
 pub(crate) use simd;
 
-/// Lets a test run with less than the CPU has.
+/// Lets a test run at a lower level than the CPU's.
 #[cfg(test)]
 pub mod limit {
     use super::{Level, levels};
@@ -105,8 +104,8 @@ pub mod limit {
         LIMIT.get()
     }
 
-    /// Returns what `run` returns at each level of this CPU, on two threads of its own; the
-    /// portable level last.
+    /// Returns the results of `run` at each level of this CPU, on two threads of its own. The
+    /// portable level comes last.
     pub fn at_each_level<T: Send>(run: impl Fn() -> T + Sync) -> Vec<(Level, T)> {
         let at = |level| {
             let pool = rayon::ThreadPoolBuilder::new()

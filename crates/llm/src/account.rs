@@ -1,4 +1,4 @@
-//! What a run says about itself: money, counts, notes.
+//! What a run reports about itself: money, counts, notes.
 
 use crate::Llm;
 use crate::budget::Spent;

@@ -1,5 +1,5 @@
-//! Answer quality end to end: an LLM answers each question from the passages of two systems, and a
-//! judge says which answer is better, asked twice with the answers in either place.
+//! Answer quality end to end. An LLM answers each question from the passages of two systems. A
+//! judge says which answer is better, twice, with the answers in either place.
 
 use crate::client::Llm;
 use crate::config::{LlmConfig, must};
@@ -32,7 +32,7 @@ pub struct AnswersConfig {
 
 impl Default for AnswersConfig {
     fn default() -> Self {
-        // The temperature of `ask`: a small model loops at a lower one.
+        // The temperature of `ask`: below it, a small model loops.
         Self { temperature: 0.7, max_answer_tokens: judging::MAX_ANSWER_TOKENS }
     }
 }
@@ -46,7 +46,7 @@ impl AnswersConfig {
     }
 }
 
-/// Who answers, and who judges the answers.
+/// The LLM that answers, and the one that judges.
 #[derive(Clone, Copy)]
 pub struct Comparison<'a> {
     pub llm: &'a LlmConfig,
@@ -54,7 +54,7 @@ pub struct Comparison<'a> {
     pub answers: &'a AnswersConfig,
 }
 
-/// A question, with the passages that each of two systems hands to the LLM.
+/// A question, with the passages that each of two systems gives to the LLM.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Case {
     pub query: QueryId,
@@ -76,13 +76,13 @@ impl Case {
 pub enum Preference {
     Before,
     After,
-    /// Neither, or the judge changed its mind with the places.
+    /// Neither, or the judge changed its mind when the answers swapped places.
     Tie,
     /// An answer or a verdict is missing.
     Open,
 }
 
-/// What became of a question.
+/// The result of a question.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Compared {
     pub query: QueryId,
@@ -90,17 +90,16 @@ pub struct Compared {
     pub before: Option<String>,
     pub after: Option<String>,
     pub preference: Preference,
-    /// Whether the judge said the same with the answers in either place; none where it was not
-    /// asked.
+    /// Whether the judge said the same with the answers in either place; none if it was not asked.
     pub consistent: Option<bool>,
 }
 
-/// What the calls came to, for a manifest.
+/// The totals of the calls, for a manifest.
 pub type Account = (Vec<(&'static str, u64)>, Vec<String>);
 
 /// Answers every case from the passages of both systems and has the answers compared. Every answer
-/// of the LLM is in the journal before it is used, so that a stopped run pays for nothing twice;
-/// the caps of `[llm]` hold.
+/// of the LLM is in the journal before it is used, so a stopped run pays for nothing twice. The
+/// caps of `[llm]` hold.
 ///
 /// Cases with the same passages are ties without a call.
 pub fn compare_answers(
@@ -213,7 +212,7 @@ fn compare(
     Ok(compared.collect())
 }
 
-/// What a judge said.
+/// The verdict of a judge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Verdict {
     A,
@@ -221,7 +220,7 @@ enum Verdict {
     Tie,
 }
 
-/// `first`: before's answer was A; `second`: after's was.
+/// `first`: answer A was the one from before; `second`: it was the one from after.
 fn decide(first: Option<Verdict>, second: Option<Verdict>) -> (Preference, Option<bool>) {
     match (first, second) {
         (Some(Verdict::A), Some(Verdict::B)) => (Preference::Before, Some(true)),

@@ -1,4 +1,4 @@
-//! OpenAI's batch files: requests out, results in, through the same journal.
+//! OpenAI's batch files: requests go out, results come in, through the same journal.
 
 use crate::completion::Completion;
 use crate::error::{Error, Result};
@@ -21,21 +21,21 @@ const MAX_REQUESTS: usize = 50_000;
 pub struct BatchFiles {
     pub files: Vec<PathBuf>,
     pub requests: u64,
-    /// Answered by the journal already.
+    /// Requests that the journal already answers.
     pub from_journal: u64,
 }
 
-/// What came in from a file of results.
+/// What a file of results contained.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct BatchResults {
     pub answers: u64,
     /// In the journal already.
     pub known: u64,
-    /// To requests that the config would not make now; kept as well.
+    /// Answers to requests that the config no longer makes; they are kept too.
     pub of_other_requests: u64,
-    /// Lines that hold an error in place of an answer.
+    /// Lines with an error instead of an answer.
     pub failed: u64,
-    /// What the first of them says.
+    /// The message of the first one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub first_failure: Option<String>,
 }
@@ -56,14 +56,14 @@ impl ResultLine {
         if !self.error.is_null() && body.is_null() {
             return Err(Fault::of_body(&self.error));
         }
-        // A gateway may put text where JSON is expected.
+        // A gateway may put text in place of JSON.
         body.as_str().map_or_else(|| Completion::of(body), Completion::of_text)
     }
 }
 
 impl Llm<'_> {
-    /// Writes the requests that the journal does not answer; beyond 50,000 into further files
-    /// beside the first.
+    /// Writes the requests that the journal does not answer. Each further 50,000 go into another
+    /// file beside the first.
     pub fn batch_out(&self, work: &Work, path: &Path) -> Result<BatchFiles> {
         let mut open = Vec::new();
         let mut keys = std::collections::HashSet::new();
@@ -96,7 +96,7 @@ impl Llm<'_> {
         })
     }
 
-    /// Takes results into the journal; giving a file again changes nothing.
+    /// Imports results into the journal. Importing a file again changes nothing.
     pub fn batch_in(&self, work: &Work, path: &Path) -> Result<BatchResults> {
         let mut subjects = HashMap::new();
         for index in 0..work.count {

@@ -1,34 +1,34 @@
-//! A circuit breaker: after many failures in a row one call at a time tries whether the endpoint is
-//! back.
+//! A circuit breaker. After many failures in a row, one call at a time tries whether the endpoint
+//! is back.
 
 use std::cell::{Cell, RefCell};
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-/// First pause once the breaker is open; doubled for each probe that fails.
+/// First pause after the breaker opens. It doubles with each failed probe.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 
 /// Counts failures over all calls.
 pub struct Breaker {
-    /// Failures in a row that open it.
+    /// Failures in a row that open the breaker.
     threshold: u32,
     /// Probes in a row that may fail before the endpoint counts as gone.
     max_probes: u32,
     longest_pause: Duration,
     failures: Cell<u32>,
     probes: Cell<u32>,
-    /// While open: when the next probe may leave.
+    /// While open: the time of the next probe.
     open_until: RefCell<Option<Instant>>,
     probing: Cell<bool>,
     changed: Notify,
 }
 
-/// Leave to make a call.
+/// Permission to make a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pass {
     Call,
-    /// The breaker is open, and this call shows whether it can be closed.
+    /// The breaker is open, and this call tests whether it can close.
     Probe,
 }
 
@@ -62,7 +62,7 @@ impl Breaker {
         }
     }
 
-    /// A call was answered, whatever the answer: the endpoint is there.
+    /// Notes that a call was answered. Any answer shows that the endpoint is there.
     pub fn answered(&self) {
         self.failures.set(0);
         self.probes.set(0);
@@ -72,7 +72,7 @@ impl Breaker {
         }
     }
 
-    /// A call failed; returns whether the endpoint counts as gone.
+    /// Notes a failed call. Returns whether the endpoint counts as gone.
     pub fn failed(&self, pass: Pass) -> bool {
         self.failures.set(self.failures.get() + 1);
         if pass == Pass::Probe {

@@ -1,4 +1,4 @@
-//! What is spent, and the caps that nothing may be spent beyond.
+//! What a run spends, and the caps on it.
 
 use crate::config::LlmConfig;
 use crate::journal::Sums;
@@ -6,7 +6,7 @@ use serde::Serialize;
 use std::cell::{Cell, RefCell};
 use tokio::sync::Notify;
 
-/// What a batch API takes of the price.
+/// The share of the price that a batch API charges.
 const BATCH_SHARE: f64 = 0.5;
 
 /// Calls, tokens and money.
@@ -66,7 +66,7 @@ pub fn spent_before(config: &LlmConfig, sums: &Sums) -> Spent {
     spent
 }
 
-/// A call that has leave to be made: what it may cost at most is set aside.
+/// Permission to make a call. The most that it may cost is reserved.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Leave {
     most: Spent,
@@ -76,11 +76,11 @@ pub struct Leave {
 pub struct Budget<'a> {
     config: &'a LlmConfig,
     spent: Cell<Spent>,
-    /// Set aside for the calls in flight.
+    /// Reserved for the calls in flight.
     reserved: Cell<Spent>,
     in_flight: Cell<u64>,
     freed: Notify,
-    /// The cap that was met, in the words of the config.
+    /// The cap that was reached, in the words of the config.
     met: RefCell<Option<String>>,
 }
 
@@ -97,8 +97,8 @@ impl<'a> Budget<'a> {
         }
     }
 
-    /// Sets aside what a call may cost at most; none once a cap is met. Waits where only calls in
-    /// flight stand between.
+    /// Reserves the most that a call may cost; returns none once a cap is reached. It waits if only
+    /// calls in flight stand in the way.
     pub async fn admit(&self, llm: &str, tokens_in: u64, most_out: u64) -> Option<Leave> {
         let cost = cost(self.config, llm, false, tokens_in, most_out);
         let most = Spent { requests: 1, tokens_in, tokens_out: most_out, cost };
@@ -139,7 +139,7 @@ impl<'a> Budget<'a> {
         None
     }
 
-    /// Books a call: a request, and its tokens where it was answered.
+    /// Books a call: a request, and its tokens if it was answered.
     pub fn book(&self, leave: Leave, llm: &str, tokens: Option<(u64, u64)>) {
         let (tokens_in, tokens_out) = tokens.unwrap_or_default();
         let mut spent = self.spent.get();

@@ -1,4 +1,4 @@
-//! One call, with as many tries as it needs and may have.
+//! One call, with as many tries as it needs and is allowed.
 
 use crate::budget::Leave;
 use crate::completion::Completion;
@@ -12,13 +12,12 @@ use serde_json::Value;
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
-/// First wait before a second try; doubled for each further one.
+/// First wait before a retry. It doubles with each further one.
 const FIRST_WAIT: Duration = Duration::from_millis(500);
-/// Waits are spread between these shares, so that calls which failed together do not come back
-/// together.
+/// Waits vary between these shares, so that calls that failed together are not retried together.
 const JITTER: std::ops::Range<f64> = 0.5..1.0;
 
-/// What one call came to.
+/// The result of a call.
 pub enum Call {
     /// The answer is in the journal.
     Answered,
@@ -29,18 +28,18 @@ pub enum Call {
     GivenUp {
         reason: String,
     },
-    /// A cap was met, or the run is lost.
+    /// A cap was reached, or the run ends.
     NotMade,
 }
 
-/// How many tokens a byte makes, as far as answers have told; on the safe side.
+/// Tokens per byte, as far as answers have shown; an upper estimate.
 #[derive(Default)]
 pub struct Gauge {
     bytes: Cell<u64>,
     tokens: Cell<u64>,
 }
 
-/// Tokens a byte before the first answer: more than text in letters makes.
+/// Tokens per byte before the first answer: more than ordinary text has.
 const FIRST_RATE: f64 = 0.5;
 /// A quarter more than seen so far, and the marks around messages.
 const GAUGE_MARGIN: f64 = 1.25;
@@ -112,7 +111,7 @@ impl Llm<'_> {
         }
     }
 
-    /// Tells the breaker of a failed try; returns what ends the call where the endpoint has gone or
+    /// Reports a failed try to the breaker. Returns what ends the call if the endpoint has gone or
     /// wants a long pause.
     fn failed(
         &self,
@@ -129,7 +128,7 @@ impl Llm<'_> {
             });
             return Some(Call::NotMade);
         }
-        // A server that limits is there.
+        // A server that limits calls is there.
         if limited {
             self.breaker.answered();
         } else if self.breaker.failed(pass) {
@@ -139,7 +138,7 @@ impl Llm<'_> {
         None
     }
 
-    /// One try. The answer goes to the journal before anything else is done with it.
+    /// One try. The answer goes to the journal first.
     async fn send(
         &self,
         request: &Request,
@@ -181,8 +180,8 @@ impl Llm<'_> {
         Ok(Ok(()))
     }
 
-    /// The time before the next try: what the server asks for, else doubling; never more than the
-    /// limit.
+    /// The time before the next try: what the server asks for, else twice the last wait, never more
+    /// than the limit.
     fn wait(&self, tries: u32, after: Option<Duration>) -> Duration {
         let limit = Duration::from_secs(self.config.max_wait_s);
         let doubled = FIRST_WAIT.saturating_mul(1 << tries.min(16));

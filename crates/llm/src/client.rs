@@ -1,4 +1,4 @@
-//! Calls to an LLM behind any OpenAI-compatible endpoint: every answer is in the journal before it
+//! Calls to an LLM behind any OpenAI-compatible endpoint. Every answer is in the journal before it
 //! is used.
 
 use crate::breaker::Breaker;
@@ -20,16 +20,16 @@ use std::path::Path;
 use std::time::Duration;
 use whetstone_records::Progress;
 
-/// How often one thing is asked: again, with another seed, where the first answer was of no use.
+/// How often to ask the same thing. If the first answer is useless, the next request has another
+/// seed.
 pub const ATTEMPTS: u32 = 2;
-/// How many requests may be refused in a row at the start before the endpoint is taken to refuse
-/// all.
+/// After this many refusals in a row at the start, the endpoint is taken to refuse everything.
 const MAX_REFUSED_AT_START: usize = 3;
-/// Failures in a row that open the circuit breaker, beside two for each call in flight.
+/// Failures in a row that open the circuit breaker, plus two for each call in flight.
 const BREAKER_FAILURES: u32 = 6;
-/// Probes that may fail before the endpoint counts as gone, beside the tries of a call.
+/// Probes that may fail before the endpoint counts as gone, plus the tries of a call.
 const BREAKER_PROBES: u32 = 4;
-/// How long calls in flight are waited for once the run is lost.
+/// How long to wait for calls in flight once the run has to end.
 const LAST_WAIT: Duration = Duration::from_secs(20);
 
 #[derive(Default)]
@@ -38,7 +38,7 @@ pub(crate) struct Tally {
     pub(crate) retries: u64,
     pub(crate) from_journal: u64,
     pub(crate) without_usage: u64,
-    /// Calls given up in a row.
+    /// Failed calls in a row.
     pub(crate) given_up: usize,
 }
 
@@ -47,7 +47,7 @@ pub struct Llm<'a> {
     pub(crate) config: &'a LlmConfig,
     pub(crate) key: ApiKey,
     pub(crate) client: Client,
-    // One thread, and no borrow is held over an await.
+    // One thread, and no borrow lasts across an await.
     pub(crate) journal: RefCell<Journal>,
     /// Answers that the journal held when it was opened.
     pub(crate) known_before: usize,
@@ -59,7 +59,7 @@ pub struct Llm<'a> {
     /// By name of the LLM.
     pub(crate) dialects: RefCell<HashMap<String, Dialect>>,
     pub(crate) tally: RefCell<Tally>,
-    /// What ends the run; nothing more is sent.
+    /// What ends the run. Nothing is sent after it.
     pub(crate) fatal: RefCell<Option<Error>>,
     pub(crate) in_air: Cell<usize>,
     /// By the key of the limit.
@@ -93,7 +93,7 @@ impl<'a> Llm<'a> {
         })
     }
 
-    /// Asks for everything that the journal does not hold; returns one outcome for each question,
+    /// Asks for everything that the journal does not hold. Returns one outcome for each question,
     /// in their order.
     pub fn run(&self, work: &Work, progress: &dyn Progress) -> Result<Vec<Outcome>> {
         progress.start(work.part, Some(work.count as u64), work.unit);
@@ -151,7 +151,7 @@ impl<'a> Llm<'a> {
                 self.end(self.unreadable(work, outcomes));
             }
             if self.fatal.borrow().is_some() {
-                // What is in flight may be paid for.
+                // A call in flight may already be paid for.
                 let drained =
                     async { while self.in_air.get() > 0 && answered.next().await.is_some() {} };
                 let _ = tokio::time::timeout(LAST_WAIT, drained).await;
@@ -161,7 +161,7 @@ impl<'a> Llm<'a> {
         self.fatal.take().map_or(Ok(()), Err)
     }
 
-    /// One question, with as many attempts as it needs and may have.
+    /// One question, with as many attempts as it needs and is allowed.
     async fn answer(&self, work: &Work<'_>, index: usize) -> Result<Outcome> {
         loop {
             let (request, key, so_far) = match self.look(work, index)? {
@@ -180,7 +180,7 @@ impl<'a> Llm<'a> {
         }
     }
 
-    /// Goes through the attempts that the journal holds.
+    /// Goes through the attempts in the journal.
     pub(crate) fn look(&self, work: &Work, index: usize) -> Result<Look> {
         let mut outcome = Outcome::default();
         let mut most = 0;
@@ -194,7 +194,7 @@ impl<'a> Llm<'a> {
             outcome.tokens_out += entry.completion_tokens.unwrap_or(0);
             let Assessment { flaw, usable } = (work.assess)(index, &entry);
             outcome.flaws.push(flaw);
-            // That there is nothing to say does not outweigh what was said before.
+            // An answer that there is nothing to say does not outweigh an earlier answer.
             let is_sound = flaw.is_none() && (usable > 0 || outcome.key.is_none());
             if is_sound || usable > most {
                 (outcome.key, most) = (Some(key), usable);
@@ -206,8 +206,8 @@ impl<'a> Llm<'a> {
         Ok(Look::Settled(outcome))
     }
 
-    /// Asks for the first questions one by one until the endpoint takes the form of the request;
-    /// returns how many were.
+    /// Asks the first questions one by one until the endpoint accepts the form of the request.
+    /// Returns their number.
     async fn learn_dialect(
         &self,
         work: &Work<'_>,
@@ -230,7 +230,7 @@ impl<'a> Llm<'a> {
                 for told in self.dialect(&request.llm).told() {
                     progress.warn(told);
                 }
-                // What remains of this question, such as a second attempt, is done with the others.
+                // The rest of this question, such as a second attempt, is done with the others.
                 self.fatal.take().map_or(Ok(()), Err)?;
                 return Ok(begun);
             };
@@ -253,7 +253,7 @@ impl<'a> Llm<'a> {
         self.dialects.borrow_mut().insert(llm.to_owned(), dialect);
     }
 
-    /// Counts an outcome, and ends the run when the endpoint has gone.
+    /// Counts an outcome. Ends the run when the endpoint has gone.
     fn note(&self, outcome: &Outcome, progress: &dyn Progress) {
         progress.advance(1);
         let mut tally = self.tally.borrow_mut();
@@ -276,7 +276,7 @@ impl<'a> Llm<'a> {
         }
     }
 
-    /// The answer that an outcome rests on.
+    /// The answer behind an outcome.
     pub fn answer_of(&self, outcome: &Outcome) -> Result<Option<Entry>> {
         Ok(outcome.key.as_ref().map(|key| self.entry(key)).transpose()?.flatten())
     }

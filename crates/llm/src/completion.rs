@@ -1,21 +1,21 @@
-//! The endpoint's answer to one call, as far as it can be read: servers differ in its form.
+//! Reads the endpoint's answer to one call as far as possible: its form differs between servers.
 
 use crate::journal::{CONTENT_FILTER, Entry, LENGTH};
 use crate::transport::{Fault, again, opening};
 use serde_json::{Map, Value, json};
 
-/// More tokens than any answer has are a mistake of the server.
+/// A server that reports more tokens than any answer has is mistaken.
 const MAX_TOKENS: f64 = 1e9;
 /// Fields of a message that hold a thought, by server.
 const THOUGHTS: &[&str] = &["reasoning_content", "reasoning", "thinking", "reasoning_details"];
-/// Types of the parts of a content that are no answer.
+/// Types of content parts that are not an answer.
 const HIDDEN_PARTS: &[&str] = &["thinking", "reasoning", "thought", "redacted_thinking", "refusal"];
 
-/// What is used of an answer.
+/// The parts of an answer that we use.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Completion {
     content: String,
-    /// Whether the server tells of a thought beside the content.
+    /// Whether the server reports a thought beside the content.
     thought: bool,
     finish_reason: Option<String>,
     prompt_tokens: Option<u64>,
@@ -23,8 +23,8 @@ pub struct Completion {
 }
 
 impl Completion {
-    /// Reads a body that is not the JSON that was asked for: a stream of events, JSON with
-    /// something behind it, or a page of a gateway, whose words the fault repeats.
+    /// Reads a body that is not the expected JSON: a stream of events, JSON with something after
+    /// it, or a page of a gateway. The fault quotes the page.
     pub fn of_text(text: &str) -> Result<Self, Fault> {
         let text = text.trim_start_matches('\u{feff}').trim();
         if let Some(Ok(body)) = serde_json::Deserializer::from_str(text).into_iter().next() {
@@ -37,7 +37,7 @@ impl Completion {
         }
     }
 
-    /// Reads a body; where it holds no answer, the fault repeats the server's own words.
+    /// Reads a body. If it holds no answer, the fault quotes the server.
     pub fn of(body: &Value) -> Result<Self, Fault> {
         let choice = body.get("choices").and_then(|choices| choices.get(0));
         let error = [Some(body), choice].into_iter().flatten().find_map(error_in);
@@ -58,7 +58,7 @@ impl Completion {
     }
 
     fn of_choice(choice: &Map<String, Value>, usage: &Value) -> Self {
-        // Servers that stream, or that know only the older completions, name it otherwise.
+        // Servers that stream, or that know only the older completions, use other names.
         let message = ["message", "delta"].iter().find_map(|name| choice.get(*name)?.as_object());
         let content = message.and_then(|message| message.get("content"));
         let (mut content, hidden) = content.map(words).unwrap_or_default();
@@ -86,7 +86,7 @@ impl Completion {
         }
     }
 
-    /// The answer as a line of the journal. Usage that is not told stays empty.
+    /// The answer as a line of the journal. Missing usage stays empty.
     pub fn entry(self, key: &str, subject: &str, llm: &str) -> Entry {
         Entry {
             key: key.to_owned(),
@@ -103,11 +103,11 @@ impl Completion {
     }
 }
 
-/// What a body says in place of an answer.
+/// What a body says instead of an answer.
 fn error_in(body: &Value) -> Option<&Value> {
     let named = ["error", "errors", "detail"].iter().find_map(|name| body.get(*name));
     let is_error = body.get("object").and_then(Value::as_str) == Some("error");
-    // `"error": true` says nothing; what stands beside it may.
+    // `"error": true` says nothing, but its neighbours may.
     let named = named.filter(|error| !is_blank(error));
     let named =
         named.map(|error| if error.is_boolean() || error.is_number() { body } else { error });
@@ -124,8 +124,8 @@ fn is_blank(value: &Value) -> bool {
     }
 }
 
-/// The words of a content, and whether a thought among them was left out. A content is a string,
-/// an array of parts, or, from a server that has parsed it, the JSON of the answer.
+/// The words of a content, and whether a thought was removed. A content is a string, an array of
+/// parts, or, if the server parsed it, the JSON of the answer.
 fn words(content: &Value) -> (String, bool) {
     match content {
         Value::Null => Default::default(),
@@ -150,7 +150,7 @@ fn part_text(part: &Value) -> &str {
     text.get("value").unwrap_or(text).as_str().unwrap_or_default()
 }
 
-/// Why the answer ended, in OpenAI's words where it means the same.
+/// Why the answer ended, in OpenAI's words if they mean the same.
 fn finish_reason(reason: &Value) -> Option<String> {
     let reason = match reason {
         Value::Object(fields) => fields.get("type")?.as_str()?.to_owned(),
@@ -169,14 +169,14 @@ fn finish_reason(reason: &Value) -> Option<String> {
     })
 }
 
-/// A number of tokens; servers also tell it as 12.0, as text, or as -1.
+/// A number of tokens. Some servers write it as 12.0, as text, or as -1.
 fn count(value: &Value) -> Option<u64> {
     let number = value.as_f64().or_else(|| value.as_str()?.trim().parse().ok())?;
     (0.0..MAX_TOKENS).contains(&number).then(|| number.round() as u64)
 }
 
-/// What a stream of server-sent events adds up to, in the form of one answer; none where the text
-/// is no such stream, or the stream has no end.
+/// Joins a stream of server-sent events into one answer. Returns none if the text is not such a
+/// stream, or if the stream has no end.
 fn events(text: &str) -> Option<Value> {
     let data: Vec<&str> =
         text.lines().filter_map(|line| line.strip_prefix("data:")).map(str::trim).collect();

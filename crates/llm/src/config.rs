@@ -1,4 +1,4 @@
-//! `[llm]`: which endpoint is asked, how fast, and how much may be spent.
+//! `[llm]`: the endpoint, how fast to call it, and how much to spend.
 
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -9,13 +9,13 @@ use std::path::PathBuf;
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Price {
-    /// For the tokens that are sent.
+    /// For sent tokens.
     pub input: f64,
-    /// For the tokens that come back.
+    /// For received tokens.
     pub output: f64,
 }
 
-/// `[llm]`: the endpoint, how fast it is called, and how much may be spent.
+/// `[llm]`: the endpoint, how fast to call it, and how much to spend.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct LlmConfig {
@@ -25,22 +25,21 @@ pub struct LlmConfig {
     pub name: String,
     /// Environment variable that holds the key; it may be unset for a local server.
     pub api_key_env: String,
-    /// File that holds the key and nothing else; it comes before the environment.
+    /// File that holds nothing but the key. It overrides the environment variable.
     pub api_key_file: Option<PathBuf>,
-    /// Header that carries the key: `authorization` (as a bearer token), or `api-key` as Azure has
-    /// it.
+    /// Header of the key: `authorization` (as a bearer token), or `api-key` for Azure.
     pub api_key_header: String,
-    /// Sent as `?api-version=…`, as Azure wants it.
+    /// Azure's `?api-version=…`.
     pub api_version: Option<String>,
     /// Calls in flight at once.
     pub concurrency: usize,
-    /// Most calls a minute; 0: no limit.
+    /// Most calls per minute; 0: no limit.
     pub requests_per_minute: u32,
-    /// Most tokens a minute, sent and received together; 0: no limit.
+    /// Most tokens per minute, sent and received together; 0: no limit.
     pub tokens_per_minute: u32,
-    /// How long one call may take, in seconds.
+    /// Longest time for one call, in seconds.
     pub timeout_s: u64,
-    /// How often a call that met 429, 5xx, a time-out or a broken connection is repeated.
+    /// Most retries of a call after 429, 5xx, a time-out or a broken connection.
     pub max_retries: u32,
     /// Longest wait between two tries of a call, in seconds.
     pub max_wait_s: u64,
@@ -50,11 +49,12 @@ pub struct LlmConfig {
     pub max_tokens: u64,
     /// Most money for this data set, earlier runs included; 0: no limit.
     pub max_cost: f64,
-    /// Of the prices and of `max-cost`.
+    /// The currency of the prices and of `max-cost`.
     pub currency: String,
     /// By the name of the LLM.
     pub prices: BTreeMap<String, Price>,
-    /// Passed on as they are in every request's body, such as `repeat_penalty` for llama.cpp.
+    /// Extra fields for every request's body, passed on unchanged, such as `repeat_penalty` for
+    /// llama.cpp.
     pub extra_body: toml::Table,
 }
 
@@ -83,7 +83,7 @@ impl Default for LlmConfig {
     }
 }
 
-/// Fields of a request's body that are set here and not by `extra-body`.
+/// Body fields that Whetstone sets, and `extra-body` may not.
 const SET: &[&str] = &[
     "model",
     "messages",
@@ -107,7 +107,7 @@ impl LlmConfig {
             "a URL that starts with http:// or https://",
             format!("`{url}`"),
         )?;
-        // Not shown: what stands there may be a key.
+        // The value is not shown, because it may be a key.
         let bare = !url.contains(['?', '@', '#']);
         must(
             bare,
@@ -115,7 +115,7 @@ impl LlmConfig {
             "an address without `?`, `@` and `#`",
             "one that may hold a key",
         )?;
-        // A key put here by mistake would be shown in hints.
+        // Hints would show a key that was put here by mistake.
         let variable =
             |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
         let named = !self.api_key_env.is_empty() && self.api_key_env.bytes().all(variable);
@@ -155,7 +155,7 @@ impl LlmConfig {
         }
     }
 
-    /// Refuses a limit on money for an LLM without a price.
+    /// Refuses a cap on money if the LLM has no price.
     pub fn check_price(&self, llm: &str) -> Result<()> {
         match self.max_cost > 0.0 && !self.prices.contains_key(llm) {
             true => Err(Error::NoPrice { llm: llm.to_owned() }),

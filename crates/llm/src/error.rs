@@ -55,7 +55,7 @@ pub enum Error {
         llm: String,
         /// What is wrong with the answers, and with how many of them.
         flaws: Vec<(Flaw, u64)>,
-        /// The key of the config that limits their length.
+        /// The config key that limits their length.
         limit_key: &'static str,
         limit: u32,
     },
@@ -75,9 +75,7 @@ impl Hint for Error {
         Some(match self {
             Error::Records(error) => return error.hint(),
             Error::Runtime { .. } | Error::Count(_) => return None,
-            Error::ConfigValue { .. } => {
-                "configs/synth.toml says for every key what it does".into()
-            }
+            Error::ConfigValue { .. } => "configs/synth.toml explains every key".into(),
             Error::ReservedBodyField { .. } => {
                 "remove it; Whetstone's own keys in [ask], [judge] and [grade] set it".into()
             }
@@ -92,10 +90,10 @@ impl Hint for Error {
                 "put the key into that file, alone, or remove `llm.api-key-file`".into()
             }
             Error::BadPrompt { .. } => {
-                "configs/prompts/README.md says how a prompt is written".into()
+                "configs/prompts/README.md says how to write a prompt".into()
             }
             Error::JournalInUse { .. } => {
-                "wait until it is done, or choose another --out folder".into()
+                "wait until that run ends, or choose another --out folder".into()
             }
             Error::JournalChanged { .. } => {
                 "run the same command again; nothing else may write to it".into()
@@ -130,7 +128,7 @@ impl Hint for Error {
                 readable_hint(flaws, limit_key, *limit)
             }
             Error::Http(_) => {
-                "TLS needs the system's certificates: install the package ca-certificates".into()
+                "install the package ca-certificates: TLS needs the system's certificates".into()
             }
         })
     }

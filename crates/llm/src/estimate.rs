@@ -1,4 +1,4 @@
-//! What a run will take, before anything is spent.
+//! Estimates a run before it spends anything.
 
 use crate::budget::{Spent, cost};
 use crate::error::{Error, Result};
@@ -7,28 +7,28 @@ use crate::{ATTEMPTS, Entry, Llm, Request, Work};
 use serde::Serialize;
 use std::collections::HashMap;
 
-/// Answers of the journal that the count is held against.
+/// How many answers of the journal to compare the count with.
 const CALIBRATION: usize = 200;
-/// Fewer tell nothing.
+/// Fewer answers say too little.
 const MIN_CALIBRATION: usize = 20;
-/// Share by which the count may be off where no answer tells. Over 200 passages each of SciFact,
-/// CosQA, Cranfield and XQuAD, SmolLM2's tokenizer counts 0.90 to 1.05 times what MiniLM's does;
-/// the marks around messages come on top. Languages that MiniLM does not know may be further off.
+/// How far the count may be off if no answer shows it. Over 200 passages each of SciFact, CosQA,
+/// Cranfield and XQuAD, SmolLM2's tokenizer counts 0.90 to 1.05 times as many as MiniLM's. The
+/// marks around messages come on top. Languages that MiniLM does not know may be further off.
 const UNCALIBRATED_ERROR: f64 = 0.25;
-/// Tokens a byte where there is no tokenizer.
+/// Tokens per byte without a tokenizer.
 const TOKENS_PER_BYTE: f64 = 0.25;
 
 /// How a [`TokenCounter`] counts.
 type Count = Box<dyn Fn(&str) -> Result<f64>>;
 
-/// Counts tokens in place of the LLM, whose own tokenizer is out of reach.
+/// Counts tokens in place of the LLM, whose own tokenizer is not available.
 pub struct TokenCounter {
     name: String,
     count: Count,
 }
 
 impl TokenCounter {
-    /// Counts with a tokenizer; `name` tells the reader of an estimate which.
+    /// Counts with a tokenizer. The estimate shows its `name`.
     pub fn new<E>(
         name: impl Into<String>,
         count: impl Fn(&str) -> Result<usize, E> + 'static,
@@ -43,7 +43,7 @@ impl TokenCounter {
         Self { name: name.into(), count: Box::new(count) }
     }
 
-    /// Counts bytes, where there is no tokenizer.
+    /// Counts bytes, if there is no tokenizer.
     pub fn bytes() -> Self {
         let count = |text: &str| Ok(text.len() as f64 * TOKENS_PER_BYTE);
         Self { name: "bytes / 4".into(), count: Box::new(count) }
@@ -54,7 +54,7 @@ impl TokenCounter {
     }
 }
 
-/// What a run will take. Of all passages those that the journal answers are taken off.
+/// The estimate of a run, without the passages that the journal answers.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Estimate {
     pub llm: String,
@@ -63,27 +63,27 @@ pub struct Estimate {
     pub requests: u64,
     pub tokens_in: u64,
     pub tokens_out: u64,
-    /// Where every answer is as long as it may be.
+    /// If every answer has the full length.
     pub tokens_out_most: u64,
     pub currency: String,
-    /// None where the config has no price for the LLM.
+    /// None if the config has no price for the LLM.
     pub cost: Option<f64>,
     pub cost_most: Option<f64>,
-    /// By the limits a minute, and by the time that calls took so far where the journal tells; none
-    /// without both.
+    /// From the limits per minute, and from the time of earlier calls in the journal; none without
+    /// both.
     pub wall_s: Option<f64>,
     /// How tokens were counted, and how far the count may be off.
     pub counted_with: String,
     /// Share of one.
     pub token_error_fraction: f64,
-    /// Caps that the run would meet before its end, in the words of the config.
+    /// Caps that the run would reach, in the words of the config.
     pub caps: Vec<String>,
-    /// What the judge will take beside that, where there is one.
+    /// The estimate for the judge, if there is one.
     pub judge: Option<Box<Estimate>>,
 }
 
 impl Estimate {
-    /// The same for `count` questions in place of each.
+    /// The same for `count` questions in place of each one.
     pub fn times(mut self, count: f64) -> Self {
         let counts = [
             &mut self.asked,
@@ -100,7 +100,7 @@ impl Estimate {
         self
     }
 
-    /// What it takes with the judge.
+    /// The estimate with the judge's part.
     pub fn in_all(&self) -> Spent {
         let own = Spent {
             requests: self.requests,
@@ -111,13 +111,13 @@ impl Estimate {
         self.judge.iter().fold(own, |sum, judge| sum.with(judge.in_all()))
     }
 
-    /// Whether every LLM that it asks has a price.
+    /// Whether all its LLMs have a price.
     pub fn is_priced(&self) -> bool {
         self.cost.is_some() && self.judge.iter().all(|judge| judge.is_priced())
     }
 }
 
-/// What answers in the journal tell.
+/// Figures from the answers in the journal.
 #[derive(Default)]
 struct Calibration {
     known: usize,
@@ -229,7 +229,7 @@ impl Llm<'_> {
         times.into_iter().flatten().reduce(f64::max)
     }
 
-    /// The caps that what is ahead, with the judge, would meet.
+    /// The caps that the rest of the run, judge included, would reach.
     pub fn caps_ahead(&self, estimate: &Estimate) -> Vec<String> {
         let (config, ahead) = (self.config, self.spent_in_all().with(estimate.in_all()));
         let caps = [
@@ -262,7 +262,7 @@ impl Calibration {
         }
     }
 
-    /// How tokens were counted, and the share by which the count of one request may be off.
+    /// How tokens were counted, and how far the count of one request may be off.
     fn told(&self, counter: &TokenCounter, calibrated: bool) -> (String, f64) {
         if !calibrated {
             return (counter.name.clone(), UNCALIBRATED_ERROR);
@@ -279,7 +279,7 @@ impl Calibration {
     }
 }
 
-/// Counts of texts; instructions and examples, which every request repeats, are counted once.
+/// Counts of texts. Instructions and examples are counted once, because every request repeats them.
 struct Counts<'a> {
     counter: &'a TokenCounter,
     seen: HashMap<String, f64>,
@@ -295,7 +295,7 @@ impl Counts<'_> {
         Ok(tokens)
     }
 
-    /// The length of the typical answer, or of the example's, stands for that of any.
+    /// The length of the typical answer, or of the example's, stands for all answers.
     fn answer(&mut self, request: &Request, typical: Option<&str>) -> Result<f64> {
         let example = request.messages.iter().find(|message| message.role == "assistant");
         match typical.or(example.map(|message| message.content.as_str())) {

@@ -1,4 +1,4 @@
-//! The append-only record of every answer that was paid for.
+//! The append-only record of every paid answer.
 
 use crate::error::{Error, Result};
 use crate::parse::Said;
@@ -11,24 +11,24 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use whetstone_records::Error as RecordsError;
 
-/// How long answers may wait to be forced to the disk. A killed process loses none of them, a power
-/// cut these.
+/// Longest time before answers are forced to the disk. A killed process loses none of them; a power
+/// cut loses these.
 const SYNC_EVERY: Duration = Duration::from_secs(2);
-/// The finish reasons that say that an answer is not whole.
+/// The finish reasons of incomplete answers.
 pub const LENGTH: &str = "length";
 pub const CONTENT_FILTER: &str = "content_filter";
 
-/// One line: the raw answer to one call, so that a better parser needs no new call.
+/// One line: the raw answer to one call. A better parser can read it without a new call.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Entry {
-    /// SHA-256 of all that the answer depends on.
+    /// SHA-256 of everything that the answer depends on.
     pub key: String,
-    /// What it was asked about: a passage, or a query with a passage.
+    /// The subject of the call: a passage, or a query with a passage.
     #[serde(alias = "passage")]
     pub subject: String,
     pub llm: String,
     pub content: String,
-    /// Whether the server told of a thought beside the content.
+    /// Whether the server reported a thought beside the content.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub thought: bool,
     pub finish_reason: Option<String>,
@@ -43,8 +43,7 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// What is wrong with an answer that never reached its end as it should, whatever it was asked
-    /// for.
+    /// The flaw of an answer that did not end as it should, whatever the question was.
     pub fn flaw(&self) -> Option<Flaw> {
         let (said, reason) = (self.said(), self.finish_reason.as_deref());
         let is_empty = said.text.is_empty();
@@ -58,28 +57,28 @@ impl Entry {
         }
     }
 
-    /// The answer without what the model thought before it.
+    /// The answer without the thought before it.
     pub fn said(&self) -> Said<'_> {
         Said::of(&self.content, self.finish_reason.as_deref() == Some(LENGTH))
     }
 }
 
-/// What the answers of one LLM, batch or not, add up to.
+/// Totals over the answers of one LLM, batch or not.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Sum {
     pub answers: u64,
     pub tokens_in: u64,
     pub tokens_out: u64,
     pub wall_ms: u64,
-    /// Answers that say how long they took.
+    /// Answers with a recorded duration.
     pub timed: u64,
 }
 
 /// Sums by name of the LLM and whether they came by batch.
 pub type Sums = BTreeMap<(String, bool), Sum>;
 
-/// An open journal; no second run can open it meanwhile. It holds in memory where each answer
-/// stands, not the answers.
+/// An open journal. No other run can open it meanwhile. Memory holds where each answer stands, not
+/// the answers.
 pub struct Journal {
     file: File,
     path: PathBuf,
@@ -87,7 +86,7 @@ pub struct Journal {
     places: HashMap<u128, (u64, u32)>,
     end: u64,
     sums: Sums,
-    /// Lines within the file that cannot be read; they are left as they are.
+    /// Unreadable lines in the middle of the file. They stay as they are.
     pub damaged_lines: Vec<usize>,
     synced: Instant,
 }
@@ -103,7 +102,7 @@ impl Journal {
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(Error::JournalInUse { path: path.into() }),
-            // Some network file systems know no locks; the journal works without.
+            // Some network file systems have no locks. The journal works without.
             Err(TryLockError::Error(_)) => {}
         }
         let mut journal = Self {
@@ -135,7 +134,7 @@ impl Journal {
             }
             number += 1;
             if !line.ends_with(b"\n") {
-                // Torn: whatever it holds, its call was in flight.
+                // The line is torn: its call was still in flight.
                 self.file.set_len(self.end).map_err(RecordsError::io("repair", &self.path))?;
                 return Ok(());
             }
@@ -161,7 +160,7 @@ impl Journal {
         sum.timed += u64::from(entry.wall_ms.is_some());
     }
 
-    /// Whether an answer is there.
+    /// Whether the journal holds an answer.
     pub fn has(&self, key: &str) -> bool {
         place_key(key).is_some_and(|key| self.places.contains_key(&key))
     }
@@ -182,12 +181,12 @@ impl Journal {
         self.places.len()
     }
 
-    /// What the answers add up to, repeated keys included: all was paid.
+    /// The totals over all answers. Repeated keys count, because they were paid.
     pub fn sums(&self) -> &Sums {
         &self.sums
     }
 
-    /// Appends an entry in one write, before anything is done with it.
+    /// Appends an entry in one write, before anything else uses it.
     pub fn append(&mut self, entry: &Entry) -> Result<()> {
         let mut line =
             serde_json::to_vec(entry).expect("an entry is plain data, which always serialises");
@@ -210,7 +209,7 @@ impl Journal {
     }
 }
 
-/// The first half of a key's 64 hexadecimal digits; none where it is no key.
+/// The first half of a key's 64 hexadecimal digits; none if it is not a key.
 pub fn place_key(key: &str) -> Option<u128> {
     let digits = key.len() == 64 && key.bytes().all(|byte| byte.is_ascii_hexdigit());
     if digits { u128::from_str_radix(&key[..32], 16).ok() } else { None }

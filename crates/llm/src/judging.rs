@@ -1,5 +1,4 @@
-//! What all judges have in common: who is asked, how, and what is wrong with an answer that says
-//! nothing.
+//! What all judges share: who is asked, how, and the flaw of an answer without a verdict.
 
 use crate::config::{LlmConfig, must};
 use crate::error::Result;
@@ -15,10 +14,10 @@ use whetstone_records::Passage;
 
 /// The highest grade.
 pub const BEST: u8 = 3;
-/// A verdict takes some 20 tokens; the rest is room for a model that thinks first. Tokens that are
-/// not used cost nothing.
+/// A verdict takes some 20 tokens; the rest is room for a model that thinks first. Unused tokens
+/// cost nothing.
 pub const MAX_ANSWER_TOKENS: u32 = 1024;
-/// With fewer tokens no verdict fits.
+/// Below this, no verdict fits.
 const MIN_ANSWER_TOKENS: u32 = 16;
 
 /// `[judge]`: which LLM judges queries, training pairs and answers, and how.
@@ -31,7 +30,7 @@ pub struct JudgeConfig {
     pub prompt: Option<PathBuf>,
     /// Longest verdict on a query or on two answers, in the LLM's tokens.
     pub max_answer_tokens: u32,
-    /// A query is kept where both of its grades, 0..=3, are at least this.
+    /// A query is kept if both of its grades, 0..=3, are at least this.
     pub min_grade: u8,
 }
 
@@ -51,12 +50,12 @@ impl JudgeConfig {
     }
 }
 
-/// Refuses a limit that no answer fits into.
+/// Refuses a limit that fits no answer.
 pub fn check_limit(key: &'static str, max_answer_tokens: u32) -> Result<()> {
     must(max_answer_tokens >= MIN_ANSWER_TOKENS, key, "at least 16", max_answer_tokens)
 }
 
-/// Who judges, and how long a verdict may be.
+/// The judge, and the longest verdict.
 #[derive(Clone, Copy)]
 pub struct Judge<'a> {
     /// The endpoint.
@@ -73,7 +72,7 @@ impl<'a> Judge<'a> {
         Self { config, llm, max_answer_tokens: judge.max_answer_tokens }
     }
 
-    /// A request at temperature 0: `messages` are what the judge is told and what it is asked.
+    /// A request at temperature 0. `messages` are the judge's instructions and the question.
     pub fn request(
         &self,
         subject: String,
@@ -95,7 +94,7 @@ impl<'a> Judge<'a> {
     }
 }
 
-/// A judge of queries with a passage each.
+/// A judge of queries, each with a passage.
 pub struct PairJudge<'a> {
     judge: Judge<'a>,
     template: Template,
@@ -104,7 +103,7 @@ pub struct PairJudge<'a> {
 }
 
 impl<'a> PairJudge<'a> {
-    /// Reads the prompt in `file`, or takes the compiled-in one; `form` is the name and the schema
+    /// Reads the prompt in `file`, or takes the compiled-in one. `form` is the name and the schema
     /// of the answer.
     pub fn open(
         judge: Judge<'a>,
@@ -149,13 +148,12 @@ pub fn grade() -> Value {
     json!({"type": "integer", "minimum": 0, "maximum": BEST})
 }
 
-/// The grade that an answer gives to `field`; none where it gives none, or in doubt.
+/// The grade that an answer gives to `field`; none if there is none, or if it is in doubt.
 pub fn grade_in(entry: &Entry, field: &str) -> Option<u8> {
     parse::grade(&entry.said(), field, BEST)
 }
 
-/// What an answer is worth: what stands complete in it is good even where it was cut off after
-/// that.
+/// The value of an answer. A complete verdict is good even if the answer was cut off after it.
 pub fn assess(is_readable: bool, entry: &Entry) -> Assessment {
     Assessment {
         flaw: (!is_readable).then(|| entry.flaw().unwrap_or("answers-unreadable")),

@@ -1,9 +1,9 @@
-//! The key to the endpoint: from a file or the environment, and in no output.
+//! The key to the endpoint, from a file or the environment. No output contains it.
 
 use crate::config::LlmConfig;
 use crate::error::{Error, Result};
 
-/// A key that shows itself nowhere.
+/// A key that no output shows.
 #[derive(Clone)]
 pub struct ApiKey(Option<String>);
 
@@ -14,7 +14,7 @@ impl std::fmt::Debug for ApiKey {
 }
 
 impl ApiKey {
-    /// Reads the key that the config points to; a local server may need none.
+    /// Reads the key from the place in the config; a local server may need none.
     pub fn read(config: &LlmConfig) -> Result<Self> {
         let (key, place) = match &config.api_key_file {
             Some(path) => {
@@ -45,7 +45,7 @@ impl ApiKey {
         self.0.as_deref()
     }
 
-    /// The text without the key, which a server may repeat in its words.
+    /// The text with the key removed, because a server may repeat it.
     pub fn hidden_in(&self, text: &str) -> String {
         self.0.as_ref().map_or_else(|| text.to_owned(), |key| text.replace(key.as_str(), "***"))
     }

@@ -1,7 +1,7 @@
-//! The client of an LLM behind any OpenAI-compatible endpoint: what is asked, how fast, what it may
-//! cost, and what was answered.
+//! The client of an LLM behind any OpenAI-compatible endpoint: requests, pace, caps and the journal
+//! of answers.
 //!
-//! [`Work`] says what is asked and what an answer is worth. [`Llm::run`] asks. The journal keeps
+//! [`Work`] defines the questions and assesses the answers. [`Llm::run`] asks. The journal keeps
 //! every answer before it is used, so that nothing is paid twice.
 //!
 //! ```no_run

@@ -1,14 +1,14 @@
-//! How fast calls may follow each other.
+//! The pace of calls.
 
 use std::cell::Cell;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Limits on calls and tokens a minute, kept by spacing the calls evenly, and the pauses that a
-/// server asks for.
+/// Keeps limits on calls and tokens per minute by spacing the calls evenly. Also keeps the pauses
+/// that a server asks for.
 pub struct Pace {
     between_requests: Duration,
-    /// Seconds that a token takes of its minute.
+    /// Seconds of a minute that a token takes.
     token_s: f64,
     next_request: Cell<Instant>,
     next_tokens: Cell<Instant>,
@@ -16,7 +16,7 @@ pub struct Pace {
 }
 
 impl Pace {
-    /// Limits a minute; 0 is none.
+    /// Limits per minute; 0 is none.
     pub fn new(requests_per_minute: u32, tokens_per_minute: u32) -> Self {
         let now = Instant::now();
         let per = |limit: u32| if limit == 0 { 0.0 } else { 60.0 / f64::from(limit) };
@@ -29,7 +29,7 @@ impl Pace {
         }
     }
 
-    /// Waits for the turn of a call that is expected to use so many tokens.
+    /// Waits for the turn of a call with this expected number of tokens.
     pub async fn turn(&self, tokens: u64) {
         let now = Instant::now();
         let at = now.max(self.next_request.get()).max(self.next_tokens.get());
@@ -43,7 +43,7 @@ impl Pace {
         }
     }
 
-    /// Corrects for what a call really used.
+    /// Corrects for the real usage of a call.
     pub fn used(&self, expected: u64, real: u64) {
         let more = self.token_s * (real as f64 - expected as f64);
         let next = self.next_tokens.get();
@@ -54,7 +54,7 @@ impl Pace {
         self.next_tokens.set(corrected);
     }
 
-    /// No call leaves before this time has passed: the server has asked for it.
+    /// Sends no call before this time, because the server asked for a pause.
     pub fn pause(&self, time: Duration) {
         self.paused_until.set(self.paused_until.get().max(Instant::now() + time));
     }

@@ -1,15 +1,15 @@
-//! Whether answers can be read, and which limit cut those off that cannot.
+//! Whether answers can be read, and which limit cut off those that cannot.
 
 use crate::client::Llm;
 use crate::error::{Error, Result};
 use crate::work::{CUT_OFF, CUT_OFF_IN_THOUGHT, Flaw, Outcome, Work};
 use std::collections::BTreeMap;
 
-/// So many questions in a row whose answers were all cut off, and the limit fits none: no further
-/// one is paid for.
+/// After this many questions in a row whose answers were all cut off, the limit fits none. No
+/// further one is paid for.
 const MAX_CUT_OFF_AT_START: usize = 8;
 
-/// Answers that a limit cut off.
+/// Answers that reached a limit.
 #[derive(Default)]
 pub struct Cut {
     pub llm: String,
@@ -18,7 +18,7 @@ pub struct Cut {
     pub in_thought: u64,
 }
 
-/// Looks at the questions of a run as they are settled, in whatever order.
+/// Watches the questions of a run as they are settled, in any order.
 #[derive(Default)]
 pub struct Start {
     cut_off: usize,
@@ -26,7 +26,7 @@ pub struct Start {
 }
 
 impl Start {
-    /// Returns whether the limit on the length fits no answer.
+    /// Returns whether the length limit fits no answer.
     pub fn is_hopeless(&mut self, outcome: &Outcome) -> bool {
         if !outcome.is_settled() || self.is_over {
             return false;
@@ -38,20 +38,20 @@ impl Start {
 }
 
 impl Outcome {
-    /// Whether there is an answer, of use or not, to each attempt that may be made.
+    /// Whether each allowed attempt has an answer, useful or not.
     pub fn is_settled(&self) -> bool {
         self.open.is_none() && !self.flaws.is_empty()
     }
 
-    /// Whether the limit on the length cut an answer off.
+    /// Whether the length limit cut an answer off.
     pub fn is_cut_off(&self) -> bool {
         self.flaws.iter().flatten().any(|flaw| [CUT_OFF, CUT_OFF_IN_THOUGHT].contains(flaw))
     }
 }
 
 impl Llm<'_> {
-    /// Refuses outcomes of which not one has an answer that can be read, with the limit that is too
-    /// low where that is why. All answers stay in the journal.
+    /// Refuses outcomes without a single readable answer. The error names the limit if it is too
+    /// low. All answers stay in the journal.
     pub fn require_readable(&self, work: &Work, outcomes: &[Outcome]) -> Result<()> {
         let settled = outcomes.iter().filter(|outcome| outcome.is_settled());
         if settled.clone().count() == 0 || settled.clone().any(|outcome| outcome.key.is_some()) {

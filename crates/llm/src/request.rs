@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 use whetstone_records::sha256_bytes;
 
-/// One turn of the talk.
+/// One turn of the conversation.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Message {
     pub role: &'static str,
@@ -26,10 +26,10 @@ impl Message {
     }
 }
 
-/// All that an answer depends on.
+/// Everything that an answer depends on.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Request {
-    /// What it is about, for the journal; no part of the key.
+    /// Its subject, for the journal; not part of the key.
     #[serde(skip)]
     pub subject: String,
     pub llm: String,
@@ -38,19 +38,19 @@ pub struct Request {
     pub form: (&'static str, Value),
     pub temperature: f32,
     pub max_answer_tokens: u32,
-    /// 0, then 1 where the first answer was of no use.
+    /// 0, then 1 if the first answer was useless.
     pub attempt: u32,
     pub extra_body: Vec<(String, String)>,
 }
 
 impl Request {
-    /// Returns the key of the answer: a digest of all that it depends on. The endpoint and its
-    /// dialect are no part of it, so that an answer stays paid when the server moves.
+    /// Returns the key of the answer: a digest of everything that it depends on. The endpoint and
+    /// its dialect are not part of it, so that an answer stays paid when the server moves.
     pub fn key(&self) -> String {
         sha256_bytes(&serde_json::to_vec(self).expect("plain data always serialises"))
     }
 
-    /// The messages with the system's text in front of what the user says first.
+    /// The messages, with the system's text in front of the user's first one.
     fn folded(&self) -> Vec<Message> {
         match self.messages.as_slice() {
             [system, first, rest @ ..] if system.role == "system" => {
@@ -62,7 +62,7 @@ impl Request {
         }
     }
 
-    /// Bytes of text that are sent.
+    /// Bytes of text to send.
     pub fn bytes(&self) -> usize {
         self.messages.iter().map(|message| message.content.len()).sum()
     }
@@ -75,7 +75,7 @@ impl Request {
         body.insert("messages".into(), messages);
         body.insert("stream".into(), json!(false));
         if dialect.temperature {
-            // By way of text, or the f32 0.7 would be sent as 0.699999988079071.
+            // Converts via text, because the f32 0.7 would be sent as 0.699999988079071.
             let temperature: f64 =
                 self.temperature.to_string().parse().expect("a number reads back");
             body.insert("temperature".into(), json!(temperature));
@@ -107,8 +107,7 @@ pub fn extra_body(config: &LlmConfig) -> Vec<(String, String)> {
     config.extra_body.iter().map(|(key, value)| (key.clone(), value.to_string())).collect()
 }
 
-/// The schema without limits on lengths and numbers, which some servers with strict schemas do not
-/// know.
+/// The schema without limits on lengths and numbers, which some servers with strict schemas reject.
 fn bare(schema: &Value) -> Value {
     const LIMITS: &[&str] =
         &["pattern", "minItems", "maxItems", "minimum", "maximum", "minLength", "maxLength"];
@@ -122,7 +121,7 @@ fn bare(schema: &Value) -> Value {
     }
 }
 
-/// Whether a refusal speaks of the system message, which some models' templates do not know.
+/// Whether a refusal concerns the system message, which some models' templates reject.
 pub fn names_system_role(message: &str) -> bool {
     let message = message.to_lowercase();
     let has = |word: &str| message.contains(word);
@@ -132,8 +131,8 @@ pub fn names_system_role(message: &str) -> bool {
         || has("only user and assistant roles")
 }
 
-/// How much of a request a server is known to take. Servers differ, so it starts with all and
-/// learns from refusals.
+/// How much of a request a server accepts. Servers differ, so it starts with everything and learns
+/// from refusals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Dialect {
     pub format: Format,
@@ -141,11 +140,11 @@ pub struct Dialect {
     pub completion_limit: bool,
     pub temperature: bool,
     pub seed: bool,
-    /// Whether the model's template knows a system message; else its text opens the user's.
+    /// Whether the model's template accepts a system message. If not, its text opens the user's.
     pub system: bool,
 }
 
-/// What the answer is held to.
+/// The form that answers must have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     Schema,
@@ -156,7 +155,7 @@ pub enum Format {
 }
 
 impl Format {
-    /// What the user is told about it.
+    /// The note for the user.
     pub fn told(self) -> &'static str {
         match self {
             Format::Schema => "the endpoint holds answers to a JSON schema",
@@ -186,15 +185,14 @@ impl Default for Dialect {
 }
 
 impl Dialect {
-    /// What the user is told about it.
+    /// The note for the user.
     pub fn told(self) -> Vec<&'static str> {
         let system = "the model takes no system message; its text opens the user's";
         let format = (self.format != Format::Schema).then(|| self.format.told());
         format.into_iter().chain((!self.system).then_some(system)).collect()
     }
 
-    /// Returns what to try after a refusal with this message, or none where nothing is left to
-    /// leave out.
+    /// Returns what to try after a refusal with this message, or none if nothing is left to drop.
     pub fn simpler(self, message: &str) -> Option<Self> {
         if !self.completion_limit && message.contains("max_completion_tokens") {
             return Some(Self { completion_limit: true, ..self });

@@ -13,7 +13,7 @@ pub struct Template {
     user: Vec<Line>,
 }
 
-/// A line as text and the names of variables by turns; it starts with text.
+/// A line that alternates between text and names of variables. It starts with text.
 #[derive(Clone, Debug, PartialEq)]
 struct Line {
     texts: Vec<String>,
@@ -24,8 +24,8 @@ struct Line {
 pub type Values<'a> = [(&'static str, &'a str)];
 
 impl Template {
-    /// Reads the prompt in `file`, or the compiled-in one where there is none. It may use `known`
-    /// variables and must use `needed` in the user's message.
+    /// Reads the prompt in `file`, or the compiled-in one. It may use the `known` variables, and
+    /// must use the `needed` ones in the user's message.
     pub fn open(
         file: Option<&Path>,
         compiled_in: &str,
@@ -99,7 +99,7 @@ impl Line {
         Some(Self { texts, variables })
     }
 
-    /// None where all variables of the line are empty.
+    /// None if all variables of the line are empty.
     fn render(&self, values: &Values) -> Option<String> {
         let value = |name: &String| {
             values.iter().find(|(known, _)| known == name).map_or("", |(_, value)| *value)

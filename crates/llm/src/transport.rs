@@ -1,5 +1,5 @@
-//! Under async-openai: one HTTP call, with what it leaves out (Retry-After, a limit on the body,
-//! Azure's header and version) put in.
+//! One HTTP call for async-openai. It adds what async-openai lacks: Retry-After, a size limit,
+//! Azure's header and version.
 
 use crate::config::LlmConfig;
 use crate::key::ApiKey;
@@ -14,21 +14,21 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime};
 
-/// Largest answer that is read, in bytes; a real one has a few thousand.
+/// Largest answer to read, in bytes; a real one has a few thousand.
 const MAX_BODY_BYTES: usize = 4 << 20;
-/// Longest message of a server that is passed on, in characters.
+/// Longest part of a server's message to pass on, in characters.
 const MAX_MESSAGE_CHARS: usize = 200;
 
-/// The client of async-openai over [`Transport`], without its own retries, which know no bound in
-/// time.
+/// The client of async-openai over [`Transport`], without its own retries, which have no time
+/// limit.
 pub type Client = async_openai::Client<OpenAIConfig>;
 
 /// Makes a client for an endpoint.
 pub fn client(config: &LlmConfig, key: &ApiKey) -> Result<Client, reqwest::Error> {
-    // An error means that someone has installed a provider before, which will do as well.
+    // An error means that a provider is already installed, which will do as well.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let timeout = Duration::from_secs(config.timeout_s);
-    // No redirects: the key goes where the config says, and nowhere else.
+    // No redirects: the key must go only where the config says.
     let http =
         reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).timeout(timeout);
     let http = http.connect_timeout(timeout.min(Duration::from_secs(20))).build()?;
@@ -48,14 +48,14 @@ pub fn client(config: &LlmConfig, key: &ApiKey) -> Result<Client, reqwest::Error
     Ok(Client::build(http, base).with_http_service(transport))
 }
 
-/// Why a call brought no answer.
+/// Why a call has no answer.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Fault {
-    /// Worth another try, after the time that the server asks for.
+    /// Worth another try, after the wait that the server asks for.
     Again { reason: String, after: Option<Duration>, limited: bool },
-    /// The server does not take a request of this form, or not this passage.
+    /// The server rejects this form of request, or this passage.
     Form { status: u16, message: String },
-    /// No call will ever be answered: a wrong key, model, address, or no money left.
+    /// No call can succeed: a wrong key, model or address, or no money left.
     Never { status: u16, message: String },
 }
 
@@ -71,7 +71,7 @@ impl std::fmt::Display for Fault {
 }
 
 impl Fault {
-    /// Says what an error of async-openai means for the next try.
+    /// Decides what an error of async-openai means for the next try.
     pub fn of(error: OpenAIError) -> Self {
         match error {
             OpenAIError::Boxed(error) => match error.downcast::<Refusal>() {
@@ -89,14 +89,14 @@ impl Fault {
         }
     }
 
-    /// Says what an error in place of an answer means, which some gateways send with status 200.
+    /// Decides what an error instead of an answer means. Some gateways send it with status 200.
     pub fn of_body(error: &Value) -> Self {
         let (message, code) = message_of(error.to_string().as_bytes());
         let number = ["code", "status", "status_code"].iter().find_map(|name| {
             let value = error.get(*name)?;
             value.as_u64().or_else(|| value.as_str()?.parse().ok())
         });
-        // Without a number of its own it is the answer's.
+        // Without a number of its own, it has the answer's.
         let status = number.and_then(|number| u16::try_from(number).ok()).unwrap_or(200);
         let refusal = Refusal { status, message, code, after: None };
         match status {
@@ -125,7 +125,7 @@ struct Refusal {
 }
 
 impl Refusal {
-    /// Whether no money is left, which waiting does not mend.
+    /// Whether the money is used up, which waiting does not cure.
     fn is_spent(&self) -> bool {
         const WORDS: &[&str] = &[
             "insufficient_quota",
@@ -136,7 +136,7 @@ impl Refusal {
         WORDS.contains(&self.code.as_str())
     }
 
-    /// Whether the request is at fault: sent again as it is, it would be refused again.
+    /// Whether the request is at fault: the same request would be refused again.
     fn is_of_form(&self) -> bool {
         const WORDS: &[&str] = &["invalid_request", "context_length", "badrequest", "validation"];
         let code = self.code.to_lowercase();
@@ -156,7 +156,7 @@ impl Refusal {
         match status {
             429 if self.is_spent() => self.never(),
             400 | 413 | 422 => self.form(),
-            // llama.cpp tells of a template's refusal as an error of its own.
+            // llama.cpp reports a template's refusal as an internal error.
             500.. if names_system_role(&self.message) => self.form(),
             408 | 409 | 425 | 429 | 500.. => Fault::Again {
                 reason: match self.message.as_str() {
@@ -259,7 +259,7 @@ fn message_of(body: &[u8]) -> (String, String) {
     (opening(message.unwrap_or(&text)), code.to_owned())
 }
 
-/// The first words of a server, in one line.
+/// The first words of a server's text, on one line.
 pub fn opening(text: &str) -> String {
     let words: Vec<&str> = text.split_whitespace().take(MAX_MESSAGE_CHARS).collect();
     words.join(" ").chars().take(MAX_MESSAGE_CHARS).collect()

@@ -1,18 +1,18 @@
-//! What is asked, and what becomes of it.
+//! What to ask, and the outcome.
 
 use crate::journal::Entry;
 use crate::request::Request;
 
-/// What is wrong with an answer: the name of a count in the manifest.
+/// The flaw of an answer: the name of a count in the manifest.
 pub type Flaw = &'static str;
-/// The server or the model will not answer.
+/// The server or the model refuses to answer.
 pub const REFUSED: Flaw = "answers-refused";
-/// The answer ended at the limit on its length.
+/// The answer reached the limit on its length.
 pub const CUT_OFF: Flaw = "answers-cut-off";
 /// The model was still thinking when its answer ended.
 pub const CUT_OFF_IN_THOUGHT: Flaw = "answers-cut-off-in-thought";
 
-/// What an answer is worth.
+/// The value of an answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Assessment {
     pub flaw: Option<Flaw>,
@@ -22,17 +22,17 @@ pub struct Assessment {
 
 /// Many questions of one kind.
 pub struct Work<'a> {
-    /// Told to the user, such as `ask` and `passages`.
+    /// Shown to the user, such as `ask` and `passages`.
     pub part: &'static str,
     pub unit: &'static str,
     pub count: usize,
     /// The request for one of them, at the given attempt.
     pub request: &'a dyn Fn(usize, u32) -> Request,
     pub assess: &'a dyn Fn(usize, &Entry) -> Assessment,
-    /// The key of the config that limits the length of an answer.
+    /// The config key that limits the length of an answer.
     pub limit_key: &'static str,
-    /// An answer as it usually is, for the estimate; none: as long as the request's example, or half
-    /// of what it may be.
+    /// A typical answer, for the estimate. If none, the request's example or half of the limit
+    /// stands for it.
     pub typical_answer: Option<&'static str>,
 }
 
@@ -41,16 +41,16 @@ pub struct Work<'a> {
 pub enum Open {
     /// The call failed as often as it may, or was refused.
     NotAnswered { reason: String },
-    /// A cap was met before.
+    /// A cap was reached before.
     NotAsked,
 }
 
-/// What became of one question.
+/// The outcome of one question.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Outcome {
     /// Key of the answer to use.
     pub key: Option<String>,
-    /// What is wrong with the answer of each attempt.
+    /// The flaws of the answer of each attempt.
     pub flaws: Vec<Option<Flaw>>,
     pub tokens_in: u64,
     pub tokens_out: u64,
@@ -60,7 +60,7 @@ pub struct Outcome {
 /// What the journal says about one question.
 pub enum Look {
     Settled(Outcome),
-    /// This is to be asked next.
+    /// This is the next request.
     Asks {
         request: Box<Request>,
         key: String,

@@ -1,13 +1,13 @@
-//! What goes into a network.
+//! The input of a network.
 
-/// A batch of sequences, one after the other, without padding.
+/// A batch of sequences without padding, one after the other.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Packed {
     /// Token ids, `[tokens]`.
     pub ids: Vec<u32>,
     /// 0 for the query, 1 for the passage, `[tokens]`.
     pub types: Vec<u32>,
-    /// First token of each sequence, and the number of tokens at the end.
+    /// First token of each sequence, then the total number of tokens.
     pub starts: Vec<usize>,
 }
 

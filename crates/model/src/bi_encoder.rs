@@ -1,4 +1,4 @@
-//! A bi-encoder, which turns a text into a vector.
+//! A bi-encoder: turns a text into a vector.
 
 use crate::batch::Packed;
 use crate::engine::{Engine, StepDropout, values};
@@ -12,8 +12,8 @@ use crate::weights;
 use std::path::Path;
 use whetstone_records::{ModelDir, Progress};
 
-/// An encoder whose token vectors become one of length 1, as the model's own files say; without
-/// such files, their mean.
+/// An encoder that pools its token vectors into one of length 1, as the model's own files say.
+/// Without such files, it takes their mean.
 pub struct BiEncoder {
     encoder: Encoder,
     tokenizer: PairTokenizer,
@@ -22,7 +22,7 @@ pub struct BiEncoder {
 }
 
 impl BiEncoder {
-    /// The files of a model folder that its vectors depend on; some models lack some of them.
+    /// The files of a model folder that its vectors depend on. Some models lack some of them.
     pub const FILES: [&str; 8] = [
         ModelDir::CONFIG,
         ModelDir::WEIGHTS,
@@ -34,7 +34,7 @@ impl BiEncoder {
         ModelDir::SENTENCE_TRANSFORMERS,
     ];
 
-    /// Loads the encoder of a model folder; a head is left aside.
+    /// Loads the encoder of a model folder. It ignores a head.
     ///
     /// # Errors
     /// Files and weights as in [`Error`]; a pooling, a module or a similarity that is not
@@ -66,7 +66,7 @@ impl BiEncoder {
         self.encode_after(&self.sentence.passage_prompt, passages, progress)
     }
 
-    /// The same for queries, before which some models want another prompt.
+    /// The same for queries, for which some models use a different prompt.
     pub fn encode_queries(&self, queries: &[&str], progress: &dyn Progress) -> Result<Vec<f32>> {
         self.encode_after(&self.sentence.query_prompt, queries, progress)
     }
@@ -85,8 +85,7 @@ impl BiEncoder {
         self.encode_tokens(&self.tokenizer.tokenize(&texts)?, progress)
     }
 
-    /// The same, without a prompt, for texts that are tokenized already by the tokenizer of the
-    /// same model folder.
+    /// The same without a prompt, for texts already tokenized by the same model folder's tokenizer.
     pub fn encode_tokens(&self, tokens: &[Tokens], progress: &dyn Progress) -> Result<Vec<f32>> {
         let hidden = self.hidden();
         let lengths: Vec<usize> = tokens.iter().map(|text| self.tokenizer.text_len(text)).collect();

@@ -18,8 +18,8 @@ pub struct CrossEncoder {
 }
 
 impl CrossEncoder {
-    /// Loads a model folder; `max_seq_tokens` defaults to what the folder says, at most the model's
-    /// longest input.
+    /// Loads a model folder. `max_seq_tokens` defaults to the folder's own limit, at most the
+    /// model's longest input.
     pub fn load(model_dir: &Path, max_seq_tokens: Option<usize>, engine: &Engine) -> Result<Self> {
         let limit = match max_seq_tokens {
             Some(limit) => limit,
@@ -36,8 +36,8 @@ impl CrossEncoder {
     /// # Errors
     /// A text that cannot be tokenized; [`Error::NoNumber`] where a logit is NaN or infinite.
     pub fn score(&self, pairs: &[(&str, &str)], progress: &dyn Progress) -> Result<Vec<f32>> {
-        // Each text is tokenized once: reranking repeats the query with every candidate, and often
-        // the passage too. Each pair is scored once: in another batch, sums round otherwise.
+        // Tokenizes each text once: reranking repeats the query with every candidate, and often the
+        // passage too. Scores each pair once: in another batch, sums would round differently.
         let mut texts = Numbering::default();
         let numbered = pairs.iter().map(|&(query, passage)| (texts.of(query), texts.of(passage)));
         let mut distinct = Numbering::default();
@@ -76,7 +76,7 @@ impl CrossEncoder {
     }
 }
 
-/// Numbers equal items alike, in the order in which they first come.
+/// Numbers equal items alike, in the order of first occurrence.
 struct Numbering<T> {
     numbers: HashMap<T, usize>,
     items: Vec<T>,

@@ -1,12 +1,11 @@
-//! Groups of sequences that run through the network together.
+//! Groups of sequences for one forward pass.
 
-/// Tokens of one forward pass: enough to fill the matrix products, little enough to stay near the
+/// Tokens of one forward pass: enough for efficient matrix products, few enough to stay near the
 /// caches.
 const TOKENS: usize = 4096;
 
-/// Splits `0..lengths.len()` into groups of at most [`TOKENS`] tokens, longest first: sequences of
-/// one length together, so that devices that pad waste little, and the biggest buffers are
-/// allocated first.
+/// Splits `0..lengths.len()` into groups of at most [`TOKENS`] tokens, longest first. Sequences of
+/// similar length share a group, so that padding wastes little. The largest buffers come first.
 pub(crate) fn by_length(lengths: &[usize]) -> Vec<Vec<usize>> {
     let mut order: Vec<usize> = (0..lengths.len()).collect();
     order.sort_by_key(|&i| (std::cmp::Reverse(lengths[i]), i));

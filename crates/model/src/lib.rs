@@ -1,7 +1,7 @@
-//! Networks of Hugging Face in burn: a cross-encoder that scores a pair and a bi-encoder that
-//! embeds a text, with their tokenizer, and the engine that they run on.
+//! Hugging Face networks in burn: a cross-encoder that scores a pair and a bi-encoder that embeds a
+//! text, with their tokenizer and the engine that runs them.
 //!
-//! A program that reranks needs [`Reranker`] alone. The feature `train` adds what training needs:
+//! A program that reranks needs only [`Reranker`]. The feature `train` adds what training needs:
 //! backward passes, dropout, the optimizer's step, saving.
 
 mod batch;

@@ -40,7 +40,7 @@ impl CrossEncoderNetwork {
         Self::from_tensors(model_dir, architecture, tensors, engine)
     }
 
-    /// Loads a model folder; where it has no relevance head, makes one from `seed`.
+    /// Loads a model folder. If it has no relevance head, makes one from `seed`.
     pub fn load_or_init_head(model_dir: &Path, seed: u64, engine: &Engine) -> Result<Self> {
         let architecture = Architecture::read(model_dir)?;
         let path = ModelDir::new(model_dir).weights();
@@ -48,7 +48,7 @@ impl CrossEncoderNetwork {
         let (names, spec) = (&architecture.family.names, &architecture.spec);
         let word = tensors.get(&format!("{}.weight", names.word));
         if let (Some(word), false) = (word, tensors.contains_key(&output_weight(names))) {
-            // The config's width is believed once a tensor has it.
+            // The config's width counts only once a tensor confirms it.
             word.expect_shape(&path, &[spec.vocabulary, spec.hidden])?;
             add_head(&mut tensors, names, spec.hidden, seed);
         }
@@ -106,7 +106,7 @@ fn output_weight(names: &Names) -> String {
     format!("{}.weight", names.head_output)
 }
 
-/// Adds the head's last layer, and its first where there is none.
+/// Adds the head's last layer, and its first if there is none.
 fn add_head(tensors: &mut Tensors, names: &Names, hidden: usize, seed: u64) {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let mut normal = |len: usize| -> Vec<f32> {

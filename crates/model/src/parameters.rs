@@ -1,4 +1,4 @@
-//! The parameters of a network under the names of its family, in the order of the figure.
+//! The parameters of a network by their family's names, in the order of the figure.
 
 use crate::families::{Names, Role};
 use crate::nn::{Embeddings, Encoder, EncoderLayer, Head};
@@ -6,14 +6,14 @@ use burn::module::Param;
 use burn::nn::{LayerNorm, Linear};
 use burn::tensor::Tensor;
 
-/// A parameter: its Hugging Face name, the part that it belongs to, and where it is kept.
+/// A parameter: its Hugging Face name, its part of the network, and its slot.
 pub struct Parameter<'a> {
     pub name: String,
     pub role: Role,
     pub slot: Slot<'a>,
 }
 
-/// Where a parameter is kept, and how Hugging Face stores it.
+/// The slot of a parameter, and its layout in Hugging Face's file.
 pub enum Slot<'a> {
     /// An embedding table `[rows, hidden]`.
     Table(&'a mut Param<Tensor<2>>),

@@ -23,11 +23,11 @@ pub struct Reranker {
     encoder: CrossEncoder,
 }
 
-/// What [`Reranker::open_with`] can be told.
+/// Options of [`Reranker::open_with`].
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RerankerOptions {
     pub device: DeviceName,
-    /// Tokens of the longest pair; what the model folder says where it is not given.
+    /// Tokens of the longest pair; by default the model folder's limit.
     pub max_seq_tokens: Option<usize>,
 }
 
@@ -56,7 +56,7 @@ impl Reranker {
         Ok(Self { encoder })
     }
 
-    /// Returns every passage with its score, best first; of equal scores, in the order given.
+    /// Returns every passage with its score, best first. Equal scores keep the given order.
     ///
     /// # Errors
     /// [`crate::Error::NoNumber`] where the model gives a score that is no number.

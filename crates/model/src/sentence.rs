@@ -1,4 +1,4 @@
-//! What sentence-transformers' files say about a bi-encoder.
+//! Reads what sentence-transformers' files say about a bi-encoder.
 
 use crate::error::{Error, Result};
 use serde::Deserialize;
@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use whetstone_records::ModelDir;
 
-/// Longer texts are cut here where the model does not state a length of its own: bi-encoders are
-/// trained on short texts, and all-MiniLM-L6-v2 has this limit in sentence-transformers.
+/// Texts are cut here if the model states no length of its own. Bi-encoders are trained on short
+/// texts, and all-MiniLM-L6-v2 has this limit in sentence-transformers.
 const MAX_SEQ_TOKENS: usize = 256;
 
 /// How token vectors become one.
@@ -22,9 +22,9 @@ pub(crate) enum Pooling {
 #[derive(Debug, PartialEq)]
 pub(crate) struct SentenceConfig {
     pub pooling: Pooling,
-    /// What stands before a query.
+    /// The prompt before a query.
     pub query_prompt: String,
-    /// What stands before a passage.
+    /// The prompt before a passage.
     pub passage_prompt: String,
     pub max_seq_tokens: usize,
 }
@@ -45,8 +45,7 @@ struct Settings {
 }
 
 impl SentenceConfig {
-    /// Reads a model folder. A folder without the files means the mean of the tokens and no
-    /// prompts.
+    /// Reads a model folder. Without the files, it takes the mean of the tokens and no prompts.
     ///
     /// # Errors
     /// A file that is damaged; a module, a pooling or a similarity that is not supported.
@@ -68,7 +67,7 @@ impl SentenceConfig {
                 }
                 pooling_of(&pooling_path, &fields)?
             }
-            // The file that modules.json speaks of was not pulled along.
+            // modules.json names this file, but it was not pulled.
             None if modules.is_some() => {
                 let missing = std::io::Error::from(std::io::ErrorKind::NotFound);
                 return Err(Error::io("read", &pooling_path)(missing));
@@ -88,8 +87,8 @@ impl SentenceConfig {
 }
 
 impl Settings {
-    /// The first of the prompts that the model has, else its default one, else none: as
-    /// sentence-transformers' `encode_query` and `encode_document` choose.
+    /// The first of these prompts that the model has, else its default one, else none. This follows
+    /// sentence-transformers' `encode_query` and `encode_document`.
     fn prompt(&self, path: &Path, names: &[&str]) -> Result<String> {
         let prompts = self.prompts.as_ref();
         let named = |name: &str| prompts.and_then(|prompts| prompts.get(name)).cloned();
@@ -126,8 +125,8 @@ impl Module {
     }
 }
 
-/// Vectors are always brought to length 1, which changes no order by cosine, and none of a model
-/// that does it itself.
+/// Vectors always get length 1. This changes no order by cosine, and none for a model that
+/// normalises itself.
 fn check_similarity(path: &Path, settings: &Settings, modules: &[Module]) -> Result<()> {
     let is_normalized = modules.iter().any(|module| module.name() == "Normalize");
     match settings.similarity_fn_name.as_deref() {
@@ -165,7 +164,7 @@ fn unsupported<T>(
     Err(Error::Unsupported { path: path.into(), key, expected, value: value.into() })
 }
 
-/// Returns what is in a file, None where there is no file.
+/// Returns the content of a file; None if there is no file.
 fn json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
     match std::fs::read(path) {
         Ok(bytes) => serde_json::from_slice(&bytes)

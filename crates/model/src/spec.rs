@@ -1,16 +1,16 @@
-//! What a network is made of, in words that no family owns.
+//! The structure of a network, in words that no family owns.
 
 use crate::error::{Error, Result};
 use std::fmt::Display;
 use std::path::Path;
 
-/// The shape of a network. Where all families agree a kind has one variant: whoever adds another
-/// is led by the compiler to every place that must know it.
+/// The shape of a network. A kind on which all families agree has one variant: whoever adds another
+/// is led by the compiler to every place that must handle it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Spec {
-    /// Rows of the table of words.
+    /// Rows of the word table.
     pub vocabulary: usize,
-    /// Rows of the table of token types.
+    /// Rows of the token type table.
     pub token_types: usize,
     pub positions: Positions,
     /// Tokens of the longest input, special tokens included.
@@ -43,14 +43,14 @@ pub enum NormPlacement {
     AfterResidual,
 }
 
-/// What stands between the two linear layers of the feed-forward part.
+/// The function between the two linear layers of the feed-forward part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FeedForward {
     /// The exact one, with erf.
     Gelu,
 }
 
-/// How the vectors of the last layer become a logit.
+/// How the last layer's vectors become a logit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HeadKind {
     /// The first token's vector through a linear layer, tanh, and a linear layer.
@@ -68,12 +68,12 @@ pub struct DropoutRates {
 
 /// The fewest tokens that a pair is cut to.
 pub(crate) const SHORTEST_INPUT: usize = 8;
-/// More layers than any encoder has: a damaged config must not fill the memory.
+/// More layers than any encoder has: a damaged config must not exhaust the memory.
 const MOST_LAYERS: usize = 1024;
 
 impl Spec {
-    /// Refuses sizes that no network has; `path` is the config that they come from. The keys are
-    /// those that Hugging Face's encoders share.
+    /// Refuses impossible sizes. `path` is the config that they come from. The keys are those that
+    /// Hugging Face's encoders share.
     pub(crate) fn check(&self, path: &Path) -> Result<()> {
         let refuse = |key, expected, value: &dyn Display| {
             Err(Error::Unsupported { path: path.into(), key, expected, value: value.to_string() })

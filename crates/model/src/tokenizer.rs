@@ -1,4 +1,4 @@
-//! From texts to token ids, joined as a family reads them.
+//! Turns texts into token ids, joined as a family reads them.
 
 use crate::batch::Packed;
 use crate::error::{Error, Result};
@@ -22,7 +22,7 @@ pub struct PairTokenizer {
 /// The token ids of one text, without special tokens.
 pub type Tokens = Arc<[u32]>;
 
-/// A template whose special tokens have been looked up, each part with its token type.
+/// A template with its special tokens looked up, each part with its token type.
 #[derive(Clone)]
 struct Joint {
     parts: Vec<(Part, u32)>,
@@ -34,6 +34,13 @@ enum Part {
     Special(u32),
     Query,
     Passage,
+}
+
+/// Parses tokenizer.json. The library panics at some files, such as one that ends in its decoder.
+fn parse(bytes: &[u8]) -> tokenizers::Result<Tokenizer> {
+    serde_json::from_slice::<serde::de::IgnoredAny>(bytes)?;
+    std::panic::catch_unwind(|| Tokenizer::from_bytes(bytes))
+        .unwrap_or_else(|_| Err("a part of it is not what its type says".into()))
 }
 
 impl PairTokenizer {
@@ -51,7 +58,7 @@ impl PairTokenizer {
         let path = ModelDir::new(model_dir).tokenizer();
         let bytes = std::fs::read(&path).map_err(Error::io("read", &path))?;
         let unusable = |source| Error::Tokenizer { path: path.clone(), source };
-        let mut tokenizer = Tokenizer::from_bytes(bytes).map_err(unusable)?;
+        let mut tokenizer = parse(&bytes).map_err(unusable)?;
         // The file may ask for truncation and padding of its own; both are done here instead.
         tokenizer.with_padding(None);
         tokenizer.with_truncation(None).map_err(unusable)?;
@@ -64,7 +71,7 @@ impl PairTokenizer {
         Ok(Self { tokenizer: Arc::new(tokenizer), pair: pair?, text: text?, max_seq_tokens })
     }
 
-    /// Returns the limit that the model was trained with: sentence-transformers' file, else the
+    /// Returns the length limit of the model's training: from sentence-transformers' file, else the
     /// tokenizer's, else the model's longest input.
     pub fn stored_limit(model_dir: &Path) -> Result<usize> {
         let longest = Architecture::read(model_dir)?.spec.longest_input;
@@ -78,7 +85,7 @@ impl PairTokenizer {
             let json: serde_json::Value = serde_json::from_slice(&bytes).ok()?;
             usize::try_from(json.get(key)?.as_u64()?).ok()
         });
-        // transformers writes 1e30 where a tokenizer has no limit of its own.
+        // transformers writes 1e30 if a tokenizer has no limit of its own.
         Ok(stored.unwrap_or(longest).clamp(SHORTEST_INPUT, longest))
     }
 
@@ -117,7 +124,7 @@ impl PairTokenizer {
         Ok(self.count(query)? + self.count(passage)? + self.pair.specials)
     }
 
-    /// Joins a query and a passage; only the passage is truncated, unless the query alone is too
+    /// Joins a query and a passage. Only the passage is truncated, unless the query alone is too
     /// long.
     pub(crate) fn join_pair(&self, query: &[u32], passage: &[u32], into: &mut Packed) {
         self.pair.join(query, passage, self.max_seq_tokens, into);

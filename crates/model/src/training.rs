@@ -1,4 +1,4 @@
-//! What only training asks of a network: backward passes, freezing, mixing, saving.
+//! What only training needs from a network: backward passes, freezing, mixing, saving.
 
 use crate::batch::Packed;
 use crate::engine::{Engine, StepDropout, values};
@@ -15,8 +15,8 @@ use std::path::Path;
 use whetstone_records::{AtomicFile, f32_bytes};
 
 impl CrossEncoderNetwork {
-    /// Returns the logit of every pair, `[batch]`; on an engine for training they can be
-    /// differentiated.
+    /// Returns the logit of every pair, `[batch]`. On an engine for training, they are
+    /// differentiable.
     pub fn forward(&self, batch: &Packed, dropout: StepDropout, engine: &Engine) -> Tensor<1> {
         self.pass(batch, dropout, engine)
     }
@@ -26,17 +26,17 @@ impl CrossEncoderNetwork {
         self.encoder.spec.layers
     }
 
-    /// The network on another engine; on its own it shares its memory.
+    /// The network on another engine. On its own engine, it shares its memory.
     pub fn on(&self, engine: &Engine) -> Self {
         self.clone().fork(engine.device())
     }
 
-    /// The network as it scores: without gradients.
+    /// The network for scoring: without gradients.
     pub fn for_inference(&self) -> Self {
         self.valid()
     }
 
-    /// Keeps the embeddings as they are from now on: they get no gradient.
+    /// Freezes the embeddings from now on: they get no gradient.
     pub fn freeze_embeddings(&mut self) {
         for parameter in self.parameters() {
             if parameter.role == Role::Embedding {
@@ -45,9 +45,9 @@ impl CrossEncoderNetwork {
         }
     }
 
-    /// Moves every parameter towards that of `other` by `share` of the way; with `keep_head`, the
-    /// head stays. After LM-Cocktail (Xiao et al. 2023): what fine-tuning forgot comes back, most
-    /// of what it learned stays.
+    /// Moves every parameter a `share` of the way towards that of `other`. With `keep_head`, the
+    /// head stays. This follows LM-Cocktail (Xiao et al. 2023): what fine-tuning forgot comes back,
+    /// and most of what it learned stays.
     pub fn blend(&mut self, mut other: Self, share: f32, keep_head: bool) {
         for (own, other) in self.parameters().into_iter().zip(other.parameters()) {
             if !(keep_head && own.role == Role::Head) {
@@ -56,7 +56,7 @@ impl CrossEncoderNetwork {
         }
     }
 
-    /// Writes `model.safetensors` with Hugging Face's names and layouts, whole or not at all.
+    /// Writes a complete `model.safetensors` with Hugging Face's names and layouts, or nothing.
     pub fn save(&self, path: &Path) -> Result<()> {
         let mut network = self.clone();
         let tensors: BTreeMap<String, (Vec<usize>, Vec<u8>)> = network
@@ -74,7 +74,7 @@ impl CrossEncoderNetwork {
             })
             .collect::<Result<Vec<_>, _>>()
             .map_err(invalid)?;
-        // transformers refuses a file whose metadata does not say which framework wrote it.
+        // transformers refuses a file whose metadata does not name the framework that wrote it.
         let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
         let bytes = safetensors::serialize(views, Some(metadata)).map_err(invalid)?;
         Ok(AtomicFile::write_all_to(path, &bytes)?)

@@ -1,4 +1,4 @@
-//! Hugging Face's safetensors: reading them under the names of a family, all or nothing.
+//! Reads Hugging Face's safetensors under the names of a family, all or nothing.
 
 use crate::engine::Engine;
 use crate::error::{Error, Result};
@@ -11,7 +11,7 @@ use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 
-/// Tensors of a file by the family's name for them.
+/// Tensors of a file, by the family's names.
 pub(crate) type Tensors = BTreeMap<String, Stored>;
 
 /// A tensor as f32 in the layout of the file.
@@ -22,7 +22,7 @@ pub(crate) struct Stored {
     pub values: Vec<f32>,
 }
 
-/// Reads every tensor that the family does not pass over.
+/// Reads every tensor that the family does not ignore.
 pub(crate) fn read(path: &Path, family: &Family) -> Result<Tensors> {
     let bytes = std::fs::read(path).map_err(Error::io("read", path))?;
     let mut tensors = Tensors::new();
@@ -44,7 +44,7 @@ pub(crate) fn read(path: &Path, family: &Family) -> Result<Tensors> {
     Ok(tensors)
 }
 
-/// Returns whether a file has a tensor, by the family's name for it, without converting a value.
+/// Returns whether a file has a tensor, by the family's name, without converting a value.
 pub(crate) fn contains(path: &Path, family: &Family, name: &str) -> Result<bool> {
     let bytes = std::fs::read(path).map_err(Error::io("read", path))?;
     let file = open(path, &bytes)?;
@@ -69,7 +69,7 @@ fn to_f32(view: &TensorView) -> Option<Vec<f32>> {
     })
 }
 
-/// Gives each parameter its tensor, and uses each tensor.
+/// Gives each parameter its tensor, and uses each tensor once.
 ///
 /// # Errors
 /// [`Error::Names`] where a parameter finds no tensor or a tensor no parameter; [`Error::Shape`]
@@ -97,7 +97,7 @@ pub(crate) fn fill(
 }
 
 impl Stored {
-    /// Refuses another shape than the config asks for.
+    /// Refuses a shape that differs from the config's.
     pub fn expect_shape(&self, path: &Path, expected: &[usize]) -> Result<()> {
         if self.shape == expected {
             return Ok(());
@@ -112,8 +112,8 @@ impl Stored {
 }
 
 impl Slot<'_> {
-    /// The shape in the file. Asking for it does not make burn draw the random values that are
-    /// about to be replaced.
+    /// The shape in the file. Reading it does not make burn draw the random values that are about
+    /// to be replaced.
     pub(crate) fn file_shape(&self) -> Vec<usize> {
         match self {
             Slot::Table(param) => param.lazy_shape().to_vec(),
@@ -122,7 +122,7 @@ impl Slot<'_> {
         }
     }
 
-    /// Replaces the parameter by the values, given in the file's layout.
+    /// Replaces the parameter by values in the file's layout.
     fn put(self, values: Vec<f32>, device: &Device) {
         let shape = self.file_shape();
         match self {
@@ -145,8 +145,8 @@ fn parameter<const D: usize>(
 }
 
 pub(crate) fn transpose(values: &[f32], rows: usize, cols: usize) -> Vec<f32> {
-    /// Columns of a strip: what a cache line holds, so that each line is read once and those
-    /// written to stay in the cache.
+    /// Columns of a strip: one cache line, so that each line is read once and those written stay in
+    /// the cache.
     const STRIP: usize = 16;
     let mut transposed = vec![0.0; values.len()];
     for first in (0..cols).step_by(STRIP) {

@@ -153,6 +153,19 @@ fn a_tokenizer_with_more_tokens_than_embeddings_is_refused_with_both_numbers() {
 }
 
 #[test]
+fn a_tokenizer_that_was_cut_off_anywhere_is_refused() {
+    let folder = copy_of("tiny-model");
+    let path = folder.path().join("tokenizer.json");
+    let whole = std::fs::read(&path).unwrap();
+    let decoder = whole.windows(9).position(|bytes| bytes == b"\"decoder\"").unwrap();
+    for length in (0..whole.len()).step_by(997).chain(decoder..decoder + 60) {
+        std::fs::write(&path, &whole[..length]).unwrap();
+        let refusal = refusal(PairTokenizer::open(folder.path(), 64));
+        assert!(refusal.contains("cannot be used as a tokenizer"), "{length}: {refusal}");
+    }
+}
+
+#[test]
 fn a_score_that_is_no_number_is_an_error() {
     for value in [f32::NAN, f32::INFINITY] {
         let folder = copy_of("tiny-model");

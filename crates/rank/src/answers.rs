@@ -1,4 +1,4 @@
-//! What reranking does to the answers of an LLM that reads the first passages.
+//! Measures what reranking does to the answers of an LLM that reads the first passages.
 
 use crate::error::{Error, Result};
 use crate::texts::{TextFiles, Texts};
@@ -18,9 +18,9 @@ const COMPARED: &str = "answers.jsonl";
 const SUMMARY: &str = "answers.json";
 const JOURNAL: &str = "answers.journal.jsonl";
 
-/// What is asked of whom.
+/// The inputs.
 pub struct AnswersJob<'a> {
-    /// Who answers, and who judges.
+    /// The LLM that answers, and the one that judges.
     pub comparison: Comparison<'a>,
     /// The data set of the queries.
     pub data: &'a DataSet,
@@ -29,23 +29,23 @@ pub struct AnswersJob<'a> {
     pub out: &'a Path,
     /// How many passages the LLM reads.
     pub top: usize,
-    /// A sample of this many queries is asked; 0 for all.
+    /// Size of the sample of queries to ask; 0 for all.
     pub max_queries: usize,
-    /// Of the sample.
+    /// Seed of the sample.
     pub seed: u64,
 }
 
-/// What came out: `answers.json`.
+/// The result: `answers.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Answers {
-    /// Queries with both answers compared.
+    /// Queries with two compared answers.
     pub queries: usize,
     pub after_better: usize,
     pub before_better: usize,
     pub ties: usize,
-    /// Queries that lack an answer or a verdict.
+    /// Queries without an answer or a verdict.
     pub open: usize,
-    /// Share of the pairs judged on which the judge said the same in either order.
+    /// Share of the judged pairs on which the judge said the same in either order.
     pub consistent_fraction: f64,
     /// Mean of +1 (after), 0 and −1 (before), its 95 % interval and the two-sided p-value.
     pub difference: f64,
@@ -96,7 +96,7 @@ impl AnswersJob<'_> {
         Ok((stage.finish(&[COMPARED, SUMMARY], outcome)?, answers))
     }
 
-    /// Has every case answered and judged; what that took is the outcome's.
+    /// Has every case answered and judged. The outcome holds the cost.
     fn ask(&self, cases: &[Case], progress: &dyn Progress) -> Result<(Vec<Compared>, Outcome)> {
         let journal = self.out.join(JOURNAL);
         let (compared, (calls, notes)) =

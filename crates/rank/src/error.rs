@@ -1,11 +1,11 @@
-//! Why a stage on a model folder could not be done, and what to do about it.
+//! Why a stage on a model folder failed, and what to do about it.
 
 use std::path::PathBuf;
 use whetstone_records::{DataSet, Hint, ModelDir, PassageId, QueryId};
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Why a stage on a model folder could not be done.
+/// Why a stage on a model folder failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error(transparent)]

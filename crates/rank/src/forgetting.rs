@@ -1,5 +1,4 @@
-//! What training has done to questions that it was not about: the same general set in the order of
-//! two models.
+//! Measures what training did to unrelated questions: two models order the same general set.
 
 use crate::error::{Error, Result};
 use crate::rerank::{RERANK, RerankJob, rerank};
@@ -18,36 +17,36 @@ use whetstone_records::{
 };
 use whetstone_retrieve::bm25_run;
 
-/// What is measured, and how.
+/// The inputs.
 #[derive(Clone, Debug)]
 pub struct ForgettingJob {
-    /// The model that training began with.
+    /// The model that training started from.
     pub before: PathBuf,
-    /// The model that came out.
+    /// The trained model.
     pub after: PathBuf,
-    /// A BEIR folder of questions that training was not about.
+    /// A BEIR folder of questions unrelated to training.
     pub general: DataSet,
     pub out: PathBuf,
     pub device: DeviceName,
     pub sample: GeneralSample,
 }
 
-/// Which queries are asked, and how many candidates each has.
+/// The number of queries, and of candidates for each.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct GeneralSample {
-    /// BM25's passages that the models order.
+    /// BM25's passages for the models to order.
     pub depth: usize,
-    /// A seeded sample of this many queries; 0 for all.
+    /// Size of the seeded sample of queries; 0 for all.
     pub max_queries: usize,
     pub seed: u64,
 }
 
-/// What came out.
+/// The result.
 #[derive(Debug, Serialize)]
 pub struct Forgetting {
     #[serde(flatten)]
     pub report: Report,
-    /// After held against before.
+    /// After compared with before.
     pub comparison: Comparison,
     pub retention: Retention,
 }
@@ -60,8 +59,8 @@ const QRELS: &str = "qrels.tsv";
 const RESULT: &str = "forgetting.json";
 
 impl ForgettingJob {
-    /// Makes BM25's candidates, has both models order them, and compares the two. Tells of every
-    /// stage that is complete.
+    /// Makes BM25's candidates, has both models order them, and compares the results. Reports every
+    /// complete stage.
     pub fn run(
         &self,
         progress: &dyn Progress,
@@ -76,7 +75,7 @@ impl ForgettingJob {
         Ok(result)
     }
 
-    /// Makes earlier results count for nothing.
+    /// Invalidates earlier results.
     pub fn forget(&self) -> Result<()> {
         let reranked = SYSTEMS[1..].iter().map(|name| stage_name(RERANK, &self.run_of(name)));
         let stages = reranked.chain([CANDIDATES, FORGETTING].map(str::to_owned));
@@ -128,8 +127,8 @@ impl ForgettingJob {
         Ok(stage.finish(&[&run_name(SYSTEMS[0]), QRELS], outcome)?)
     }
 
-    /// The queries with a relevant passage, or a sample of them that follows from the seed and
-    /// their ids alone.
+    /// The queries with a relevant passage, or a sample that depends only on the seed and their
+    /// ids.
     fn sampled(&self, judged: &Qrels) -> Result<Vec<Query>> {
         let queries = self.general.queries();
         let has_answer = |query: &QueryId| {
@@ -172,7 +171,7 @@ fn run_name(system: &str) -> String {
     format!("{system}.run")
 }
 
-/// The decision with what it rests on.
+/// The decision and its grounds.
 impl fmt::Display for Forgetting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Comparison { paired, measure, .. } = &self.comparison;

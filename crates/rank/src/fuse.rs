@@ -7,14 +7,14 @@ use std::path::{Path, PathBuf};
 use whetstone_eval::{RRF_K, rrf};
 use whetstone_records::{Manifest, ModelDir, Outcome, Run, Stage, digests};
 
-/// The command, which names the stage.
+/// The command's name, which is also the stage's.
 pub const FUSE: &str = "fuse";
-/// What a run of joined scores calls itself.
+/// The name of a run of fused scores.
 pub(crate) const FUSED_NAME: &str = "whetstone-fused";
 
-/// Writes the fusion of `runs` as the TREC run `out`; refuses to write over one of them.
+/// Writes the fusion of `runs` as the TREC run `out`. Refuses to overwrite one of them.
 pub fn fuse(runs: &[PathBuf], out: &Path) -> Result<Manifest> {
-    // Only what is there can be written over.
+    // Only an existing file can be overwritten.
     if let Ok(written) = out.canonicalize()
         && let Some(run) =
             runs.iter().find(|run| run.canonicalize().is_ok_and(|run| run == written))
@@ -35,8 +35,8 @@ pub fn fuse(runs: &[PathBuf], out: &Path) -> Result<Manifest> {
     Ok(stage.finish(&[&file_name(out)], Outcome { counts: counts.into(), ..Outcome::default() })?)
 }
 
-/// Writes `reranked`, a run in the order of `model`, joined with its candidates' scores as the
-/// notes of the model say.
+/// Writes `reranked`, a run in the order of `model`, combined with its candidates' scores by the
+/// fusion in the model's notes.
 pub fn fuse_as_calibrated(
     model: &ModelDir,
     candidates: &Path,

@@ -1,8 +1,7 @@
-//! Stages on a model folder: rerank, fuse, calibrate, evaluate, what training made a model forget,
-//! what reranking does to answers, and the judging of what runs found.
+//! Stages on a model folder: rerank, fuse, calibrate, evaluate, forgetting, answers, label.
 //!
-//! A stage reads files, writes a whole file and says in its manifest what it did. Done before with
-//! the same inputs, it says so and does nothing.
+//! A stage reads files, writes a whole file and a manifest. If its inputs have not changed since
+//! the last run, it says so and does nothing.
 //!
 //! ```
 //! # use std::fs::write;

@@ -1,10 +1,10 @@
-//! `whetstone.json` in a model folder: what `calibrate` has found out about the model.
+//! `whetstone.json` in a model folder: what `calibrate` learned about the model.
 
 use crate::error::{Error, Result};
 use whetstone_eval::{ModelNotes, Scaling};
 use whetstone_records::{ModelDir, read_json, sha256_file, write_json};
 
-/// Reads the notes of a model; none where it has none.
+/// Reads the notes of a model; none if it has none.
 pub fn read_notes(model: &ModelDir) -> Result<Option<ModelNotes>> {
     Ok(read_json(&model.notes())?)
 }
@@ -22,7 +22,7 @@ pub fn notes_of(model: &ModelDir) -> Result<ModelNotes> {
     Ok(notes)
 }
 
-/// Returns what turns the logits of a model into probabilities.
+/// Returns the scaling from a model's logits to probabilities.
 ///
 /// # Errors
 /// As [`notes_of`]; where dev was too small for a calibration.
@@ -76,7 +76,7 @@ mod tests {
             (&notes.fusion, &notes.dev, &notes.notes)
         );
         assert_eq!(back.thresholds[0].logit, notes.thresholds[0].logit);
-        // Long fractions may come back with another last bit.
+        // Long fractions may differ in the last bit after a round trip.
         let (back, notes) = (back.calibration.unwrap(), notes.calibration.unwrap());
         assert!((back.scaling.probability(1.0) - notes.scaling.probability(1.0)).abs() < 1e-12);
         assert_eq!(back.bins_after.len(), notes.bins_after.len());

@@ -12,22 +12,22 @@ use whetstone_records::{
     Hit, Manifest, ModelDir, Outcome, PassageId, Progress, Run, Stage, digests,
 };
 
-/// The command, which names the stage.
+/// The command's name, which is also the stage's.
 pub const RERANK: &str = "rerank";
 
-/// What a run of reranking reads.
+/// The inputs of reranking.
 #[derive(Clone, Copy, Debug)]
 pub struct RerankJob<'a> {
     pub model: &'a Path,
     pub texts: TextFiles<'a>,
     /// The run to reorder.
     pub candidates: &'a Path,
-    /// How the model's scores are joined with the candidates'; none for the logits alone.
+    /// The fusion of the model's scores with the candidates'; none for the logits alone.
     pub fusion: Option<Fusion>,
 }
 
 impl RerankJob<'_> {
-    /// The stage of this run; its manifest lies beside `out`, named after it.
+    /// The stage of this run. Its manifest has the name of `out` and lies beside it.
     fn stage(&self, out: &Path) -> Result<Stage> {
         let model = ModelDir::new(self.model);
         let (weights, config, tokenizer) = (model.weights(), model.config(), model.tokenizer());

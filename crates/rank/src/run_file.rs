@@ -1,15 +1,15 @@
-//! Run files: the stage that a command writes one by, and what they are called.
+//! Run files: the stages that write them, and their names.
 
 use crate::error::Result;
 use std::path::{Path, PathBuf};
 use whetstone_records::{DataSet, Error as RecordsError, read_text};
 
-/// The name of the stage by which a command writes the run `out`: several runs share a folder.
+/// The name of the stage that writes the run `out`: several runs share a folder.
 pub fn stage_name(command: &str, out: &Path) -> String {
     format!("{command}-{}", out.file_stem().unwrap_or_default().to_string_lossy())
 }
 
-/// The folder that a run file lies in, and the manifest of its stage below it.
+/// The folder of a run file, and its stage's manifest in that folder.
 pub fn folder(out: &Path) -> &Path {
     out.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }

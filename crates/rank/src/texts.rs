@@ -1,4 +1,4 @@
-//! The texts of the queries and passages that runs and judgements name by their ids.
+//! The texts of the queries and passages in runs and judgements.
 
 use crate::error::{Error, Result};
 use serde::de::DeserializeOwned;
@@ -10,14 +10,14 @@ use whetstone_records::{
     Error as RecordsError, JsonlReader, Passage, PassageId, Query, QueryId, Run,
 };
 
-/// Where texts stand: BEIR's corpus.jsonl and queries.jsonl.
+/// The files of the texts: BEIR's corpus.jsonl and queries.jsonl.
 #[derive(Clone, Copy, Debug)]
 pub struct TextFiles<'a> {
     pub corpus: &'a Path,
     pub queries: &'a Path,
 }
 
-/// Which texts are asked for.
+/// The wanted texts.
 #[derive(Default)]
 pub struct Wanted<'a> {
     pub queries: HashSet<&'a QueryId>,
@@ -64,7 +64,7 @@ impl Texts {
         })
     }
 
-    /// Reads every text that is wanted.
+    /// Reads every wanted text.
     ///
     /// # Errors
     /// [`Error::Missing`] where a file lacks one; an id that occurs twice.
@@ -72,7 +72,7 @@ impl Texts {
         Ok(Self { queries: queries(files, wanted)?, passages: passages(files, wanted)? })
     }
 
-    /// Reads those of the wanted texts that are there.
+    /// Reads those of the wanted texts that exist.
     pub fn find(files: TextFiles, wanted: &Wanted) -> Result<Self> {
         Ok(Self {
             queries: select(files.queries, &wanted.queries, |query: &Query| &query.id)?,
@@ -93,7 +93,7 @@ fn passages(files: TextFiles, wanted: &Wanted) -> Result<HashMap<PassageId, Pass
     Ok(found)
 }
 
-/// The records of a file whose ids are wanted; the others are passed over.
+/// The records of a file whose ids are wanted.
 fn select<T: DeserializeOwned, I: Clone + Display + Eq + Hash>(
     path: &Path,
     wanted: &HashSet<&I>,

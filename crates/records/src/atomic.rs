@@ -1,4 +1,4 @@
-//! Files that are whole or not there, and who may write them.
+//! Files that exist only when whole, and the locks on who writes them.
 
 use crate::error::{Error, Result};
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 
 /// A file that appears under its real name only when it is whole.
 ///
-/// Bytes go to a sibling `NAME.tmp`; [`AtomicFile::commit`] flushes, syncs and renames. Dropped
-/// without a commit, it leaves the old file alone; a temporary that a killed process left behind is
-/// overwritten by the next run. The temporary is locked, so two processes never write one file.
+/// Bytes go to a sibling `NAME.tmp`; [`AtomicFile::commit`] flushes, syncs and renames it. A file
+/// dropped without a commit leaves the old one untouched. The next run overwrites a temporary that
+/// a killed process left. The temporary is locked, so two processes never write one file.
 pub struct AtomicFile {
     writer: BufWriter<File>,
     temporary: PathBuf,
@@ -18,10 +18,10 @@ pub struct AtomicFile {
 }
 
 impl AtomicFile {
-    /// Begins the file, and its folder where there is none.
+    /// Begins the file. Creates its folder if it is missing.
     ///
     /// # Errors
-    /// [`Error::Busy`] where another process has begun it.
+    /// [`Error::Busy`] if another process is writing it.
     pub fn create(path: &Path) -> Result<Self> {
         if let Some(parent) = path.parent() {
             fs::create_dir_all(parent).map_err(Error::io("create folder", parent))?;
@@ -34,7 +34,7 @@ impl AtomicFile {
         Ok(Self { writer, temporary, path: path.to_path_buf(), is_whole: false })
     }
 
-    /// Makes what was written the file; errors leave the old file in place.
+    /// Moves the written file into place; on an error the old one stays.
     pub fn commit(mut self) -> Result<()> {
         self.writer.flush().map_err(Error::io("write", &self.temporary))?;
         self.writer.get_ref().sync_all().map_err(Error::io("write", &self.temporary))?;
@@ -64,14 +64,14 @@ impl Write for AtomicFile {
 
 impl Drop for AtomicFile {
     fn drop(&mut self) {
-        // After a commit the name may be another process's already.
+        // After a commit, another process may already own the name.
         if !self.is_whole {
             let _ = fs::remove_file(&self.temporary);
         }
     }
 }
 
-/// Opens an empty file that nobody else writes; None where somebody does.
+/// Opens an empty file for this process alone; None if another process is writing it.
 fn open_locked(path: &Path) -> Result<Option<File>> {
     loop {
         let file = OpenOptions::new().write(true).create(true).truncate(false).open(path);
@@ -79,7 +79,7 @@ fn open_locked(path: &Path) -> Result<Option<File>> {
         if !lock(&file) {
             return Ok(None);
         }
-        // Between opening and locking, the other process may have renamed the file into its place.
+        // Between opening and locking, the other process may have renamed the file into place.
         if !is_at(&file, path) {
             continue;
         }
@@ -90,13 +90,13 @@ fn open_locked(path: &Path) -> Result<Option<File>> {
     }
 }
 
-/// Locks a file or a folder until it is closed; returns whether nobody else has it. Where the file
-/// system knows no locks, nobody has.
+/// Locks a file or folder until it is closed. Returns false if another process holds the lock, and
+/// true on a file system without locks.
 fn lock(file: &File) -> bool {
     !matches!(file.try_lock(), Err(TryLockError::WouldBlock))
 }
 
-/// Whether the path still names that file.
+/// Returns whether the path still names that file.
 #[cfg(unix)]
 fn is_at(file: &File, path: &Path) -> bool {
     use std::os::unix::fs::MetadataExt;
@@ -112,8 +112,7 @@ fn is_at(_: &File, path: &Path) -> bool {
     path.exists()
 }
 
-/// A folder that belongs to one run until it is dropped or its process ends. No file is written
-/// for it.
+/// A folder that belongs to one run until this is dropped or its process ends. It writes no file.
 #[derive(Debug)]
 pub struct FolderLock {
     folder: PathBuf,
@@ -122,14 +121,14 @@ pub struct FolderLock {
 }
 
 impl FolderLock {
-    /// Takes the folder, which is made where there is none.
+    /// Takes the folder. Creates it if it is missing.
     ///
     /// # Errors
-    /// [`Error::Busy`] where another run has it.
+    /// [`Error::Busy`] if another run holds it.
     pub fn take(folder: &Path) -> Result<Self> {
         let is_new = !folder.exists();
         fs::create_dir_all(folder).map_err(Error::io("create folder", folder))?;
-        // Not every system opens a folder as a file; without a lock it works all the same.
+        // Some systems cannot open a folder as a file; then there is no lock.
         let open = File::open(folder).ok();
         if open.as_ref().is_some_and(|open| !lock(open)) {
             return Err(Error::Busy { path: folder.into() });
@@ -141,7 +140,7 @@ impl FolderLock {
 impl Drop for FolderLock {
     fn drop(&mut self) {
         if self.is_new {
-            // Only a folder that stayed empty goes.
+            // This removes the folder only if it stayed empty.
             let _ = fs::remove_dir(&self.folder);
         }
     }

@@ -1,4 +1,4 @@
-//! `best.json` of a training run: which step is the best, and what was measured of it.
+//! `best.json` of a training run: the best step and its dev measures.
 
 use crate::layout::RunDir;
 use serde::{Deserialize, Serialize};
@@ -7,20 +7,19 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Best {
     pub step: usize,
-    /// Dev nDCG@10; absent where no dev set can tell the steps apart and the last one counts as the
-    /// best.
+    /// Dev nDCG@10. Absent if no dev set can tell the steps apart, in which case the last counts as
+    /// the best.
     #[serde(rename = "ndcg@10", skip_serializing_if = "Option::is_none", default)]
     pub ndcg_at_10: Option<f64>,
-    /// That nothing was learned yet: step 0 of a base model without a head, whose head is random.
+    /// True only for step 0 of a base model without a head: its head is still random.
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
     pub fresh_head: bool,
-    /// Where the base model was mixed into it at the end: that is what is exported.
+    /// Set once the base model was mixed into the best step; the mix is what gets exported.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub blended: Option<Blended>,
 }
 
-/// nDCG@10 of the best checkpoint with the base model mixed in, on both dev sets where there are
-/// any.
+/// nDCG@10 of the best checkpoint with the base model mixed in, on each dev set that exists.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Blended {
     #[serde(rename = "ndcg@10", skip_serializing_if = "Option::is_none", default)]
@@ -30,7 +29,7 @@ pub struct Blended {
 }
 
 impl Best {
-    /// The folder of the weights below that of the run.
+    /// Returns the folder of the weights, relative to the run's.
     pub fn folder(&self) -> String {
         match self.blended {
             Some(_) => RunDir::BLENDED.into(),

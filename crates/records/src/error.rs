@@ -1,11 +1,11 @@
-//! What can be wrong with a file of records, and with writing one.
+//! What can go wrong with reading and writing records.
 
 use crate::hint::Hint;
 use std::path::{Path, PathBuf};
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What can be wrong with a file of records.
+/// What can go wrong with reading and writing records.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error("cannot {action} `{}`", path.display())]
@@ -60,7 +60,7 @@ impl Hint for Error {
                 "check that this is the file you meant: it must have one record a line"
             }
             Error::NotUtf8 { .. } => "convert the file to UTF-8",
-            Error::Unwritable { .. } => "correct it where it comes from",
+            Error::Unwritable { .. } => "correct it at its source",
             Error::Changed { .. } => "run the same command again once the file is complete",
             Error::Busy { .. } => {
                 "wait for the other run to end, or stop it; what is complete is kept"
@@ -72,8 +72,8 @@ impl Hint for Error {
 }
 
 impl Error {
-    /// Returns what turns an input or output error into one that names what was attempted and
-    /// where. Other crates wrap this error instead of having such a variant of their own.
+    /// Returns a function that wraps an I/O error in one that names the action and the path. Other
+    /// crates wrap this error instead of having such a variant of their own.
     ///
     /// ```
     /// # use std::path::Path;

@@ -1,4 +1,4 @@
-//! Folders that are whole or not there.
+//! Folders that exist only when whole.
 
 use crate::atomic::FolderLock;
 use crate::error::{Error, Result};
@@ -7,16 +7,15 @@ use std::ffi::OsString;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
-/// What a folder is called while it is written.
+/// Suffix of a folder while it is written.
 const PARTIAL: &str = "partial";
-/// What a folder is called while it is deleted.
+/// Suffix of a folder while it is deleted.
 const OLD: &str = "old";
 
-/// A folder that appears under its real name only when it is whole, as [`crate::AtomicFile`] does
-/// for a file.
+/// A folder that appears under its real name only when it is whole, like [`crate::AtomicFile`].
 ///
-/// Files go to a hidden sibling `.NAME.partial`; [`AtomicFolder::commit`] syncs and renames. What a
-/// killed process left behind is overwritten by the next run.
+/// Files go to a hidden sibling `.NAME.partial`; [`AtomicFolder::commit`] syncs and renames it. The
+/// next run overwrites what a killed process left.
 pub struct AtomicFolder {
     /// Where files go until the commit.
     path: PathBuf,
@@ -26,12 +25,12 @@ pub struct AtomicFolder {
 }
 
 impl AtomicFolder {
-    /// Begins the folder `path` of the stage `stage`. An existing one is replaced only where the
-    /// same stage made it, so that a mistaken `--out` never costs anybody their files.
+    /// Begins the folder `path` for `stage`. Replaces an existing folder only if the same stage
+    /// made it, so a mistaken `--out` never costs anybody their files.
     ///
     /// # Errors
-    /// [`Error::Occupied`] where `path` holds something without that stage's manifest, and
-    /// [`Error::Busy`] where another process has begun it.
+    /// [`Error::Occupied`] if `path` holds something without that stage's manifest, and
+    /// [`Error::Busy`] if another process is writing it.
     pub fn create(path: &Path, stage: &str) -> Result<Self> {
         let ours = path.join(manifest_name(stage)).is_file();
         let empty = fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none());
@@ -41,7 +40,7 @@ impl AtomicFolder {
         Self::replacing(path)
     }
 
-    /// Begins a folder in the place of whatever is there: for folders inside one's own.
+    /// Begins a folder that replaces whatever is there. Only for folders inside one's own.
     pub fn replacing(path: &Path) -> Result<Self> {
         let temporary = sibling(path, PARTIAL);
         let lock = FolderLock::take(&temporary)?;
@@ -56,18 +55,18 @@ impl AtomicFolder {
         Ok(Self { path: temporary, real: path.to_path_buf(), is_whole: false, _lock: lock })
     }
 
-    /// Deletes what a run that was killed after its commit left of the folder that it replaced: for
-    /// stages that find their folder up to date.
+    /// Deletes the replaced folder that a run killed right after its commit left behind. Stages
+    /// call it when their folder is up to date.
     pub fn tidy(path: &Path) -> Result<()> {
         remove(&sibling(path, OLD))
     }
 
-    /// Where files are to be written until the commit.
+    /// Returns the folder to write files into until the commit.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Makes what was written the folder; errors leave the old one in place.
+    /// Moves the written folder into place; on an error the old one stays.
     pub fn commit(mut self) -> Result<()> {
         sync(&self.path)?;
         let old = sibling(&self.real, OLD);
@@ -89,14 +88,14 @@ impl AtomicFolder {
 
 impl Drop for AtomicFolder {
     fn drop(&mut self) {
-        // After a commit the name may be another process's already.
+        // After a commit, another process may already own the name.
         if !self.is_whole {
             let _ = fs::remove_dir_all(&self.path);
         }
     }
 }
 
-/// Deletes a folder, which loses its name first: no half of it is ever taken for the whole. No
+/// Renames a folder, then deletes it, so that half of it is never taken for the whole. A missing
 /// folder is no error.
 pub fn remove_folder(folder: &Path) -> Result<()> {
     let is_nameless = folder.extension().is_some_and(|suffix| suffix == OLD || suffix == PARTIAL);
@@ -122,7 +121,7 @@ fn sync(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// A hidden name beside a folder: `model.old` may be somebody's own copy of `model`.
+/// Returns a hidden name beside a folder. A plain `model.old` could be somebody's own copy.
 fn sibling(path: &Path, suffix: &str) -> PathBuf {
     let mut name = OsString::from(".");
     name.push(path.file_name().unwrap_or_default());
@@ -210,7 +209,7 @@ mod tests {
         fs::write(first.path().join("half"), "x").unwrap();
         assert!(matches!(AtomicFolder::replacing(&out), Err(Error::Busy { .. })));
         let partial = first.path().to_path_buf();
-        // As after a kill: the lock is gone and the files are there.
+        // As after a kill: the lock is gone, the files remain.
         drop(first);
         fs::create_dir_all(partial.join("sub")).unwrap();
         fs::write(partial.join("half"), "x").unwrap();

@@ -2,12 +2,12 @@
 
 use std::io::ErrorKind;
 
-/// An error that may know the way out. Every error of Whetstone's libraries is one.
+/// An error that may suggest a way out. All errors of Whetstone's libraries implement it.
 pub trait Hint: std::error::Error {
-    /// What the user can do, where there is something to say beyond the message.
+    /// Returns what the user can do, if the message does not say it already.
     fn hint(&self) -> Option<String>;
 
-    /// Whether everything worked, and what was found is what must not be.
+    /// Returns whether this is a failed check: everything ran, but the result is not acceptable.
     fn is_failed_check(&self) -> bool {
         false
     }
@@ -30,8 +30,8 @@ impl Hint for std::io::Error {
     }
 }
 
-/// Returns the error and its causes, joined by colons. A cause that its parent's text already holds
-/// is not said again.
+/// Returns the error and its causes, joined by colons. Leaves out a cause that the text so far
+/// already contains.
 pub fn one_line(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut next = error.source();

@@ -39,7 +39,7 @@ macro_rules! id {
             }
         }
 
-        // Lets maps keyed by the id be asked with a plain &str.
+        // Lets a plain &str look up a map keyed by the id.
         impl std::borrow::Borrow<str> for $name {
             fn borrow(&self) -> &str {
                 &self.0
@@ -61,7 +61,7 @@ id!(
     QueryId
 );
 
-/// Takes a text, or a whole number, which many exporters write where an id is one.
+/// Accepts a string or a whole number, which many exporters write as an id.
 struct IdVisitor;
 
 impl Visitor<'_> for IdVisitor {

@@ -1,4 +1,4 @@
-//! The inputs of a stage: their digests, and whether they stayed the same.
+//! The inputs of a stage: their digests, and whether they changed.
 
 use crate::error::{Error, Result};
 use crate::io::{sha256_file, sha256_open};
@@ -7,7 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-/// How a file looks from outside: what changes when it is written to.
+/// What the file system says about a file; any write changes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stamp {
     bytes: u64,
@@ -27,7 +27,7 @@ impl From<Metadata> for Stamp {
     }
 }
 
-/// What a stage reads: its role, its SHA-256 and, where it is a file, how that looked.
+/// An input of a stage: its role, its SHA-256 and, for a file, its stamp.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Input {
     pub role: String,
@@ -44,10 +44,10 @@ impl Input {
         Ok(Self { role: role.into(), digest, file: Some((path.into(), stamp)) })
     }
 
-    /// Refuses a file that is no longer what was digested.
+    /// Refuses a file that changed since it was digested.
     ///
     /// # Errors
-    /// [`Error::Changed`]; a file that was only touched is looked into and is good.
+    /// [`Error::Changed`]. A file that was only touched is digested again and passes.
     pub fn check(&self) -> Result<()> {
         let Some((path, stamp)) = &self.file else { return Ok(()) };
         let is_untouched = path.metadata().is_ok_and(|metadata| Stamp::from(metadata) == *stamp);
@@ -58,14 +58,14 @@ impl Input {
     }
 }
 
-/// What has a digest and is no file.
+/// An input that has a digest but is not a file.
 impl From<(String, String)> for Input {
     fn from((role, digest): (String, String)) -> Self {
         Self { role, digest, file: None }
     }
 }
 
-/// Digests files by their roles: the inputs of a stage.
+/// Digests the files that a stage reads, each given with its role.
 pub fn digests<'a>(files: impl IntoIterator<Item = (&'a str, &'a Path)>) -> Result<Vec<Input>> {
     files.into_iter().map(|(role, path)| Input::of_file(role, path)).collect()
 }

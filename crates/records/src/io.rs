@@ -1,4 +1,4 @@
-//! Whole files in and out, and their digests.
+//! Reads and writes whole files, and digests them.
 
 use crate::atomic::AtomicFile;
 use crate::error::{Error, Result};
@@ -9,8 +9,8 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-/// Keeps at most `most` items (all where it is 0): a sample that follows from the seed and the ids
-/// alone, in order of the ids.
+/// Keeps a sample of at most `most` items (0 keeps all), sorted by id. The choice depends on the
+/// seed and each id alone.
 pub fn sample_by_id<T, I: Ord + std::fmt::Display>(
     items: &mut Vec<T>,
     most: usize,
@@ -24,13 +24,12 @@ pub fn sample_by_id<T, I: Ord + std::fmt::Display>(
     items.sort_by(|a, b| id(a).cmp(id(b)));
 }
 
-/// Returns what ids are sorted by for an order at random that follows from the seed and each id
-/// alone.
+/// Returns a sort key for a random order that depends on the seed and each id alone.
 pub fn seeded_key(seed: u64, id: impl std::fmt::Display) -> String {
     sha256_bytes(format!("{seed} {id}").as_bytes())
 }
 
-/// The largest file that is read as one text, in bytes: far beyond any config or list of passages.
+/// The largest file read as one text, in bytes. No config or list of passages comes near it.
 const TEXT: u64 = 256 << 20;
 
 /// Returns the text of a file without its byte order mark.
@@ -49,7 +48,7 @@ pub fn read_text(path: &Path) -> Result<String> {
     String::from_utf8(bytes).map_err(|_| Error::NotUtf8 { path: path.into() })
 }
 
-/// Returns what a JSON file holds, or None where there is no such file.
+/// Returns the content of a JSON file, or None if it does not exist.
 pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
     if !path.exists() {
         return Ok(None);
@@ -61,7 +60,7 @@ pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
     })
 }
 
-/// Writes a value as JSON for people to read, whole or not at all.
+/// Writes a value as indented JSON, whole or not at all.
 pub fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
     let mut text = serde_json::to_vec_pretty(value).expect("plain data always serialises");
     text.push(b'\n');
@@ -73,7 +72,7 @@ pub fn sha256_file(path: &Path) -> Result<String> {
     sha256_open(&mut File::open(path).map_err(Error::io("read", path))?, path)
 }
 
-/// Returns the SHA-256 of what is left of an open file; the path is for messages.
+/// Returns the SHA-256 of the rest of an open file. The path is only for messages.
 pub(crate) fn sha256_open(file: &mut File, path: &Path) -> Result<String> {
     let mut hasher = Sha256::new();
     let mut buffer = vec![0u8; 1 << 16];
@@ -91,7 +90,7 @@ pub fn sha256_bytes(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
 }
 
-/// Returns the values as safetensors stores them: little-endian, four bytes each.
+/// Returns the values as safetensors stores them: four little-endian bytes each.
 pub fn f32_bytes(values: &[f32]) -> Vec<u8> {
     let mut bytes = vec![0; 4 * values.len()];
     bytes

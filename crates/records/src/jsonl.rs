@@ -1,4 +1,4 @@
-//! Records as JSON, one a line.
+//! JSONL files: one JSON record a line.
 
 use crate::atomic::AtomicFile;
 use crate::error::{Error, Result};
@@ -8,7 +8,7 @@ use std::io::Write;
 use std::marker::PhantomData;
 use std::path::Path;
 
-/// Reads one record a line, in memory for one line alone; blank lines are passed over.
+/// Reads one record a line and keeps only that line in memory. Skips blank lines.
 ///
 /// ```
 /// # use whetstone_records::{JsonlReader, Query};
@@ -26,11 +26,12 @@ pub struct JsonlReader<T> {
 }
 
 impl<T: DeserializeOwned> JsonlReader<T> {
+    /// Opens a file. Each malformed line later yields an error that names it.
     pub fn open(path: &Path) -> Result<Self> {
         Ok(Self { lines: LineReader::open(path, JSONL_LINE)?, record: PhantomData })
     }
 
-    /// The number of the line that was returned last, from 1.
+    /// Returns the number of the last line returned, from 1.
     pub fn line(&self) -> usize {
         self.lines.number()
     }
@@ -61,7 +62,7 @@ pub fn read_jsonl<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>> {
     JsonlReader::open(path)?.collect()
 }
 
-/// Returns the records of a file that are wanted; the others are passed over.
+/// Returns the records for which `is_wanted` holds.
 pub fn select_jsonl<T: DeserializeOwned>(
     path: &Path,
     mut is_wanted: impl FnMut(&T) -> bool,
@@ -69,7 +70,7 @@ pub fn select_jsonl<T: DeserializeOwned>(
     JsonlReader::open(path)?.filter(|record| record.as_ref().map_or(true, &mut is_wanted)).collect()
 }
 
-/// Writes one record a line, whole or not at all; returns how many.
+/// Writes one record a line, whole or not at all. Returns how many.
 pub fn write_jsonl<T: Serialize>(path: &Path, records: impl IntoIterator<Item = T>) -> Result<u64> {
     let mut file = AtomicFile::create(path)?;
     let mut count = 0;

@@ -1,12 +1,12 @@
-//! The folders that stages hand to each other: every file of a data set, a model folder, a
-//! training run and an evaluation is named here, once.
+//! The folders that stages hand to each other. It names every file of a data set, a model folder, a
+//! training run and an evaluation once.
 
 use crate::error::Result;
 use crate::io::read_json;
 use std::path::{Path, PathBuf};
 
-/// Defines a folder: for each file a constant with its path below the folder, which is what
-/// manifests list, and a method that returns its whole path.
+/// Defines a folder. Each file has a constant with its path below the folder, for manifests, and a
+/// method that returns its whole path.
 macro_rules! folder {
     ($(#[$doc:meta])* $name:ident { $($(#[$file_doc:meta])* $file:ident $method:ident = $path:literal,)* }) => {
         $(#[$doc])*
@@ -27,7 +27,7 @@ macro_rules! folder {
                 &self.root
             }
 
-            /// The path of a file that is named below the folder.
+            /// Returns the path of a file below the folder.
             pub fn path(&self, below: impl AsRef<Path>) -> PathBuf {
                 self.root.join(below)
             }
@@ -55,13 +55,13 @@ folder! {
         SKIPPED skipped = "skipped.jsonl",
         /// What `ask` counted.
         ASK_REPORT ask_report = "synth.json",
-        /// The same for the browser.
+        /// The counts of `ask` as a page.
         ASK_PAGE ask_page = "synth.html",
         /// Every answer of an LLM that `ask` and its judge received.
         ASK_JOURNAL ask_journal = "ask.journal.jsonl",
         /// The negatives of each training query.
         NEGATIVES negatives = "negatives.jsonl",
-        /// What every retriever found.
+        /// The rankings of every retriever.
         MINED mined = "mined",
         /// The bi-encoder's vectors.
         EMBEDDINGS embeddings = "mined/embeddings",
@@ -80,10 +80,10 @@ folder! {
 }
 
 impl DataSet {
-    /// Returns the longest query and passage together that the passages were cut for, in tokens;
-    /// none where others made the data set.
+    /// Returns for how many tokens, query and passage together, the passages were cut; None for a
+    /// data set made elsewhere.
     pub fn max_seq_tokens(&self) -> Result<Option<usize>> {
-        /// The one field of a manifest; one that `--force` has emptied lacks it.
+        /// The one field read from a manifest. A manifest emptied by `--force` lacks it.
         #[derive(serde::Deserialize)]
         struct Limit {
             max_seq_tokens: Option<usize>,
@@ -92,49 +92,49 @@ impl DataSet {
         Ok(manifest.and_then(|manifest| manifest.max_seq_tokens))
     }
 
-    /// The path, below the folder, of what a retriever found for every query.
+    /// Returns the path, below the folder, of a retriever's ranking for every query.
     pub fn mined_run_name(retriever: &str) -> String {
         format!("{}/{retriever}.run", Self::MINED)
     }
 
-    /// The path, below the folder, of a retriever's ranking of dev and test queries.
+    /// Returns the path, below the folder, of a retriever's ranking of dev and test queries.
     pub fn run_name(retriever: &str) -> String {
         format!("{}/{retriever}.run", Self::RUNS)
     }
 }
 
 folder! {
-    /// A model: Hugging Face's files, and what was measured of it here.
+    /// A model: Hugging Face's files, and what Whetstone measured.
     ModelDir {
         CONFIG config = "config.json",
         WEIGHTS weights = "model.safetensors",
-        /// Where weights are spread over several files.
+        /// Present if the weights are split over several files.
         WEIGHTS_INDEX weights_index = "model.safetensors.index.json",
         TOKENIZER tokenizer = "tokenizer.json",
         TOKENIZER_CONFIG tokenizer_config = "tokenizer_config.json",
         SPECIAL_TOKENS special_tokens = "special_tokens_map.json",
         VOCABULARY vocabulary = "vocab.txt",
-        /// sentence-transformers' longest input.
+        /// The longest input, for sentence-transformers.
         SENTENCE_CONFIG sentence_config = "sentence_bert_config.json",
-        /// sentence-transformers' activation and prompts.
+        /// Activation and prompts, for sentence-transformers.
         SENTENCE_TRANSFORMERS sentence_transformers = "config_sentence_transformers.json",
-        /// sentence-transformers' list of what follows the network.
+        /// The modules after the network, for sentence-transformers.
         MODULES modules = "modules.json",
-        /// How sentence-transformers turns token vectors into one.
+        /// How to pool token vectors into one, for sentence-transformers.
         POOLING pooling = "1_Pooling/config.json",
         /// The model card.
         CARD card = "README.md",
         /// What dev says about the model: fusion, probabilities, thresholds.
         NOTES notes = "whetstone.json",
-        /// What was measured of the model.
+        /// Measures of the model.
         RESULTS results = "results.json",
     }
 }
 
 impl ModelDir {
-    /// What a model cannot be loaded without.
+    /// Files without which a model cannot be loaded.
     pub const NEEDED: [&'static str; 3] = [Self::CONFIG, Self::WEIGHTS, Self::TOKENIZER];
-    /// What belongs to a model where its maker has written it.
+    /// Files that some models have.
     pub const OPTIONAL: [&'static str; 7] = [
         Self::TOKENIZER_CONFIG,
         Self::SPECIAL_TOKENS,
@@ -145,7 +145,7 @@ impl ModelDir {
         Self::POOLING,
     ];
 
-    /// Returns which of the files that make a model are there, by their paths below the folder.
+    /// Returns which files of a model exist, by their paths below the folder.
     pub fn files(&self) -> impl Iterator<Item = &'static str> {
         Self::NEEDED.into_iter().chain(Self::OPTIONAL).filter(|name| self.path(name).is_file())
     }
@@ -156,7 +156,7 @@ folder! {
     RunDir {
         /// The config of the run, every key written out.
         CONFIG config = "config.toml",
-        /// What must not change between the parts of a run.
+        /// What must stay the same when a run is resumed.
         IDENTITY identity = "run.json",
         LOG log = "log.jsonl",
         LOSS_PLOT loss_plot = "loss.svg",
@@ -175,17 +175,17 @@ folder! {
 impl RunDir {
     const STEP: &'static str = "step-";
 
-    /// The name of the folder of a step: `step-000500`.
+    /// Returns the name of a step's folder, such as `step-000500`.
     pub fn step_name(step: usize) -> String {
         format!("{}{step:06}", Self::STEP)
     }
 
-    /// The folder of a step.
+    /// Returns the folder of a step.
     pub fn step(&self, step: usize) -> PathBuf {
         self.path(Self::step_name(step))
     }
 
-    /// Returns whether a folder's name is that of a step, or of what is left of one.
+    /// Returns whether a folder's name is that of a step, or of an incomplete one.
     pub fn is_step_name(name: &str) -> bool {
         name.trim_start_matches('.').starts_with(Self::STEP)
     }
@@ -206,7 +206,7 @@ folder! {
     }
 }
 
-/// The path, below a stage's folder, of its manifest.
+/// Returns the path of a stage's manifest, below its folder.
 pub fn manifest_name(stage: &str) -> String {
     format!("manifests/{stage}.json")
 }

@@ -1,6 +1,6 @@
-//! What flows between the stages of Whetstone: identifiers, records, JSONL, BEIR and TREC files,
-//! and the contract that every stage keeps (a file under its real name is whole; the manifest is
-//! written last).
+//! What flows between the stages of Whetstone: identifiers, records, and JSONL, BEIR and TREC
+//! files. It also holds the contract of every stage: a file under its real name is whole, and the
+//! manifest is written last.
 
 mod atomic;
 mod best;

@@ -1,20 +1,19 @@
-//! A text file line by line, in memory for one line alone.
+//! Reads a text file line by line and keeps only one line in memory.
 
 use crate::error::{Error, Result};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
-/// The longest line of a JSONL file, in bytes. A longer one is no record but a file of another
-/// kind.
+/// The longest line of a JSONL file, in bytes. A longer one means that the file is of another kind.
 pub(crate) const JSONL_LINE: usize = 64 << 20;
 /// The longest line of a run or qrels file, in bytes.
 pub(crate) const TREC_LINE: usize = 1 << 20;
 
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// Reads a file line by line: without line ends, and without byte order marks, which files that
-/// were joined have in their middle too.
+/// Reads a file line by line. Strips line ends and byte order marks, which concatenated files have
+/// in the middle too.
 pub(crate) struct LineReader {
     reader: BufReader<File>,
     path: PathBuf,
@@ -24,7 +23,7 @@ pub(crate) struct LineReader {
 }
 
 impl LineReader {
-    /// Opens a file none of whose lines has more than `limit` bytes.
+    /// Opens a file whose lines may have at most `limit` bytes.
     pub fn open(path: &Path, limit: usize) -> Result<Self> {
         let file = File::open(path).map_err(Error::io("read", path))?;
         let reader = BufReader::with_capacity(1 << 16, file);
@@ -35,18 +34,19 @@ impl LineReader {
         &self.path
     }
 
-    /// The number of the present line, from 1.
+    /// Returns the number of the current line, from 1.
     pub fn number(&self) -> usize {
         self.number
     }
 
-    /// Goes to the next line; returns whether there is one.
+    /// Goes to the next line. Returns whether there is one.
     ///
     /// # Errors
     /// [`Error::LongLine`], and [`Error::NotUtf8`] for a file in UTF-16.
     pub fn advance(&mut self) -> Result<bool> {
         self.buffer.clear();
-        // One more than a line may have with its end, so that a longer one is seen.
+        // Reads room for a line end (2 bytes) and one byte more, which reveals a line that is too
+        // long.
         let most = self.limit as u64 + 3;
         let read = (&mut self.reader).take(most).read_until(b'\n', &mut self.buffer);
         if read.map_err(Error::io("read", &self.path))? == 0 {
@@ -63,12 +63,12 @@ impl LineReader {
         Ok(true)
     }
 
-    /// The present line.
+    /// Returns the current line.
     pub fn line(&self) -> &[u8] {
         without_end(without_mark(&self.buffer))
     }
 
-    /// The present line as text.
+    /// Returns the current line as text.
     pub fn text(&self) -> Result<&str> {
         std::str::from_utf8(self.line()).map_err(|_| self.not_utf8())
     }
@@ -78,12 +78,12 @@ impl LineReader {
     }
 }
 
-/// Returns `bytes` without a byte order mark in front.
+/// Returns `bytes` without a leading byte order mark.
 pub fn without_mark(bytes: &[u8]) -> &[u8] {
     bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes)
 }
 
-/// Whether a file begins with the byte order mark of UTF-16, as shells of Windows write it.
+/// Returns whether a file begins with UTF-16's byte order mark, which Windows shells write.
 pub(crate) fn is_utf16(bytes: &[u8]) -> bool {
     bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff")
 }

@@ -1,23 +1,23 @@
-//! How far a stage is, for whoever shows it.
+//! The progress of a stage, for whoever shows it.
 
-/// Where a stage tells how far it is. The terminal and the tests each have their own.
+/// Receives the progress of a stage. The terminal and the tests each implement it.
 ///
-/// A stage calls `start` once for each of its parts, then `advance`, and `finish` at the end of the
-/// part. Who shows no progress has warnings to pass on all the same.
+/// A stage calls `start` once for each part, then `advance`, then `finish`. An implementation that
+/// shows no progress must still pass on warnings.
 pub trait Progress: Send + Sync {
     /// Begins a part, e.g. `("embed passages", Some(5183), "passages")`.
     fn start(&self, _part: &str, _total: Option<u64>, _unit: &str) {}
-    /// `count` more units are done.
+    /// Reports `count` more finished units.
     fn advance(&self, _count: u64) {}
-    /// Shows a short text beside the bar, such as the present loss.
+    /// Shows a short text beside the bar, such as the current loss.
     fn message(&self, _text: &str) {}
     /// Ends the part.
     fn finish(&self) {}
-    /// Something that the user should read even when the bar is gone.
+    /// Tells the user something that must remain readable once the bar is gone.
     fn warn(&self, text: &str);
 }
 
-/// Says nothing.
+/// Shows nothing.
 pub struct Silent;
 
 impl Progress for Silent {

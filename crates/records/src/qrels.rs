@@ -1,4 +1,4 @@
-//! Relevance judgements, and the files that BEIR and TREC have for them.
+//! Relevance judgements, and their files in BEIR's and TREC's formats.
 
 use crate::atomic::AtomicFile;
 use crate::error::{Error, Result};
@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
 
-/// Relevance judgements: the grade of a passage for a query, relevant where it is positive.
+/// Relevance judgements: a grade for each judged (query, passage). Positive grades are relevant.
 ///
 /// ```
 /// # use whetstone_records::Qrels;
@@ -29,18 +29,22 @@ pub struct Qrels {
 }
 
 impl Qrels {
+    /// Sets a grade, replacing an earlier one.
     pub fn insert(&mut self, query: QueryId, passage: PassageId, grade: i32) {
         self.grades.entry(query).or_default().insert(passage, grade);
     }
 
+    /// Returns the grades of a query's judged passages.
     pub fn get(&self, query: &str) -> Option<&BTreeMap<PassageId, i32>> {
         self.grades.get(query)
     }
 
+    /// Iterates over the queries in id order, each with its grades.
     pub fn iter(&self) -> impl Iterator<Item = (&QueryId, &BTreeMap<PassageId, i32>)> {
         self.grades.iter()
     }
 
+    /// Returns the number of judged queries.
     pub fn len(&self) -> usize {
         self.grades.len()
     }
@@ -49,11 +53,11 @@ impl Qrels {
         self.grades.is_empty()
     }
 
-    /// Returns the labels of pairs as judgements: the one rule for a data set without qrels.
+    /// Turns the labels of pairs into judgements, for a data set without qrels.
     ///
-    /// A pair is relevant where its label is at least 0.5, which is where a model that is trained
-    /// on it learns to score above 0. Relevant ones have the grade round(4 · label), 2 to 4, so
-    /// that soft labels keep their order; all others have 0.
+    /// A pair is relevant if its label is at least 0.5, where a model trained on it learns to score
+    /// above 0. Its grade is then round(4 · label), 2 to 4, so soft labels keep their order. All
+    /// other pairs get grade 0.
     ///
     /// ```
     /// # use whetstone_records::Qrels;
@@ -68,13 +72,13 @@ impl Qrels {
         qrels
     }
 
-    /// Returns the grade of a label in 0..=1: see [`Qrels::of_labels`].
+    /// Returns the grade of a label in 0..=1; see [`Qrels::of_labels`].
     pub fn grade_of(label: f32) -> i32 {
         if label < 0.5 { 0 } else { (4.0 * label).round() as i32 }
     }
 
     /// Reads BEIR's `query-id corpus-id score` (with its header line) or TREC's `query 0 passage
-    /// grade`. See [`QrelsParser`] for what is refused.
+    /// grade`. [`QrelsParser`] says what is refused.
     pub fn read(path: &Path) -> Result<Self> {
         let mut lines = LineReader::open(path, TREC_LINE)?;
         let mut parser = QrelsParser::new(path);

@@ -1,9 +1,9 @@
-//! What the lines of the JSONL files hold.
+//! The records of the JSONL files.
 
 use crate::ids::{DocumentId, PassageId, QueryId};
 use serde::{Deserialize, Deserializer, Serialize};
 
-/// Takes `null`, which exporters of tables write for an empty cell, as nothing.
+/// Reads `null` as empty, since table exporters write it for an empty cell.
 fn null_is_empty<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(
     deserializer: D,
 ) -> Result<T, D::Error> {
@@ -23,39 +23,40 @@ pub struct Passage {
     pub metadata: PassageMetadata,
 }
 
-/// Where a passage comes from. Empty in a BEIR corpus that others made: then each passage is a
-/// document of its own.
+/// Where a passage comes from. Empty in a BEIR corpus made elsewhere, where each passage counts as
+/// a document of its own.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct PassageMetadata {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub document: Option<DocumentId>,
-    /// First byte in the document's text, and one past the last.
+    /// Bytes `first..end` of the document's text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub span: Option<(usize, usize)>,
-    /// All places of a text that stands in several, the first one being `document` and `span`;
-    /// empty where it stands in one.
+    /// All places of a text that occurs in several; the first is `document` and `span`. Empty for a
+    /// text that occurs once.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub places: Vec<Place>,
 }
 
-/// Where a text stands.
+/// One occurrence of a text.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Place {
     pub document: DocumentId,
-    /// Title and headings there.
+    /// Title and headings at this place.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub title: String,
-    /// First byte in the document's text, and one past the last.
+    /// Bytes `first..end` of the document's text.
     pub span: (usize, usize),
 }
 
 impl Passage {
-    /// The document that the passage belongs to; the passage's own id where the corpus names none.
+    /// Returns the passage's document, or its own id if the corpus names none.
     pub fn document(&self) -> DocumentId {
         self.metadata.document.clone().unwrap_or_else(|| DocumentId::new(self.id.as_str()))
     }
 
-    /// Title and text in one string, as BEIR's own code and every trainer feed it to a model.
+    /// Returns title and text in one string, as BEIR's own code and every trainer feed it to a
+    /// model.
     pub fn full_text(&self) -> String {
         if self.title.is_empty() {
             self.text.clone()
@@ -64,7 +65,7 @@ impl Passage {
         }
     }
 
-    /// The documents that the passage stands in, each once.
+    /// Returns the documents that contain the passage, each once.
     pub fn documents(&self) -> Vec<DocumentId> {
         if self.metadata.places.is_empty() {
             return vec![self.document()];
@@ -74,7 +75,7 @@ impl Passage {
         places.filter(|document| seen.insert(*document)).cloned().collect()
     }
 
-    /// Whether the two share text of the same document.
+    /// Returns whether both share text of the same document.
     pub fn overlaps(&self, other: &Passage) -> bool {
         self.spans().any(|(document, (start, end))| {
             other.spans().any(|(other_document, (other_start, other_end))| {
@@ -83,7 +84,7 @@ impl Passage {
         })
     }
 
-    /// The documents with the bytes that the passage is there, where the corpus states them.
+    /// Returns the passage's documents and byte ranges, as far as the corpus states them.
     pub fn spans(&self) -> impl Iterator<Item = (&DocumentId, (usize, usize))> {
         let metadata = &self.metadata;
         let alone =
@@ -102,46 +103,46 @@ pub struct Query {
     pub metadata: QueryMetadata,
 }
 
-/// Where a query comes from; all empty for a human's.
+/// Where a query comes from. All fields are empty for a human's query.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct QueryMetadata {
-    /// The passage that the query was made from: its positive.
+    /// The passage from which the query was made: its positive.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub passage: Option<PassageId>,
     /// `built-in`, or the name of the LLM.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub generator: Option<String>,
-    /// Such as `definition`, `keywords`, `natural`, `how-to`.
+    /// The kind of question: `definition`, `keywords`, `natural`, `how-to` and others.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub style: Option<String>,
-    /// Who the LLM was told would ask.
+    /// The kind of user that the LLM was told to write as.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub persona: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quality: Option<QueryQuality>,
 }
 
-/// What the filters found out about a generated query.
+/// What the filters measured on a generated query.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct QueryQuality {
-    /// Share of its words with a topic that its passage holds, in 0..=1.
+    /// Fraction of the query's content words that its passage contains, in 0..=1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub overlap_fraction: Option<f32>,
-    /// Rank at which a first-stage search brings its passage back, from 1.
+    /// Rank of its passage in a first-stage search, from 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub round_trip_rank: Option<u32>,
-    /// Score of its passage in that search, as a share of the best passage's.
+    /// Score of its passage in that search, divided by the best passage's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub round_trip_fraction: Option<f32>,
-    /// How good an LLM finds the query, 0..=3.
+    /// An LLM's grade of the query, 0..=3.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub question_grade: Option<u8>,
-    /// How well an LLM finds it answered by its passage, 0..=3.
+    /// An LLM's grade of how well its passage answers it, 0..=3.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answer_grade: Option<u8>,
 }
 
-/// A passage that a miner found for a query and that is taken not to answer it.
+/// A passage that a miner found for a query and that presumably does not answer it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Negative {
     pub query_id: QueryId,
@@ -150,7 +151,7 @@ pub struct Negative {
     pub provenance: Provenance,
 }
 
-/// Who brought a passage to a query: `positive`, `bm25`, `dense`, `random`, or `rrf` for a
+/// What brought a passage to a query: `positive`, `bm25`, `dense`, `random`, or `rrf` for a
 /// candidate of dev and test.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Provenance {
@@ -172,12 +173,12 @@ pub struct Pair {
     pub label: f32,
     pub query_id: QueryId,
     pub passage_id: PassageId,
-    /// The score of a stronger model, where there is one: what distillation learns from.
+    /// The score of a stronger model, if there is one; distillation learns from it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub teacher: Option<f32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub provenance: Option<Provenance>,
-    /// Where the query comes from and what the filters found out about it; none for a human's.
+    /// The query's origin and what the filters measured; None for a human's query.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub query_metadata: Option<QueryMetadata>,
 }

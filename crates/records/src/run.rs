@@ -1,4 +1,4 @@
-//! Rankings of passages for queries, and TREC's file of them.
+//! Rankings of passages for queries, and their TREC file.
 
 use crate::atomic::AtomicFile;
 use crate::error::{Error, Result};
@@ -17,8 +17,7 @@ pub struct Hit {
     pub score: f32,
 }
 
-/// Rankings of passages for queries, as in a TREC run file. Every ranking is kept in trec_eval's
-/// order.
+/// Rankings of passages for queries, as in a TREC run file. Each ranking is in trec_eval's order.
 ///
 /// ```
 /// # use whetstone_records::{Hit, Run};
@@ -39,7 +38,7 @@ pub struct Run {
 
 /// trec_eval's order: score descending, then passage id descending.
 fn trec_order((a, a_score): (&str, f32), (b, b_score): (&str, f32)) -> Ordering {
-    // Adding zero turns -0 into 0: the two are a tie, and `total_cmp` alone would order them.
+    // `total_cmp` puts -0 before 0, though they tie. Adding 0 turns -0 into 0.
     (b_score + 0.0).total_cmp(&(a_score + 0.0)).then_with(|| b.cmp(a))
 }
 
@@ -56,7 +55,7 @@ impl FromIterator<(QueryId, Hit)> for Run {
 }
 
 impl Run {
-    /// Puts the ranking of a query, sorted into trec_eval's order.
+    /// Inserts the ranking of a query and sorts it into trec_eval's order.
     pub fn insert(&mut self, query: QueryId, mut hits: Vec<Hit>) {
         hits.sort_by(|a, b| {
             trec_order((a.passage.as_str(), a.score), (b.passage.as_str(), b.score))
@@ -64,16 +63,17 @@ impl Run {
         self.rankings.insert(query, hits);
     }
 
+    /// Returns the ranking of a query, best first.
     pub fn get(&self, query: &str) -> Option<&[Hit]> {
         self.rankings.get(query).map(Vec::as_slice)
     }
 
-    /// Queries in order of their ids, each with its ranking.
+    /// Iterates over the queries in id order, each with its ranking.
     pub fn iter(&self) -> impl Iterator<Item = (&QueryId, &[Hit])> {
         self.rankings.iter().map(|(query, hits)| (query, hits.as_slice()))
     }
 
-    /// How many queries have a ranking.
+    /// Returns the number of queries with a ranking.
     pub fn len(&self) -> usize {
         self.rankings.len()
     }
@@ -82,8 +82,8 @@ impl Run {
         self.rankings.is_empty()
     }
 
-    /// Reads `query Q0 passage rank score name`; the rank is ignored, as trec_eval does. See
-    /// [`RunParser`] for what is refused.
+    /// Reads `query Q0 passage rank score name`. Like trec_eval, it ignores the rank. [`RunParser`]
+    /// says what is refused.
     pub fn read(path: &Path) -> Result<Self> {
         let mut lines = LineReader::open(path, TREC_LINE)?;
         let mut parser = RunParser::new(path);
@@ -92,7 +92,7 @@ impl Run {
         let mut place = 0;
         while lines.advance()? {
             let Some(line) = parser.parse(lines.number(), lines.text()?)? else { continue };
-            // The rows of a query mostly stand together, so the map is seldom asked.
+            // A query's rows mostly stand together, so the map is seldom needed.
             if rankings.get(place).is_none_or(|(current, _)| current.as_str() != line.query) {
                 place = *places.entry(line.query.to_owned()).or_insert(rankings.len());
                 if place == rankings.len() {
@@ -116,7 +116,7 @@ impl Run {
         Ok(run)
     }
 
-    /// Returns who ranked, as the first line of a run says; empty where it does not.
+    /// Returns the system's name from the first line of a run; empty if that has none.
     pub fn read_name(path: &Path) -> Result<String> {
         let mut lines = LineReader::open(path, TREC_LINE)?;
         let mut parser = RunParser::new(path);
@@ -128,10 +128,10 @@ impl Run {
         Err(Error::Empty { path: path.into() })
     }
 
-    /// Writes the run as TREC does, with `name` in the last column.
+    /// Writes the run in TREC's format, with `name` in the last column.
     ///
     /// # Errors
-    /// A score that is no finite number and an id with white space, which could not be read again.
+    /// A score that is not finite, or an id with white space: neither could be read back.
     pub fn write(&self, path: &Path, name: &str) -> Result<()> {
         let mut file = AtomicFile::create(path)?;
         for (query, hits) in &self.rankings {
@@ -141,7 +141,7 @@ impl Run {
                     return Err(Error::Unwritable { path: path.into(), what, expected });
                 }
                 // {} prints the shortest text that reads back as the same f32, so ties and order
-                // survive the file.
+                // survive.
                 writeln!(file, "{query} Q0 {} {} {} {name}", hit.passage, index + 1, hit.score)
                     .map_err(Error::io("write", path))?;
             }
@@ -150,10 +150,10 @@ impl Run {
     }
 }
 
-/// A hit with its line in the file.
+/// A hit and its line in the file.
 type Row = (Hit, usize);
 
-/// Returns the first row whose passage an earlier one has too.
+/// Returns the first row whose passage appeared before.
 fn repeated(rows: &[Row]) -> Option<&Row> {
     let mut seen = HashSet::with_capacity(rows.len());
     rows.iter().find(|(hit, _)| !seen.insert(hit.passage.as_str()))

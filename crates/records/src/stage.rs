@@ -1,4 +1,4 @@
-//! The stage contract: what was read and written, and whether it has to be done again.
+//! The stage contract: what a stage read and wrote, and whether it must run again.
 
 use crate::atomic::{AtomicFile, FolderLock};
 use crate::error::{Error, Result};
@@ -13,8 +13,8 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::Instant;
 
-/// What a stage read, with which config, and what it wrote. Written last: a manifest says that its
-/// outputs are whole.
+/// What a stage read, with which config, and what it wrote. It is written last, so a manifest means
+/// that its outputs are whole.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {
     pub stage: String,
@@ -28,49 +28,49 @@ pub struct Manifest {
     pub outputs: BTreeMap<String, String>,
     /// What the stage counted, such as `passages` or `skipped-binary`.
     pub counts: BTreeMap<String, u64>,
-    /// How many items are still to be done: the same command goes on with them.
+    /// Number of items still to do; running the same command again continues with them.
     #[serde(default)]
     pub open: u64,
-    /// Longest query and passage together that the outputs are made for, in tokens.
+    /// Longest query and passage together for which the outputs are made, in tokens.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_seq_tokens: Option<usize>,
-    /// What the scoring of pairs took, where the stage scores pairs.
+    /// The cost of scoring, for a stage that scores pairs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cost: Option<Cost>,
-    /// Speeds and other numbers that are no counts, such as `pairs-per-s`.
+    /// Speeds and other numbers that are not counts, such as `pairs-per-s`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub rates: BTreeMap<String, f64>,
     /// What the user should know about the result.
     pub notes: Vec<String>,
     pub wall_s: f64,
-    /// Whether an earlier run had made these outputs and nothing was done now.
+    /// True if an earlier run made these outputs and this one did nothing.
     #[serde(default, skip_deserializing)]
     pub up_to_date: bool,
 }
 
-/// What a reranker took to score pairs.
+/// The cost of scoring pairs with a reranker.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Cost {
     pub pairs: u64,
-    /// Wall time, the loading of the model included.
+    /// Wall time, including the loading of the model.
     pub seconds: f64,
 }
 
-/// What a stage has to say about its work, for the manifest.
+/// What a stage reports about its work, for the manifest.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Outcome {
     pub counts: BTreeMap<String, u64>,
     pub notes: Vec<String>,
-    /// How many items are still to be done.
+    /// Number of items still to do.
     pub open: u64,
-    /// Longest query and passage together that the outputs are made for, in tokens.
+    /// Longest query and passage together for which the outputs are made, in tokens.
     pub max_seq_tokens: Option<usize>,
-    /// How many pairs a reranker scored; the manifest adds the time.
+    /// Number of pairs that a reranker scored; the manifest adds the time.
     pub scored_pairs: Option<u64>,
     pub rates: BTreeMap<String, f64>,
 }
 
-/// Makes a stage's earlier result count for nothing, so that the stage is done again.
+/// Invalidates a stage's earlier result, so that the stage runs again.
 pub fn forget(out: &Path, stage: &str) -> Result<()> {
     let manifest = out.join(manifest_name(stage));
     if !manifest.exists() {
@@ -83,8 +83,8 @@ pub fn forget(out: &Path, stage: &str) -> Result<()> {
     Ok(())
 }
 
-/// One run of a stage over its output folder: decides whether there is work, and writes the
-/// manifest at its end.
+/// One run of a stage over its output folder. It decides whether there is work and writes the
+/// manifest at the end.
 ///
 /// ```
 /// # use whetstone_records::{AtomicFile, Manifest, Outcome, Result, Stage, digests};
@@ -115,15 +115,15 @@ pub struct Stage {
     held: OnceLock<Held>,
 }
 
-/// What keeps others away while a stage works.
+/// Locks held while a stage works.
 struct Held {
-    /// The manifest to be, which shows early whether the folder can be written to.
+    /// The manifest to be. Creating it early shows whether the folder is writable.
     manifest: AtomicFile,
     folder: Option<FolderLock>,
 }
 
 impl Stage {
-    /// Describes the run by its config and the digests of its inputs, by role.
+    /// Describes the run by its config and its inputs' digests.
     pub fn new(
         name: impl Into<String>,
         out: &Path,
@@ -142,18 +142,18 @@ impl Stage {
         }
     }
 
-    /// Returns the manifest where there is nothing to do; otherwise the folder belongs to this stage
-    /// until it is finished or dropped.
+    /// Returns the manifest if there is nothing to do. Otherwise locks the folder until this stage
+    /// is finished or dropped.
     ///
     /// # Errors
-    /// [`Error::Busy`] where another run has the folder, and whatever else keeps it from being
-    /// written to: all that before any work is done.
+    /// [`Error::Busy`] if another run holds the folder, or any error that keeps it from being
+    /// written to. All of them come before any work is done.
     pub fn begin(&self) -> Result<Option<Manifest>> {
         self.hold(|out| FolderLock::take(out).map(Some))
     }
 
-    /// As [`Stage::begin`], for a stage in whose folder others may be at work: only the same stage
-    /// is kept away.
+    /// Like [`Stage::begin`], but only keeps the same stage out: other stages may work in the
+    /// folder.
     pub fn begin_beside_others(&self) -> Result<Option<Manifest>> {
         self.hold(|_| Ok(None))
     }
@@ -179,7 +179,7 @@ impl Stage {
         self.out.join(manifest_name(&self.name))
     }
 
-    /// Returns the manifest of an earlier run with the same version, config and inputs whose
+    /// Returns the manifest of an earlier run with the same version, config and inputs, if its
     /// outputs are untouched.
     pub fn up_to_date(&self) -> Option<Manifest> {
         let bytes = std::fs::read(self.manifest_path()).ok()?;
@@ -197,8 +197,8 @@ impl Stage {
     /// Writes the manifest over the named outputs (paths below the output folder) and returns it.
     ///
     /// # Errors
-    /// [`Error::Changed`] where an input is no longer what it was when the stage began: then nobody
-    /// knows what the outputs were made from.
+    /// [`Error::Changed`] if an input changed after the stage began, since nobody knows which
+    /// version the outputs were made from.
     pub fn finish(self, outputs: &[&str], outcome: Outcome) -> Result<Manifest> {
         self.inputs.iter().try_for_each(Input::check)?;
         let Outcome { counts, notes, open, max_seq_tokens, scored_pairs, rates } = outcome;

@@ -1,14 +1,13 @@
-//! The lines of run and qrels files: one parser for both, and for whoever reads such a file line by
-//! line.
+//! Parses the lines of run and qrels files.
 
 use crate::error::{Error, Result};
 use crate::lines::{LineReader, TREC_LINE};
 use std::path::{Path, PathBuf};
 
-/// The columns of a run; the name in the last may be missing.
+/// The columns of a run; the name may be missing.
 const RUN: &str = "`query Q0 passage rank score name`";
 const QRELS: &str = "three (BEIR) or four (TREC) columns";
-/// More columns than any of these files has: enough to see that a line has too many.
+/// More columns than either format has, enough to notice a line with too many.
 const MOST: usize = 7;
 
 /// One line of a run.
@@ -19,7 +18,7 @@ pub struct RunLine<'a> {
     pub query: &'a str,
     pub passage: &'a str,
     pub score: f32,
-    /// Who ranked; empty where the file has no such column.
+    /// The system that ranked; empty if the file has no such column.
     pub name: &'a str,
 }
 
@@ -31,10 +30,10 @@ pub struct QrelsLine<'a> {
     pub grade: i32,
 }
 
-/// Parses the lines of a run, in their order: `query Q0 passage rank score name`.
+/// Parses the lines of a run, in order: `query Q0 passage rank score name`.
 ///
-/// A line with tabs is parted at its tabs, any other at white space. How many columns there are is
-/// decided by the first line. So white space in an id is refused, and never shifts the columns.
+/// A line with tabs is split at tabs, any other at white space. The first line sets the number of
+/// columns. So white space in an id is refused and never shifts the columns.
 ///
 /// ```
 /// # use whetstone_records::RunParser;
@@ -48,7 +47,7 @@ pub struct QrelsLine<'a> {
 #[derive(Clone, Debug)]
 pub struct RunParser(Table);
 
-/// Parses the lines of qrels, in their order: BEIR's `query-id corpus-id score` or TREC's `query 0
+/// Parses the lines of qrels, in order: BEIR's `query-id corpus-id score` or TREC's `query 0
 /// passage grade`.
 ///
 /// White space and the number of columns are as for [`RunParser`]. A grade is a whole number, which
@@ -57,17 +56,17 @@ pub struct RunParser(Table);
 pub struct QrelsParser(Table);
 
 impl RunParser {
-    /// Begins with the file's first line; the path is for messages.
+    /// Starts before the file's first line. The path is only for messages.
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self(Table::new(path))
     }
 
-    /// Returns what a line says, or None where it is blank. `number` counts from 1.
+    /// Parses a line; None if it is blank. `number` counts from 1.
     pub fn parse<'a>(&mut self, number: usize, line: &'a str) -> Result<Option<RunLine<'a>>> {
         let Some(row) = self.0.row(number, line, RUN, 5..=6)? else { return Ok(None) };
         let [query, _, passage, rank, score, name, _] = row.fields;
-        // trec_eval takes no notice of the rank. One that is no number tells of an id with a space
-        // in it: then the columns after it are not what they seem.
+        // trec_eval ignores the rank. One that is not a number means that an id contains a space,
+        // which shifts the columns after it.
         if rank.parse::<f64>().is_err() {
             return Err(row.bad("a number as rank"));
         }
@@ -81,8 +80,8 @@ impl RunParser {
 }
 
 impl RunLine<'_> {
-    /// Calls `visit` with every line of a run file that is not blank, in memory for one line alone,
-    /// until it fails.
+    /// Calls `visit` with every line of a run file that is not blank. Stops at the first error and
+    /// keeps only one line in memory.
     pub fn each<E: From<Error>>(
         path: &Path,
         mut visit: impl FnMut(RunLine<'_>) -> Result<(), E>,
@@ -99,35 +98,37 @@ impl RunLine<'_> {
 }
 
 impl QrelsParser {
-    /// Begins with the file's first line; the path is for messages.
+    /// Starts before the file's first line. The path is only for messages.
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self(Table::new(path))
     }
 
-    /// Returns what a line says, or None where it is blank or BEIR's header. `number` counts from
-    /// 1.
+    /// Parses a line; None if it is blank or BEIR's header. `number` counts from 1.
     pub fn parse<'a>(&mut self, number: usize, line: &'a str) -> Result<Option<QrelsLine<'a>>> {
         let is_first = self.0.columns.is_none();
         let Some(row) = self.0.row(number, line, QRELS, 3..=4)? else { return Ok(None) };
-        if is_first && matches!(row.fields[0], "query-id" | "query_id" | "qid") {
-            return Ok(None);
-        }
         let [query, passage, grade] = match row.fields {
             [query, passage, grade, "", ..] => [query, passage, grade],
             [query, _, passage, grade, ..] => [query, passage, grade],
         };
-        let grade = whole(grade).ok_or_else(|| row.bad("a whole number as grade"))?;
+        let grade = whole(grade);
+        // A query may be called like the column; its grade is a number all the same.
+        let is_named = matches!(query, "query-id" | "query_id" | "qid");
+        if is_first && is_named && grade.is_none() {
+            return Ok(None);
+        }
+        let grade = grade.ok_or_else(|| row.bad("a whole number as grade"))?;
         row.check_ids([query, passage])?;
         Ok(Some(QrelsLine { query, passage, grade }))
     }
 
-    /// Whether the file has BEIR's three columns; None before its first line.
+    /// Returns whether the file has BEIR's three columns; None before its first line.
     pub fn is_beir(&self) -> Option<bool> {
         self.0.columns.map(|columns| columns == 3)
     }
 }
 
-/// Returns a grade, which exporters also write as `1.0`.
+/// Parses a grade, which exporters also write as `1.0`.
 fn whole(grade: &str) -> Option<i32> {
     grade.parse().ok().or_else(|| {
         let value: f64 = grade.parse().ok()?;
@@ -136,19 +137,19 @@ fn whole(grade: &str) -> Option<i32> {
     })
 }
 
-/// The columns of a file, which its first line decides.
+/// The columns of a file, as its first line sets them.
 #[derive(Clone, Debug)]
 struct Table {
     path: PathBuf,
     columns: Option<usize>,
 }
 
-/// A line, parted.
+/// A line, split into fields.
 struct Row<'p, 'a> {
     path: &'p Path,
     number: usize,
     line: &'a str,
-    /// Those that the line does not have are empty.
+    /// Fields that the line lacks are empty.
     fields: [&'a str; MOST],
 }
 
@@ -184,7 +185,7 @@ impl Table {
     }
 }
 
-/// Puts the fields of a line where they belong; returns how many there are, at most [`MOST`].
+/// Fills in the fields of a line. Returns how many there are, at most [`MOST`].
 fn fill<'a>(fields: &mut [&'a str; MOST], parts: impl Iterator<Item = &'a str>) -> usize {
     let mut count = 0;
     for (field, part) in fields.iter_mut().zip(parts) {
@@ -208,7 +209,7 @@ impl Row<'_, '_> {
     }
 }
 
-/// Refuses an id that cannot stand in a run or qrels file; says what was expected.
+/// Refuses an id that a run or qrels file cannot hold. The error says what was expected.
 pub(crate) fn check_id(id: &str) -> Result<(), &'static str> {
     match id {
         "" => Err("an id that is not empty"),
@@ -217,7 +218,7 @@ pub(crate) fn check_id(id: &str) -> Result<(), &'static str> {
     }
 }
 
-/// The beginning of a line, which may be longer than anyone wants to read.
+/// Returns the beginning of a line that may be very long.
 fn shown(line: &str) -> String {
     const MOST: usize = 200;
     match line.char_indices().nth(MOST) {
@@ -263,7 +264,7 @@ mod tests {
         refused(qrels(&["q\t0\tBasel III\t1"]), "expected an id without white space");
         refused(qrels(&["q 1\tp\t1"]), "expected an id without white space");
         refused(qrels(&["q\tp\u{a0}1\t1"]), "expected an id without white space");
-        // Without tabs nothing tells the ids apart, but the number of columns is another one.
+        // Without tabs nothing tells the ids apart, but the number of columns differs.
         refused(qrels(&["q p 1", "q Basel III 1"]), "line 2: expected as many columns");
         refused(qrels(&["q 0 p 1", "q\tBasel III\t1"]), "line 2: expected as many columns");
         refused(qrels(&["q\t\t1"]), "expected an id that is not empty");
@@ -313,6 +314,7 @@ mod tests {
             assert_eq!(qrels(&["", header, "q p 1"]).unwrap().len(), 1, "{header}");
         }
         refused(qrels(&["q p 1", "query-id corpus-id score"]), "line 2: expected a whole number");
+        assert_eq!(qrels(&["query-id p 1", "q p 1"]).unwrap().len(), 2);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Dense retrieval: passages whose embedding points where the query's does.
+//! Dense retrieval: finds passages whose embedding points in the query's direction.
 
 use crate::embeddings::TextKind;
 use crate::error::{Error, Result};
@@ -12,16 +12,16 @@ use std::ops::Range;
 
 const NAME: &str = "dense";
 
-/// Queries and passages whose scores are in memory at one time, for one thread: 1 MiB of scores.
+/// Queries and passages whose scores are in memory at a time, per thread: 1 MiB of scores.
 const QUERY_BLOCK: usize = 128;
 const PASSAGE_BLOCK: usize = 2048;
 
 /// The kernel's last bits depend on a passage's place in the block, which would decide ties at the
-/// end of a ranking. So this many more than asked for are kept, scored again one by one, and cut
-/// then.
+/// end of a ranking. So the search keeps this many extra passages, scores them again one by one,
+/// and only then cuts.
 const SPARE: usize = 32;
 
-/// `kind = "dense"`: the bi-encoder that the data set's config names has no settings of its own.
+/// `kind = "dense"`: the data set's config names the bi-encoder, so there are no settings here.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DenseSettings {}
@@ -216,8 +216,8 @@ mod tests {
 
     #[test]
     fn search_by_blocks_equals_sorting_all_scores() {
-        // More than one block each way, neither full at the end, and a width that is no multiple of
-        // eight.
+        // More than one block each way, with the last ones partly filled, and a width that is no
+        // multiple of eight.
         let (hidden, queries, passages) = (27, QUERY_BLOCK + 5, PASSAGE_BLOCK + 77);
         let dense =
             Dense::new(hidden, embeddings(queries, hidden, 1), embeddings(passages, hidden, 2));

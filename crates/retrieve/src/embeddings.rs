@@ -1,4 +1,4 @@
-//! Embeddings that are kept in files, so that no text is embedded twice.
+//! Keeps embeddings in files, so that no text is embedded twice.
 
 use crate::error::{Error, Result};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
@@ -6,14 +6,14 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use whetstone_records::{AtomicFile, Progress, f32_bytes, sha256_bytes};
 
-/// What a text is to a search: some models put another prompt before either.
+/// The role of a text in a search: some models put a different prompt before each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TextKind {
     Passage,
     Query,
 }
 
-/// Texts whose embeddings are in one file: what a stopped run loses at most.
+/// Texts per file: the most that a stopped run loses.
 const SHARD: usize = 4096;
 
 /// What turns texts into vectors of one length, one after the other.
@@ -32,8 +32,8 @@ pub struct EmbeddingCache<'a> {
 
 impl EmbeddingCache<'_> {
     /// Returns row-major `[texts, hidden]`. Shards are named by `role` (`passages`, `queries`) and
-    /// number, and hold the digest of model and texts; one that does not fit, or cannot be read, is
-    /// made anew.
+    /// number, and hold the digest of model and texts. A shard that does not match or cannot be
+    /// read is made again.
     pub fn embed(&self, role: &str, kind: TextKind, texts: &[&str]) -> Result<Vec<f32>> {
         self.progress.start(&format!("embed {role}"), Some(texts.len() as u64), role);
         let mut embeddings = Vec::with_capacity(texts.len() * self.hidden);
@@ -62,7 +62,7 @@ impl EmbeddingCache<'_> {
     }
 
     fn digest(&self, texts: &[&str]) -> String {
-        // JSON keeps the borders between texts.
+        // JSON keeps the texts apart.
         let texts = serde_json::to_vec(texts).expect("strings always serialise");
         sha256_bytes(format!("{} {}", self.model, sha256_bytes(&texts)).as_bytes())
     }
@@ -97,7 +97,7 @@ impl EmbeddingCache<'_> {
         Ok(AtomicFile::write_all_to(path, &file)?)
     }
 
-    /// Removes what a larger collection left behind.
+    /// Removes the shards of a larger collection.
     fn remove_later_shards(&self, role: &str, first: usize) -> Result<()> {
         for number in first.. {
             let path = self.shard_path(role, number);
@@ -122,8 +122,8 @@ mod tests {
 
     const HIDDEN: usize = 2;
 
-    /// Embeds, with an encoder that gives up at call number `stop_at`; returns how many texts it
-    /// was asked for too.
+    /// Embeds, with an encoder that fails at call number `stop_at`. Also returns how many texts it
+    /// was given.
     fn embed(
         folder: &Path,
         model: &str,

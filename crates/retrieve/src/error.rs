@@ -1,4 +1,4 @@
-//! What can go wrong while passages are looked for.
+//! What can go wrong in a search for passages.
 
 use std::path::PathBuf;
 use whetstone_records::Hint;
@@ -24,7 +24,8 @@ pub enum Error {
     #[error("`{}` line {line}: passage `{passage}` is not in the corpus", path.display())]
     UnknownPassage { path: PathBuf, line: usize, passage: String },
     #[error(
-        "`{}` ranks none of the {queries} queries of the data set; its first is `{first}`", path.display()
+        "`{}` ranks none of the {queries} queries of the data set; its first is `{first}`",
+        path.display()
     )]
     NoKnownQuery { path: PathBuf, queries: usize, first: String },
 }

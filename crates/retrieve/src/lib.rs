@@ -1,15 +1,15 @@
 //! Finds passages for queries.
 //!
-//! [`Retriever`] is what every way to search does: BM25 ([`Bm25`]), the embeddings of a bi-encoder
+//! Every way to search is a [`Retriever`]: BM25 ([`Bm25`]), the embeddings of a bi-encoder
 //! ([`Dense`]), the run file of any other search ([`RunFile`]). [`RetrieverConfig`] is a retriever
-//! as a config names it.
+//! in a config.
 //!
 //! ```
 //! use whetstone_retrieve::{Material, RetrieverConfig};
 //! use whetstone_records::{Passage, Query};
 //!
-//! let passages = [r#"{"_id": "p1", "text": "Oil the chain."}"#, r#"{"_id": "p2", "text": "A red valve."}"#];
-//! let passages: Vec<Passage> = passages.map(|json| serde_json::from_str(json).unwrap()).into();
+//! let passages = r#"[{"_id": "p1", "text": "Oil the chain."}, {"_id": "p2", "text": "A red valve."}]"#;
+//! let passages: Vec<Passage> = serde_json::from_str(passages)?;
 //! let queries: Vec<Query> = vec![serde_json::from_str(r#"{"_id": "q1", "text": "red valves"}"#)?];
 //! let config: RetrieverConfig = serde_json::from_str(r#"{"kind": "bm25", "k1": 1.2}"#)?;
 //! let retriever = config.settings().build(&Material::new(&passages, &queries, None)).unwrap();

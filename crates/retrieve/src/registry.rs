@@ -1,8 +1,8 @@
 //! Every retriever that a config can name.
 //!
-//! A retriever is one file. It holds what searches ([`Retriever`]), the keys that a config gives it
-//! ([`Settings`]) and its tests. One line in the list at the end of this file registers it; nothing
-//! else has to know that it is there. `run.rs` is the shortest example.
+//! A retriever is one file. It holds the search ([`Retriever`]), its config keys ([`Settings`]) and
+//! its tests. One line in the list at the end of this file registers it; no other file has to
+//! change. `run.rs` is the shortest example.
 
 use crate::bm25::Bm25Parameters;
 use crate::dense::DenseSettings;
@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use std::path::Path;
 use whetstone_records::{Input, Passage, Query};
 
-/// What retrievers are built from.
+/// The inputs of retrievers.
 pub struct Material<'a> {
     /// In the order of their ids.
     pub passages: &'a [Passage],
@@ -44,7 +44,7 @@ impl<'a> Material<'a> {
     }
 }
 
-/// What a config says about a retriever.
+/// The settings of a retriever in a config.
 pub trait Settings {
     /// The name in runs, manifests and the provenance of a negative.
     fn name(&self) -> &str;
@@ -54,7 +54,7 @@ pub trait Settings {
         Ok(())
     }
 
-    /// Takes the paths of files as relative to `folder`, which is the config's.
+    /// Resolves the paths of files against `folder`, the config's folder.
     fn anchor(&mut self, _folder: &Path) {}
 
     /// Whether it searches with the bi-encoder.
@@ -72,7 +72,7 @@ pub trait Settings {
 
 macro_rules! retrievers {
     ($($kind:ident($settings:ty),)*) => {
-        /// A retriever in a config: `kind` says which, beside it stand the keys of that kind.
+        /// A retriever in a config. `kind` chooses it; the other keys belong to that kind.
         #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
         #[serde(tag = "kind", rename_all = "kebab-case")]
         pub enum RetrieverConfig {

@@ -1,11 +1,11 @@
-//! What every retriever does.
+//! The trait of every retriever.
 
 use crate::top::Scored;
 use std::ops::Range;
 
-/// A way to find passages for queries. Queries and passages go by their places in the lists that it
-/// was built over; passages stand in the order of their ids, so that ties break as trec_eval breaks
-/// them.
+/// A way to find passages for queries. Queries and passages are numbered by their places in the
+/// lists that it was built from. Passages stand in the order of their ids, so that ties break as in
+/// trec_eval.
 ///
 /// ```
 /// use whetstone_retrieve::{Bm25, Bm25Parameters, Retriever};
@@ -20,11 +20,11 @@ pub trait Retriever: Sync {
     /// The name in runs, manifests and the provenance of a negative.
     fn name(&self) -> &str;
 
-    /// Returns the best `limit` passages of each query of the block, best first; fewer where fewer
+    /// Returns the best `limit` passages of each query of the block, best first; fewer if fewer
     /// match.
     fn search(&self, queries: Range<usize>, limit: usize) -> Vec<Vec<Scored>>;
 
-    /// Returns the score of any passage for a query, which is the one that [`Retriever::search`]
-    /// gives it; none where the retriever cannot know it.
+    /// Returns the score of any passage for a query, the same as in [`Retriever::search`]; none if
+    /// the retriever cannot know it.
     fn score(&self, query: usize, passage: u32) -> Option<f32>;
 }

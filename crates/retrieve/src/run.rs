@@ -10,11 +10,11 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use whetstone_records::{Input, RunLine};
 
-/// `kind = "run"`: what the user's own search found for the queries of the data set.
+/// `kind = "run"`: the results of the user's own search for the queries of the data set.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct RunSettings {
-    /// What the search is called in runs, counts and provenance.
+    /// The search's name in runs, counts and provenance.
     pub name: String,
     /// Its TREC run, relative to the config.
     pub path: PathBuf,
@@ -26,7 +26,7 @@ impl Settings for RunSettings {
     }
 
     fn check(&self) -> Result<()> {
-        // It becomes a file's name and a column of runs.
+        // It becomes the name of a file and a column of runs.
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
         let is_name = self.name.starts_with(|c: char| c.is_ascii_alphanumeric())
             && self.name.chars().all(plain);
@@ -51,7 +51,7 @@ impl Settings for RunSettings {
     }
 }
 
-/// A run file, which knows the scores of the passages that it ranks and no others.
+/// A run file. It knows only the scores of the passages that it ranks.
 pub struct RunFile {
     name: String,
     /// The ranking of every query, best first.
@@ -59,8 +59,8 @@ pub struct RunFile {
 }
 
 impl RunFile {
-    /// Reads the run. Queries that the data set does not have are passed over, as long as it has
-    /// one of them; passages must all be in the corpus.
+    /// Reads the run. It skips queries that the data set lacks, as long as it has one of them. All
+    /// passages must be in the corpus.
     pub fn read(settings: &RunSettings, material: &Material) -> Result<Self> {
         let path = &settings.path;
         let passages: HashMap<&str, u32> =
@@ -99,7 +99,7 @@ impl RunFile {
     }
 }
 
-/// Returns the ranking of lines, or the passage that comes twice with the line of the second time.
+/// Returns the ranking of lines, or a repeated passage with the line where it repeats.
 fn in_order(mut lines: Vec<(Scored, usize)>) -> Result<Vec<Scored>, (u32, usize)> {
     lines.sort_unstable_by_key(|(scored, line)| (scored.passage, *line));
     let twice = lines.windows(2).find(|pair| pair[0].0.passage == pair[1].0.passage);

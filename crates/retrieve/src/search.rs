@@ -5,8 +5,8 @@ use crate::retriever::Retriever;
 use crate::top::Scored;
 use whetstone_records::{Hit, Passage, Query, Run};
 
-/// Returns the best `depth` passages of every query by BM25 with the default parameters; fewer where
-/// fewer share a word with it. Any collection will do; its passages come in any order.
+/// Returns the best `depth` passages of every query by BM25 with the default parameters. There are
+/// fewer where fewer share a word with it. The passages may come in any order.
 ///
 /// ```
 /// use whetstone_records::{Passage, Query};
@@ -19,7 +19,7 @@ use whetstone_records::{Hit, Passage, Query, Run};
 /// # Ok::<(), serde_json::Error>(())
 /// ```
 pub fn bm25_run(passages: &[Passage], queries: &[Query], depth: usize) -> Run {
-    // Ties break by place, which must stand for the id.
+    // Ties break by place, so the places must follow the ids.
     let mut order: Vec<&Passage> = passages.iter().collect();
     order.sort_by(|a, b| a.id.cmp(&b.id));
     let texts: Vec<String> = order.iter().map(|passage| passage.full_text()).collect();

@@ -1,28 +1,27 @@
-//! Rankings by score, and the best of many.
+//! Rankings by score, and the best of many passages.
 
 use std::cmp::Ordering;
 
-/// A passage, by its place in the collection, with a retriever's score.
+/// A passage, by its place in the collection, with its score.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Scored {
     pub passage: u32,
     pub score: f32,
 }
 
-/// The order of a ranking: score descending, then passage id descending, as trec_eval has it.
-/// Passages of a collection are numbered in the order of their ids, so the number stands for the
-/// id.
+/// The order of a ranking: score descending, then passage id descending, as in trec_eval. Passages
+/// are numbered in the order of their ids, so the number stands for the id.
 pub fn ranking_order(a: &Scored, b: &Scored) -> Ordering {
-    // Adding zero turns -0 into 0, which tie.
+    // Adding zero turns -0 into 0, so that they tie.
     (b.score + 0.0).total_cmp(&(a.score + 0.0)).then_with(|| b.passage.cmp(&a.passage))
 }
 
-/// Keeps the best of many scored passages, in memory for twice as many as it returns. The result
-/// does not depend on the order in which they are pushed.
+/// Keeps the best of many scored passages, in memory for twice as many as it returns. The order of
+/// pushing does not matter.
 pub struct Top {
     limit: usize,
     kept: Vec<Scored>,
-    /// The last of the best so far: what ranks behind it can be forgotten.
+    /// The last of the best so far. Whatever ranks behind it can be dropped.
     worst: Option<Scored>,
 }
 
@@ -42,7 +41,7 @@ impl Top {
         }
     }
 
-    /// The lowest score that can still get in.
+    /// The lowest score that still gets in.
     #[inline]
     pub fn threshold(&self) -> f32 {
         self.worst.map_or(f32::NEG_INFINITY, |worst| worst.score)

@@ -15,7 +15,7 @@ use whetstone_records::{
 /// A data set as `mine` and `pair` see it: passages, queries and judgements, with the split of
 /// each.
 ///
-/// Passages, queries and documents go by their place in the order of their ids.
+/// Passages, queries and documents are numbered in the order of their ids.
 pub struct Collection {
     pub passages: Vec<Passage>,
     pub queries: Vec<Query>,
@@ -23,8 +23,7 @@ pub struct Collection {
     /// documents of several splits.
     pub positives: Vec<Vec<(u32, i32)>>,
     pub qrels: Qrels,
-    /// A number for every passage's text, equal where the texts are the same up to white space and
-    /// case.
+    /// A number for every passage's text. Texts that differ only in white space and case share one.
     pub text: Vec<u32>,
     held_out_texts: HashSet<u32>,
     /// Texts that stand in documents of several splits.
@@ -32,7 +31,7 @@ pub struct Collection {
     /// The document of every passage, the first of several.
     pub document: Vec<u32>,
     pub document_split: Vec<Split>,
-    /// The split of every query; none where it serves neither training nor measuring.
+    /// The split of every query; none if it serves neither training nor measuring.
     pub query_split: Vec<Option<Split>>,
     pub counts: BTreeMap<String, u64>,
 }
@@ -181,14 +180,14 @@ impl Collection {
         self.document_split[self.document[passage as usize] as usize]
     }
 
-    /// Whether a passage may be trained on: its document is for training, and its text stands in no
-    /// other document that is not.
+    /// Whether a passage may be used in training: its document is for training, and no document
+    /// that is not for training has the same text.
     pub fn is_trainable(&self, passage: u32) -> bool {
         self.passage_split(passage) == Split::Train
             && !self.held_out_texts.contains(&self.text[passage as usize])
     }
 
-    /// The highest grade of any positive of these queries: the one that stands for label 1.
+    /// The highest grade of any positive of these queries, which becomes label 1.
     pub fn max_grade(&self, queries: &[usize]) -> f32 {
         let grades =
             queries.iter().flat_map(|query| &self.positives[*query]).map(|(_, grade)| *grade);
@@ -265,7 +264,7 @@ fn read_unique<T: serde::de::DeserializeOwned>(
     while let Some(record) = reader.next().transpose()? {
         let (path, line, id) = (path.to_path_buf(), reader.line(), id(&record).to_owned());
         if id.is_empty() || id.contains(char::is_whitespace) {
-            // Columns of runs and qrels are parted by white space.
+            // White space separates the columns of runs and qrels.
             let expected = "an id without white space";
             return Err(whetstone_records::Error::Line { path, line, expected, value: id }.into());
         }

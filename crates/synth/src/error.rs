@@ -17,8 +17,7 @@ pub enum Error {
     #[error(transparent)]
     Retrieve(#[from] whetstone_retrieve::Error),
 
-    // The source is part of the message, for toml's own line and caret; it is not repeated as
-    // #[source].
+    // toml's own line and caret are part of the message, so #[source] does not repeat them.
     #[error("config `{}` is not understood\n{source}", path.display())]
     ConfigSyntax { path: PathBuf, source: Box<toml::de::Error> },
     #[error("config `{}` line {line}: `{old}` has moved", path.display())]
@@ -109,8 +108,8 @@ impl Hint for Error {
             ),
             Error::ConfigSyntax { .. } => Some("configs/synth.toml lists every key with its default".into()),
             Error::MovedKey { section, new, .. } => Some(format!("write `{new}` in [{section}]")),
-            Error::ConfigValue { .. } => Some("configs/synth.toml says for every key what it does".into()),
-            Error::MissingCorpus { .. } => Some("check the path; a folder or a BEIR corpus.jsonl is wanted".into()),
+            Error::ConfigValue { .. } => Some("configs/synth.toml explains every key".into()),
+            Error::MissingCorpus { .. } => Some("check the path; name a folder or a BEIR corpus.jsonl".into()),
             Error::CorpusKind { .. } => {
                 Some("put the documents (.md, .txt, .html) into a folder and name the folder".into())
             }
@@ -149,7 +148,7 @@ impl Hint for Error {
             Error::NoLlm => Some("set `generator = \"openai\"` in [ask]; the built-in generator costs nothing".into()),
             Error::NoModel => Some("name one as `model` in the config".into()),
             Error::JudgedPassageMissing { .. } => Some("run `whetstone ask` again after the corpus has changed".into()),
-            Error::NotMined { .. } => Some("run `whetstone mine`; embeddings that are there are kept".into()),
+            Error::NotMined { .. } => Some("run `whetstone mine`; it keeps existing embeddings".into()),
             Error::StaleNegative { .. } | Error::FindingsMissing { .. } => {
                 Some("run `whetstone mine` again, with the same seed and [split] as `pair`".into())
             }

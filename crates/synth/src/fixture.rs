@@ -1,4 +1,4 @@
-//! A small data set for tests: documents of overlapping passages, one generated query a passage.
+//! A small data set for tests: documents of overlapping passages, one generated query per passage.
 
 use crate::collection::Collection;
 use crate::config::SplitConfig;
@@ -61,8 +61,8 @@ impl Fixture {
         fixture
     }
 
-    /// Adds a human question that the first passage of each of the documents answers, one better
-    /// than the other.
+    /// Adds a human question. The first passage of each document answers it, one better than the
+    /// other.
     pub fn with_human_question(mut self, id: &str, documents: &[usize]) -> Self {
         let metadata = QueryMetadata::default();
         self.queries.push(Query {
@@ -94,7 +94,7 @@ impl Fixture {
     }
 }
 
-/// Stands in for the bi-encoder: words hashed into a few dimensions, length 1.
+/// A stand-in for the bi-encoder: hashes words into a few dimensions, length 1.
 pub fn embed(texts: &[&str]) -> Vec<f32> {
     let mut embeddings = Vec::new();
     for text in texts {

@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 use whatlang::{Lang, detect};
 
-/// Texts shorter than this are not judged, in characters: a few words fit several languages.
+/// Shorter texts are not judged, in characters: a few words fit several languages.
 const MIN_CHARS: usize = 60;
-/// Below this the detector is too often wrong: of English questions in threes it then takes none of
-/// SciFact's 370 and one of CosQA's 167 for another language.
+/// Below this, the detector is wrong too often. At this value, of English questions in groups of
+/// three, it takes none of SciFact's 370 and one of CosQA's 167 for another language.
 const MIN_CONFIDENCE: f64 = 0.9;
-/// Passages that are looked at for the language of a corpus.
+/// How many passages to look at for the language of a corpus.
 const SAMPLE: usize = 300;
 
 /// Returns the language with this English name or ISO 639-3 code.
@@ -18,7 +18,7 @@ pub fn named(name: &str) -> Option<Lang> {
     Lang::all().iter().find(named).copied()
 }
 
-/// Returns the language of a text where it is beyond doubt.
+/// Returns the language of a text if it is beyond doubt.
 pub fn language_of(text: &str) -> Option<Lang> {
     if text.chars().count() < MIN_CHARS {
         return None;

@@ -1,6 +1,6 @@
-//! Makes a training set from a folder of documents: `chunk` cuts passages, `ask` makes queries for
-//! them, `mine` finds passages that do not answer, `pair` writes what a trainer reads. Each stage
-//! reads and writes one folder.
+//! Makes a training set from a folder of documents. `chunk` cuts passages, `ask` makes queries for
+//! them, `mine` finds passages that do not answer them, `pair` writes the trainer's files. Each
+//! stage reads and writes one folder.
 
 mod ask;
 mod chunk;

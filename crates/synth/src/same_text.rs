@@ -1,9 +1,9 @@
-//! When two passages say the same.
+//! Decides when two passages have the same text.
 
 use whetstone_records::Passage;
 
-/// Returns what is equal where the texts are the same up to white space and case; a passage without
-/// text goes by its title.
+/// Returns a key that is equal for texts that differ only in white space and case. For a passage
+/// without text, its title counts.
 pub(crate) fn same_text(passage: &Passage) -> String {
     let text = if passage.text.trim().is_empty() { &passage.title } else { &passage.text };
     text.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase()

@@ -1,4 +1,4 @@
-//! Which documents are trained on, and which are kept for measuring.
+//! Chooses the documents for training and those held out for measuring.
 
 use crate::config::SplitConfig;
 use rand::seq::SliceRandom;
@@ -37,8 +37,8 @@ impl Split {
 
 /// Puts every document into one split.
 ///
-/// Documents that answer a human question are the test. Where there are none, `test-fraction` of
-/// the documents are drawn. Of the documents that are no test by judgement, `dev-fraction` are dev
+/// Documents that answer a human question are the test. If there are none, `test-fraction` of the
+/// documents are drawn. `dev-fraction` of the documents that no human question holds out are dev,
 /// and the rest is for training.
 pub fn split_documents(
     documents: &BTreeSet<DocumentId>,
@@ -62,8 +62,8 @@ pub fn split_documents(
     drawn.chain(judged).collect()
 }
 
-/// Returns a share of `count`, rounded, but not nothing where something was asked for and there is
-/// enough for it.
+/// Returns a share of `count`, rounded, but at least one if a share was asked for and there is
+/// enough.
 fn share(fraction: f64, count: usize) -> usize {
     let least = usize::from(fraction > 0.0 && count >= 3);
     ((fraction * count as f64).round() as usize).max(least)

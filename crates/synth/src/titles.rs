@@ -1,14 +1,14 @@
-//! What the titles of a corpus share, such as a site's name: it tells no document from another.
+//! Finds what the titles of a corpus share, such as a site's name, which separates no documents.
 
 use std::collections::{HashMap, HashSet};
 
-/// What stands between the name of a page and that of its site.
+/// Separators between the name of a page and that of its site.
 const SEPARATORS: &[&str] = &[
     " | ", " - ", " – ", " — ", " · ", " • ", " :: ", " » ", " « ", " › ", " ~ ", " / ", "—", ": ",
 ];
-/// Fewest titles that share something, for it to be more than chance; of two, both.
+/// Fewest titles that must share something before it is more than chance; with two, both.
 const MIN_TITLES: usize = 3;
-/// Separators of one title that are looked at, from each end.
+/// How many separators of a title to look at, from each end.
 const MAX_SEPARATORS: usize = 4;
 
 /// The ends and beginnings that most titles share, with their separators.
@@ -16,7 +16,7 @@ const MAX_SEPARATORS: usize = 4;
 pub(crate) struct SharedTitles {
     ends: HashSet<String>,
     beginnings: HashSet<String>,
-    /// What stands there, and titles that most documents have.
+    /// The shared text, and titles that most documents have.
     names: HashSet<String>,
 }
 
@@ -43,7 +43,7 @@ impl SharedTitles {
         };
         let ends = most(ends, name_at_end);
         let beginnings = most(beginnings, name_at_beginning);
-        // Two documents of one name are no site.
+        // Two documents with the same name are not a site.
         let several = whole.iter().filter(|_| titles.len() >= MIN_TITLES);
         let several = several.filter(|(_, count)| is_most(**count, titles.len()));
         let names = several.map(|(title, _)| *title);
@@ -53,12 +53,12 @@ impl SharedTitles {
         Self { ends, beginnings, names }
     }
 
-    /// Whether a title is nothing but what most titles share.
+    /// Whether a title is only what most titles share.
     pub fn is_shared(&self, title: &str) -> bool {
         self.names.contains(title.trim())
     }
 
-    /// The title without what it shares; empty where that is all.
+    /// The title without its shared part; empty if nothing else is left.
     pub fn cut<'t>(&self, title: &'t str) -> &'t str {
         let mut title = title.trim();
         loop {
@@ -92,7 +92,7 @@ fn is_separator(c: char) -> bool {
     c.is_whitespace() || SEPARATORS.iter().any(|separator| separator.trim().contains(c))
 }
 
-/// The separators of a title next to its ends, by their places.
+/// The separators nearest to the ends of a title, by their places.
 fn separators(title: &str) -> Vec<(usize, &'static str)> {
     let mut places: Vec<(usize, &str)> = SEPARATORS
         .iter()

@@ -1,4 +1,4 @@
-//! Passages that say the same under several ids, as a BEIR corpus may have them.
+//! Passages with the same text under several ids, as in some BEIR corpora.
 
 use crate::same_text::same_text;
 use std::collections::HashMap;
@@ -8,7 +8,7 @@ use whetstone_records::{Passage, Qrels};
 #[derive(Default)]
 pub struct Twins {
     groups: Vec<Vec<usize>>,
-    /// The group of a passage that is not alone.
+    /// The group of a passage, if it has twins.
     group_of: HashMap<usize, usize>,
 }
 
@@ -32,18 +32,18 @@ impl Twins {
         twins
     }
 
-    /// The passages that say what this one says, without it.
+    /// The other passages with the same text.
     pub fn others(&self, at: usize) -> impl Iterator<Item = usize> {
         let group = self.group_of.get(&at).map(|group| self.groups[*group].as_slice());
         group.unwrap_or_default().iter().copied().filter(move |other| *other != at)
     }
 
-    /// Whether an earlier passage says the same.
+    /// Whether an earlier passage has the same text.
     pub fn is_repetition(&self, at: usize) -> bool {
         self.others(at).any(|other| other < at)
     }
 
-    /// Gives each judgement to all passages that say the same, the highest where they differ.
+    /// Gives each judgement to all passages with the same text. If they differ, the highest wins.
     pub fn share(&self, qrels: &mut Qrels, passages: &[Passage]) {
         let places: HashMap<&str, usize> =
             self.group_of.keys().map(|at| (passages[*at].id.as_str(), *at)).collect();

@@ -1,4 +1,4 @@
-//! A run's folder: checkpoints, where it stands, which one is the best.
+//! The folder of a run: its checkpoints, where it stands and which step is the best.
 
 use crate::config::TrainConfig;
 use crate::error::{Error, Result};
@@ -14,32 +14,30 @@ use whetstone_records::{
     remove_folder,
 };
 
-/// Where a run stands; with the weights and the optimizer, all that is needed to go on exactly as
-/// if nothing happened.
+/// Where a run stands. Together with the weights and the optimizer, this is all that a resumed run
+/// needs to continue exactly.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct State {
     pub step: usize,
     pub best: Best,
     /// Evaluations since the best one.
     pub stale: usize,
-    /// Bytes of log.jsonl that belong to the steps up to this one.
+    /// Length of log.jsonl at this step, in bytes.
     pub log_bytes: u64,
 }
 
-/// What must not change between the parts of one run.
+/// What must stay the same when a run is resumed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Identity {
     pub config: TrainConfig,
     pub inputs: BTreeMap<String, String>,
 }
 
-/// Keys that may change when a run is resumed: they say what is looked at and kept, or where the
-/// base model was found, and the same weights come out.
+/// Keys that may change when a run is resumed, because they do not affect the weights.
 const MOVE_NO_WEIGHT: [&str; 6] =
     ["model", "eval-every-steps", "patience", "keep-checkpoints", "general-dev", "strict"];
 
-/// The files of a model folder that are copied along, so that every checkpoint is a model folder
-/// itself.
+/// Files copied from the base model, so that every checkpoint is itself a model folder.
 const MODEL_FILES: [&str; 5] = [
     ModelDir::CONFIG,
     ModelDir::TOKENIZER,
@@ -51,7 +49,7 @@ const MODEL_FILES: [&str; 5] = [
 /// A run's folder.
 pub(crate) struct Checkpoints {
     run: PathBuf,
-    /// How many of the last ones are kept.
+    /// How many of the most recent checkpoints are kept.
     keep: usize,
 }
 
@@ -60,8 +58,8 @@ impl Checkpoints {
     /// run that was to be forgotten is cleared away first.
     ///
     /// # Errors
-    /// [`Error::OtherRun`] where it holds a run with other data, or with another config in what moves
-    /// a weight.
+    /// [`Error::OtherRun`] if the folder holds a run with other data, or with a config that would
+    /// lead to other weights.
     pub fn open(run: &Path, identity: &Identity) -> Result<Self> {
         let path = run.join(RunDir::IDENTITY);
         forget::finish(&RunDir::new(run))?;
@@ -91,7 +89,7 @@ impl Checkpoints {
         self.run.join(RunDir::step_name(step))
     }
 
-    /// The last whole checkpoint.
+    /// Returns where the last whole checkpoint stands, or None if there is none.
     pub fn last(&self) -> Result<Option<State>> {
         let mut last: Option<State> = None;
         for (_, path) in self.folders()?.into_iter().filter(|(step, _)| step.is_some()) {
@@ -106,7 +104,7 @@ impl Checkpoints {
         Ok(last)
     }
 
-    /// Writes a checkpoint, whole or not at all, then drops those that are no longer needed.
+    /// Writes a checkpoint, whole or not at all, then deletes those no longer needed.
     pub fn save(
         &self,
         state: &State,
@@ -124,15 +122,15 @@ impl Checkpoints {
         self.settle(state)
     }
 
-    /// Says which checkpoint is the best, and drops those that are no longer needed: what follows a
-    /// checkpoint, and what a run that goes on from it may find undone.
+    /// Records which checkpoint is the best, then deletes those no longer needed. Call it after a
+    /// checkpoint and on resume, where a killed run may have left this undone.
     pub fn settle(&self, state: &State) -> Result<()> {
         AtomicFile::write_all_to(&self.run.join(RunDir::BEST), &json(&state.best))?;
         self.prune(state)
     }
 
-    /// Writes the best checkpoint with the base model mixed in, and says in best.json that it is
-    /// the one to take.
+    /// Writes the best checkpoint with the base model mixed in and names it in best.json as the one
+    /// to export.
     pub fn save_blended(
         &self,
         state: &State,
@@ -145,14 +143,14 @@ impl Checkpoints {
         Ok(AtomicFile::write_all_to(&self.run.join(RunDir::BEST), &json(&state.best))?)
     }
 
-    /// Where the files beside the weights come from: the run's own first step once there is one, so
-    /// that a base model which is changed or deleted meanwhile does no harm.
+    /// Returns the folder to copy the files beside the weights from. Once there is a first step,
+    /// that is it, so the base model may change or vanish meanwhile.
     fn base(&self, model_dir: &Path) -> PathBuf {
         let first = self.folder(0);
         if first.exists() { first } else { model_dir.into() }
     }
 
-    /// Refuses to go on from a step that was the end of its run.
+    /// Refuses to resume from the last step of a finished run, which has no optimizer.
     pub fn check_optimizer(&self, step: usize) -> Result<()> {
         let path = self.folder(step);
         match step == 0 || path.join(RunDir::OPTIMIZER).exists() {
@@ -165,8 +163,8 @@ impl Checkpoints {
         self.folder(step).join(RunDir::OPTIMIZER)
     }
 
-    /// The folders of checkpoints by step; what a killed run left of one has no step, and comes
-    /// first.
+    /// Returns the folders of checkpoints, sorted by step. Remains of a killed run have no step and
+    /// come first.
     fn folders(&self) -> Result<Vec<(Option<usize>, PathBuf)>> {
         let mut folders = Vec::new();
         for entry in fs::read_dir(&self.run).map_err(RecordsError::io("read", &self.run))? {
@@ -180,7 +178,7 @@ impl Checkpoints {
         Ok(folders)
     }
 
-    /// Keeps the first, the best and the last checkpoints, and the optimizer of the very last.
+    /// Keeps the first, the best and the last checkpoints, and only the newest optimizer.
     fn prune(&self, state: &State) -> Result<()> {
         let steps = self.folders()?;
         let first_kept = steps.len().saturating_sub(self.keep);
@@ -215,7 +213,7 @@ fn json(value: &impl Serialize) -> Vec<u8> {
     serde_json::to_vec_pretty(value).expect("plain data always serialises")
 }
 
-/// Names a file of a run that cannot be understood.
+/// Returns the error for a file of the run that does not parse.
 fn damaged(path: &Path, error: RecordsError) -> Error {
     match error {
         RecordsError::Json { source, .. } => {
@@ -225,7 +223,7 @@ fn damaged(path: &Path, error: RecordsError) -> Error {
     }
 }
 
-/// The first thing that differs and moves a weight, as the user would say it.
+/// Names the first difference that affects the weights, in the user's words.
 fn difference(earlier: &Identity, now: &Identity) -> Option<String> {
     let (a, b) =
         (serde_json::to_value(&earlier.config).ok()?, serde_json::to_value(&now.config).ok()?);
@@ -240,7 +238,7 @@ fn difference(earlier: &Identity, now: &Identity) -> Option<String> {
     role.map(|role| format!("`{role}`"))
 }
 
-/// Returns the folder of a run's best step, or the folder itself where it is a checkpoint or a
+/// Returns the folder of a run's best step. Returns the folder itself if it is a checkpoint or a
 /// model folder.
 pub fn best_step(checkpoint: &Path) -> Result<PathBuf> {
     let path = checkpoint.join(RunDir::BEST);

@@ -1,4 +1,4 @@
-//! What a training config says, and what it must not say.
+//! What a training config holds, and the checks on it.
 
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use whetstone_model::Precision;
 use whetstone_records::DataSet;
 
-/// Where neither the config nor the data set says how long inputs are.
+/// Used if neither the config nor the data set states the input length.
 const MAX_SEQ_TOKENS: usize = 256;
 
 /// Everything that shapes a training run. `configs/reference.toml` says when to change what.
@@ -15,66 +15,64 @@ const MAX_SEQ_TOKENS: usize = 256;
 pub struct TrainConfig {
     /// `minilm-l6`, a Hugging Face id, or a folder.
     pub model: String,
-    /// Of data order, dropout and a fresh head.
+    /// Seeds the data order, dropout and a fresh head.
     pub seed: u64,
     pub epochs: usize,
-    /// Pairs that go through the network together.
+    /// Pairs in one forward pass.
     pub batch_pairs: usize,
-    /// Batches of one optimizer step; their gradients are averaged.
+    /// Batches per optimizer step; their gradients are averaged.
     pub accumulation_steps: usize,
-    /// Longest query and passage together; the data set's own where it is not given.
+    /// Longest query and passage together, in tokens; by default the data set's own limit.
     pub max_seq_tokens: Option<usize>,
-    /// Epochs from the start, with the warm start before them, whose pairs are cut at
+    /// Number of first epochs, and the warm start before them, that cut pairs at
     /// `short_seq_tokens`.
     pub short_epochs: usize,
     pub short_seq_tokens: usize,
     pub loss: LossName,
-    /// Of `hinge`.
+    /// Only for `hinge`.
     pub margin: f32,
-    /// Of `lambda`.
+    /// Only for `lambda`.
     pub lambda_weighting: LambdaWeighting,
-    /// Of `bce`: weight of the positives; negatives / positives where it is not given.
+    /// Only for `bce`: weight of the positives; by default negatives / positives.
     pub positive_weight: Option<f32>,
     pub learning_rate: f64,
-    /// Peak of the epochs after short ones, whose schedule then begins anew; where it is not given,
+    /// Peak learning rate of the full-length epochs, whose schedule then starts anew. By default
     /// one schedule spans all epochs.
     pub full_length_learning_rate: Option<f64>,
-    /// What the learning rate is multiplied by from each layer to the one below it; the head has
-    /// the full rate.
+    /// Factor on the learning rate from each layer to the one below. The head has the full rate.
     pub layer_decay: f64,
-    /// Leave the embeddings as they are.
+    /// Keeps the embeddings fixed.
     pub freeze_embeddings: bool,
-    /// What the head's learning rate is multiplied by, where the head starts from nothing.
+    /// Factor on the learning rate of a randomly initialised head.
     pub fresh_head_multiplier: f64,
-    /// Where the head starts from nothing: steps in which it first learns to score as the base
-    /// model's own embeddings do.
+    /// Steps in which a randomly initialised head first learns to score like the base model's own
+    /// embeddings.
     pub warm_start_steps: usize,
-    /// Peak of those steps.
+    /// Peak learning rate of the warm start.
     pub warm_start_learning_rate: f64,
     pub schedule: Schedule,
     pub warmup_fraction: f64,
-    /// Not on biases and LayerNorms.
+    /// Not applied to biases and LayerNorms.
     pub weight_decay: f64,
-    /// Gradients are scaled down to this global norm; 0 for never.
+    /// Gradients are scaled down to this global norm; 0 turns clipping off.
     pub max_grad_norm: f64,
-    /// On embeddings, sub-layers and attention; the model's own where it is not given.
+    /// On embeddings, sub-layers and attention; by default the model's own.
     pub dropout: Option<f32>,
-    /// Of the large matrix products during training; f32 where the CPU has no bfloat16. Evaluation
-    /// is always f32.
+    /// Precision of the large matrix products in training. Falls back to f32 on a CPU without
+    /// bfloat16. Evaluation always uses f32.
     pub precision: Precision,
-    /// Dev nDCG@10 and a checkpoint every so many steps.
+    /// Steps between two evaluations (dev nDCG@10), each with a checkpoint.
     pub eval_every_steps: usize,
-    /// Stop after so many evaluations without a better one; 0 for never.
+    /// Stops after this many evaluations without a better one; 0 turns this off.
     pub patience: usize,
-    /// Checkpoints that are kept beside the first and the best one, the last ones.
+    /// How many recent checkpoints are kept beside the first and the best one.
     pub keep_checkpoints: usize,
-    /// A second data set with a dev.jsonl, whose nDCG@10 is logged beside the own one: what the
-    /// model forgets.
+    /// A second data set with a dev.jsonl. Its nDCG@10 is logged to show what the model forgets.
     pub general_dev: Option<PathBuf>,
-    /// Share of the base model's weights that is mixed into the best checkpoint at the end; 0 for
-    /// none.
+    /// Fraction of the base model's weights mixed into the best checkpoint at the end; 0 turns this
+    /// off.
     pub interpolate: f64,
-    /// Whether a sign of collapse is an error instead of a warning.
+    /// Makes a sign of collapse an error instead of a warning.
     pub strict: bool,
 }
 
@@ -105,12 +103,12 @@ pub enum LossName {
 }
 
 impl LossName {
-    /// Whether a query's pairs must share a batch.
+    /// Returns whether a query's pairs must share a batch.
     pub fn compares(self) -> bool {
         !matches!(self, LossName::Bce | LossName::Mse)
     }
 
-    /// Whether every pair needs a teacher's score.
+    /// Returns whether every pair needs a teacher's score.
     pub fn needs_teacher(self) -> bool {
         matches!(self, LossName::Mse | LossName::MarginMse)
     }
@@ -132,9 +130,9 @@ pub enum LambdaWeighting {
 #[serde(rename_all = "kebab-case")]
 pub enum Schedule {
     Constant,
-    /// Down to 0 at the last step.
+    /// Falls to 0 at the last step.
     Linear,
-    /// Half a cosine down to 0 at the last step.
+    /// Half a cosine, falling to 0 at the last step.
     Cosine,
 }
 
@@ -177,7 +175,7 @@ impl Default for TrainConfig {
 }
 
 impl TrainConfig {
-    /// Reads and checks a TOML file; a mistake is reported with its line and a caret.
+    /// Reads and checks a TOML file. A parse error shows the line and a caret.
     pub fn load(path: &Path) -> Result<Self> {
         let text = whetstone_records::read_text(path)?;
         let config: Self = toml::from_str(&text)
@@ -186,10 +184,10 @@ impl TrainConfig {
         Ok(config)
     }
 
-    /// Returns the config with the data set's own limit in `max-seq-tokens`: it stands in one place.
+    /// Returns the config with the data set's own limit as `max-seq-tokens`.
     ///
     /// # Errors
-    /// [`Error::MaxSeqTokens`] where both name one and they differ.
+    /// [`Error::MaxSeqTokens`] if both state a limit and the two differ.
     pub(crate) fn for_data(&self, data: &Path) -> Result<Self> {
         let (config, own) = (self.max_seq_tokens, DataSet::new(data).max_seq_tokens()?);
         if let (Some(config), Some(own)) = (config, own)
@@ -206,7 +204,7 @@ impl TrainConfig {
         self.max_seq_tokens.unwrap_or(MAX_SEQ_TOKENS)
     }
 
-    /// Refuses steps that would leave a device without a batch.
+    /// Refuses a step with fewer batches than devices.
     pub(crate) fn check_devices(&self, devices: usize) -> Result<()> {
         if self.accumulation_steps >= devices {
             return Ok(());
@@ -219,7 +217,7 @@ impl TrainConfig {
         })
     }
 
-    /// Refuses values that cannot be meant.
+    /// Refuses values out of range, naming the key and the value.
     pub fn check(&self) -> Result<()> {
         let range = |key, value: f64, is_good: bool, expected: &str| {
             if is_good {
@@ -282,21 +280,21 @@ impl TrainConfig {
         self.check_short_epochs()
     }
 
-    /// Refuses a run that would end on shorter texts than the model is used with.
+    /// Refuses a run whose last epoch is short: the model is used on full-length texts.
     fn check_short_epochs(&self) -> Result<()> {
         let refuse = |key, expected: String, value: usize| {
             Err(Error::Value { key, expected, value: value.to_string() })
         };
         if self.short_epochs >= self.epochs {
             let expected = format!(
-                "below `epochs` ({}): the last sees the pairs as they are scored later",
+                "below `epochs` ({}): the last epoch must see pairs at full length",
                 self.epochs
             );
             return refuse("short-epochs", expected, self.short_epochs);
         }
         if let (0, Some(rate)) = (self.short_epochs, self.full_length_learning_rate) {
             let expected =
-                "left out where `short-epochs` is 0: `learning-rate` is that of all epochs".into();
+                "left out while `short-epochs` is 0: `learning-rate` holds for all epochs".into();
             return Err(Error::Value {
                 key: "full-length-learning-rate",
                 expected,

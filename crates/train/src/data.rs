@@ -8,16 +8,16 @@ use std::path::Path;
 use whetstone_model::{BiEncoder, Packed, PairTokenizer, Tokens};
 use whetstone_records::{Pair, Qrels, Silent};
 
-/// The pairs of a file. Labels and groups are in memory, texts stay on disk until their batch
-/// comes.
+/// The pairs of a file. Labels and groups stay in memory; texts are read when their batch is due.
 pub(crate) struct Pairs {
     file: PairFile,
     pub labels: Vec<f32>,
-    /// Scores of a teacher, where the file has them.
+    /// Teacher scores, for the pairs that have one.
     teacher: Vec<Option<f32>>,
-    /// Number of the query of each pair.
+    /// For each pair, the number of its query.
     pub groups: Vec<usize>,
-    /// Bytes of each pair's texts: near enough to their tokens to find pairs of like length.
+    /// Bytes of each pair's texts, a cheap estimate of its tokens that serves to sort pairs by
+    /// length.
     pub sizes: Vec<usize>,
 }
 
@@ -45,12 +45,12 @@ impl Pairs {
         self.labels.len()
     }
 
-    /// Refuses a file that was written to since it was read.
+    /// Refuses a file that was modified after it was read.
     pub fn check(&self) -> Result<()> {
         self.file.check()
     }
 
-    /// Reads and tokenizes a batch; with a bi-encoder, its scores are the labels.
+    /// Reads and tokenizes a batch. With a bi-encoder, it adds that model's scores as warm labels.
     pub fn batch(
         &self,
         indices: &[usize],
@@ -71,8 +71,8 @@ impl Pairs {
         })
     }
 
-    /// What must share a batch: the whole group of a query for a loss that compares, one pair
-    /// otherwise.
+    /// Returns the groups of pairs that must share a batch: a query's pairs if the loss compares
+    /// them, single pairs otherwise.
     pub fn units(&self, config: &TrainConfig) -> Result<Vec<Vec<usize>>> {
         if !config.loss.compares() {
             return Ok((0..self.len()).map(|i| vec![i]).collect());
@@ -91,7 +91,7 @@ impl Pairs {
         }
     }
 
-    /// Returns every pair's teacher score where the loss needs them.
+    /// Returns every pair's teacher score, or nothing if the loss needs none.
     pub fn teacher_scores(&self, path: &Path, config: &TrainConfig) -> Result<Vec<f32>> {
         if !config.loss.needs_teacher() {
             return Ok(Vec::new());
@@ -102,7 +102,7 @@ impl Pairs {
         self.teacher.iter().enumerate().map(score).collect()
     }
 
-    /// Refuses pairs from which nothing can be learned; returns negatives / positives.
+    /// Returns negatives / positives. Refuses pairs that cannot teach the model anything.
     pub fn balance(&self, path: &Path) -> Result<f32> {
         let positives = self.labels.iter().filter(|label| Qrels::grade_of(**label) > 0).count();
         let what = match (positives, self.len() - positives) {
@@ -119,14 +119,14 @@ pub(crate) struct Batch {
     /// Places of the pairs in the file.
     pub indices: Vec<usize>,
     pub packed: Packed,
-    /// During the warm start, what the base model's embeddings think of each pair.
+    /// The bi-encoder's label for each pair; only during the warm start.
     pub warm_labels: Option<Vec<f32>>,
 }
 
-/// Returns what a bi-encoder thinks of query, passage, query, passage, …, as a label for each pair:
-/// σ(10·(cos − 0.4)). The cosines of all-MiniLM-L6-v2 lie around 0.1 for unrelated texts and above
-/// 0.6 for answers, which this spreads over 0.05 to 0.9. It sees no more than `limit` tokens of a
-/// text, as the cross-encoder.
+/// Returns a label for each pair from a bi-encoder: σ(10·(cos − 0.4)). `tokens` alternates query
+/// and passage. The cosines of all-MiniLM-L6-v2 lie around 0.1 for unrelated texts and above 0.6
+/// for answers, which this spreads over 0.05 to 0.9. Texts are cut at `limit` tokens, as for the
+/// cross-encoder.
 fn warm_labels(bi_encoder: &BiEncoder, tokens: &[Tokens], limit: usize) -> Result<Vec<f32>> {
     let (slope, center) = (10.0, 0.4);
     let tokens: Vec<Tokens> =

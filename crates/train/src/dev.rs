@@ -1,4 +1,4 @@
-//! The dev set: which checkpoint is the best, and whether it can tell.
+//! The dev set that chooses the best checkpoint.
 
 use crate::error::{Error, Result};
 use std::collections::{BTreeMap, HashMap};
@@ -10,16 +10,16 @@ use whetstone_records::{
     DataSet, Error as RecordsError, Hit, JsonlReader, Pair, PassageId, Qrels, QueryId, Run,
 };
 
-/// What a data set has for choosing a checkpoint.
+/// What a data set offers for choosing a checkpoint.
 pub(crate) enum DevSet {
     /// No dev queries.
     Missing,
-    /// Dev queries that no model can be better or worse on.
+    /// Dev queries on which every model scores the same.
     Mute(Mute),
     Telling(Dev),
 }
 
-/// Why the nDCG@10 of a dev set is the same whatever the model.
+/// Why every model has the same nDCG@10 on a dev set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mute {
     NothingRelevant,
@@ -39,20 +39,19 @@ impl fmt::Display for Mute {
     }
 }
 
-/// Held-out candidates of some queries, with judgements; tokenized once, since they are scored
-/// again and again.
+/// Judged candidates of the dev queries, tokenized once because every evaluation scores them.
 pub(crate) struct Dev {
     /// Tokens of the query and of the passage of each pair.
     pairs: Vec<(Tokens, Tokens)>,
     ids: Vec<(QueryId, PassageId)>,
     qrels: Qrels,
-    /// Places of the candidates of every query whose order shows in its nDCG@10.
+    /// For each query whose order changes its nDCG@10, the positions of its candidates.
     telling: Vec<Vec<usize>>,
 }
 
 impl Dev {
-    /// Reads `dev.jsonl`, and `qrels/dev.tsv` for the ideal ranking (the labels themselves where it
-    /// is missing).
+    /// Reads `dev.jsonl`, and `qrels/dev.tsv` for the ideal ranking. Without qrels, the labels
+    /// serve.
     pub fn read(data: &Path, tokenizer: &PairTokenizer) -> Result<DevSet> {
         let data = DataSet::new(data);
         let path = data.dev();
@@ -81,8 +80,8 @@ impl Dev {
         })
     }
 
-    /// Returns the candidates of each query that has more and less relevant ones which the model
-    /// can tell apart.
+    /// Returns the candidates of each query that can tell models apart: their relevance differs,
+    /// and so do the tokens that the model reads.
     fn queries_that_tell(&self, tokenizer: &PairTokenizer) -> Result<Vec<Vec<usize>>, Mute> {
         let mut of_query: BTreeMap<&QueryId, Vec<usize>> = BTreeMap::new();
         for (place, (query, _)) in self.ids.iter().enumerate() {
@@ -116,14 +115,15 @@ impl Dev {
         grades.and_then(|grades| grades.get(passage.as_str())).map_or(0, |grade| (*grade).max(0))
     }
 
-    /// Whether these scores say anything: in some query, passages that differ in relevance differ
-    /// in score. Otherwise the order is that of their ids.
+    /// Returns whether some query has passages that differ in both relevance and score. If none
+    /// does, the ranking is merely that of the ids.
     pub fn can_tell(&self, logits: &[f32]) -> bool {
         let differs = |group: &Vec<usize>| group.iter().any(|at| logits[*at] != logits[group[0]]);
         self.telling.iter().any(differs)
     }
 
-    /// The pairs in batches, in the order that [`Dev::ndcg_at_10`] wants their logits.
+    /// Returns the pairs in batches, in the order in which [`Dev::ndcg_at_10`] expects their
+    /// logits.
     pub fn batches<'a>(
         &'a self,
         tokenizer: &'a PairTokenizer,
@@ -133,7 +133,7 @@ impl Dev {
             .map(|part| tokenizer.batch(part.iter().map(|(query, passage)| (query, passage))))
     }
 
-    /// How many candidates there are.
+    /// Returns the number of candidates.
     pub fn len(&self) -> usize {
         self.pairs.len()
     }
@@ -159,7 +159,7 @@ impl Dev {
     }
 }
 
-/// Reads dev pairs; a label that is none and a passage that a query has twice are refused.
+/// Reads dev pairs. Refuses labels outside 0..=1 and a passage that a query has twice.
 fn read_pairs(path: &Path) -> Result<Vec<Pair>> {
     let mut pairs: Vec<Pair> = Vec::new();
     let mut seen: HashMap<(QueryId, PassageId), ()> = HashMap::new();
@@ -178,7 +178,7 @@ fn read_pairs(path: &Path) -> Result<Vec<Pair>> {
     Ok(pairs)
 }
 
-/// Reads the second dev set, where the config names one.
+/// Reads the second dev set, if the config names one.
 pub(crate) fn general_dev(
     folder: Option<&PathBuf>,
     tokenizer: &PairTokenizer,

@@ -1,4 +1,4 @@
-//! Why a training run could not start or go on.
+//! Why a training run could not start or continue.
 
 use crate::dev::Mute;
 use crate::watch::Sign;
@@ -7,7 +7,7 @@ use whetstone_records::Hint;
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Why a training run could not start or go on.
+/// Why a training run could not start or continue.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error("`{}` is not a training config", path.display())]
@@ -70,14 +70,14 @@ impl Hint for Error {
                 "leave `general-dev` out, or give every query relevant and other passages".into()
             }
             Error::MaxSeqTokens { .. } => {
-                "leave it out of the training config: the data set's own counts".into()
+                "delete it from the training config; the data set's own limit applies".into()
             }
             Error::DevScores { .. } => {
-                "the weights are broken, or overflow: check the base model, or lower `learning-rate`"
+                "the weights are broken or overflow: check the base model or lower `learning-rate`"
                     .into()
             }
             Error::NoOptimizer { .. } => {
-                "start the run over with --force, or give it the `patience` that it had".into()
+                "restore the `patience` that it had, or start over with --force".into()
             }
             Error::OtherRun { .. } => {
                 "give this run another --out, or start it over with --force".into()
@@ -87,7 +87,7 @@ impl Hint for Error {
             }
             Error::Collapse { .. } => "`strict = false` makes this a warning".into(),
             Error::Checkpoint { path, .. } => {
-                format!("delete `{}`; the run goes on from the one before", path.display())
+                format!("delete `{}`; the run then resumes from the one before", path.display())
             }
             Error::Model(error) => return error.hint(),
             Error::Records(error) => return error.hint(),

@@ -19,22 +19,22 @@ use std::time::{Duration, Instant};
 use whetstone_model::{CrossEncoderNetwork, Engine, Packed};
 use whetstone_records::{Best, Input, Manifest, ModelDir, Outcome, Progress, RunDir, Stage};
 
-/// Steps whose batches are made ready ahead of the loop.
+/// Steps whose batches are prepared ahead of the loop.
 const AHEAD: usize = 4;
 
-/// What a user must know before anything is exported.
-const NOTHING_LEARNED: &str = "training brought nothing: no step was better on dev than step 0, the \
-    weights that it began with";
+/// Warns before a model no better than the base model is exported.
+const NOTHING_LEARNED: &str = "training brought nothing: no step did better on dev than step 0, \
+    the starting weights";
 
-/// Fine-tunes the model of `model_dir` on `data/train.jsonl` and leaves a run folder: config.toml,
-/// log.jsonl, best.json and step-NNNNNN folders, each a model folder. A run that was stopped goes
-/// on from its last checkpoint, and ends with the same bytes as if it had not been stopped.
+/// Fine-tunes the model of `model_dir` on `data/train.jsonl`. The run folder `out` then holds
+/// config.toml, log.jsonl, best.json and the step-NNNNNN folders, each a model folder. A stopped
+/// run resumes from its last checkpoint and ends with the same bytes as an unbroken one.
 ///
-/// Of several engines, the first holds the network and each computes its share of the batches of a
-/// step (`accumulation-steps`): the mean gradient is the same however many there are.
+/// With several engines, the first holds the network and each computes its share of a step's
+/// batches (`accumulation-steps`). The mean gradient does not depend on their number.
 ///
 /// # Errors
-/// See [`Error`]; a folder that holds another run is refused.
+/// See [`Error`]; for example, [`Error::OtherRun`] if `out` holds another run.
 pub fn train(
     data: &Path,
     out: &Path,
@@ -66,7 +66,7 @@ pub fn train(
         || Fit::prepare(data, model_dir, config, engines),
     );
     let (mut network, fit) = (network?, fit?);
-    // From here on memory holds what was digested, and the pairs are watched.
+    // Memory now holds what was digested, and `data.check` watches the pairs.
     inputs.iter().try_for_each(Input::check)?;
     if config.freeze_embeddings {
         network.freeze_embeddings();
@@ -90,8 +90,8 @@ pub fn train(
 }
 
 impl Fit<'_> {
-    /// Runs the loop, while a thread reads and tokenizes the batches of the next steps. Returns the
-    /// last state and the time that the steps took.
+    /// Runs the loop while a thread reads and tokenizes the next batches. Returns the last state
+    /// and the time that the steps took.
     fn run(
         &self,
         network: CrossEncoderNetwork,
@@ -108,7 +108,7 @@ impl Fit<'_> {
         })
     }
 
-    /// Evaluate → save → stop? → step → log.
+    /// Repeats evaluate → save → stop? → step → log.
     fn advance(
         &self,
         mut network: CrossEncoderNetwork,
@@ -150,7 +150,7 @@ impl Fit<'_> {
                 self.data.check()?;
                 self.note_dev(&network, &mut state, (log, &mut view), progress)?;
                 plot::write(checkpoints.run(), &log.lines)?;
-                // A run that patience ends may be given more of it, and then goes on.
+                // Patience may be raised later, so a run that it ended keeps its optimizer.
                 let optimizer = (state.step < total).then_some(&optimizer);
                 checkpoints.save(&state, &network, optimizer, self.model_dir)?;
                 saved = Some(state.step);
@@ -181,13 +181,13 @@ impl Fit<'_> {
         Ok((state, stepping))
     }
 
-    /// Why there is no dev set to choose a step by, where there is none.
+    /// Returns why the last step counts as the best; None if a dev set chooses.
     fn last_is_best(&self) -> Option<String> {
         let why = match (&self.dev, self.mute) {
             (Some(_), _) => return None,
             (None, None) => "no dev queries".to_owned(),
             (None, Some(why)) => {
-                format!("the dev set cannot tell models apart and counts for nothing: {why}")
+                format!("the dev set counts for nothing, since it cannot tell models apart: {why}")
             }
         };
         Some(format!("{why}: the last step is taken as the best"))
@@ -198,8 +198,7 @@ impl Fit<'_> {
             || (self.config.patience > 0 && state.stale >= self.config.patience)
     }
 
-    /// A forward and a backward pass for each batch, then one update. `step` counts those before
-    /// this one.
+    /// Passes each batch forward and backward, then updates the weights once. `step` counts from 0.
     fn step(
         &self,
         network: &mut CrossEncoderNetwork,
@@ -239,7 +238,7 @@ impl Fit<'_> {
         })
     }
 
-    /// The loss of a model that scores every pair 0; None where the batches say nothing.
+    /// Returns the loss of a model that scores every pair 0; None if the loss has no value here.
     fn loss_at_chance(&self, batches: &[Batch]) -> Option<f32> {
         let loss = |batch: &Batch| {
             self.loss(batch, &vec![0.0; batch.indices.len()]).map(|loss| loss.value as f32)
@@ -248,7 +247,7 @@ impl Fit<'_> {
         (!losses.is_empty()).then(|| losses.iter().sum::<f32>() / batches.len() as f32)
     }
 
-    /// The share of a step's computed tokens that is padding.
+    /// Returns the fraction of a step's computed tokens that is padding.
     fn padding_fraction(&self, batches: &[Batch]) -> f64 {
         let packed = || batches.iter().map(|batch| &batch.packed);
         let real: usize = packed().map(Packed::tokens).sum();

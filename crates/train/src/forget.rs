@@ -1,11 +1,11 @@
-//! A training run that is to start over.
+//! Starting a training run over.
 
 use crate::error::Result;
 use std::fs;
 use std::path::Path;
 use whetstone_records::{Error as RecordsError, RunDir, forget};
 
-/// Removes what a training run has made, so that the next one starts from its first step.
+/// Deletes what a training run has written, so that the next one starts at step 0.
 pub fn forget_run(run: &Path) -> Result<()> {
     forget(run, "train")?;
     let run = RunDir::new(run);

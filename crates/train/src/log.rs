@@ -1,5 +1,5 @@
-//! log.jsonl: one line a step and one an evaluation, without anything that changes from run to run,
-//! such as times.
+//! log.jsonl: one line per step and per evaluation. It holds no times, so equal runs have equal
+//! logs.
 
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -29,7 +29,7 @@ pub(crate) enum LogLine {
     },
 }
 
-/// The log, cut back to the checkpoint that the run goes on from.
+/// The log, cut back to the checkpoint from which the run resumes.
 pub(crate) struct Log {
     file: File,
     path: PathBuf,
@@ -37,12 +37,12 @@ pub(crate) struct Log {
     pub bytes: u64,
     /// All lines so far: what the plots show.
     pub lines: Vec<LogLine>,
-    /// How many of them were there when the log was opened.
+    /// How many of them the log held when it was opened.
     earlier: usize,
 }
 
 impl Log {
-    /// Opens or creates the log of a run and keeps its first `bytes`.
+    /// Opens or creates the log of a run and cuts it to its first `bytes`.
     pub fn open(path: &Path, bytes: u64) -> Result<Self> {
         let file = OpenOptions::new()
             .create(true)
@@ -61,7 +61,7 @@ impl Log {
         Ok(Self { file, path: path.into(), bytes, earlier: lines.len(), lines })
     }
 
-    /// Returns the pairs and tokens of the steps since the log was opened.
+    /// Returns the pairs and tokens of the steps logged since it was opened.
     pub fn done_now(&self) -> (usize, usize) {
         self.lines[self.earlier..].iter().fold((0, 0), |sum, line| match line {
             LogLine::Step { pairs, tokens, .. } => (sum.0 + pairs, sum.1 + tokens),

@@ -1,4 +1,4 @@
-//! Measuring the present weights on dev, and which step is the best.
+//! Evaluates the current weights on dev and keeps track of the best step.
 
 use crate::checkpoint::{Checkpoints, State};
 use crate::dev::Dev;
@@ -9,20 +9,20 @@ use crate::view::View;
 use whetstone_model::CrossEncoderNetwork;
 use whetstone_records::{Best, Blended, Progress};
 
-/// Values of nDCG@10 this near to each other are a tie: less than any query can tell, more than
-/// rounding makes.
+/// Smaller differences in nDCG@10 are ties: larger than rounding errors, smaller than the effect of
+/// any one query.
 const TIE: f64 = 1e-9;
 
-/// What dev says about some weights.
+/// The result of one dev evaluation.
 #[derive(Clone, Copy, Debug)]
 struct Measured {
     ndcg_at_10: f64,
-    /// False where the scores of all passages of a query are equal.
+    /// False if every query scores all its passages the same.
     tells: bool,
 }
 
 impl Fit<'_> {
-    /// Measures the present weights on dev and notes whether they are the best so far.
+    /// Evaluates the current weights on dev and notes whether they are the best so far.
     pub fn note_dev(
         &self,
         network: &CrossEncoderNetwork,
@@ -30,8 +30,8 @@ impl Fit<'_> {
         (log, view): (&mut Log, &mut View),
         progress: &dyn Progress,
     ) -> Result<()> {
-        // A checkpoint of the warm start is there to go on from, not to be chosen: it has seen no
-        // label yet.
+        // A warm-start checkpoint serves to resume only: it has seen no labels, so it cannot be the
+        // best.
         let is_chosen_from = state.step == 0 || state.step > self.warm_steps;
         let fresh_head = self.is_fresh && state.step == 0;
         if let Some(dev) = self.dev.as_ref().filter(|_| is_chosen_from) {
@@ -58,7 +58,7 @@ impl Fit<'_> {
         Ok(())
     }
 
-    /// Dev nDCG@10 of the present weights.
+    /// Returns the dev nDCG@10 of the current weights.
     fn evaluate(
         &self,
         (dev, name): (&Dev, &str),
@@ -71,7 +71,7 @@ impl Fit<'_> {
         for batch in dev.batches(&self.tokenizer) {
             logits.extend(network.logits(&batch, &engine));
             progress.message(&format!("measuring {name}: {} of {} pairs", logits.len(), dev.len()));
-            // No step is done, but a log without bars hears of the message.
+            // Progress without a bar shows messages only when `advance` is called.
             progress.advance(0);
         }
         if logits.iter().any(|logit| !logit.is_finite()) {
@@ -80,8 +80,8 @@ impl Fit<'_> {
         Ok(Measured { ndcg_at_10: dev.ndcg_at_10(&logits), tells: dev.can_tell(&logits) })
     }
 
-    /// Mixes the base model into the best checkpoint, where the config asks for it, and measures
-    /// that too.
+    /// Mixes the base model into the best checkpoint and evaluates the result, if the config asks
+    /// for it.
     pub fn blend(
         &self,
         state: &mut State,
@@ -110,13 +110,13 @@ impl Fit<'_> {
 }
 
 impl State {
-    /// Notes what dev says about the present step. Of equally good steps the later one is the best:
-    /// it has seen more.
+    /// Records a dev evaluation of the current step. Of equally good steps the later one wins,
+    /// because it has seen more data.
     fn note(&mut self, measured: Measured, fresh_head: bool) {
         let Measured { ndcg_at_10: ndcg, tells } = measured;
         let here = Best { step: self.step, ndcg_at_10: None, fresh_head, blended: None };
         let Some(best) = self.best.ndcg_at_10 else {
-            // Nothing is known of the steps so far.
+            // No earlier step could be told apart, so this one counts as the best.
             self.best = Best { ndcg_at_10: tells.then_some(ndcg), ..here };
             return;
         };
@@ -132,8 +132,8 @@ impl State {
 mod tests {
     use super::*;
 
-    /// The best step and the evaluations without a better one after some values; None where all
-    /// scores were equal.
+    /// Returns the best step and the evaluations since, after these dev values. None stands for all
+    /// scores equal.
     fn after(values: &[Option<f64>]) -> (Best, usize) {
         let best = Best { step: 0, ndcg_at_10: None, fresh_head: true, blended: None };
         let mut state = State { step: 0, best, stale: 0, log_bytes: 0 };

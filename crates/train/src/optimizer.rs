@@ -1,3 +1,5 @@
+//! The AdamW optimizer: its moments, learning rates and gradients.
+
 use crate::config::TrainConfig;
 use crate::error::{Error, Result};
 use burn::module::Param;
@@ -13,8 +15,8 @@ const BETA1: f64 = 0.9;
 const BETA2: f64 = 0.999;
 const EPS: f64 = 1e-8;
 
-/// AdamW (Loshchilov & Hutter 2019) over Hugging Face names, so that its state can be saved beside
-/// the weights.
+/// AdamW (Loshchilov & Hutter 2019), keyed by Hugging Face names so that its state can be saved
+/// beside the weights.
 pub struct AdamW {
     /// First and second moment of each parameter, flat.
     moments: HashMap<String, (Tensor<1>, Tensor<1>)>,
@@ -23,12 +25,13 @@ pub struct AdamW {
 }
 
 impl AdamW {
-    /// Starts with no moments; `engine` is the network's.
+    /// Starts with no moments. `engine` must be the network's.
     pub fn new(engine: &Engine) -> Self {
         Self { moments: HashMap::new(), steps: 0, engine: engine.clone() }
     }
 
-    /// Updates every parameter that has a gradient and returns their global norm before clipping.
+    /// Updates every parameter that has a gradient. Returns the gradients' global norm before
+    /// clipping.
     pub fn step(
         &mut self,
         network: &mut CrossEncoderNetwork,
@@ -79,8 +82,8 @@ impl AdamW {
         g: Tensor<1>,
         step: AdamWStep,
     ) {
-        // The parameter is moved out, so that nothing else holds its memory and it can be updated
-        // in place.
+        // Moving the parameter out leaves one owner of its memory, so the update can happen in
+        // place.
         let placeholder = Param::from_tensor(Tensor::empty([1; D], &g.device()));
         let w = std::mem::replace(param, placeholder).into_value().inner();
         let shape = w.shape();
@@ -153,14 +156,14 @@ fn bytes(tensor: &Tensor<1>) -> Vec<u8> {
 pub struct Rates {
     /// Of the encoder's last layer.
     pub base: f64,
-    /// What the head multiplies it by.
+    /// Factor for the head.
     pub head_multiplier: f64,
-    /// What it is multiplied by from each layer to the one below.
+    /// Factor from each layer to the one below.
     pub layer_decay: f64,
 }
 
 impl Rates {
-    /// The rate of a part of an encoder of `layers` layers.
+    /// Returns the rate of a part of an encoder with `layers` layers.
     fn of(&self, role: Role, layers: usize) -> f64 {
         let below = match role {
             Role::Head => return self.base * self.head_multiplier,
@@ -171,14 +174,13 @@ impl Rates {
     }
 }
 
-/// The gradients of a step, by Hugging Face name, each flat: those of one batch, or the mean over
-/// several.
+/// The flat gradients of a step by Hugging Face name, summed over its batches.
 #[derive(Default)]
 pub struct StepGradients(BTreeMap<String, Tensor<1>>);
 
 impl StepGradients {
-    /// Takes the gradients of one batch to `engine`; the batch is one of as many as the loss was
-    /// divided by.
+    /// Adds the gradients of one batch, moved to `engine`. Its loss must already be divided by the
+    /// number of batches.
     pub fn add(
         &mut self,
         network: &mut CrossEncoderNetwork,
@@ -198,7 +200,7 @@ impl StepGradients {
     }
 }
 
-/// The gradient of a parameter, flat; None where the batch does not reach it.
+/// Takes the flat gradient of a parameter; None if the batch does not reach it.
 fn take_gradient(slot: &Slot, gradients: &mut Gradients) -> Option<Tensor<1>> {
     fn take<const D: usize>(
         param: &Param<Tensor<D>>,

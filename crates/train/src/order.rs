@@ -1,16 +1,16 @@
-//! The order of the pairs: a pure function of seed and epoch.
+//! The order of the training pairs.
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 
-/// Batches of one bucket window: sequences of like length are found among so many batches.
+/// Batches per window within which sequences are sorted by length.
 const WINDOW: usize = 32;
 
-/// Returns the batches of an epoch: a pure function of (seed, epoch). `units` are lists of pairs
-/// that stay together (one pair each, or a query's whole group), `lengths` the tokens of each pair.
+/// Returns the batches of an epoch, a pure function of (seed, epoch). `units` lists the pairs that
+/// stay together: single pairs, or a query's whole group. `lengths` holds the tokens of each pair.
 ///
-/// With `bucket`, units of like length share a batch, which is for devices that pad; without,
-/// batches are random.
+/// With `bucket`, units of similar length share a batch, for devices that pad. Without it, batches
+/// are random.
 pub(crate) fn batches(
     units: &[Vec<usize>],
     lengths: &[usize],
@@ -44,7 +44,7 @@ pub(crate) fn batches(
     batches
 }
 
-/// Fisher & Yates.
+/// Shuffles as Fisher & Yates do.
 fn shuffle<T>(items: &mut [T], rng: &mut ChaCha8Rng) {
     for last in (1..items.len()).rev() {
         items.swap(last, (rng.next_u64() % (last as u64 + 1)) as usize);

@@ -1,4 +1,4 @@
-//! Random access to the pairs of a file: memory holds where each begins, the texts stay on disk.
+//! Random access to the pairs of a file. Memory holds their offsets; the texts stay on disk.
 
 use crate::error::{Error, Result};
 use rayon::prelude::*;
@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use whetstone_records::{Error as RecordsError, Pair, Stamp, without_mark};
 
-/// Bytes that are read and parsed together.
+/// Bytes read and parsed at a time.
 const BLOCK: u64 = 1 << 24;
 
-/// The longest line of a file of pairs, in bytes.
+/// The longest allowed line, in bytes.
 const LONGEST: usize = 64 << 20;
 
 pub(crate) struct PairFile {
@@ -24,8 +24,8 @@ pub(crate) struct PairFile {
 }
 
 impl PairFile {
-    /// Reads a file once, in blocks and on all cores, and hands each pair with its line to `each`,
-    /// in the file's order.
+    /// Reads a file once, in blocks and on all cores. Calls `each` with every pair and its line, in
+    /// the order of the file.
     pub fn scan(path: &Path, mut each: impl FnMut(usize, &Pair) -> Result<()>) -> Result<Self> {
         let file = File::open(path).map_err(RecordsError::io("read", path))?;
         let stamp = Stamp::of(&file).map_err(RecordsError::io("read", path))?;
@@ -73,8 +73,7 @@ impl PairFile {
         Ok(Self { file: Mutex::new(file), stamp, path: path.into(), spans })
     }
 
-    /// Refuses a file that was written to since it was read: its pairs are no longer where they
-    /// were.
+    /// Refuses a file that was modified after it was read, since the offsets may be wrong.
     pub fn check(&self) -> Result<()> {
         let file = self.file.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         match Stamp::of(&file).map_err(RecordsError::io("read", &self.path))? == self.stamp {
@@ -83,12 +82,12 @@ impl PairFile {
         }
     }
 
-    /// The line of a pair, from 1.
+    /// Returns the line of a pair, from 1.
     pub fn line(&self, index: usize) -> usize {
         self.spans[index].2 as usize
     }
 
-    /// Reads a pair again.
+    /// Reads one pair from disk.
     pub fn get(&self, index: usize) -> Result<Pair> {
         let (first, len, line) = self.spans[index];
         let mut text = vec![0; len as usize];
@@ -120,7 +119,7 @@ mod tests {
     fn every_pair_is_found_again_over_blank_lines_and_the_borders_of_blocks() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("pairs.jsonl");
-        // Longer than a block in all, and a last line without its end.
+        // The file is longer than a block, and its last line has no line end.
         let passage = "x".repeat(5 << 20);
         let text: String = (0..9)
             .map(|number| line(number, &passage) + if number == 4 { "\n  \n" } else { "" })

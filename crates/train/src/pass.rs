@@ -1,4 +1,4 @@
-//! Forward and backward through the batches of one step, on as many engines as there are.
+//! Forward and backward passes through the batches of one step, on all engines.
 
 use crate::data::Batch;
 use crate::optimizer::StepGradients;
@@ -6,17 +6,17 @@ use crate::plan::Fit;
 use burn::tensor::{Tensor, TensorData};
 use whetstone_model::{CrossEncoderNetwork, Engine};
 
-/// What the batches of a step came to.
+/// The results of a step's batches.
 pub(crate) struct Passed {
-    /// Of the mean loss, on the first engine.
+    /// Gradients of the mean loss, on the first engine.
     pub gradients: StepGradients,
     /// Mean over the batches.
     pub loss: f32,
-    /// Of all pairs, in the order of the batches.
+    /// Logits of all pairs, in batch order.
     pub logits: Vec<f32>,
 }
 
-/// The network on one of the engines.
+/// A copy of the network on one engine.
 type Replica<'a> = (CrossEncoderNetwork, &'a Engine);
 
 impl Fit<'_> {
@@ -27,7 +27,7 @@ impl Fit<'_> {
         let mut replicas = self.replicas(network);
         for first in (0..batches.len()).step_by(replicas.len()) {
             let parts = first..(first + replicas.len()).min(batches.len());
-            // All engines are at work before the first result is waited for.
+            // Start all engines before waiting for the first result.
             let forward = |(part, (replica, engine)): (usize, &Replica)| {
                 replica.forward(&batches[part].packed, self.dropout(step, part), engine) // [batch]
             };
@@ -41,8 +41,8 @@ impl Fit<'_> {
                     .expect("the network computes in f32");
                 if let Some(loss) = self.loss(&batches[part], &values) {
                     passed.loss += loss.value as f32 / batches.len() as f32;
-                    // The derivative of Σ logit·g is g: autodiff goes on from the gradient that the
-                    // loss has by hand.
+                    // Σ logit·g has the derivative g, so autodiff continues from the gradient
+                    // computed by hand.
                     let gradient: Vec<f32> =
                         loss.gradient.iter().map(|&g| g as f32 / batches.len() as f32).collect();
                     let gradient = TensorData::new(gradient, [values.len()]);
@@ -59,7 +59,7 @@ impl Fit<'_> {
         passed
     }
 
-    /// The network on each engine; on its own it shares its memory.
+    /// Returns the network on each engine. The first shares the original's memory.
     fn replicas(&self, network: &CrossEncoderNetwork) -> Vec<Replica<'_>> {
         let (own, others) = self.engines.split_first().expect("a run has an engine");
         let others = others.iter().map(|engine| (network.on(engine), engine));

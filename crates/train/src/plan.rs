@@ -1,5 +1,4 @@
-//! What a run is made of before its first step: the data, the order of the steps, and what each of
-//! them may ask.
+//! The plan of a run, made before its first step: the data, the order of the steps and their rates.
 
 use crate::config::TrainConfig;
 use crate::data::{Batch, Pairs};
@@ -22,35 +21,33 @@ use whetstone_records::{DataSet, Input, ModelDir};
 pub(crate) struct Fit<'a> {
     pub config: &'a TrainConfig,
     pub data: Pairs,
-    /// None where no dev set can tell models apart: then the last step is the best.
+    /// None if no dev set can tell models apart; then the last step is the best.
     pub dev: Option<Dev>,
-    /// Why the dev set that there is counts for nothing.
+    /// Why a dev set that exists cannot tell models apart.
     pub mute: Option<Mute>,
     pub general: Option<Dev>,
     pub tokenizer: PairTokenizer,
-    /// Of the first epochs, where they are short.
+    /// For the short epochs, if there are any.
     short_tokenizer: Option<PairTokenizer>,
     pub model_dir: &'a Path,
-    /// The first holds the network; batches of a step are spread over all.
+    /// The first holds the network; all share the batches of a step.
     pub engines: Vec<Engine>,
-    /// The epoch and the batches of every step, after those of the warm start, which count as epoch
-    /// 0.
+    /// For each step its epoch and its batches. Steps of the warm start come first, as epoch 0.
     pub steps: Vec<(usize, Vec<Vec<usize>>)>,
     pub is_fresh: bool,
-    /// The first steps of a head that starts from nothing, whose labels are the scores of the base
-    /// model's own embeddings: without them, a small data set is spent on what the embeddings know
-    /// already.
+    /// Number of warm-start steps. In these a random head learns the scores of the base model's own
+    /// embeddings, so that a small data set is not spent on what these know already.
     pub warm_steps: usize,
-    /// The step at which the schedule begins anew, for the epochs at full length; that after the
-    /// last where one spans all.
+    /// The step at which the schedule restarts for the full-length epochs. Past the last step if
+    /// one schedule spans all.
     anew: usize,
-    /// Of every pair; empty where the loss needs none.
+    /// The teacher's score of every pair; empty if the loss needs none.
     pub teacher: Vec<f32>,
     pub positive_weight: f32,
     pub dropout: DropoutRates,
 }
 
-/// SHA-256 of everything that a run depends on.
+/// Returns the SHA-256 of every file that a run depends on.
 pub(crate) fn inputs(data: &Path, model_dir: &Path, config: &TrainConfig) -> Result<Vec<Input>> {
     let model = ModelDir::new(model_dir);
     let mut files = vec![
@@ -66,7 +63,7 @@ pub(crate) fn inputs(data: &Path, model_dir: &Path, config: &TrainConfig) -> Res
     }
     let hashed: Vec<Result<_>> =
         files.into_par_iter().map(|(role, path)| Ok(Input::of_file(role, &path)?)).collect();
-    // In order, so that of several errors it is always the first that is told.
+    // Collected in order, so that the same error is always reported first.
     hashed.into_iter().collect()
 }
 
@@ -95,7 +92,7 @@ impl<'a> Fit<'a> {
             let batches = of_epoch(epoch);
             batches.chunks(config.accumulation_steps).map(<[_]>::to_vec).collect::<Vec<_>>()
         };
-        // Orders of their own, far from those of the epochs.
+        // These orders use epoch numbers that no real epoch reaches.
         let warm = (0..).flat_map(|round| of_step(usize::MAX / 2 + round)).take(warm_steps);
         let epochs = (0..config.epochs)
             .flat_map(|epoch| of_step(epoch).into_iter().map(move |step| (epoch + 1, step)));
@@ -133,8 +130,8 @@ impl<'a> Fit<'a> {
         })
     }
 
-    /// Makes the batches of the steps from `first` on ready, in order, until all are sent or nobody
-    /// takes them any more.
+    /// Prepares the batches of the steps from `first` on and sends them in order. Ends after the
+    /// last step or once the receiver is gone.
     pub fn feed(&self, first: usize, ready: &SyncSender<Result<Vec<Batch>>>) {
         let mut bi_encoder = None;
         for step in first..self.steps.len() {
@@ -160,7 +157,7 @@ impl<'a> Fit<'a> {
             .collect()
     }
 
-    /// The dropout of one batch of a step.
+    /// Returns the dropout of one batch of a step.
     pub fn dropout(&self, step: usize, part: usize) -> StepDropout {
         let DropoutRates { hidden, attention } = self.dropout;
         let seed = self.config.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15)
@@ -169,8 +166,8 @@ impl<'a> Fit<'a> {
         StepDropout { hidden, attention, seed }
     }
 
-    /// The loss of a batch: towards the embeddings' own scores during the warm start, as configured
-    /// after it.
+    /// Returns the loss of a batch: towards the embeddings' scores in the warm start, the
+    /// configured one after it.
     pub fn loss(&self, batch: &Batch, logits: &[f32]) -> Option<Loss> {
         if let Some(labels) = &batch.warm_labels {
             return soft_bce(logits, labels);
@@ -187,7 +184,7 @@ impl<'a> Fit<'a> {
         loss(self.config, self.positive_weight, logits, &targets)
     }
 
-    /// The part of the run to which a step belongs, and the peak of its learning rate.
+    /// Returns the steps of the schedule that `step` belongs to, and its peak learning rate.
     fn part(&self, step: usize) -> (Range<usize>, f64) {
         let (config, warm, anew, end) = (self.config, self.warm_steps, self.anew, self.steps.len());
         match step {
@@ -197,13 +194,13 @@ impl<'a> Fit<'a> {
         }
     }
 
-    /// Whether the learning rate still climbs.
+    /// Returns whether the learning rate is still rising.
     pub fn is_warming_up(&self, step: usize) -> bool {
         let (part, _) = self.part(step);
         step - part.start < warmup_steps(self.config, part.len())
     }
 
-    /// The learning rates of a step.
+    /// Returns the learning rates of a step.
     pub fn rates(&self, step: usize) -> Rates {
         let (part, peak) = self.part(step);
         let base = learning_rate(self.config, peak, step - part.start, part.len());

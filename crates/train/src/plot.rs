@@ -1,4 +1,4 @@
-//! `loss.svg` and `dev.svg`: what log.jsonl says, for the eye.
+//! Draws `loss.svg` and `dev.svg` from log.jsonl.
 
 use crate::error::Result;
 use crate::log::LogLine;
@@ -12,7 +12,7 @@ const BLUE_LINE: RGBColor = RGBColor(31, 111, 235);
 const GRAY_LINE: RGBColor = RGBColor(150, 150, 150);
 const ORANGE_LINE: RGBColor = RGBColor(219, 109, 40);
 
-/// A line of a plot.
+/// One line of a plot.
 struct Series {
     name: &'static str,
     color: RGBColor,
@@ -60,7 +60,7 @@ pub(crate) fn write(run: &Path, lines: &[LogLine]) -> Result<()> {
     Ok(())
 }
 
-/// The mean of each point and up to `window - 1` before it.
+/// Returns the mean of each point and up to `window - 1` points before it.
 fn moving_average(points: &[(f64, f64)], window: usize) -> Vec<(f64, f64)> {
     (0..points.len())
         .map(|end| {

@@ -1,9 +1,9 @@
-//! What the terminal shows of the last steps.
+//! The progress text of the terminal.
 
 use crate::log::LogLine;
 use std::time::Instant;
 
-/// What the terminal shows of the last steps.
+/// Averages the last steps for the progress text.
 pub(crate) struct View {
     since: Instant,
     pairs: usize,
@@ -18,7 +18,7 @@ impl View {
 
     pub fn evaluated(&mut self, ndcg: f64, general: Option<f64>) {
         let general = general.map(|general| format!(", general {general:.4}")).unwrap_or_default();
-        // The time of an evaluation is none of the steps'.
+        // The next speed must not include the time of the evaluation.
         *self = Self { dev: format!(", dev nDCG@10 {ndcg:.4}{general}"), ..Self::new() };
     }
 

@@ -1,21 +1,20 @@
-//! Signs that a training fails quietly, told while it happens.
+//! Detects quiet failures of training while they happen.
 
 use std::collections::VecDeque;
 use std::fmt;
 
-/// Steps that a sign must last.
+/// Steps that a sign must last before it is reported.
 const WINDOW: usize = 50;
-/// Scores of a batch that differ by less than this, as a standard deviation, say nothing about
-/// their passages.
+/// Standard deviation of a batch's scores below which the passages count as scored the same.
 const CONSTANT: f32 = 1e-3;
-/// A loss this near to that of guessing, relative to it, has learned nothing.
+/// A loss within this relative distance of guessing counts as chance.
 const CHANCE: f32 = 0.01;
-/// A gradient this many times the median of the steps before is no gradient of the same landscape.
+/// A gradient norm this many times the recent median counts as exploding.
 const EXPLOSION: f64 = 100.0;
-/// Beyond it a sigmoid is 0 or 1 in f32, and its gradient is gone.
+/// Beyond this score a sigmoid is 0 or 1 in f32 and has no gradient.
 const SATURATED: f32 = 17.0;
 
-/// What went wrong, each told once a run.
+/// A sign of failure. Each is reported once per run.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Sign {
     ConstantScores,
@@ -35,7 +34,7 @@ impl fmt::Display for Sign {
             Sign::LossAtChance { loss, chance } => write!(
                 f,
                 "the loss has stayed at {loss:.4} for {WINDOW} steps, which is what guessing gives ({chance:.4}): the learning \
-                 rate is too low or too high, or the labels are noise; a head that starts from nothing needs \
+                 rate is too low or too high, or the labels are noise; a randomly initialised head needs \
                  `warm-start-steps`, or a `fresh-head-multiplier` above 1"
             ),
             Sign::ExplodingGradients { norm, usual } => write!(
@@ -57,12 +56,12 @@ pub(crate) struct Observed<'a> {
     pub logits: &'a [f32],
     pub loss: f32,
     pub grad_norm: f64,
-    /// The loss of a model that scores every pair 0, where the loss has such a value and can be
-    /// expected to have left it: while the learning rate climbs it cannot.
+    /// The loss of a model that scores every pair 0. None if there is no such value, or while the
+    /// learning rate still rises.
     pub chance: Option<f32>,
 }
 
-/// Looks at the last steps. Its memory starts anew after a resume, which can only delay a sign.
+/// Watches the last steps. It starts empty after a resume, which can only delay a sign.
 #[derive(Default)]
 pub(crate) struct Watch {
     constant_steps: usize,
@@ -73,7 +72,7 @@ pub(crate) struct Watch {
 }
 
 impl Watch {
-    /// Returns the signs that this step shows for the first time.
+    /// Returns the signs that appear for the first time in this step.
     pub fn observe(&mut self, step: &Observed) -> Vec<Sign> {
         let signs = [
             self.constant(step.logits),

@@ -31,12 +31,12 @@ fn best(out: &Path) -> Best {
     read_json(&RunDir::new(out).best()).unwrap().unwrap()
 }
 
-/// A dev.jsonl of one line a pair: query, passage, text and label.
 /// A line of dev.jsonl: query, passage, its text, label.
 type Row = (&'static str, &'static str, &'static str, f32);
 
-fn write_dev(data: &Path, pairs: &[(&str, &str, &str, f32)]) {
-    let line = |(query, passage, text, label): &(&str, &str, &str, f32)| {
+/// Writes a dev.jsonl.
+fn write_dev(data: &Path, pairs: &[Row]) {
+    let line = |(query, passage, text, label): &Row| {
         let pair = json!({
             "query": "when does the valve open", "passage": text, "label": label,
             "query_id": query, "passage_id": passage,

@@ -43,7 +43,7 @@ pub struct Args {
     /// Ask a sample of this many queries; 0 for all
     #[arg(long, value_name = "N", default_value_t = 50)]
     max_queries: usize,
-    /// Do it again even where it is up to date; the journal still counts
+    /// Run again even where the result is up to date; the journal still saves calls
     #[arg(long)]
     force: bool,
 }

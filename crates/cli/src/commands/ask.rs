@@ -20,14 +20,14 @@ use whetstone_synth::{AskJob, GeneratorName, Preview, RoundTrip, SynthConfig};
   whetstone ask --config configs/synth.toml --out data/mine --batch-in results.jsonl
 
 Section [ask] of the config names the generator. An LLM makes better queries than `built-in`. Every
-answer of an LLM is kept in OUT/ask.journal.jsonl and never paid twice. OUT/synth.html shows what came
-out.")]
+answer of an LLM is kept in OUT/ask.journal.jsonl and never paid twice. OUT/synth.html shows the
+result.")]
 pub struct Args {
     #[command(flatten)]
     data: DataArgs,
     #[command(flatten)]
     device: DeviceArgs,
-    /// Say how many requests, tokens, money and seconds it will take, and stop
+    /// Estimate requests, tokens, cost and time, then stop
     #[arg(long, group = "mode")]
     dry_run: bool,
     /// Ask about a few passages and show them beside their questions; the answers are kept
@@ -36,7 +36,7 @@ pub struct Args {
     /// Write the requests as a file for OpenAI's batch API instead of sending them
     #[arg(long, group = "mode", value_name = "FILE")]
     batch_out: Option<PathBuf>,
-    /// Take the results of a batch into the journal; a run after that finds them there
+    /// Import the results of a batch into the journal; the next run uses them
     #[arg(long, group = "mode", value_name = "FILE")]
     batch_in: Option<PathBuf>,
 }
@@ -90,7 +90,7 @@ pub fn run(args: &Args, talk: &Talk) -> Result<()> {
     talk.report(&out, &manifest)
 }
 
-/// Whether a local model is of use: to count tokens, or for the round trip.
+/// Whether the run needs a local model, to count tokens or for the round trip.
 pub fn needs_model(config: &SynthConfig) -> bool {
     config.ask.generator == GeneratorName::Openai || config.filter.round_trip == RoundTrip::Dense
 }
@@ -129,9 +129,7 @@ fn figures(estimate: &Estimate) -> Vec<(&'static str, String)> {
     };
     let time = match estimate.wall_s {
         Some(seconds) => duration(seconds),
-        None => {
-            "unknown: no limit a minute is set, and no answer has told how long it took".to_owned()
-        }
+        None => "unknown: no limit per minute is set, and no answer has been timed".to_owned(),
     };
     vec![
         ("requests", estimate.requests.to_string()),
@@ -154,7 +152,7 @@ fn duration(seconds: f64) -> String {
     }
 }
 
-/// Passages on the left, what would become of their queries on the right.
+/// Passages on the left, and the fate of their queries on the right.
 fn side_by_side(previews: &[Preview]) -> String {
     let mut table = Table::new();
     table

@@ -1,4 +1,4 @@
-//! `whetstone calibrate`: what dev says about a model.
+//! `whetstone calibrate`: what the dev set says about a model.
 
 use super::DeviceArgs;
 use crate::cli::Talk;
@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use whetstone_rank::{CALIBRATE, CalibrateJob};
 use whetstone_records::{DataSet, ModelDir, forget};
 
-/// Learn on dev how to fuse a model with the first stage, and what its logits mean
+/// Learn from dev how to fuse a model with the first stage, and what its logits mean
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   whetstone calibrate --model models/mine --data data/mine
@@ -25,15 +25,15 @@ pub struct Args {
     /// A data set with dev.jsonl
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
-    /// Give the threshold for this share of right passages; repeat it for more
+    /// Find the threshold for this share of right passages; repeat the option for more
     #[arg(long = "precision", value_name = "SHARE", default_value = "0.9", value_parser = share)]
     precisions: Vec<f64>,
-    /// The first stage's run over the dev candidates, where dev.jsonl holds no scores of its own
+    /// The first stage's run over the dev candidates, if dev.jsonl has no scores of its own
     #[arg(long, value_name = "RUN")]
     first_stage: Option<PathBuf>,
     #[command(flatten)]
     device: DeviceArgs,
-    /// Do it again even where it is up to date
+    /// Run again even where the result is up to date
     #[arg(long)]
     force: bool,
 }

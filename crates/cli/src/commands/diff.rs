@@ -18,7 +18,7 @@ use whetstone_records::EvalDir;
 A and B are folders of `whetstone eval --out`, or their measures.json or per_query.jsonl. Runs of the
 same name are compared; where each has only one run, those two. A run became better or worse where
 two things hold: the paired randomisation test's p, after Holm's correction over the runs, is at most
---alpha, and the bootstrap interval of B - A doesn't hold 0.")]
+--alpha, and the bootstrap interval of B - A excludes 0.")]
 pub struct Args {
     /// The earlier evaluation
     a: PathBuf,
@@ -27,16 +27,16 @@ pub struct Args {
     /// Compare only the runs of this name
     #[arg(long, value_name = "NAME")]
     run: Option<String>,
-    /// What is compared
+    /// The measure to compare
     #[arg(long, value_name = "MEASURE", default_value = "ndcg@10")]
     measure: Measure,
-    /// Level of the test, and one minus the confidence of the intervals
+    /// Significance level of the test; the intervals have confidence 1 - LEVEL
     #[arg(long, value_name = "LEVEL", default_value_t = CompareConfig::default().alpha)]
     alpha: f64,
     /// Seed of the randomisation test and the bootstrap
     #[arg(long, value_name = "SEED", default_value_t = CompareConfig::default().seed)]
     seed: u64,
-    /// End with exit code 1 where a run became worse
+    /// Exit with code 1 if a run became worse
     #[arg(long)]
     gate: bool,
 }
@@ -73,7 +73,7 @@ pub fn run(args: &Args, talk: &Talk) -> Result<()> {
     Ok(())
 }
 
-/// The per-query file of an evaluation that is named by its folder or one of its files.
+/// Returns the per-query file of an evaluation, named by its folder or by one of its files.
 fn per_query(path: &Path) -> Result<PathBuf> {
     let file = match path.file_name() {
         _ if path.is_dir() => EvalDir::new(path).per_query(),

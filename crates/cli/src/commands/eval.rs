@@ -37,7 +37,7 @@ pub struct Args {
     /// of --data]
     #[arg(long, value_name = "FILE", required_unless_present = "data")]
     qrels: Option<PathBuf>,
-    /// A ranking in TREC's run format, and the name it gets in the table; repeat it for more
+    /// A ranking in TREC's run format and its name in the table; repeat the option for more
     #[arg(long = "run", value_name = "NAME=RUN", value_parser = named_run)]
     #[arg(required_unless_present = "data")]
     runs: Vec<(String, PathBuf)>,
@@ -48,30 +48,29 @@ pub struct Args {
     /// Model dir of the system: the report says how many pairs it cuts
     #[arg(long, value_name = "DIR", requires = "data")]
     model: Option<PathBuf>,
-    /// What the systems were given to order [default: candidates.run of --data, where it is there]
+    /// The candidates that the systems ordered [default: candidates.run of --data, if it exists]
     #[arg(long, value_name = "RUN")]
     candidates: Option<PathBuf>,
-    /// The run that the others are held against [default: the candidates of --data, else the first
-    /// run]
+    /// The run to compare the others with [default: the candidates of --data, else the first run]
     #[arg(long, value_name = "NAME")]
     baseline: Option<String>,
-    /// The run that the verdict is about [default: with --data the one that is added, else the best
-    /// but the baseline]
+    /// The run to judge [default: with --data the one that is added, else the best one that is not
+    /// the baseline]
     #[arg(long, value_name = "NAME")]
     system: Option<String>,
-    /// What is measured, parted by commas (default: ndcg@10,mrr@10,p@1,recall@10,map,judged@10)
+    /// Measures, separated by commas (default: ndcg@10,mrr@10,p@1,recall@10,map,judged@10)
     #[arg(long, value_name = "MEASURES", value_delimiter = ',')]
     measures: Vec<Measure>,
-    /// The measure that the verdict hangs on: choose it before you look
+    /// The measure that decides the verdict: choose it before you look
     #[arg(long, value_name = "MEASURE", default_value = "ndcg@10")]
     primary: Measure,
     /// The smallest gain of the primary measure that is worth a more costly system
     #[arg(long, value_name = "GAIN", default_value_t = CompareConfig::default().worthwhile_gain)]
     worthwhile_gain: f64,
-    /// With fewer queries there is no SHIP and no DON'T SHIP
+    /// With fewer queries, the verdict is neither SHIP nor DON'T SHIP
     #[arg(long, value_name = "COUNT", default_value_t = CompareConfig::default().min_queries)]
     min_queries: usize,
-    /// Level of the test, and one minus the confidence of the intervals
+    /// Significance level of the test; the intervals have confidence 1 - LEVEL
     #[arg(long, value_name = "LEVEL", default_value_t = CompareConfig::default().alpha)]
     alpha: f64,
     /// Seed of the randomisation test and the bootstrap
@@ -80,10 +79,10 @@ pub struct Args {
     /// Folder for the report: report.html, report.md, measures.json and per_query.jsonl
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// End with exit code 1 unless the verdict is SHIP
+    /// Exit with code 1 unless the verdict is SHIP
     #[arg(long)]
     gate: bool,
-    /// Do it again even where it is up to date
+    /// Run again even where the result is up to date
     #[arg(long, requires = "out")]
     force: bool,
 }
@@ -116,7 +115,7 @@ pub fn run(args: &Args, talk: &Talk) -> Result<()> {
         output::json(assessment)?;
     } else {
         output::data(&tables(assessment))?;
-        // With a folder they are the notes of the stage.
+        // With a folder, these are the notes of the stage.
         let untold = assessment.warnings.iter().filter(|_| args.out.is_none());
         untold.for_each(|warning| output::warning(warning));
     }
@@ -175,13 +174,13 @@ impl Args {
         Ok(EvalRequest { qrels: qrels.unwrap_or_default(), runs, candidates, data, model, config })
     }
 
-    /// The run that is meant where one is added to those of a data set.
+    /// The run to judge where one is added to those of a data set.
     fn only_run(&self) -> Option<String> {
         let [(name, _)] = &self.runs[..] else { return None };
         (self.data.is_some() && self.baseline.as_ref() != Some(name)).then(|| name.clone())
     }
 
-    /// A file of the data set, where it is there.
+    /// A file of the data set, if it exists.
     fn in_data(&self, name: &str) -> Option<PathBuf> {
         self.data.as_ref().map(|data| data.join(name)).filter(|path| path.is_file())
     }

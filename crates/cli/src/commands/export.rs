@@ -16,7 +16,7 @@ pub struct Args {
     /// Folder for the model
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// Do it again even where it is up to date
+    /// Run again even where the result is up to date
     #[arg(long)]
     force: bool,
 }

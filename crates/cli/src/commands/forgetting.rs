@@ -11,21 +11,21 @@ use whetstone_eval::Measure;
 use whetstone_rank::{ForgettingJob, GeneralSample};
 use whetstone_records::DataSet;
 
-/// Measure what training cost on questions that it was not about
+/// Measure how much a model forgot: its results on general questions before and after training
 #[derive(clap::Args)]
 #[command(after_help = "Example:
   whetstone forgetting --before cross-encoder/ms-marco-MiniLM-L6-v2 --after models/mine \\
     --general data/scifact --out out/general
 
 The general set is a BEIR folder: corpus.jsonl, queries.jsonl, qrels/test.tsv. BM25 finds the
-candidates of each query, and both models order them. A paired test says what became of nDCG@10:
+candidates of each query, and both models order them. A paired test says how nDCG@10 changed:
 GAINED, KEPT (a loss of more than 0.01 is ruled out), FORGOT, or NOT ENOUGH QUERIES. A pair takes some
-tens of milliseconds on a CPU; --depth and --max-queries say how many there are.")]
+tens of milliseconds on a CPU; --depth and --max-queries limit their number.")]
 pub struct Args {
-    /// The model that training began with: a cross-encoder's folder, or its id on the hub
+    /// The model that training started from: a cross-encoder's folder, or its id on the hub
     #[arg(long, value_name = "DIR")]
     before: String,
-    /// The model that came out of it
+    /// The trained model
     #[arg(long, value_name = "DIR")]
     after: String,
     /// BEIR folder of general questions
@@ -40,12 +40,12 @@ pub struct Args {
     /// Ask a sample of this many queries; 0 for all
     #[arg(long, value_name = "N", default_value_t = 200)]
     max_queries: usize,
-    /// Another number, another sample
+    /// Seed of the sample
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
     #[command(flatten)]
     device: DeviceArgs,
-    /// Do it again even where it is up to date
+    /// Run again even where the result is up to date
     #[arg(long)]
     force: bool,
 }

@@ -17,10 +17,10 @@ pub struct Args {
     /// The runs, in TREC's format, two or more
     #[arg(value_name = "RUN", required = true, num_args = 2..)]
     runs: Vec<PathBuf>,
-    /// Where the fused run is written
+    /// Path of the fused run
     #[arg(long, value_name = "RUN")]
     out: PathBuf,
-    /// Do it again even where it is up to date
+    /// Run again even where the result is up to date
     #[arg(long)]
     force: bool,
 }

@@ -4,8 +4,8 @@ use super::DataArgs;
 use crate::cli::Talk;
 use crate::failure::Result;
 
-/// Have an LLM grade the pairs of training: soft labels, and negatives that are none (optional,
-/// between mine and pair)
+/// Have an LLM grade the training pairs, for soft labels and to drop negatives that do answer
+/// (optional, between mine and pair)
 #[derive(clap::Args)]
 #[command(after_help = "Example:
   whetstone grade --config configs/synth.toml --out data/mine
@@ -14,7 +14,7 @@ use crate::failure::Result;
 Every positive and every mined negative of a training query gets a grade from 0 to 3. Each takes one
 call to the LLM of [judge], at the endpoint and within the caps of [llm]. `pair` then reads
 OUT/grades.jsonl: labels are grade / 3, `teacher` is the grade, and negatives of grade 2 and 3 and
-positives of grade 0 are left out. Remove the file to go back.")]
+positives of grade 0 are left out. Delete the file to undo this.")]
 pub struct Args {
     #[command(flatten)]
     data: DataArgs,

@@ -35,17 +35,17 @@ pub struct Args {
     /// Texts of the queries: BEIR's queries.jsonl
     #[arg(long, value_name = "FILE")]
     queries: Option<PathBuf>,
-    /// A ranking in TREC's run format, and its name; repeat it for more
+    /// A ranking in TREC's run format, and its name; repeat the option for more
     #[arg(long = "run", value_name = "NAME=RUN", value_parser = named_run)]
     #[arg(required_unless_present = "data")]
     runs: Vec<(String, PathBuf)>,
-    /// Where the judgements are kept; an existing file is continued
+    /// File of the judgements; an existing file is continued
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
-    /// How many passages of each run are judged for each query
+    /// Passages of each run to judge for each query
     #[arg(long, value_name = "N", default_value = "10")]
     depth: NonZeroUsize,
-    /// Another number, another order
+    /// Seed of the order
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
 }
@@ -69,7 +69,7 @@ pub fn run(args: &Args, talk: &Talk) -> Result<()> {
     Ok(())
 }
 
-/// What a session leaves.
+/// The result of a session.
 #[derive(Serialize)]
 struct Summary {
     judged: usize,
@@ -83,7 +83,7 @@ impl Summary {
         let Self { judged, of, skipped, queries_with_answer } = self;
         output::talk(&format!("{judged} of {of} passages judged, in `{}`", out.display()));
         if *skipped > 0 {
-            output::talk(&format!("  {skipped} skipped: the same command asks for them again"));
+            output::talk(&format!("  {skipped} skipped: run the same command to see them again"));
         }
         let few =
             if *queries_with_answer < REAL_QUERIES { "; 50 make a verdict likely" } else { "" };
@@ -92,7 +92,7 @@ impl Summary {
 }
 
 impl Args {
-    /// Everything that is to be judged, in the order in which it is asked.
+    /// Everything to judge, in the order of asking.
     fn items(&self) -> Result<Vec<Item>> {
         let data = self.data.as_ref().map(DataSet::new);
         let runs = self.run_files(data.as_ref())?;
@@ -106,7 +106,7 @@ impl Args {
         Ok(pooled(&runs, texts, self.depth.get(), self.seed)?)
     }
 
-    /// The runs that are named, else those of the data set.
+    /// The runs that the user named, else those of the data set.
     fn run_files(&self, data: Option<&DataSet>) -> Result<Vec<PathBuf>> {
         let (Some(data), []) = (data, &self.runs[..]) else {
             return Ok(self.runs.iter().map(|(_, path)| path.clone()).collect());

@@ -36,7 +36,7 @@ pub struct DataArgs {
     /// Folder of the data set; the config may name it as `out`
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
-    /// Do it again even where it is up to date
+    /// Run again even where the result is up to date
     #[arg(long)]
     pub force: bool,
 }

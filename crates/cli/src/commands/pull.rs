@@ -21,7 +21,7 @@ pub struct Args {
     /// Folder for the model's files [default: models/MODEL]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Get it again even where it is up to date
+    /// Get the model again even where it is up to date
     #[arg(long)]
     force: bool,
 }

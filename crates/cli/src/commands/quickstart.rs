@@ -29,12 +29,12 @@ Ends with a table of BM25, the bi-encoder, the untuned and the tuned cross-encod
 candidate lists. Run it again to resume; complete stages say that they are up to date. --json prints
 the manifests and the measures.")]
 pub struct Args {
-    /// Folder for everything that is made
+    /// Folder for all results
     #[arg(long, value_name = "DIR", default_value = "out/quickstart")]
     out: PathBuf,
     #[command(flatten)]
     device: DeviceArgs,
-    /// Do everything again even where it is up to date
+    /// Run every stage again even where it is up to date
     #[arg(long)]
     force: bool,
     /// Another corpus than the config's
@@ -103,6 +103,7 @@ impl<'a> Quickstart<'a> {
             synth.model.clone_from(model);
             train.model.clone_from(model);
         }
+        refuse_other_retrievers(&synth, &args.config)?;
         let corpus = super::corpus(args.corpus.as_deref(), &synth)?;
         refuse_missing(&corpus)?;
         Ok(Self { args, synth, train, corpus })
@@ -130,7 +131,7 @@ impl<'a> Quickstart<'a> {
         Ok(folder)
     }
 
-    /// chunk, ask, mine, pair
+    /// Runs chunk, ask, mine and pair.
     fn data(&self, stages: &mut Stages, model: &Path) -> Result<()> {
         let out = self.path("data");
         let job = Job {
@@ -147,7 +148,7 @@ impl<'a> Quickstart<'a> {
         Ok(())
     }
 
-    /// train, and export of the first and the best step
+    /// Trains, and exports the first and the best step.
     fn models(&self, stages: &mut Stages, base: &Path) -> Result<()> {
         let (data, run) = (self.path("data"), self.path("checkpoint"));
         if self.args.force {
@@ -168,7 +169,7 @@ impl<'a> Quickstart<'a> {
         self.calibration(stages)
     }
 
-    /// How to fuse the tuned model with the first stage, and what its logits mean: from dev
+    /// Learns from dev how to fuse the tuned model with the first stage, and what its logits mean.
     fn calibration(&self, stages: &mut Stages) -> Result<()> {
         let model = self.tuned();
         self.forget(model.root(), CALIBRATE)?;
@@ -191,7 +192,7 @@ impl<'a> Quickstart<'a> {
         ModelDir::new(self.path("model"))
     }
 
-    /// The candidates in the order of both cross-encoders
+    /// Puts the candidates in the order of both cross-encoders.
     fn runs(&self, stages: &mut Stages) -> Result<()> {
         let data = self.data_set();
         let (corpus, queries, candidates) = (data.corpus(), data.queries(), data.candidates());
@@ -213,8 +214,8 @@ impl<'a> Quickstart<'a> {
         Ok(())
     }
 
-    /// Reciprocal rank fusion of the two first stages, and of them with the tuned cross-encoder:
-    /// what the model adds to a search that fuses anyway.
+    /// Fuses the ranks of the two first stages, and of all three with the tuned cross-encoder: the
+    /// difference is what the model adds to a search that fuses anyway.
     fn fusions(&self) -> Result<()> {
         let data = self.data_set();
         let first = |name: &str| data.path(DataSet::run_name(name));
@@ -229,8 +230,8 @@ impl<'a> Quickstart<'a> {
         Ok(fuse_as_calibrated(&self.tuned(), &data.candidates(), &tuned, &out)?)
     }
 
-    /// All systems on the same candidates. What training adds to a search that fuses its first
-    /// stages anyway is what the verdict is about.
+    /// Compares all systems on the same candidates. The verdict is about what training adds to a
+    /// search that already fuses its first stages.
     fn measures(&self, stages: &mut Stages) -> Result<Assessment> {
         self.fusions()?;
         let data = self.data_set();
@@ -255,7 +256,7 @@ impl<'a> Quickstart<'a> {
                 ..Default::default()
             },
         };
-        // Cheap, and the tables are wanted even where the files are up to date.
+        // The tables are cheap to make, and wanted even where the files are up to date.
         let evaluated = request.evaluate()?;
         self.forget(&self.args.out, EVAL)?;
         stages.run("eval", &self.args.out, |progress| evaluated.write(&self.args.out, progress))?;
@@ -265,8 +266,8 @@ impl<'a> Quickstart<'a> {
     fn where_it_is(&self) -> String {
         let place = |name: &str| self.path(name).display().to_string();
         format!(
-            "\nAll order the same candidate lists. Untuned is the base model before the first training step;
-a base model without a relevance head, such as minilm-l6, has a fresh random one.
+            "\nEvery system orders the same candidate lists. The untuned cross-encoder is the base model before
+the first training step. A base model without a relevance head, such as minilm-l6, has a fresh random one.
 
 tuned model       {}
 untuned model     {}
@@ -285,6 +286,19 @@ Try it:  whetstone rerank --model {} --query \"…\" FILE",
             place(EvalDir::PAGE),
             place("model"),
         )
+    }
+}
+
+/// Refuses a config without one of the two searches that the table is about.
+fn refuse_other_retrievers(synth: &SynthConfig, config: &Path) -> Result<()> {
+    match ["bm25", "dense"].iter().find(|name| !synth.mine.names().any(|listed| listed == **name)) {
+        None => Ok(()),
+        Some(name) => Err(Problem::new(
+            format!("`{}` does not list the retriever `{name}`", config.display()),
+            "quickstart compares with BM25 and the bi-encoder; list both in [[mine.from]], with \
+             `fraction = 0.0` where one is to bring no negatives",
+        )
+        .into()),
     }
 }
 

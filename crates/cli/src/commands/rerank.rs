@@ -27,8 +27,7 @@ files; blank ones count and are skipped. Prints score, index and text, highest s
 --json [{\"index\": 2, \"score\": 1.73, \"text\": \"…\"}, …]. The score is the raw logit;
 --probability adds \"probability\".")]
 pub struct Args {
-    /// A cross-encoder: folder, `whetstone export` wrote it, or the id of one on the Hugging Face
-    /// hub
+    /// A cross-encoder: a folder that `whetstone export` wrote, or an id on the Hugging Face hub
     #[arg(long, value_name = "DIR")]
     model: String,
     /// A query: order the passages of FILE… by it
@@ -47,19 +46,20 @@ pub struct Args {
     #[arg(long, value_name = "RUN", conflicts_with = "query")]
     #[arg(requires_all = ["corpus", "queries", "out"])]
     candidates: Option<PathBuf>,
-    /// Where the reordered run is written
+    /// Path of the reordered run
     #[arg(long, value_name = "RUN", requires = "candidates")]
     out: Option<PathBuf>,
-    /// Join the model's scores with the candidates', as `whetstone calibrate` found best
+    /// Combine the model's scores with the candidates', with the weight that `whetstone calibrate`
+    /// chose
     #[arg(long, requires = "candidates")]
     fuse: bool,
-    /// Print the probability of being relevant in place of the logit (beside it with --json), as
-    /// `whetstone calibrate` has learned it
+    /// Print the probability of relevance that `whetstone calibrate` learned, in place of the logit
+    /// (beside it with --json)
     #[arg(long, conflicts_with = "candidates")]
     probability: bool,
     #[command(flatten)]
     device: DeviceArgs,
-    /// Do it again even where it is up to date
+    /// Run again even where the result is up to date
     #[arg(long, requires = "candidates")]
     force: bool,
 }
@@ -82,8 +82,8 @@ pub fn run(args: &Args, talk: &Talk) -> Result<()> {
     talk.report(folder(out), &manifest)
 }
 
-/// The fusion in the model's notes; warns where the candidates come from another first stage than
-/// it was chosen for.
+/// Returns the fusion in the model's notes. Warns where it was chosen for another first stage than
+/// the candidates'.
 fn stored_fusion(model: &Path, candidates: &Path) -> Result<Fusion> {
     let (notes, name) = (notes_of(&ModelDir::new(model))?, run_name(candidates)?);
     if notes.first_stage != name {
@@ -140,7 +140,7 @@ fn one_query(args: &Args, model: &Path, talk: &Talk) -> Result<()> {
     output::data(&lines.collect::<String>())
 }
 
-/// The lines of all files, one file after the other, or stdin's.
+/// Returns the lines of all files, one file after the other, or stdin's.
 fn passages(files: &[PathBuf]) -> Result<String> {
     let mut text = String::new();
     if files.is_empty() {
@@ -150,7 +150,7 @@ fn passages(files: &[PathBuf]) -> Result<String> {
     }
     for file in files {
         text.push_str(&read_text(file)?);
-        // So that the last line of one file and the first of the next stay two.
+        // Keeps the last line of one file apart from the first of the next.
         if !text.is_empty() && !text.ends_with('\n') {
             text.push('\n');
         }

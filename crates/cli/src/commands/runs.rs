@@ -1,4 +1,4 @@
-//! `whetstone runs`: the evaluations of the past.
+//! `whetstone runs`: past evaluations.
 
 use crate::cli::Talk;
 use crate::failure::{Problem, Result};
@@ -10,7 +10,7 @@ use serde_json::Value;
 use std::path::{Path, PathBuf};
 use whetstone_records::{Error as RecordsError, EvalDir, read_text};
 
-/// List the evaluations below a folder, the newest last
+/// List the evaluations below a folder, newest last
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   whetstone runs out
@@ -19,12 +19,12 @@ use whetstone_records::{Error as RecordsError, EvalDir, read_text};
 An evaluation is a folder with a measures.json, as `whetstone eval --out` or `whetstone quickstart`
 writes it. Times are UTC.")]
 pub struct Args {
-    /// Folder to look through, with all below it
+    /// Folder to search, with all its subfolders
     #[arg(value_name = "DIR", default_value = "out")]
     folder: PathBuf,
 }
 
-/// One evaluation of the past.
+/// A past evaluation.
 #[derive(Serialize)]
 struct Past {
     /// When it was made, in UTC.
@@ -36,7 +36,7 @@ struct Past {
     baseline: Option<String>,
     system: Option<String>,
     verdict: Option<String>,
-    /// The runs' means by the primary measure.
+    /// Each run's mean of the primary measure.
     runs: Vec<(String, f64)>,
     queries: u64,
 }
@@ -71,7 +71,7 @@ fn row(past: &Past) -> Vec<String> {
         let (name, mean) = past.runs.iter().find(|(run, _)| Some(run) == name.as_ref())?;
         Some(format!("{name} {mean:.4}"))
     };
-    // Without a comparison there is only the first run to speak of.
+    // Without a comparison there is only the first run to show.
     let first = || past.runs.first().map(|(name, mean)| format!("{name} {mean:.4}"));
     vec![
         past.made.clone(),
@@ -84,7 +84,7 @@ fn row(past: &Past) -> Vec<String> {
     ]
 }
 
-/// Looks through a folder and all below it. Links are not followed, so that there is an end.
+/// Searches a folder and its subfolders. It follows no links, so that it ends.
 fn find(folder: &Path, found: &mut Vec<Past>) -> Result<()> {
     let cannot_read = || RecordsError::io("read", folder);
     for entry in std::fs::read_dir(folder).map_err(cannot_read())? {
@@ -98,7 +98,7 @@ fn find(folder: &Path, found: &mut Vec<Past>) -> Result<()> {
     Ok(())
 }
 
-/// Reads a measures.json; none where it is not of an evaluation.
+/// Reads a measures.json; returns none where it belongs to no evaluation.
 fn past(folder: &Path, path: &Path) -> Result<Option<Past>> {
     let Ok(json) = serde_json::from_str::<Value>(&read_text(path)?) else { return Ok(None) };
     let (Some(runs), Some(primary)) = (json["runs"].as_object(), json["primary"].as_str()) else {
@@ -106,7 +106,7 @@ fn past(folder: &Path, path: &Path) -> Result<Option<Past>> {
     };
     let modified = path.metadata().and_then(|metadata| metadata.modified());
     let modified = modified.map_err(RecordsError::io("read", path))?;
-    // A time that no calendar holds sorts first.
+    // A time outside the calendar sorts first.
     let made = Timestamp::try_from(modified).unwrap_or(Timestamp::MIN);
     let verdict = &json["verdict"];
     let text = |value: &Value| value.as_str().map(str::to_owned);

@@ -24,10 +24,10 @@ pub struct Args {
     out: PathBuf,
     #[command(flatten)]
     device: DeviceArgs,
-    /// GPUs that share the batches of a step; `accumulation-steps` is at least as many
+    /// GPUs that share the batches of a step; needs an `accumulation-steps` of at least COUNT
     #[arg(long, value_name = "COUNT", default_value_t = 1)]
     devices: usize,
-    /// Train again from the start even where it is up to date
+    /// Train from the start even where the result is up to date
     #[arg(long)]
     force: bool,
 }

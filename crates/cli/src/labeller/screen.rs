@@ -20,12 +20,12 @@ pub type Line = Vec<(String, Style)>;
 
 /// Wider lines are hard to read.
 const MAX_WIDTH: usize = 100;
-/// Lines that are never scrolled: where we are, a blank, and at the bottom a blank, the message and
-/// the keys.
+/// Lines that never scroll: our place and a blank at the top; a blank, the message and the keys at
+/// the bottom.
 const FIXED: usize = 5;
 
-/// Returns the lines of the screen, at most `height`, none wider than `width`; `scroll` lines of
-/// the text are above the top, and are set to as many as there are to scroll by.
+/// Returns the lines of the screen, at most `height`, none wider than `width`. `scroll` is the
+/// number of text lines above the top; the function lowers it to the most that can be scrolled.
 pub fn draw(
     session: &Session,
     width: usize,
@@ -83,8 +83,8 @@ fn help_lines(width: usize) -> Vec<Line> {
         .map(|(grade, meaning)| format!("{grade}  the passage: {meaning}"));
     let keys = [
         "u  take the last grade back",
-        "s  skip: it comes again the next time",
-        "b  one back, to look at it or to give it another grade",
+        "s  skip: you see it again in the next session",
+        "b  go back, to look at the last passage or to change its grade",
         "arrow keys, page up and down, space  scroll a long passage",
         "q  quit; every grade is kept, and the same command resumes here",
     ];
@@ -92,9 +92,9 @@ fn help_lines(width: usize) -> Vec<Line> {
     all.flat_map(|line| paragraph(&line, width, Style::Plain, None)).collect()
 }
 
-/// A text in lines of at most `width` columns, its marked words apart.
+/// Breaks a text into lines of at most `width` columns, with its marked words apart.
 fn paragraph(text: &str, width: usize, style: Style, marked: Option<&Highlighter>) -> Vec<Line> {
-    // Whatever a passage holds, it must not steer the terminal.
+    // A passage must not steer the terminal, whatever it contains.
     let text: String =
         text.chars().map(|c| if c.is_control() && c != '\n' { ' ' } else { c }).collect();
     let spans = marked.map_or(vec![], |marked| marked.spans(&text));
@@ -119,8 +119,8 @@ fn pieces(text: &str, line: Range<usize>, style: Style, spans: &[Range<usize>]) 
     pieces
 }
 
-/// Returns the spans of the lines into which a text is broken: at white space, and within a word
-/// that is too long.
+/// Returns the spans of a text's lines. Lines break at white space, and within a word that is too
+/// long.
 fn wrap(text: &str, width: usize) -> Vec<Range<usize>> {
     let mut lines = Vec::new();
     for paragraph in text.split('\n') {

@@ -9,8 +9,8 @@ use crossterm::{cursor, execute, queue};
 use std::io::{IsTerminal, Stderr, Write, stderr, stdin};
 use whetstone_rank::{Key, Session};
 
-/// Asks for grades until all items are judged or skipped, or the user quits. Draws on stderr:
-/// stdout is for data.
+/// Asks for grades until all items are judged or skipped, or the user quits. It draws on stderr,
+/// because stdout is for data.
 ///
 /// # Errors
 /// Where there is no terminal to ask at; where a grade cannot be kept.
@@ -37,14 +37,14 @@ pub fn label(session: &mut Session) -> Result<()> {
                 session.press(key)?;
             }
             None => {
-                session.message = "that key has no meaning here; ? shows those that have".into()
+                session.message = "that key does nothing here; press ? for the list of keys".into()
             }
         }
     }
     Ok(())
 }
 
-/// Refuses to begin where there is no terminal.
+/// Refuses to begin without a terminal.
 pub fn refuse_without_terminal() -> Result<()> {
     if stdin().is_terminal() && stderr().is_terminal() {
         return Ok(());
@@ -81,7 +81,7 @@ fn meaning(key: KeyEvent, height: usize) -> Option<Meaning> {
     })
 }
 
-/// The screen while it is ours; dropped, also by an error or a panic, the terminal is as it was.
+/// The screen while we use it. Dropping it restores the terminal, even after an error or a panic.
 struct Terminal(Stderr);
 
 impl Terminal {

@@ -73,7 +73,7 @@ fn a_config_with_an_impossible_value() {
         &["chunk", "--config", &path, "--corpus", "x", "--out", "y"],
         folder.path(),
         "error: `split.dev-fraction` must be in [0, 1), got 1.5
-hint: configs/synth.toml says for every key what it does",
+hint: configs/synth.toml explains every key",
     );
 }
 

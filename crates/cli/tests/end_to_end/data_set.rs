@@ -90,3 +90,40 @@ fn binary_and_non_utf8_files_are_skipped_and_named() {
     let told = format!("{} {}", manifest["notes"], outcome.stderr);
     assert!(told.contains("latin1.txt") && told.contains("image.md"), "{told}");
 }
+
+#[test]
+fn a_run_of_another_search_is_found_beside_the_config_and_asked_for_where_it_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = synth_config(folder.path());
+    let own = "\n[[mine.from]]\nkind = 'run'\nname = 'own'\npath = 'own.run'\nfraction = 0.4\n";
+    fs::write(&config, fs::read_to_string(&config).unwrap() + own).unwrap();
+    let data = text(&folder.path().join("data"));
+    let of = |command: &'static str| run(&[command, "--config", &config, "--out", &data, "--json"]);
+    for command in ["chunk", "ask"] {
+        of(command).json();
+    }
+    let missing = of("mine");
+    assert_eq!(missing.code, Some(2));
+    assert!(missing.stderr.contains("hint: after `whetstone ask`"), "{}", missing.stderr);
+
+    // A search that ranks the passages by their place in the corpus.
+    let ids = |file: &str| -> Vec<String> {
+        let lines = fs::read_to_string(folder.path().join("data").join(file)).unwrap();
+        let id = |line: &str| {
+            let record: serde_json::Value = serde_json::from_str(line).unwrap();
+            record["_id"].as_str().unwrap().to_owned()
+        };
+        lines.lines().map(id).collect()
+    };
+    let passages = ids("corpus.jsonl");
+    let mut found = String::new();
+    for query in ids("queries.jsonl") {
+        for (passage, rank) in passages.iter().zip(1..) {
+            found += &format!("{query} Q0 {passage} {rank} {} own\n", 1.0 / rank as f64);
+        }
+    }
+    fs::write(folder.path().join("own.run"), found).unwrap();
+    assert!(of("mine").json()["inputs"]["run/own"].is_string());
+    let outputs = &of("pair").json()["outputs"];
+    assert!(outputs["runs/own.run"].is_string() && outputs["runs/bm25.run"].is_null(), "{outputs}");
+}

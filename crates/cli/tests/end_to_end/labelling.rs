@@ -98,7 +98,7 @@ fn grades_survive_a_kill_and_the_next_session_goes_on_there() {
     second.wait("2 of ");
     second.press("?", "take the last grade back");
     second.press("?", "passage 3 of ");
-    second.press("x", "that key has no meaning here");
+    second.press("x", "that key does nothing here");
     second.press("3", "kept: 3");
     second.press("s", "skipped");
     second.press("u", "taken back");

@@ -1,4 +1,4 @@
-//! The sections on what lies behind the verdict.
+//! The sections that explain the verdict.
 
 use super::plot;
 use super::prose::{prose, share, signed, tone, value};
@@ -9,7 +9,8 @@ use crate::why::{
 };
 use maud::{Markup, html};
 
-/// What lies behind the verdict: query by query, slices, depth, scores, truncation, judgements.
+/// Returns the sections that explain the verdict: query by query, slices, depth, scores,
+/// truncation, judgements.
 pub(crate) fn sections(why: &Why, assessment: &Assessment) -> Markup {
     let measure = assessment.primary.to_string();
     html! {
@@ -157,7 +158,7 @@ fn unjudged(runs: &[Unjudged]) -> Markup {
     }
 }
 
-/// Whether probabilities can be believed.
+/// Says whether the probabilities can be believed.
 pub(crate) fn calibration(calibration: &Calibration) -> Markup {
     let caption = format!(
         "{}; calibration error on dev {:.3}, of the raw logits {:.3}",

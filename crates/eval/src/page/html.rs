@@ -8,8 +8,8 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 const STYLE: &str = include_str!("style.css");
 
-/// Returns the report as one self-contained file: no script, no network, for light, dark and paper.
-/// Everything that comes from data is escaped.
+/// Returns the report as one self-contained file: no script, no network, for light and dark screens
+/// and for paper. Escapes everything that comes from data.
 pub fn html(page: &Page) -> String {
     let assessment = page.assessment;
     let title = assessment.verdict.as_ref().map_or("Evaluation".to_owned(), |decision| {
@@ -21,7 +21,7 @@ pub fn html(page: &Page) -> String {
             head {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
-                // The browser asks for an icon otherwise.
+                // Keeps the browser from requesting an icon.
                 link rel="icon" href="data:,";
                 title { (title) }
                 style { (PreEscaped(STYLE)) }

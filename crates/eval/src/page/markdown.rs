@@ -99,7 +99,7 @@ fn notes(why: &Why, assessment: &Assessment) -> String {
     format!("\n{}", notes.iter().map(|note| format!("- {note}\n")).collect::<String>())
 }
 
-/// A sentence whose words between backticks are names.
+/// Escapes a sentence; words in backticks are names.
 fn prose(text: &str) -> String {
     let parts = text.split('`').enumerate();
     parts
@@ -107,7 +107,7 @@ fn prose(text: &str) -> String {
         .collect()
 }
 
-/// A text that neither ends a cell nor begins something of Markdown's or HTML's.
+/// Escapes a text so that it cannot end a cell or start Markdown or HTML syntax.
 fn cell(text: &str) -> String {
     let mut escaped = String::new();
     for c in text.chars() {

@@ -1,5 +1,4 @@
-//! What an evaluation found, as a page for a browser and as Markdown. Pure: the numbers come in,
-//! text goes out.
+//! Renders what an evaluation found, as an HTML page and as Markdown.
 
 mod account;
 mod examples;
@@ -18,19 +17,19 @@ use whetstone_records::Manifest;
 pub use html::html;
 pub use markdown::markdown;
 
-/// What a report is made of.
+/// The content of a report.
 pub struct Page<'a> {
     pub assessment: &'a Assessment,
     pub why: Option<&'a Why>,
-    /// What the system's logits mean, where dev has said it.
+    /// What the system's logits mean, if dev says so.
     pub calibration: Option<&'a Calibration>,
-    /// Every file that was read, with its digest.
+    /// Every file read, with its digest.
     pub origins: &'a [Origin],
-    /// The manifests of the stages that made those files, each with its path.
+    /// The manifests of the stages that made those files, with their paths.
     pub made_by: &'a [(String, Manifest)],
 }
 
-/// A file that the numbers hang on.
+/// A file that the numbers depend on.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Origin {
     pub role: String,

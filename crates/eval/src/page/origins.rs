@@ -4,7 +4,7 @@ use super::Page;
 use maud::{Markup, html};
 use whetstone_records::Manifest;
 
-/// Where the numbers come from: files with their digests, and the stages that made them.
+/// Shows where the numbers come from: files with digests, and the stages that made them.
 pub(crate) fn section(page: &Page) -> Markup {
     html! {
         section {
@@ -39,7 +39,7 @@ fn made_by(path: &str, manifest: &Manifest) -> Markup {
     }
 }
 
-/// The first digits of a digest, which tell files apart.
+/// Returns the first digits of a digest, enough to tell files apart.
 fn short(digest: &str) -> &str {
     digest.get(..12).unwrap_or(digest)
 }

@@ -8,7 +8,7 @@ use whetstone_records::{Hit, Passage, PassageId, Qrels, Query, QueryId, Run};
 
 const HOSTILE: &str = "</style><script>alert(1)</script> & \"quotes\" 'all' `ticks` | pipes";
 
-/// 60 queries of ten candidates, all texts of which try to break out.
+/// 60 queries with ten candidates, whose texts all try to inject markup.
 struct World {
     inputs: Inputs,
     material: Material,
@@ -126,7 +126,7 @@ fn every_section_and_figure_is_there_and_tags_are_closed() {
             html.matches(&format!("<{tag}>")).count() + html.matches(&format!("<{tag} ")).count();
         assert_eq!(opened, html.matches(&format!("</{tag}>")).count(), "<{tag}>");
     }
-    // Differences, depth, two distributions of scores, reliability; and a bar for each run and the
+    // Differences, depth, two score distributions, reliability; and a bar for each run and the
     // oracle.
     assert_eq!(
         (html.matches("class=\"plot\"").count(), html.matches("viewBox=\"0 0 1000 20\"").count()),
@@ -158,7 +158,7 @@ fn the_markdown_is_short_and_its_table_is_whole() {
     let columns = |row: &str| row.replace("\\|", "").matches('|').count();
     assert_eq!(rows.len(), 5, "header, rule, two runs, oracle");
     assert!(rows.iter().all(|row| columns(row) == columns(rows[0])), "{rows:#?}");
-    // Between backticks nothing is markup.
+    // Text between backticks is not markup.
     let outside: Vec<String> = markdown
         .lines()
         .flat_map(|line| line.split('`').step_by(2).map(|text| text.replace("\\<", "")))

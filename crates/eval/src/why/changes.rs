@@ -10,9 +10,9 @@ use whetstone_records::{PassageId, QueryId};
 
 /// Queries shown at either end.
 const SHOWN: usize = 5;
-/// Relevant passages shown for a query.
+/// Relevant passages shown per query.
 const RELEVANT_SHOWN: usize = 3;
-/// Characters of a passage that are shown.
+/// Characters shown of a passage.
 const SNIPPET_CHARS: usize = 280;
 
 /// The queries that changed most.
@@ -28,7 +28,7 @@ pub struct Changes {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Change {
     pub query_id: QueryId,
-    /// Empty where the queries' texts are not known.
+    /// Empty if the queries' texts are unknown.
     pub text: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub style: Option<String>,
@@ -41,9 +41,9 @@ pub struct Change {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct MovedPassage {
     pub passage_id: PassageId,
-    /// None where nobody has judged it.
+    /// None if the passage is unjudged.
     pub grade: Option<i32>,
-    /// Its rank under the baseline, from 1; none where it isn't ranked.
+    /// Its rank under the baseline, from 1; None if it is not ranked.
     pub before: Option<usize>,
     pub after: Option<usize>,
     pub title: Vec<Piece>,
@@ -72,7 +72,7 @@ fn change(view: &View, place: usize) -> Change {
     let (before, after) = (before.unwrap_or_default(), after.unwrap_or_default());
     let mut relevant: Vec<&PassageId> =
         view.relevant(query_id).into_iter().map(|(passage, _)| passage).collect();
-    // Those that stand highest in either ranking tell most.
+    // The relevant passages that rank highest in either run say the most.
     relevant.sort_by_key(|passage| {
         rank(before, passage).into_iter().chain(rank(after, passage)).min().unwrap_or(usize::MAX)
     });

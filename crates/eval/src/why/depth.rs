@@ -1,4 +1,4 @@
-//! What reranking fewer candidates would cost.
+//! What reranking fewer candidates would cost in quality.
 
 use super::View;
 use crate::per_query::per_query;
@@ -7,35 +7,35 @@ use serde::Serialize;
 use std::collections::HashMap;
 use whetstone_records::{Hit, Run};
 
-/// How many of the first candidates are reranked in the sweep.
+/// The depths of the sweep: how many first candidates are reranked.
 const DEPTHS: [usize; 8] = [5, 10, 20, 30, 50, 100, 200, 500];
-/// The knee is the smallest depth with this share of the greatest gain.
+/// The knee is the smallest depth with this fraction of the greatest gain.
 const KNEE_FRACTION: f64 = 0.95;
 
-/// A system that reranks only the first candidates, by how many.
+/// A system that reranks only the first candidates, at several depths.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Sweep {
     pub system: String,
-    /// By depth; the first is 0, the first stage alone.
+    /// One point per depth. The first has depth 0, the first stage alone.
     pub points: Vec<DepthPoint>,
-    /// The smallest depth with 95 % of the greatest gain; none where no depth gains.
+    /// The smallest depth with 95 % of the greatest gain; None if no depth gains.
     pub knee: Option<usize>,
 }
 
-/// The first `depth` candidates in the system's order, the rest in the first stage's.
+/// The first `depth` candidates in the system's order, then the rest in the first stage's.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct DepthPoint {
     pub depth: usize,
     /// Mean of the primary measure.
     pub value: f64,
-    /// Pairs scored for a query, on average.
+    /// Mean number of pairs scored per query.
     pub pairs_per_query: f64,
-    /// From the cost of the whole run; none where that is not known.
+    /// Derived from the cost of the whole run; None if that is unknown.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ms_per_query: Option<f64>,
 }
 
-/// A sweep of `system`, and where its cost is not known, one of the best run whose cost is.
+/// Sweeps `system`. If its cost is unknown, also sweeps the best run with a known cost.
 pub(crate) fn sweeps(inputs: &Inputs, view: &View, system: &str) -> Vec<Sweep> {
     let has_cost = |name: &str| view.material.costs.contains_key(name);
     let mean = |run: &Run| per_query(view.qrels, run, &[view.measure]).means[0];
@@ -74,8 +74,7 @@ fn knee(points: &[DepthPoint]) -> Option<usize> {
     points.iter().find(enough).map(|point| point.depth)
 }
 
-/// Returns the run whose first `depth` candidates the system has ordered, and how many pairs it
-/// scored.
+/// Returns the run with its first `depth` candidates reranked, and the number of scored pairs.
 fn rerank_first(view: &View, system: &Run, depth: usize) -> (Run, usize) {
     let (mut cut, mut pairs) = (Run::default(), 0);
     for query in view.queries {
@@ -85,7 +84,7 @@ fn rerank_first(view: &View, system: &Run, depth: usize) -> (Run, usize) {
             ranked.iter().enumerate().map(|(at, hit)| (hit.passage.as_str(), at)).collect();
         let (first, rest) = candidates.split_at(depth.min(candidates.len()));
         let mut first: Vec<&Hit> = first.iter().collect();
-        // A candidate that the system left out goes behind those that it ranks.
+        // Candidates that the system left out go behind those that it ranks.
         first.sort_by_key(|hit| ranks.get(hit.passage.as_str()).copied().unwrap_or(usize::MAX));
         pairs += first.len();
         let order = first.into_iter().chain(rest).enumerate();

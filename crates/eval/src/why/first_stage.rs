@@ -1,27 +1,25 @@
-//! What the first stage leaves for a reranker to do.
+//! What the first stage leaves for a reranker to improve.
 
 use super::{View, rank};
 use serde::Serialize;
 
-/// What the first stage leaves for a reranker to do.
+/// What the first stage leaves for a reranker to improve.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct FirstStage {
     pub queries: usize,
-    /// Queries whose first candidate is relevant: reranking can't make the first place better
-    /// there.
+    /// Queries whose first candidate is relevant; reranking cannot improve their first place.
     pub first_is_relevant: usize,
-    /// Queries with a relevant passage among the candidates, but not in the first place: where
-    /// reranking can help.
+    /// Queries whose relevant candidates are all below the first place; reranking can help.
     pub relevant_below: usize,
-    /// Queries without a relevant passage among the candidates: no order helps.
+    /// Queries without a relevant candidate; no order helps.
     pub none_retrieved: usize,
-    /// Judged relevant passages, and how many of them are candidates.
+    /// Number of relevant passages; `relevant_retrieved` counts those among the candidates.
     pub relevant: usize,
     pub relevant_retrieved: usize,
 }
 
 impl FirstStage {
-    /// What the counts mean for a reranker, in words.
+    /// Returns what the counts mean for a reranker, in words.
     pub fn in_words(&self) -> String {
         let share =
             |count: usize| format!("{:.0} %", 100.0 * count as f64 / self.queries.max(1) as f64);
@@ -46,7 +44,7 @@ impl FirstStage {
     }
 }
 
-/// Where the best-placed relevant passage of every query stands.
+/// Returns the rank of the query's best-placed relevant passage.
 pub(crate) fn best_rank(view: &View, place: usize) -> Option<usize> {
     let query = &view.queries[place];
     let hits = view.first_stage.get(query.as_str())?;

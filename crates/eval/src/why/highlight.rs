@@ -1,4 +1,4 @@
-//! The part of a passage that has the query's words.
+//! Cuts out the part of a passage that has the query's words.
 
 use crate::highlight::{Highlighter, words};
 use serde::Serialize;
@@ -11,8 +11,8 @@ pub struct Piece {
     pub is_query_term: bool,
 }
 
-/// Returns the part of a text of at most `max_chars` with the most query terms, in pieces; `…`
-/// where text was left out.
+/// Returns, in pieces, the part of a text with the most query terms, at most `max_chars` long. `…`
+/// marks omitted text.
 pub(crate) fn snippet(text: &str, highlighter: &Highlighter, max_chars: usize) -> Vec<Piece> {
     let terms = highlighter.spans(text);
     let (from, to) = window(text, &terms, max_chars);
@@ -36,8 +36,8 @@ pub(crate) fn snippet(text: &str, highlighter: &Highlighter, max_chars: usize) -
     pieces
 }
 
-/// The span in bytes of at most `max_chars` characters that begins at a term and holds the most of
-/// them, the earliest of such where several do.
+/// Returns the byte span of at most `max_chars` characters with the most terms. It begins at a term
+/// or at the start of the text; of several, the earliest wins.
 fn window(text: &str, terms: &[Range<usize>], max_chars: usize) -> (usize, usize) {
     let end_of = |from: usize| {
         text[from..].char_indices().nth(max_chars).map_or(text.len(), |(at, _)| from + at)
@@ -54,7 +54,7 @@ fn window(text: &str, terms: &[Range<usize>], max_chars: usize) -> (usize, usize
         .max()
         .map_or(0, |(_, from)| from.0);
     let end = end_of(from);
-    // A word is not cut, where there is another before it.
+    // End with a whole word, unless the first one is already too long.
     let whole = words(text)
         .into_iter()
         .map(|word| word.end)

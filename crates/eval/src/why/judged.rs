@@ -1,22 +1,21 @@
-//! How much of what a run ranks first nobody has judged.
+//! How many of a run's first passages nobody has judged.
 
 use super::View;
 use crate::report::Inputs;
 use serde::Serialize;
 
-/// How many of a run's first passages nobody has judged: they count as not relevant, whether they
-/// are or not.
+/// How many of a run's first passages nobody has judged. They count as not relevant, even if they
+/// are.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Unjudged {
     pub run: String,
-    /// How many of the first passages are looked at: those of the primary measure, 10 where it has
-    /// no cut.
+    /// How many first passages are examined: the primary measure's depth, or 10 if it has none.
     pub depth: usize,
-    /// Passages in the first `depth` of all queries.
+    /// Number of passages in the first `depth` over all queries.
     pub passages: usize,
-    /// Those of them without a grade.
+    /// Number of those without a grade.
     pub unjudged: usize,
-    /// Queries in whose first `depth` an unjudged passage stands before the first relevant one.
+    /// Queries with an unjudged passage in the first `depth` before the first relevant one.
     pub before_the_first_relevant: usize,
 }
 

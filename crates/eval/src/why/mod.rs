@@ -1,5 +1,4 @@
-//! Why a system is better or worse than the baseline: which queries changed, and what they have in
-//! common.
+//! Explains why a system beats or misses the baseline: which queries changed, and what they share.
 
 mod changes;
 mod depth;
@@ -26,18 +25,18 @@ pub use scores::ScoreDistribution;
 pub use slices::{Slice, SliceGroup};
 pub use truncation::{Lengths, Truncation};
 
-/// What is known beside the numbers. All of it may be empty.
+/// What is known beyond the numbers. All of it may be empty.
 #[derive(Default)]
 pub struct Material {
     pub queries: HashMap<QueryId, Query>,
     pub passages: HashMap<PassageId, Passage>,
-    /// Lengths in the tokens of the system's model.
+    /// Text lengths in tokens of the system's model.
     pub lengths: Option<Lengths>,
-    /// What the runs' reranking has cost, by the name of the run.
+    /// The cost of each run's reranking, by run name.
     pub costs: BTreeMap<String, Cost>,
 }
 
-/// An account of the system of the verdict against the baseline.
+/// Explains how the verdict's system differs from the baseline.
 #[derive(Clone, Debug, Serialize)]
 pub struct Why {
     pub system: String,
@@ -60,7 +59,7 @@ pub(crate) struct View<'a> {
     pub measure: Measure,
     pub qrels: &'a Qrels,
     pub queries: &'a [QueryId],
-    /// The candidates as they were before reranking; the baseline where none are known.
+    /// The candidates before reranking; the baseline if none are given.
     pub first_stage: &'a Run,
     pub baseline: &'a Run,
     pub system: &'a Run,
@@ -80,7 +79,7 @@ impl View<'_> {
         self.grade(query, passage).is_some_and(|grade| grade > 0)
     }
 
-    /// Relevant passages of a query, highest grade first.
+    /// Returns a query's relevant passages, highest grade first.
     pub fn relevant(&self, query: &QueryId) -> Vec<(&PassageId, i32)> {
         let grades = self.qrels.get(query.as_str()).into_iter().flatten();
         let mut relevant: Vec<_> =
@@ -94,12 +93,12 @@ impl View<'_> {
     }
 }
 
-/// The rank of a passage, from 1.
+/// Returns the rank of a passage, from 1.
 pub(crate) fn rank(hits: &[Hit], passage: &PassageId) -> Option<usize> {
     hits.iter().position(|hit| hit.passage == *passage).map(|place| place + 1)
 }
 
-/// Explains the verdict; none without a system and a baseline.
+/// Explains the verdict; None without a system and a baseline.
 pub fn why(inputs: &Inputs, assessment: &Assessment, material: &Material) -> Option<Why> {
     let decision = assessment.verdict.as_ref()?;
     let run = |name: &str| inputs.runs.iter().find(|(other, _)| other == name).map(|(_, run)| run);

@@ -1,4 +1,4 @@
-//! How a run scores relevant passages and others.
+//! How a run scores relevant and other passages.
 
 use super::View;
 use crate::report::Inputs;
@@ -7,17 +7,17 @@ use whetstone_records::Run;
 
 const BINS: usize = 40;
 
-/// How a run scores relevant passages and others. A threshold works where the two stand apart.
+/// How a run scores relevant and other passages. A threshold works if the two stand apart.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ScoreDistribution {
     pub run: String,
-    /// The range of the bins; of either kind, up to 0.5 % at each end lie beyond and count in the
+    /// The range of the bins. Up to 0.5 % of either kind lies beyond each end and counts in the
     /// outermost bin.
     pub low: f64,
     pub high: f64,
-    /// Passages in each of the bins of equal width.
+    /// Number of passages in each of the bins, which have equal width.
     pub relevant: Vec<usize>,
-    /// Judged not relevant, or not judged.
+    /// Passages judged not relevant, or unjudged.
     pub others: Vec<usize>,
     /// Probability that a relevant passage scores higher than another, over all queries together;
     /// ties count half.
@@ -46,7 +46,7 @@ fn distribution(view: &View, name: &str, run: &Run) -> Option<ScoreDistribution>
     let kind = |relevant: bool| {
         scores.iter().filter(move |one| one.1 == relevant).map(|one| one.0).collect::<Vec<f64>>()
     };
-    // Of either kind, the outermost 0.5 % may lie beyond the figure.
+    // Up to 0.5 % of either kind may lie beyond each end of the figure.
     let ends = |scores: &[f64]| {
         let cut = scores.len() / 200;
         Some((*scores.get(cut)?, scores[scores.len() - 1 - cut]))
@@ -64,8 +64,8 @@ fn distribution(view: &View, name: &str, run: &Run) -> Option<ScoreDistribution>
     Some(ScoreDistribution { run: name.into(), low, high, relevant, others, auc: auc(&scores) })
 }
 
-/// The area under the ROC curve of scores in rising order, which is the probability of Mann and
-/// Whitney's test.
+/// Returns the area under the ROC curve of scores in rising order. It equals the probability of
+/// Mann and Whitney's test.
 fn auc(scores: &[(f64, bool)]) -> f64 {
     let (mut lower, mut relevant, mut sum) = (0.0, 0.0, 0.0);
     for ties in scores.chunk_by(|a, b| a.0 == b.0) {

@@ -1,4 +1,4 @@
-//! The differences by properties of the queries.
+//! Breaks the differences down by properties of the queries.
 
 use super::View;
 use super::first_stage::best_rank;
@@ -9,9 +9,9 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use whetstone_records::QueryId;
 
-/// Documents shown; the others go together.
+/// Documents shown; the others are grouped.
 const DOCUMENTS_SHOWN: usize = 8;
-/// Below this an interval says nothing.
+/// With fewer queries an interval says nothing.
 const MIN_FOR_INTERVAL: usize = 10;
 const RESAMPLES: usize = 2000;
 
@@ -22,7 +22,7 @@ pub struct SliceGroup {
     pub slices: Vec<Slice>,
 }
 
-/// Queries that have something in common.
+/// Queries that share a property.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Slice {
     pub name: String,
@@ -30,8 +30,8 @@ pub struct Slice {
     pub baseline: f64,
     pub system: f64,
     pub difference: f64,
-    /// Bootstrap interval of the difference, not corrected for the number of slices: a place to
-    /// look, not a finding.
+    /// Bootstrap interval of the difference, not corrected for the number of slices. It shows where
+    /// to look; it proves nothing.
     pub interval: Option<Interval>,
     pub wins: usize,
     pub losses: usize,
@@ -48,7 +48,7 @@ pub(crate) fn slices(view: &View) -> Vec<SliceGroup> {
         group(view, "query's style", |place| by_style(view, &view.queries[place])),
         by_document(view),
     ];
-    // A group of one slice is the whole set again.
+    // A group with one slice is just the whole set.
     groups.into_iter().filter(|group| group.slices.len() > 1).collect()
 }
 
@@ -113,8 +113,8 @@ fn by_style(view: &View, query: &QueryId) -> Option<Key> {
     Some((0, view.material.queries.get(query)?.metadata.style.clone()?))
 }
 
-/// By the document of the relevant passage with the highest grade; documents with few queries go
-/// together.
+/// Groups by the document of the relevant passage with the highest grade. Documents with few
+/// queries share a group.
 fn by_document(view: &View) -> SliceGroup {
     let document = |place: usize| {
         let (passage, _) = *view.relevant(&view.queries[place]).first()?;

@@ -1,4 +1,4 @@
-//! How many pairs are longer than the model reads.
+//! How many pairs are longer than the model's input.
 
 use super::View;
 use crate::bootstrap::{Interval, bootstrap_interval};
@@ -9,33 +9,33 @@ use whetstone_records::{PassageId, QueryId};
 
 const RESAMPLES: usize = 2000;
 
-/// Lengths of texts in the tokens of a model, without special tokens.
+/// Text lengths in tokens of a model, without special tokens.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Lengths {
-    /// The longest pair that the model reads, special tokens included.
+    /// The model's longest pair, special tokens included.
     pub max_seq_tokens: usize,
-    /// How many special tokens a pair has.
+    /// Number of special tokens in a pair.
     pub special_tokens: usize,
     pub queries: HashMap<QueryId, usize>,
     pub passages: HashMap<PassageId, usize>,
 }
 
-/// How much of the candidates the model doesn't read to the end, and what that seems to cost.
+/// How much of the candidates the model does not read, and what that seems to cost.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Truncation {
     pub max_seq_tokens: usize,
     pub pairs: usize,
     pub truncated: usize,
-    /// Candidates that are relevant, and those of them that are cut.
+    /// Number of relevant candidates; `relevant_truncated` counts those that are cut.
     pub relevant: usize,
     pub relevant_truncated: usize,
-    /// Queries with a relevant candidate that is cut, and the others that have a relevant
-    /// candidate.
+    /// Queries with a relevant candidate that is cut; `unaffected` are those with only
+    /// uncut ones.
     pub affected: Part,
     pub unaffected: Part,
 }
 
-/// System − baseline over a part of the queries.
+/// System − baseline over some of the queries.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Part {
     pub queries: usize,
@@ -86,7 +86,7 @@ pub(crate) fn truncation(view: &View) -> Option<Truncation> {
 }
 
 impl Truncation {
-    /// What the counts say, in words.
+    /// Returns what the counts say, in words.
     pub fn in_words(&self) -> String {
         let share =
             |count: usize, of: usize| format!("{:.1} %", 100.0 * count as f64 / of.max(1) as f64);

@@ -1,4 +1,4 @@
-//! Both sides of a product in bfloat16, two values along the inner dimension in each u32.
+//! Packs both sides of a product in bfloat16, two values along the inner dimension per u32.
 
 use super::{COLS, HasBf16};
 use crate::gemm::View;
@@ -6,11 +6,11 @@ use crate::simd::simd;
 use rayon::prelude::*;
 use std::arch::x86_64::*;
 
-/// Columns of the right side that are packed together where they are contiguous.
+/// Columns of the right side packed together if they are contiguous.
 const LINES: usize = 16;
 
-/// f32 to bfloat16, ties to even. The NaN that arithmetic makes stays one; one with other bits set
-/// may become infinite or zero.
+/// Rounds f32 to bfloat16, ties to even. The NaN that arithmetic produces stays NaN; another may
+/// become infinite or zero.
 #[inline(always)]
 fn round(x: f32) -> u32 {
     let bits = x.to_bits();
@@ -22,7 +22,7 @@ fn pair(low: f32, high: f32) -> u32 {
     round(low) | (round(high) << 16)
 }
 
-/// The left side of a product: pair p of row r stands at r · `row_stride` + p · `pair_stride`.
+/// The left side of a product. Pair p of row r is at r · `row_stride` + p · `pair_stride`.
 pub struct Left {
     cpu: HasBf16,
     pub pairs: Vec<u32>,
@@ -35,7 +35,7 @@ impl Left {
         Self { cpu, pairs: Vec::new(), row_stride: 0, pair_stride: 0 }
     }
 
-    /// Packs rows `first..first + rows` of A in the order in which they lie in memory.
+    /// Packs rows `first..first + rows` of A in their memory order.
     pub fn pack(&mut self, first: usize, rows: usize, k: usize, a: View) {
         let pairs = k.div_ceil(2);
         self.pairs.resize(rows * pairs, 0);
@@ -53,13 +53,13 @@ impl Left {
         }
     }
 
-    /// Whether this is what [`Left::pack`] makes of `rows` rows of `k` values.
+    /// Returns whether this has the size that [`Left::pack`] gives `rows` rows of `k` values.
     pub fn fits(&self, rows: usize, k: usize) -> bool {
         self.pairs.len() == rows * k.div_ceil(2)
     }
 }
 
-/// Packs B as panels of 64 columns, each `[pairs, 64]`; columns beyond `n` are zero.
+/// Packs B as panels of 64 columns, each `[pairs, 64]`, with zeros in the columns beyond `n`.
 pub fn pack_columns(cpu: HasBf16, n: usize, k: usize, b: View) -> Vec<u32> {
     let pairs = k.div_ceil(2);
     let mut panels = vec![0u32; n.div_ceil(COLS) * pairs * COLS];
@@ -78,7 +78,7 @@ pub fn pack_columns(cpu: HasBf16, n: usize, k: usize, b: View) -> Vec<u32> {
     panels
 }
 
-/// Packs a panel of B whose columns are contiguous along k: a few of them, then those side by side.
+/// Packs a panel of B whose columns are contiguous along k: a few columns, then those side by side.
 fn pack_across(cpu: HasBf16, [cols, k]: [usize; 2], b: View, to: &mut [u32]) {
     let pairs = k.div_ceil(2);
     let mut lines = vec![0u32; LINES * pairs];
@@ -94,7 +94,7 @@ fn pack_across(cpu: HasBf16, [cols, k]: [usize; 2], b: View, to: &mut [u32]) {
     }
 }
 
-/// One row to pairs along itself.
+/// Packs one row as pairs along itself.
 fn pack_line(_cpu: HasBf16, from: &[f32], to: &mut [u32]) {
     let (many, rest) = from.as_chunks::<32>();
     for (from, to) in many.iter().zip(to.as_chunks_mut::<16>().0) {
@@ -118,7 +118,7 @@ fn pack_32(from: &[f32; 32], to: &mut [u32; 16]) {
     }
 }
 
-/// Two rows to pairs, column by column; without a second one, it counts as zeros.
+/// Packs two rows as pairs, column by column. A missing second row counts as zeros.
 fn pack_two(low: &[f32], high: Option<&[f32]>, to: &mut [u32]) {
     match high {
         Some(high) => interleave(low, high, to),

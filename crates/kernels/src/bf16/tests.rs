@@ -30,7 +30,7 @@ fn products_are_those_of_f32_to_bfloat16_precision() {
                 super::gemm(cpu, grown.block(), k, left, right, false);
                 assert_eq!(grown.finish(), rounded);
             }
-            // Each product errs by 2⁻⁸ at most; their errors add up like a random walk.
+            // Each product errs by at most 2⁻⁸; the errors add up like a random walk.
             let tolerance = 2f32.powi(-8) * 2.0 * (k as f32).sqrt();
             for (exact, rounded) in exact.iter().zip(&rounded) {
                 let error = (exact - rounded).abs();

@@ -1,4 +1,4 @@
-//! Tests of the blocks: what was not written is not read.
+//! Tests that unwritten values of a block are never read.
 
 use super::*;
 use rayon::prelude::*;

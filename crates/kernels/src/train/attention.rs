@@ -7,7 +7,7 @@ use crate::gemm::{View, product};
 use crate::layer::{LayerSpec, Saved};
 use rayon::prelude::*;
 
-/// Gradients of Q, K and V from that of the attended values, `[rows, hidden]`.
+/// Returns the gradients of Q, K and V from that of the attended values, `[rows, hidden]`.
 pub fn attention_backward(
     d_attended: &[f32],
     saved: &Saved,

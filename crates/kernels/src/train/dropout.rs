@@ -1,10 +1,10 @@
-//! The masks of dropout, which are computed where they are needed and never stored.
+//! The masks of dropout, computed where they are needed and never stored.
 
 use crate::dropout::Dropout;
 use crate::simd::simd;
 
-/// Which values dropout keeps: a pure function of a key and the value's index, so that the backward
-/// pass and a resumed run find the same ones.
+/// Which values dropout keeps: a pure function of a key and the value's index. So the backward pass
+/// and a resumed run find the same mask.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Mask {
     key: u32,
@@ -13,8 +13,8 @@ pub struct Mask {
 }
 
 impl Dropout {
-    /// Keeps each value with probability `1 - rate` and scales it by `1 / (1 - rate)`; `rate` in
-    /// [0, 1). `site` is the place in the network: each has a mask of its own.
+    /// Keeps each value with probability `1 - rate` and scales it by `1 / (1 - rate)`. `rate` is in
+    /// [0, 1). `site` is the place in the network; each has its own mask.
     pub fn new(rate: f32, seed: u64, site: u64) -> Self {
         let mixed =
             (seed ^ site.wrapping_mul(0x9e37_79b9_7f4a_7c15)).wrapping_mul(0xd6e8_feb8_6659_fd93);
@@ -23,7 +23,7 @@ impl Dropout {
         Self { mask: Mask { key, threshold, scale: 1.0 / (1.0 - rate) } }
     }
 
-    /// What the values 0..len are multiplied by: 0 or `1 / (1 - rate)`.
+    /// Returns the factors for values 0..len: 0 or `1 / (1 - rate)`.
     pub fn factors(&self, len: usize) -> Vec<f32> {
         (0..len as u32).map(|index| self.mask.factor(index)).collect()
     }
@@ -49,7 +49,7 @@ impl Mask {
         y
     }
 
-    /// lowbias32 of Chris Wellons' hash prospector.
+    /// lowbias32 from Chris Wellons' hash prospector.
     #[inline(always)]
     fn factor(&self, index: u32) -> f32 {
         let mut x = index.wrapping_mul(0x9e37_79b9).wrapping_add(self.key);
@@ -63,7 +63,7 @@ impl Mask {
 }
 
 simd! {
-    /// y := dropout(x); `first` is the index of x[0] in the whole tensor.
+    /// y := dropout(x). `first` is the index of x[0] in the whole tensor.
     fn dropout(x: &[f32], y: &mut [f32], mask: Mask, first: u32) {
         let _ = FMA;
         for (i, (y, x)) in y.iter_mut().zip(x).enumerate() {

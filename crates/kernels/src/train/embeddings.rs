@@ -1,4 +1,4 @@
-//! The backward pass of the embeddings, and their place in autodiff.
+//! The backward pass of the embeddings, and their integration into autodiff.
 
 use super::layer::norm_backward;
 use crate::block::Growing;
@@ -80,8 +80,8 @@ impl<C: CheckpointStrategy> FusedEmbeddings for Autodiff<Flex, C> {
     }
 }
 
-/// The gradient of a table with `len` values: each token's row of `grad` added to the row that it
-/// was taken from, in order.
+/// Returns the gradient of a table with `len` values. Each token's row of `grad` is added, in
+/// order, to the row from which it was taken.
 fn table_gradient(
     grad: &[f32],
     ids: impl Iterator<Item = u32>,

@@ -14,10 +14,10 @@ use std::borrow::Cow;
 /// The gradients of [`LayerWeights`], in the same order.
 pub type LayerGradients = [Vec<f32>; 16];
 
-/// Rows of one partial sum over tokens. Fixed, so that sums are added in the same order everywhere.
+/// Rows per partial sum over tokens. Fixed, so that sums are added in the same order everywhere.
 const SUM_ROWS: usize = 512;
 
-/// Turns the gradient of a LayerNorm's output into that of its input; returns those of gamma and
+/// Turns the gradient of a LayerNorm's output into that of its input. Returns those of gamma and
 /// beta.
 pub fn norm_backward(
     grad: &mut [f32],
@@ -47,7 +47,7 @@ pub fn norm_backward(
             (d_gamma, d_beta)
         })
         .collect();
-    // Added in order, so that the result does not depend on which thread was first.
+    // Added in order, so that the result does not depend on thread timing.
     let mut sums = (vec![0.0; hidden], vec![0.0; hidden]);
     for (d_gamma, d_beta) in &partial {
         add(&mut sums.0, d_gamma);
@@ -56,7 +56,7 @@ pub fn norm_backward(
     sums
 }
 
-/// Σ over rows: the gradient of a bias.
+/// Returns the sum over rows: the gradient of a bias.
 fn column_sums(grad: &[f32], cols: usize) -> Vec<f32> {
     let partial: Vec<Vec<f32>> = grad
         .par_chunks(cols * SUM_ROWS)
@@ -71,7 +71,7 @@ fn column_sums(grad: &[f32], cols: usize) -> Vec<f32> {
     sum
 }
 
-/// xᵀ·grad: the gradient of a weight `[inner, out]`.
+/// Returns xᵀ·grad, the gradient of a weight `[inner, out]`.
 fn weight_gradient(
     precision: Precision,
     (x, inner): (&[f32], usize),
@@ -83,7 +83,7 @@ fn weight_gradient(
     d_weight.finish()
 }
 
-/// grad·Wᵀ, the gradient of the input of x·W; `out` is W's columns.
+/// Returns grad·Wᵀ, the gradient of the input of x·W. `out` is the number of W's columns.
 fn input_gradient(precision: Precision, grad: &[f32], (w, out): (&[f32], usize)) -> Vec<f32> {
     let mut d_x = Growing::new(grad.len() / out, w.len() / out);
     let w = View::rows(w, out).transposed();
@@ -103,8 +103,8 @@ fn add_input_gradient(
     precision.gemm(d_x, out, View::rows(grad, out), w, true);
 }
 
-/// The inverse of [`computed_rows`]: `[tokens, hidden]`, zero but for the first token of each
-/// sequence.
+/// Inverts [`computed_rows`]. Returns `[tokens, hidden]`, zero except for each sequence's first
+/// token.
 fn scatter_rows(rows: &[f32], spec: &LayerSpec, hidden: usize) -> Vec<f32> {
     let mut x = vec![0.0; spec.starts.last().map_or(0, |tokens| tokens * hidden)];
     for (row, &start) in rows.chunks_exact(hidden).zip(spec.starts.iter()) {
@@ -113,7 +113,7 @@ fn scatter_rows(rows: &[f32], spec: &LayerSpec, hidden: usize) -> Vec<f32> {
     x
 }
 
-/// The gradient before dropout: `grad` itself where there is none.
+/// Returns the gradient before dropout: `grad` itself if there is none.
 fn through_dropout(grad: &[f32], dropout: Dropout) -> Cow<'_, [f32]> {
     const CHUNK: usize = 1 << 14;
     if !dropout.mask.is_active() {
@@ -125,7 +125,7 @@ fn through_dropout(grad: &[f32], dropout: Dropout) -> Cow<'_, [f32]> {
     Cow::Owned(masked.finish())
 }
 
-/// The feed-forward part, out = norm(middle + drop(gelu(middle·W1)·W2)): the gradient of middle,
+/// Backward pass of out = norm(middle + drop(gelu(middle·W1)·W2)). Returns the gradients of middle
 /// and of the weights.
 fn feed_forward_backward(
     w: &LayerWeights,
@@ -162,7 +162,7 @@ fn feed_forward_backward(
     (d_middle, gradients)
 }
 
-/// Returns the gradient of the layer's input and of its weights, from that of its output.
+/// Returns the gradients of the layer's input and weights from that of its output.
 pub fn backward(
     x: &[f32],
     w: &LayerWeights,

@@ -1,4 +1,4 @@
-//! What only training needs: backward passes and their place in autodiff, dropout, the optimizer.
+//! The training-only half: backward passes, their integration into autodiff, dropout and optimizer.
 
 mod attention;
 pub(crate) mod dropout;

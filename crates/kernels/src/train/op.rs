@@ -1,4 +1,4 @@
-//! The encoder layer's place in autodiff.
+//! Integrates the encoder layer into autodiff.
 
 use super::layer::{LayerGradients, backward};
 use crate::layer::{LayerSpec, Saved, forward};

@@ -1,4 +1,4 @@
-//! The optimizer's step and the norm of gradients, in place and over flat slices.
+//! The optimizer's step and the gradients' norm, in place and over flat slices.
 
 use super::rows::{self, AdamWStep};
 use crate::op::{contiguous, slice, tensor};
@@ -7,12 +7,12 @@ use burn::tensor::Tensor;
 use burn_flex::FlexTensor;
 use rayon::prelude::*;
 
-/// Values that one task handles.
+/// Values per task.
 const CHUNK: usize = 1 << 15;
 
 #[backend_extension(Flex)]
 pub trait FusedOptimizer: burn::backend::Backend {
-    /// Returns (weight, first moment, second moment) after one step; all of the same shape.
+    /// Returns (weight, first moment, second moment) after one step; all have one shape.
     fn fused_adamw(
         weight: FloatTensor<Self>,
         gradient: FloatTensor<Self>,
@@ -35,7 +35,7 @@ impl FusedOptimizer for Flex {
     ) -> (FlexTensor, FlexTensor, FlexTensor) {
         let [mut weight, mut first, mut second] = [weight, first, second].map(whole);
         let gradient = contiguous(gradient);
-        // In place where nobody else holds the tensor; burn-flex copies on write otherwise.
+        // In place if nobody else holds the tensor; burn-flex copies on write otherwise.
         weight
             .storage_mut::<f32>()
             .par_chunks_mut(CHUNK)
@@ -48,15 +48,15 @@ impl FusedOptimizer for Flex {
 
     fn fused_squared_norm(x: FlexTensor) -> FlexTensor {
         let x = x.to_contiguous();
-        // Partial sums in order and in f64: the same on any number of threads.
+        // Partial sums, added in order and in f64, are the same on any number of threads.
         let parts: Vec<f32> = slice(&x).par_chunks(CHUNK).map(rows::squared_norm).collect();
         let total: f64 = parts.iter().map(|&part| f64::from(part)).sum();
         tensor(vec![total as f32], &[1])
     }
 }
 
-/// The tensor itself where it is all of its memory, so that it can be written in place; a copy
-/// where it is a part.
+/// Returns a tensor that spans all of its memory as it is, so that it can be written in place.
+/// Copies a part of one.
 fn whole(x: FlexTensor) -> FlexTensor {
     let x = contiguous(x);
     let values = slice(&x);
@@ -67,7 +67,7 @@ fn whole(x: FlexTensor) -> FlexTensor {
 }
 
 /// Returns (weight, first moment, second moment) after one step of AdamW (Loshchilov & Hutter
-/// 2019), in place where nothing else holds the tensors.
+/// 2019). Works in place if nothing else holds the tensors.
 ///
 /// # Panics
 /// If the shapes differ, or the tensors are not f32 on burn-flex without autodiff.

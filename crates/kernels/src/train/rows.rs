@@ -1,4 +1,4 @@
-//! Kernels over rows of f32 that only training needs: backward passes and the optimizer.
+//! Kernels over rows of f32 for training only: backward passes and the optimizer.
 
 use crate::rows::{dot_lanes, normal_cdf, sum_lanes};
 use crate::simd::{fma, simd};
@@ -13,7 +13,7 @@ simd! {
         }
     }
 
-    /// grad := gradient of the LayerNorm's input; adds to those of gamma and beta.
+    /// grad := gradient of the LayerNorm's input. Adds to the gradients of gamma and beta.
     fn layer_norm_backward(
         grad: &mut [f32], normalised: &[f32], inv_std: f32, gamma: &[f32], d_gamma: &mut [f32],
         d_beta: &mut [f32],
@@ -61,7 +61,7 @@ simd! {
     }
 }
 
-/// The numbers of one AdamW step.
+/// The parameters of one AdamW step.
 #[derive(Clone, Copy, Debug)]
 pub struct AdamWStep {
     pub lr: f32,
@@ -73,6 +73,6 @@ pub struct AdamWStep {
     pub correction1: f32,
     /// √(1 − β₂ᵗ).
     pub correction2_sqrt: f32,
-    /// What every gradient is multiplied by first: clipping and accumulation.
+    /// Factor on every gradient, for clipping and accumulation.
     pub grad_scale: f32,
 }

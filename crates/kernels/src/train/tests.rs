@@ -1,4 +1,4 @@
-//! Tests of the backward pass against differences of the layer in f64.
+//! Tests the backward pass against differences of the layer in f64.
 
 use super::layer::backward;
 use crate::dropout::Dropout;
@@ -7,9 +7,9 @@ use crate::reference::{Factors, Layer, numbers, spec};
 use crate::simd::limit::at_each_level;
 use crate::{AdamWStep, Precision};
 
-/// Of the outputs, about 1, and of the largest gradient. Seen: 4.2e-7.
+/// Relative to the outputs, about 1, and to the largest gradient. Seen: 4.2e-7.
 const TOLERANCE: f64 = 2e-6;
-/// Inputs of products err by 2⁻⁹ of themselves. Seen: 7.3e-3.
+/// Inputs of products have a relative error of 2⁻⁹. Seen: 7.3e-3.
 const BF16_TOLERANCE: f64 = 2e-2;
 
 fn factors(spec: &LayerSpec, hidden: usize) -> Factors {
@@ -30,7 +30,7 @@ fn factors(spec: &LayerSpec, hidden: usize) -> Factors {
     }
 }
 
-/// The gradients of Σ out·weight, of the input and of the weights in order, by differences.
+/// Returns the gradients of Σ out·weight by differences: the input's, then the weights' in order.
 fn differences(layer: &Layer<f64>, spec: &LayerSpec, factors: &Factors, d_out: &[f32]) -> Vec<f64> {
     const STEP: f64 = 1e-5;
     let loss = |layer: &Layer<f64>| -> f64 {

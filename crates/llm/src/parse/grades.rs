@@ -1,21 +1,22 @@
-//! A grade out of whatever a judge answered.
+//! Finds the grade in a judge's answer, whatever its form.
 
 use super::Said;
 use super::labels::label;
 use super::loose::{self, Loose};
 
-/// What a grade is called.
+/// Names of a grade.
 const NAMES: &[&str] = &["grade", "score", "rating", "relevance"];
 /// Words in front of the name.
 const BEFORE: &[&str] = &["the ", "my ", "final ", "overall "];
 
-/// Returns the grade, 0 to `best`, that an answer gives to `field`; none where it gives none, or in
-/// doubt. Of several the last counts: judges repeat the form that they were shown.
+/// Returns the grade, 0 to `best`, that an answer gives to `field`. Returns none if there is none,
+/// or if it is in doubt. The last of several counts, because judges repeat the form that they were
+/// shown.
 pub fn grade(said: &Said, field: &str, best: u8) -> Option<u8> {
     let names: Vec<&str> = if NAMES.contains(&field) { NAMES.to_vec() } else { vec![field] };
     let found = loose::values(&said.text);
     let of_json = found.iter().rev().find_map(|one| of_value(&one.value, &names, best));
-    // Of JSON that is cut off or says something else, no word is taken for plain text.
+    // Words of JSON that is cut off or says something else do not count as plain text.
     if of_json.is_some() || !found.is_empty() || said.text.contains('{') {
         return of_json;
     }
@@ -25,7 +26,7 @@ pub fn grade(said: &Said, field: &str, best: u8) -> Option<u8> {
     of_plain(&said.text, field, &names, best)
 }
 
-/// The grade under one of these names, deep in a value.
+/// The grade under one of these names, at any depth of a value.
 fn of_value(value: &Loose, names: &[&str], best: u8) -> Option<u8> {
     match value {
         Loose::Fields(fields) => {
@@ -90,7 +91,7 @@ fn strip_word<'t>(text: &'t str, word: &str) -> Option<&'t str> {
     begin.eq_ignore_ascii_case(word).then(|| &text[word.len()..])
 }
 
-/// `2`, `2.0`, `2/3`, `2 out of 3`, `2 - mostly`, `Grade: 2`; a text with another number says
+/// `2`, `2.0`, `2/3`, `2 out of 3`, `2 - mostly`, `Grade: 2`. With a second number, the text means
 /// something else.
 fn of_text(text: &str, best: u8) -> Option<u8> {
     let text = after_name(text, NAMES).unwrap_or(text);

@@ -1,6 +1,6 @@
-//! What stands in front of a question or a grade: bullets, numbers, `Q1:`.
+//! Labels in front of a question or a grade: bullets, numbers, `Q1:`.
 
-/// What a question is called.
+/// Names of a question.
 const QUESTION: &[&str] = &[
     "q",
     "question",
@@ -24,7 +24,7 @@ const QUESTION: &[&str] = &[
     "问题",
     "質問",
 ];
-/// What stands beside a question and is none.
+/// Labels beside a question that mark something else.
 const OTHER: &[&str] = &[
     "a",
     "answer",
@@ -52,20 +52,20 @@ const OTHER: &[&str] = &[
 /// Marks of bold and italic type, and quotes.
 const MARKS: &[char] = &['*', '_', '"', '“', '”', '`', '\''];
 
-/// A line without what marks it as one of a list.
+/// A line without its list marks.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Line<'t> {
     pub text: &'t str,
     /// Whether it had a bullet or a number.
     pub is_listed: bool,
-    /// Whether it was called a question.
+    /// Whether a label called it a question.
     pub is_named: bool,
-    /// Whether it was called an answer, a reason, a source.
+    /// Whether a label called it an answer, a reason or a source.
     pub is_other: bool,
 }
 
 impl<'t> Line<'t> {
-    /// Takes bullets, numbers and names off, in whatever order they come.
+    /// Removes bullets, numbers and names, in any order.
     pub fn of(text: &'t str) -> Self {
         let mut line =
             Self { text: text.trim(), is_listed: false, is_named: false, is_other: false };
@@ -114,7 +114,7 @@ pub fn label<'t>(text: &'t str, names: &[&str]) -> Option<&'t str> {
     let lower = inner.to_lowercase();
     let name =
         names.iter().filter(|name| lower.starts_with(*name)).max_by_key(|name| name.len())?;
-    // Lower case may be longer in bytes, which would shift the border.
+    // Lower case may have more bytes, which would shift the border.
     let rest = inner.get(name.len()..).filter(|_| lower.len() == inner.len())?;
     let numbered = rest.trim_start_matches([' ', '#', '.', '-', '_', '(', '[']);
     let after = numbered.trim_start_matches(|c: char| c.is_ascii_digit());
@@ -128,7 +128,7 @@ pub fn label<'t>(text: &'t str, names: &[&str]) -> Option<&'t str> {
     Some(rest.trim_start_matches(['*', '_']).trim_start())
 }
 
-/// Without the quotes and the type around the whole.
+/// Removes the quotes and the bold or italic type around the whole line.
 fn unquoted(text: &str) -> &str {
     let text = text.trim();
     let bare = text.trim_end_matches(',').trim_matches(MARKS).trim();

@@ -1,9 +1,10 @@
-//! JSON as models write it: among other words, cut off, with a comma too many or a quote unescaped.
+//! JSON as models write it: between other words, cut off, with an extra comma or an unescaped
+//! quote.
 
-/// Nesting beyond this is no answer, and would use up the stack.
+/// Deeper nesting is not an answer, and would use up the stack.
 const MAX_DEPTH: usize = 64;
 
-/// A value that was found in an answer.
+/// A value in an answer.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Loose {
     Text(String),
@@ -16,17 +17,17 @@ pub enum Loose {
     Fields(Vec<(String, Loose)>),
 }
 
-/// A value with where it ends.
+/// A value and its end.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Found {
     pub value: Loose,
-    /// Whether it ends as it should. Of a value that does not, what is finished is there.
+    /// Whether it ends as it should. If not, it contains its finished part.
     pub is_complete: bool,
-    /// Byte behind it.
+    /// The byte after it.
     end: usize,
 }
 
-/// Returns the lists and objects of a text, whatever stands around them.
+/// Returns the lists and objects of a text, whatever surrounds them.
 pub fn values(text: &str) -> Vec<Found> {
     let mut found = Vec::new();
     let mut at = 0;
@@ -38,7 +39,7 @@ pub fn values(text: &str) -> Vec<Found> {
             Loose::Fields(fields) => fields.is_empty(),
             _ => true,
         };
-        // A bracket of the prose leaves nothing behind.
+        // A bracket in prose yields nothing.
         if one.is_complete || !is_empty {
             found.push(one);
         }
@@ -46,7 +47,7 @@ pub fn values(text: &str) -> Vec<Found> {
     found
 }
 
-/// Returns the value that a text is, where it is one from its first to its last character.
+/// Returns the value of a text that is one value from its first to its last character.
 pub fn whole(text: &str) -> Option<Loose> {
     let text = text.trim();
     let one = value_at(text, 0);
@@ -66,7 +67,7 @@ fn value_at(text: &str, begin: usize) -> Found {
 struct Reader<'t> {
     text: &'t str,
     at: usize,
-    /// The text ended too early, or is no JSON from `at` on.
+    /// The text ended too early, or is not JSON from `at` on.
     is_broken: bool,
 }
 
@@ -86,7 +87,7 @@ impl Reader<'_> {
         self.at += rest.len() - rest.trim_start().len();
     }
 
-    /// None where no finished value begins here.
+    /// None if no finished value begins here.
     fn value(&mut self, depth: usize) -> Option<Loose> {
         self.skip_space();
         match self.peek() {
@@ -107,7 +108,8 @@ impl Reader<'_> {
                 None => self.is_broken = true,
             }
         }
-        // What broke the list may be the end of its last string, taken for a quote within it.
+        // The end of its last string may have broken the list, because it was taken for a quote
+        // within it.
         let is_torn = |item: &mut Loose| match item {
             Loose::Text(text) => text.matches('"').count() % 2 == 1,
             _ => false,
@@ -144,7 +146,7 @@ impl Reader<'_> {
         Some((key, self.value(depth + 1)?))
     }
 
-    /// Whether a further item follows; takes commas and the end.
+    /// Whether another item follows; consumes commas and the end.
     fn has_more(&mut self, end: char) -> bool {
         if self.is_broken {
             return false;
@@ -167,7 +169,7 @@ impl Reader<'_> {
         }
     }
 
-    /// None where the text ends within it.
+    /// None if the text ends within it.
     fn string(&mut self, quote: char) -> Option<String> {
         let end = if quote == '“' { '”' } else { quote };
         self.take();
@@ -185,20 +187,20 @@ impl Reader<'_> {
         }
     }
 
-    /// Whether a quote that was just taken ends its string: models leave inner ones unescaped.
+    /// Whether the quote just read ends its string: models leave inner quotes unescaped.
     fn closes(&self) -> bool {
         let rest = &self.text[self.at..];
         let next = rest.trim_start();
         let space = &rest[..rest.len() - next.len()];
         match next.chars().next() {
             None | Some(',' | ':' | ']' | '}') => true,
-            // A comma was left out.
+            // A missing comma.
             Some('"' | '\'' | '“') => !space.is_empty(),
             Some(_) => space.contains('\n'),
         }
     }
 
-    /// What an escape stands for; none where the text ends within it.
+    /// The character of an escape; none if the text ends within it.
     fn escaped(&mut self) -> Option<String> {
         let next = self.take();
         if next.is_none() {
@@ -238,7 +240,7 @@ impl Reader<'_> {
         Some(value)
     }
 
-    /// None at the end of the text, where more digits may have been meant to follow.
+    /// None at the end of the text, where more digits may have been meant.
     fn number(&mut self) -> Option<Loose> {
         let text = self.run(|next| next.is_ascii_alphanumeric() || "+-.".contains(next));
         let number = text.parse().ok().map(Loose::Number);

@@ -1,4 +1,4 @@
-//! Questions, grades and texts out of whatever an LLM answered.
+//! Finds questions, grades and texts in an LLM's answer, whatever its form.
 
 mod grades;
 mod labels;
@@ -12,29 +12,29 @@ pub use questions::questions;
 use loose::Loose;
 use std::borrow::Cow;
 
-/// An answer without what the model thought before it.
+/// An answer without the model's thought before it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Said<'t> {
-    /// What stands outside the thoughts.
+    /// The text outside the thoughts.
     pub text: Cow<'t, str>,
     /// Whether the answer shows thoughts.
     pub thinks: bool,
-    /// Whether its last thought was not finished.
+    /// Whether its last thought is unfinished.
     pub is_unfinished: bool,
     /// Whether the answer ended at the limit on its length.
     pub is_cut_off: bool,
 }
 
 impl<'t> Said<'t> {
-    /// Takes the thoughts out of an answer.
+    /// Removes the thoughts from an answer.
     pub fn of(content: &'t str, is_cut_off: bool) -> Self {
         let thought::Outside { text, thinks, is_unfinished } = thought::outside(content);
         Self { text, thinks, is_unfinished, is_cut_off }
     }
 }
 
-/// Returns the finished text of a field of the first JSON object that has it, without white space
-/// around it; none where that is all.
+/// Returns the finished text of a field, trimmed, from the first JSON object that has it; none if
+/// it is blank.
 pub fn field(said: &Said, name: &str) -> Option<String> {
     let is_named = |key: &str| key.trim().eq_ignore_ascii_case(name);
     let text = loose::values(&said.text).into_iter().find_map(|found| {

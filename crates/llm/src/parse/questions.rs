@@ -1,11 +1,11 @@
-//! Questions out of whatever an LLM answered.
+//! Finds questions in an LLM's answer, whatever its form.
 
 use super::Said;
 use super::labels::Line;
 use super::loose::{self, Loose};
 use super::thought::outside;
 
-/// Lists within strings within lists are read to this depth.
+/// Depth to which lists within strings within lists are read.
 const MAX_DEPTH: usize = 8;
 /// Keys, without numbers and marks, whose value is a question or a list of them.
 const KEYS: &[&str] = &[
@@ -27,9 +27,9 @@ const KEYS: &[&str] = &[
     "问题",
     "質問",
 ];
-/// The same at the end of a longer key, such as `search_queries`.
+/// The same words at the end of a longer key, such as `search_queries`.
 const KEY_ENDS: &[&str] = &["question", "questions", "query", "queries"];
-/// A key with one of these is about a question, and holds none.
+/// A key with one of these is about a question, but holds none.
 const OTHER: &[&str] = &[
     "answer",
     "antwort",
@@ -52,7 +52,7 @@ const OTHER: &[&str] = &[
     "snippet",
     "keyword",
 ];
-/// Words for that a passage answers nothing.
+/// Phrases which say that a passage answers nothing.
 const NONE: &[&str] = &[
     "none",
     "null",
@@ -70,9 +70,9 @@ const NONE: &[&str] = &[
     "keine fragen",
 ];
 
-/// Returns the questions in an answer: from JSON of any shape, also where it was cut off or stands
-/// among other words, or from plain lines. An empty list means that the answer says that there are
-/// none; without a value it cannot be read.
+/// Returns the questions in an answer. They may be in JSON of any shape, even cut off or between
+/// other words, or on plain lines. An empty list means that the answer says there are none. Without
+/// a value, the answer is unreadable.
 pub fn questions(said: &Said) -> Option<Vec<String>> {
     let text = unfenced(&said.text);
     let mut gathered = Gathered::default();
@@ -121,12 +121,12 @@ fn untagged(line: &str) -> &str {
 #[derive(Default)]
 struct Gathered {
     questions: Vec<String>,
-    /// Whether the answer says that there are none.
+    /// Whether the answer says that there are no questions.
     says_none: bool,
 }
 
 impl Gathered {
-    /// Takes what a value asks, and nothing that it answers or explains.
+    /// Takes the questions in a value, not its answers and explanations.
     fn take(&mut self, value: &Loose, is_complete: bool, depth: usize) {
         match value {
             _ if depth > MAX_DEPTH => {}
@@ -187,14 +187,14 @@ impl Gathered {
         }
     }
 
-    /// Lines that are meant as queries, and no talk around them.
+    /// Lines that are meant as queries, without the talk around them.
     fn plain(&mut self, text: &str, is_cut_off: bool) {
         if is_none(text) {
             self.says_none = true;
             return;
         }
         let mut lines: Vec<Line> = text.lines().map(Line::of).collect();
-        // The end of the last one may be missing.
+        // The last one may lack its end.
         lines.pop_if(|line| is_cut_off && !line.text.ends_with('?'));
         for line in lines.iter().filter(|line| !line.text.ends_with(':')) {
             if line.is_listed || line.is_named || line.text.ends_with('?') {

@@ -1,4 +1,4 @@
-//! What a model says, without what it thinks before it does.
+//! Separates what a model says from the thoughts before it.
 
 use std::borrow::Cow;
 
@@ -22,12 +22,12 @@ const NAMES: &[&str] = &[
     "scratchpad",
     "analysis",
 ];
-/// Models that put sentences where others put tags.
+/// Sentences that some models use in place of tags.
 const SENTENCES: &[[&str; 2]] = &[
     ["Here is my thought process:", "Here is my response:"],
     ["Thinking...", "...done thinking."],
 ];
-/// harmony, the format of gpt-oss: what follows this is the name of a channel.
+/// harmony, the format of gpt-oss: after this comes the name of a channel.
 const CHANNEL: &str = "<|channel|>";
 const MESSAGE: &str = "<|message|>";
 const ENDS: &[&str] = &["<|end|>", "<|return|>", "<|call|>", "<|start|>"];
@@ -36,13 +36,13 @@ const ENDS: &[&str] = &["<|end|>", "<|return|>", "<|call|>", "<|start|>"];
 #[derive(Clone, Debug, PartialEq)]
 pub struct Outside<'t> {
     pub text: Cow<'t, str>,
-    /// Whether the model has thought aloud.
+    /// Whether the model thinks aloud.
     pub thinks: bool,
     /// Whether the last thought has no end.
     pub is_unfinished: bool,
 }
 
-/// Takes the thoughts out of an answer, in whatever way they are marked.
+/// Removes the thoughts from an answer, however they are marked.
 pub fn outside(content: &str) -> Outside<'_> {
     let content = content.trim();
     if is_json(content) {
@@ -51,7 +51,7 @@ pub fn outside(content: &str) -> Outside<'_> {
     channels(content).or_else(|| sentences(content)).unwrap_or_else(|| tags(content))
 }
 
-/// Where all is JSON, a tag is what the answer is about.
+/// If the whole text is JSON, a tag is part of the content.
 fn is_json(content: &str) -> bool {
     let sound = |text: &str| serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok();
     content.starts_with(['{', '['])
@@ -66,10 +66,10 @@ fn unfinished<'t>() -> Outside<'t> {
     Outside { text: "".into(), thinks: true, is_unfinished: true }
 }
 
-/// What harmony's final channel holds; none where the answer has no channels.
+/// The content of harmony's final channel; none if the answer has no channels.
 fn channels(content: &str) -> Option<Outside<'_>> {
     if !content.contains(CHANNEL) {
-        // The marks may have been taken out, which glues the words together.
+        // If the marks were removed, the words are glued together.
         let rest = content.strip_prefix("analysis")?;
         rest.starts_with(char::is_alphabetic).then_some(())?;
         return Some(match rest.rsplit_once("assistantfinal") {
@@ -104,8 +104,8 @@ struct Tag {
     length: usize,
 }
 
-/// What stands outside the tags. All before a closing tag that was never opened is a thought: the
-/// prompt has opened it.
+/// The text outside the tags. Everything before a closing tag that was never opened is a thought:
+/// the prompt opened it.
 fn tags(content: &str) -> Outside<'_> {
     let (mut said, mut open) = (String::new(), Vec::<String>::new());
     let (mut at, mut thinks, mut quotes) = (0, false, Quotes::default());
@@ -138,7 +138,7 @@ fn tags(content: &str) -> Outside<'_> {
     Outside { text: said.trim().to_owned().into(), thinks, is_unfinished: !open.is_empty() }
 }
 
-/// Whether the text so far has a quote open on its line: an opening tag within quotes is a word.
+/// Whether the line of text so far has an open quote: an opening tag within quotes is a word.
 #[derive(Default)]
 struct Quotes {
     double: bool,
@@ -165,7 +165,7 @@ impl Quotes {
     }
 }
 
-/// The tag that a text begins with, where it is one of a thought.
+/// The tag at the start of a text, if it marks a thought.
 fn tag(text: &str) -> Option<Tag> {
     let opener = text.chars().next()?;
     let closer = match opener {
@@ -178,7 +178,7 @@ fn tag(text: &str) -> Option<Tag> {
     let inner = text[opener.len_utf8()..end].trim();
     let is_closing = inner.starts_with('/');
     let word = inner.trim_matches(['/', '|', ' ']).split_whitespace().next()?;
-    // Links and notes of prose stand in brackets too.
+    // Links and notes of prose have brackets too.
     if inner.ends_with('/') || (opener == '[' && word.bytes().any(|b| b.is_ascii_lowercase())) {
         return None;
     }

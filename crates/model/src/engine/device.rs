@@ -47,7 +47,7 @@ impl FromStr for DeviceName {
     }
 }
 
-/// Opens several devices of a kind, the first `count` GPUs; of CPUs there is one.
+/// Opens several devices of a kind, the first `count` GPUs. There is only one CPU.
 pub fn open(name: DeviceName, count: usize) -> Result<Vec<Device>> {
     match name {
         DeviceName::Cpu | DeviceName::Ndarray if count != 1 => {
@@ -96,7 +96,8 @@ fn wgpu(_index: Option<usize>) -> Result<Device> {
     Err(Error::DeviceNotBuilt { device: "wgpu" })
 }
 
-/// Runs one addition on the device: burn opens GPUs on first use and panics where there is none.
+/// Runs one addition on the device, because burn opens GPUs on first use and panics if there is
+/// none.
 #[cfg(any(feature = "cuda", feature = "wgpu"))]
 fn probe(device: String, open: impl FnOnce() -> Device + std::panic::UnwindSafe) -> Result<Device> {
     let hook = std::panic::take_hook();

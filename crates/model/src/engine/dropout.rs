@@ -1,10 +1,10 @@
-//! Which values one training step drops.
+//! Decides which values one training step drops.
 
 use crate::nn::LayerDropout;
 use whetstone_kernels::Dropout;
 
-/// The dropout of one training step: its rates, and the seed that makes it the same again after a
-/// resume. The default drops nothing.
+/// The dropout of one training step: its rates, and the seed that repeats it after a resume. The
+/// default drops nothing.
 #[derive(Clone, Copy, Debug, Default)]
 #[cfg_attr(not(feature = "train"), allow(dead_code, reason = "only training drops"))]
 pub struct StepDropout {
@@ -16,8 +16,8 @@ pub struct StepDropout {
 }
 
 impl StepDropout {
-    /// Every layer has eight places for masks; the embeddings and the head use those of the first
-    /// that it leaves free.
+    /// Every layer has eight places for masks. The first layer leaves some free, and the embeddings
+    /// and the head use those.
     #[cfg(feature = "train")]
     fn place(&self, rate: f32, layer: usize, place: u64) -> Dropout {
         match rate {

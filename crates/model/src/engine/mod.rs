@@ -1,4 +1,4 @@
-//! Where a network runs: packed on the CPU with the kernels, padded elsewhere. Nobody else asks
+//! How a network runs: packed on the CPU with the kernels, padded elsewhere. No other module asks
 //! which.
 
 mod device;
@@ -47,7 +47,7 @@ impl Engine {
         Ok(Self::open_several(name, 1)?.remove(0))
     }
 
-    /// Opens several devices of a kind, the first `count` GPUs; of CPUs there is one.
+    /// Opens several devices of a kind, the first `count` GPUs. There is only one CPU.
     pub fn open_several(name: DeviceName, count: usize) -> Result<Vec<Self>> {
         let layout = match name {
             DeviceName::Cpu => Layout::Packed,
@@ -57,17 +57,17 @@ impl Engine {
         Ok(devices.map(|device| Self { device, layout, precision: Precision::F32 }).collect())
     }
 
-    /// The same device without the kernels: what a GPU computes can be tested so on a CPU.
+    /// The same device without the kernels: it tests on a CPU what a GPU computes.
     pub fn without_kernels(&self) -> Self {
         Self { layout: Layout::Padded, ..self.clone() }
     }
 
-    /// Whether sequences of like length should share a batch: there is padding to save.
+    /// Whether sequences of similar length should share a batch, to save padding.
     pub fn pads(&self) -> bool {
         self.layout == Layout::Padded
     }
 
-    /// How many tokens are computed for a batch, padding included.
+    /// How many tokens a batch takes to compute, padding included.
     pub fn computed_tokens(&self, batch: &Packed) -> usize {
         match self.layout {
             Layout::Packed => batch.tokens(),
@@ -75,7 +75,7 @@ impl Engine {
         }
     }
 
-    /// Where tensors are made that meet a network of this engine.
+    /// The device for tensors that this engine's networks use.
     pub(crate) fn device(&self) -> &Device {
         &self.device
     }

@@ -1,5 +1,5 @@
-//! The tokens of all sequences one after the other, with one kernel for the embeddings and one for
-//! each layer: no work on padding, and no mask.
+//! Runs the tokens of all sequences one after the other, with one kernel for the embeddings and one
+//! per layer: no work on padding, and no mask.
 
 use super::StepDropout;
 use crate::batch::Packed;
@@ -11,8 +11,8 @@ use whetstone_kernels::{
     self as kernels, Dropout, EmbeddingSpec, LayerSpec, LayerTensors, Precision,
 };
 
-/// Returns `[tokens, hidden]`, or `[batch, hidden]` where only first tokens are asked for: then the
-/// last layer computes no other.
+/// Returns `[tokens, hidden]`, or `[batch, hidden]` if only first tokens are wanted: then the last
+/// layer computes only those.
 pub fn forward(
     encoder: &Encoder,
     batch: &Packed,

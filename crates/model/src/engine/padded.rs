@@ -1,4 +1,4 @@
-//! Every sequence filled up to the longest, in plain burn operations: what runs on any device.
+//! Pads every sequence to the longest and uses plain burn operations, which run on any device.
 
 use super::StepDropout;
 use crate::batch::Packed;
@@ -31,7 +31,7 @@ pub fn first(x: Tensor<3>) -> Tensor<2> {
     x.slice([0..sequences, 0..1]).reshape([sequences, hidden])
 }
 
-/// Returns the batch with every sequence filled up to the longest, and where the filling is.
+/// Returns the batch with every sequence padded to the longest, and the mask of the padding.
 fn pad(batch: &Packed) -> (Packed, Vec<bool>) {
     let seq = batch.longest();
     let mut padded = Packed::default();
@@ -41,7 +41,7 @@ fn pad(batch: &Packed) -> (Packed, Vec<bool>) {
         padded.ids.extend(&batch.ids[span[0]..span[1]]);
         padded.types.extend(&batch.types[span[0]..span[1]]);
         is_padding.resize(padded.ids.len(), false);
-        // Any id will do: attention never looks at it.
+        // Any id will do: attention ignores it.
         padded.ids.resize(padded.ids.len() + fill, 0);
         padded.types.resize(padded.ids.len(), 0);
         is_padding.resize(padded.ids.len(), true);

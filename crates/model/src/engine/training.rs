@@ -1,5 +1,5 @@
-//! What training asks of an engine: backward passes, and the optimizer's step, which the kernels do
-//! in one pass over the memory.
+//! What training needs from an engine: backward passes, and the optimizer's step, which the kernels
+//! do in one pass over the memory.
 
 use super::{Engine, Layout};
 use burn::tensor::{Tensor, TensorData};

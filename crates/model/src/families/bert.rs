@@ -1,4 +1,4 @@
-//! BERT (Devlin et al. 2019): MiniLM, bge, arctic-embed, gte and many more are of this family.
+//! BERT (Devlin et al. 2019): the family of MiniLM, bge, arctic-embed, gte and many more.
 
 use super::{Export, Family, Names, Piece, Template, parse};
 use crate::error::{Error, Result};
@@ -118,7 +118,7 @@ fn spec(path: &Path, bytes: &[u8]) -> Result<Spec> {
 }
 
 /// An encoder's file has no prefix. Files converted from TensorFlow say gamma and beta. Integer
-/// buffers are no weights, and `cls.` are the heads of pre-training.
+/// buffers are not weights, and `cls.` marks the heads of pre-training.
 fn known_as(name: &str) -> Option<String> {
     let is_buffer = ["embeddings.position_ids", "embeddings.token_type_ids"]
         .iter()
@@ -135,7 +135,7 @@ fn known_as(name: &str) -> Option<String> {
     Some(if has_prefix { name } else { format!("bert.{name}") })
 }
 
-/// text-embeddings-inference needs every one of them.
+/// text-embeddings-inference needs all of them.
 fn config_defaults() -> Vec<(&'static str, Value)> {
     vec![
         ("pad_token_id", json!(0)),

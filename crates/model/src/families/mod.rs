@@ -1,5 +1,5 @@
-//! Families of models: what a folder of Hugging Face says about its network, and how its files
-//! name things. A family is one file here and one line in [`FAMILIES`].
+//! Families of models: what a Hugging Face folder says about its network, and how its files name
+//! things. A family is one file here and one line in [`FAMILIES`].
 
 mod bert;
 
@@ -13,7 +13,7 @@ use whetstone_records::ModelDir;
 
 static FAMILIES: [&Family; 1] = [&bert::BERT];
 
-/// Configs older than the field `model_type` are of this family.
+/// Configs older than the field `model_type` belong to this family.
 const OLDEST: &Family = FAMILIES[0];
 
 /// What only one kind of model says so.
@@ -21,10 +21,10 @@ const OLDEST: &Family = FAMILIES[0];
 pub struct Family {
     /// The `model_type` of a config.json.
     pub model_type: &'static str,
-    /// Reads a config.json, whose path is for errors.
+    /// Reads a config.json. Errors name its path.
     pub(crate) spec: fn(&Path, &[u8]) -> Result<Spec>,
     pub(crate) names: Names,
-    /// Returns the name in [`Names`] of a tensor of a file; None where the tensor is passed over.
+    /// Returns the name in [`Names`] of a tensor of a file; None if the loader ignores the tensor.
     pub(crate) known_as: fn(&str) -> Option<String>,
     pub template: Template,
     pub export: Export,
@@ -37,14 +37,14 @@ impl Family {
     }
 }
 
-/// Names of tensors without `.weight` and `.bias`, as a cross-encoder's file has them.
+/// Names of tensors in a cross-encoder's file, without `.weight` and `.bias`.
 #[derive(Debug)]
 pub(crate) struct Names {
     pub word: &'static str,
     pub position: &'static str,
     pub token_type: &'static str,
     pub embedding_norm: &'static str,
-    /// What stands before the number of a layer.
+    /// The prefix of a layer's number.
     pub layers: &'static str,
     /// Inside a layer, as all below up to `output_norm`.
     pub query: &'static str,
@@ -57,7 +57,7 @@ pub(crate) struct Names {
     pub output_norm: &'static str,
     /// The head's first linear layer.
     pub head_dense: &'static str,
-    /// The head's last one, which gives the logit. A file without it has no head.
+    /// The head's last layer, which gives the logit. A file without it has no head.
     pub head_output: &'static str,
 }
 
@@ -70,7 +70,7 @@ impl Names {
     }
 }
 
-/// The part of a network that a parameter belongs to.
+/// The part of a network to which a parameter belongs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     Embedding,
@@ -79,12 +79,12 @@ pub enum Role {
     Head,
 }
 
-/// How texts become one sequence; the number is the token type.
+/// How texts become one sequence. The number is the token type.
 #[derive(Debug)]
 pub struct Template {
     /// A query and a passage.
     pub pair: &'static [(Piece, u32)],
-    /// One text, which stands where the query stands.
+    /// One text, in the place of the query.
     pub text: &'static [(Piece, u32)],
 }
 
@@ -118,13 +118,13 @@ pub struct Export {
     pub architecture: &'static str,
     /// transformers' class of the tokenizer.
     pub tokenizer_class: &'static str,
-    /// What the family means where a config.json leaves a field out.
+    /// The family's values for fields that a config.json leaves out.
     pub config_defaults: fn() -> Vec<(&'static str, Value)>,
     /// Special tokens by their key in tokenizer_config.json.
     pub special_tokens: &'static [(&'static str, &'static str)],
 }
 
-/// A family and what a config makes of it.
+/// A family, and its reading of a config.
 #[derive(Clone, Copy, Debug)]
 pub struct Architecture {
     pub family: &'static Family,
@@ -162,7 +162,7 @@ pub(crate) fn known() -> String {
     FAMILIES.map(|family| format!("`{}`", family.model_type)).join(", ")
 }
 
-/// Reads the fields that are named in `T`; a config.json has many more.
+/// Reads the fields of `T`; a config.json has many more.
 fn parse<'a, T: Deserialize<'a>>(path: &Path, bytes: &'a [u8]) -> Result<T> {
     serde_json::from_slice(bytes).map_err(|source| Error::Json { path: path.into(), source })
 }

@@ -8,7 +8,7 @@ use burn::nn::{Embedding, EmbeddingConfig, LayerNorm};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use whetstone_kernels::Dropout;
 
-/// Word, position and token type, added and normalised.
+/// The sum of word, position and token type, normalised.
 #[derive(Module, Debug)]
 pub struct Embeddings {
     pub(crate) word: Embedding,

@@ -5,7 +5,7 @@ use crate::spec::Spec;
 use burn::module::Module;
 use burn::tensor::Device;
 
-/// What an engine runs, see [`crate::engine`].
+/// The part that an engine runs; see [`crate::engine`].
 #[derive(Module, Debug)]
 pub struct Encoder {
     pub(crate) embeddings: Embeddings,

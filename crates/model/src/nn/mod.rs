@@ -1,4 +1,4 @@
-//! The boxes of the figure: what each computes in plain burn operations, with the shapes.
+//! The boxes of the figure: each in plain burn operations, with the shapes.
 
 mod embeddings;
 mod encoder;

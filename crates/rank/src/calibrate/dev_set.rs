@@ -1,4 +1,4 @@
-//! The dev queries of a data set, with what is known of their candidates.
+//! The dev queries of a data set, with all that is known about their candidates.
 
 use super::{CalibrateJob, measure};
 use crate::error::{Error, Result};
@@ -137,7 +137,7 @@ fn describe(threshold: &Threshold) -> String {
     )
 }
 
-/// The scores that `whetstone pair` writes beside every dev pair, and who gave them.
+/// The scores that `whetstone pair` writes beside every dev pair, and the name of their system.
 fn provenance_scores(pairs: &[Pair], path: &Path) -> Result<(Run, String)> {
     let mut name = String::new();
     let mut score = |pair: &Pair| {

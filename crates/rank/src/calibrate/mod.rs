@@ -1,5 +1,4 @@
-//! What dev says about a model: how to join its order with the first stage's, and what its logits
-//! mean.
+//! Learns from dev how to combine a model's order with the first stage's, and what its logits mean.
 
 mod dev_set;
 
@@ -18,7 +17,7 @@ use whetstone_records::{
 /// The name of the stage.
 pub const CALIBRATE: &str = "calibrate";
 
-/// What the choice of a fusion goes by: nDCG@10.
+/// The measure that decides the fusion: nDCG@10.
 fn measure() -> Measure {
     "ndcg@10".parse().expect("a measure's name")
 }
@@ -27,11 +26,11 @@ fn measure() -> Measure {
 #[derive(Clone, Copy, Debug)]
 pub struct CalibrateJob<'a> {
     pub model: &'a ModelDir,
-    /// A data set: its dev pairs, and their judgements where there are any.
+    /// A data set: its dev pairs, and their judgements if it has any.
     pub data: &'a DataSet,
-    /// The first stage's scores of the dev candidates, where the dev pairs do not hold them.
+    /// The first stage's scores of the dev candidates, if the dev pairs lack them.
     pub first_stage: Option<&'a Path>,
-    /// The shares of right passages that thresholds are wanted for.
+    /// The shares of right passages for which to find thresholds.
     pub precisions: &'a [f64],
 }
 
@@ -61,8 +60,8 @@ impl CalibrateJob<'_> {
     }
 }
 
-/// Scores the dev candidates with the model and writes `whetstone.json` into its folder: the fusion
-/// that does best on dev, the calibration of its logits and the thresholds.
+/// Scores the dev candidates with the model and writes `whetstone.json` into its folder: the best
+/// fusion on dev, the calibration of its logits and the thresholds.
 pub fn calibrate(
     job: &CalibrateJob,
     device: DeviceName,

@@ -1,4 +1,4 @@
-//! What the report shows and counts: texts, and their lengths in the model's tokens.
+//! The texts for the report, and their lengths in the model's tokens.
 
 use super::EvalRequest;
 use super::sources::Sources;
@@ -8,8 +8,8 @@ use whetstone_eval::{Inputs, Lengths, Material};
 use whetstone_model::PairTokenizer;
 use whetstone_records::{ModelDir, Passage};
 
-/// Reads the texts of the judged queries and of all passages that are ranked for them, and their
-/// lengths in the model's tokens.
+/// Reads the texts of the judged queries and of all their ranked passages, and their lengths in the
+/// model's tokens.
 pub fn gather(request: &EvalRequest, inputs: &Inputs, sources: &Sources) -> Result<Material> {
     let mut material = Material { costs: sources.costs.clone(), ..Default::default() };
     if let Some(data) = &request.data {

@@ -1,5 +1,5 @@
-//! Systems side by side, with a verdict and its reasons: reads qrels, runs and the data set, and
-//! writes the report.
+//! Compares systems, with a verdict and its reasons. Reads qrels, runs and the data set, and writes
+//! the report.
 
 mod material;
 mod sources;
@@ -22,21 +22,21 @@ use whetstone_records::{
 /// The name of the stage.
 pub const EVAL: &str = "eval";
 
-/// Which files are evaluated, and how.
+/// The files to evaluate, and the settings.
 #[derive(Clone, Debug)]
 pub struct EvalRequest {
     pub qrels: PathBuf,
     /// Runs with their names, in the order of the tables.
     pub runs: Vec<(String, PathBuf)>,
     pub candidates: Option<PathBuf>,
-    /// The data set that the queries and passages are of.
+    /// The data set of the queries and passages.
     pub data: Option<DataSet>,
-    /// The model of the system that the verdict is about.
+    /// The model of the judged system.
     pub model: Option<ModelDir>,
     pub config: AssessConfig,
 }
 
-/// What was read, and what it amounts to.
+/// The inputs and the results.
 pub struct Evaluated<'a> {
     request: &'a EvalRequest,
     inputs: Inputs,
@@ -53,8 +53,8 @@ impl EvalRequest {
         Ok(Evaluated { request: self, inputs, assessment })
     }
 
-    /// What the guards find in the data set: leakage refuses the verdict, the rest is said before
-    /// the numbers.
+    /// The guards' findings in the data set. Leakage refuses the verdict; other findings are told
+    /// before the numbers.
     fn caveats(&self, inputs: &Inputs) -> Result<Caveats> {
         let Some(data) = &self.data else { return Ok(Caveats::default()) };
         let (refusals, labels): (Vec<Finding>, Vec<Finding>) =
@@ -68,14 +68,14 @@ impl EvalRequest {
         Ok(Caveats { refusals: in_words(refusals), labels: in_words(labels) })
     }
 
-    /// What the model's logits mean, where it was calibrated.
+    /// What the model's logits mean, if it was calibrated.
     fn calibration(&self) -> Result<Option<Calibration>> {
         let calibrated = self.model.as_ref().filter(|model| model.notes().exists());
         Ok(calibrated.map(notes_of).transpose()?.and_then(|notes| notes.calibration))
     }
 }
 
-/// What `measures.json` holds.
+/// The content of `measures.json`.
 #[derive(Serialize)]
 struct Measures<'a> {
     #[serde(flatten)]

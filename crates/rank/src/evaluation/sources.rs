@@ -1,4 +1,4 @@
-//! The files that a report hangs on, and who made them.
+//! The files behind a report, and the commands that made them.
 
 use super::{EVAL, EvalRequest};
 use crate::error::Result;
@@ -13,28 +13,28 @@ use whetstone_records::{
     Cost, DataSet, Manifest, ModelDir, manifest_name, read_text, sha256_bytes, sha256_file,
 };
 
-/// Everything that a report hangs on.
+/// Everything that a report depends on.
 pub struct Sources {
-    /// Every file that is read, by its role.
+    /// Every input file by its role.
     pub origins: Vec<Origin>,
-    /// The manifests of what made them.
+    /// The manifests of their stages.
     pub made_by: Vec<(String, Manifest)>,
-    /// What reranking has cost, by the name of the run.
+    /// The cost of reranking, by the name of the run.
     pub costs: BTreeMap<String, Cost>,
-    /// The manifests that were looked at, taken up or not.
+    /// The manifests that were examined, used or not.
     seen: BTreeSet<PathBuf>,
 }
 
-/// What the stage's result hangs on beside the bytes of its inputs.
+/// What the stage's result depends on, besides the bytes of its inputs.
 #[derive(Serialize)]
 pub struct Config<'a> {
     assess: &'a AssessConfig,
-    /// The report names them, and the tables are in this order.
+    /// The report names them and keeps their order.
     files: Vec<(&'a str, &'a str)>,
 }
 
 impl Sources {
-    /// Finds and digests what belongs to a request: its files, and the manifests beside them.
+    /// Finds and digests the files of a request, and the manifests beside them.
     pub fn gather(request: &EvalRequest) -> Result<Self> {
         let mut sources = Self {
             origins: vec![],
@@ -64,7 +64,7 @@ impl Sources {
         Ok(sources)
     }
 
-    /// Takes up a run, and the manifest of the command that has made it.
+    /// Adds a run, and the manifest of the command that made it.
     fn run(&mut self, name: &str, path: &Path) -> Result<()> {
         let digest = self.file(&format!("run {name}"), path)?;
         for command in [RERANK, FUSE] {
@@ -87,13 +87,14 @@ impl Sources {
         Ok(digest)
     }
 
-    /// Takes a manifest up, where there is one, and of one file that of those bytes: another
-    /// command may have written it anew. Not that of an evaluation, which would be about itself.
+    /// Adds a manifest if there is one. For a single file, the manifest must be of those bytes,
+    /// since another command may have rewritten the file. Skips the manifest of an evaluation,
+    /// which would describe itself.
     fn manifest(&mut self, path: &Path, of: Option<&str>) -> Result<Option<Manifest>> {
         if !self.seen.insert(path.to_path_buf()) || !path.is_file() {
             return Ok(None);
         }
-        // A manifest that `--force` has emptied says nothing.
+        // A manifest that `--force` emptied says nothing.
         let Ok(manifest) = serde_json::from_str::<Manifest>(&read_text(path)?) else {
             return Ok(None);
         };
@@ -106,7 +107,7 @@ impl Sources {
         Ok(Some(manifest))
     }
 
-    /// The digests of all inputs by role; a manifest counts by what is shown of it.
+    /// The digests of all inputs by role. Of a manifest, only the part in the report counts.
     pub fn digests(&self) -> BTreeMap<String, String> {
         let files = self.origins.iter().map(|origin| (origin.role.clone(), origin.digest.clone()));
         let manifests = self.made_by.iter().map(|(path, manifest)| {
@@ -123,12 +124,12 @@ impl Sources {
     }
 }
 
-/// The files of a data set that the report shows or the guards look at.
+/// The data set's files that the report or the guards use.
 fn texts(data: &DataSet) -> [(&'static str, PathBuf); 3] {
     [("corpus", data.corpus()), ("queries", data.queries()), ("training pairs", data.train())]
 }
 
-/// The files of a model dir that say how it reads a pair.
+/// The files of a model dir that decide how it reads a pair.
 fn parts(model: &ModelDir) -> [(&'static str, PathBuf); 6] {
     [
         ("weights", model.weights()),

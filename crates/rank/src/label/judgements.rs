@@ -7,11 +7,11 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use whetstone_records::{AtomicFile, Error as RecordsError, PassageId, QueryId, read_text};
 
-/// Graded judgements in a qrels file, in the order in which they were given. What is given is on
-/// the disk before the call returns, so that a process that is killed loses nothing.
+/// Graded judgements in a qrels file, in the order of grading. Each is on the disk before the call
+/// returns, so a killed process loses nothing.
 ///
-/// A file named `.tsv` has BEIR's three columns and its header, any other TREC's four; an existing
-/// one keeps its columns.
+/// A file named `.tsv` has BEIR's three columns and its header, any other TREC's four. An existing
+/// file keeps its columns.
 pub struct Judgements {
     path: PathBuf,
     file: File,
@@ -23,10 +23,10 @@ pub struct Judgements {
 const HEADER: &str = "query-id\tcorpus-id\tscore\n";
 
 impl Judgements {
-    /// Opens the file, or begins it. A last line that a killed process left unfinished is cut off.
+    /// Opens or creates the file. Cuts off an unfinished last line of a killed process.
     ///
     /// # Errors
-    /// A line that is no judgement; a file that another labeller has open.
+    /// A line that is not a judgement; a file that another labeller has open.
     pub fn open(path: &Path) -> Result<Self> {
         let file = lock(path)?;
         let whole = whole_lines(&file, path)?;
@@ -74,18 +74,18 @@ impl Judgements {
         Ok(())
     }
 
-    /// Returns the grade that was given, if any.
+    /// Returns the grade of a passage, if it has one.
     pub fn grade(&self, query: &QueryId, passage: &PassageId) -> Option<i32> {
         // A tuple of owned ids is the key; cloning two short strings is cheap beside a key press.
         self.grades.get(&(query.clone(), passage.clone())).copied()
     }
 
-    /// Everything that was given, oldest first.
+    /// All judgements, oldest first.
     pub fn given(&self) -> &[(QueryId, PassageId, i32)] {
         &self.given
     }
 
-    /// Keeps a grade; an earlier one of the same passage is replaced.
+    /// Keeps a grade, in place of an earlier one of the same passage.
     pub fn give(&mut self, query: &QueryId, passage: &PassageId, grade: i32) -> Result<()> {
         let again = self.grades.insert((query.clone(), passage.clone()), grade).is_some();
         if again {
@@ -162,7 +162,7 @@ mod tests {
             let mut judgements = Judgements::open(&path).unwrap();
             judgements.give(&"q".into(), &"a".into(), 2).unwrap();
             judgements.give(&"q".into(), &"b".into(), 0).unwrap();
-            // Read while the labeller still has it open.
+            // The labeller still has the file open here.
             let qrels = Qrels::read(&path).unwrap();
             assert_eq!(qrels.get("q").unwrap()["a"], 2);
             judgements.give(&"q".into(), &"a".into(), 3).unwrap();

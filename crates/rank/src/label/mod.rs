@@ -1,7 +1,7 @@
-//! What several runs found, to be judged by a human; every grade is kept at once.
+//! Has a human judge what several runs found. Every grade is kept at once.
 //!
-//! `pooled` gathers what is judged, `session` decides what is asked next, `judgements` keeps the
-//! file. The screen and the keys are the program's.
+//! `pooled` gathers the passages, `session` decides what comes next, `judgements` keeps the file.
+//! The screen and the keys belong to the program.
 
 mod judgements;
 mod pooled;
@@ -11,5 +11,5 @@ pub use judgements::Judgements;
 pub use pooled::{Item, pooled};
 pub use session::{Key, Session};
 
-/// What a grade means, by its number.
+/// The meaning of each grade, by its number.
 pub const GRADES: [&str; 4] = ["no answer", "touches the subject", "answers in part", "answers"];

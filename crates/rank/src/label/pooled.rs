@@ -1,11 +1,11 @@
-//! What is to be judged: the first passages of several runs, with their texts.
+//! The passages to judge: the first ones of several runs, with their texts.
 
 use crate::error::Result;
 use crate::texts::{TextFiles, Texts, Wanted};
 use whetstone_eval::{Pool, pool};
 use whetstone_records::{PassageId, QueryId, Run};
 
-/// A passage to be judged for a query.
+/// A passage to judge for a query.
 #[derive(Clone, Debug)]
 pub struct Item {
     pub query: QueryId,
@@ -19,8 +19,8 @@ pub struct Item {
     pub passage_place: (usize, usize),
 }
 
-/// Returns the first `depth` passages of each run, in the order in which they are judged: it follows
-/// from the seed and says nothing about ranks.
+/// Returns the first `depth` passages of each run in the order of judging, which follows from the
+/// seed and reveals no ranks.
 pub fn pooled(runs: &[Run], files: TextFiles, depth: usize, seed: u64) -> Result<Vec<Item>> {
     let pools = pool(&runs.iter().collect::<Vec<_>>(), depth, seed);
     let wanted = Wanted {

@@ -6,7 +6,7 @@ use crate::error::Result;
 use std::collections::HashSet;
 use whetstone_records::{PassageId, QueryId};
 
-/// What a key asks for.
+/// The meaning of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Key {
     Grade(i32),
@@ -15,15 +15,15 @@ pub enum Key {
     Back,
 }
 
-/// Which passage is asked about, and what has been said.
+/// The current passage, and the judgements so far.
 pub struct Session {
     items: Vec<Item>,
     judgements: Judgements,
     at: usize,
     skipped: HashSet<usize>,
-    /// What was graded, and the grade that it had before.
+    /// Graded items, each with its earlier grade.
     history: Vec<(usize, Option<i32>)>,
-    /// What the last key did, in words.
+    /// The effect of the last key, in words.
     pub message: String,
 }
 
@@ -50,12 +50,12 @@ impl Session {
         session
     }
 
-    /// The item that is asked about; none where all are judged or skipped.
+    /// The current item; none if all are judged or skipped.
     pub fn item(&self) -> Option<&Item> {
         self.items.get(self.at)
     }
 
-    /// The grade that the present item has already.
+    /// The current item's grade, if it has one.
     pub fn grade(&self) -> Option<i32> {
         self.item().and_then(|item| self.judgements.grade(&item.query, &item.passage))
     }
@@ -68,7 +68,7 @@ impl Session {
             .count()
     }
 
-    /// How many queries have at least one relevant passage: those that an evaluation will count.
+    /// How many queries have a relevant passage: an evaluation counts only those.
     pub fn queries_with_answer(&self) -> usize {
         let relevant = self.judgements.given().iter().filter(|(.., grade)| *grade > 0);
         relevant.map(|(query, ..)| query).collect::<HashSet<_>>().len()
@@ -83,14 +83,14 @@ impl Session {
         self.skipped.len()
     }
 
-    /// Does what a key asks for.
+    /// Carries out a key.
     pub fn press(&mut self, key: Key) -> Result<()> {
         match key {
             Key::Grade(grade) => self.give(grade),
             Key::Undo => self.undo(),
             Key::Skip => {
                 self.skipped.insert(self.at);
-                self.message = "skipped; it comes again the next time".into();
+                self.message = "skipped; you see it again in the next session".into();
                 self.advance();
                 Ok(())
             }
@@ -129,8 +129,7 @@ impl Session {
         Ok(())
     }
 
-    /// Goes to the next item without a grade; from the last one, to an earlier one that was left
-    /// open.
+    /// Goes to the next item without a grade. After the last one, returns to earlier open ones.
     fn advance(&mut self) {
         let next = self.next_open(self.at + 1).or_else(|| self.next_open(0));
         self.at = next.unwrap_or(self.items.len());

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-/// Why a proposal was dropped.
+/// Why a query was dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Drop {
     TooShort,
@@ -14,14 +14,14 @@ pub enum Drop {
     Duplicate,
     NearDuplicate,
     TooMany,
-    /// The same query for passages of several places.
+    /// It was also made for passages of other places.
     Ambiguous,
-    /// Its own passage does not come back.
+    /// A search for it does not return its own passage.
     RoundTrip,
-    /// The judge's grade of the query, or of its passage as an answer.
+    /// The judge graded the query, or its passage as an answer, too low.
     PoorQuestion,
     PoorAnswer,
-    /// The judge gave no grade that can be read.
+    /// The judge gave no readable grade.
     NotGraded,
     BelowTop,
 }

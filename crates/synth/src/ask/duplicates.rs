@@ -1,13 +1,13 @@
-//! Queries that say the same in almost the same words.
+//! Finds queries that say the same in almost the same words.
 
 use super::built_in::{is_general, stem};
 use std::collections::BTreeSet;
 use whetstone_eval::WordSet;
 
-/// Fewer words with a topic than this say too little alone; the others count then too.
+/// Below this number of words with a topic, the other words count too.
 const MIN_TOPICS: usize = 3;
 
-/// When and why something is done are two questions.
+/// When and why something is done are two different questions.
 const ASKING: &[&str] = &["what", "when", "where", "which", "who", "whom", "whose", "why", "how"];
 
 /// A query as the set of its stems; takes lower-case words.

@@ -1,4 +1,4 @@
-//! Good queries on passages, which the LLM is shown before it is asked.
+//! Passages with good queries, which the LLM sees before it is asked.
 
 use super::styles::{self, EXAMPLE_TEXT, EXAMPLE_TITLE};
 use crate::config::{AskConfig, Style};
@@ -7,7 +7,7 @@ use serde::Deserialize;
 use std::path::Path;
 use whetstone_records::JsonlReader;
 
-/// A passage with good queries: one turn of the talk.
+/// A passage with good queries: one turn of the conversation.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Example {
@@ -15,7 +15,7 @@ pub struct Example {
     pub title: String,
     pub text: String,
     pub queries: Vec<String>,
-    /// Absent: fits every style.
+    /// Absent: it fits every style.
     #[serde(default)]
     pub style: Option<Style>,
 }
@@ -55,7 +55,8 @@ impl Examples {
         Ok(Self(examples))
     }
 
-    /// The first `most` of a style; where the user gave none of it, those of every style, then all.
+    /// The first `most` of a style. If the user gave none of that style: those without a style,
+    /// then all.
     pub fn of(&self, style: Style, most: usize) -> Vec<&Example> {
         let fitting =
             |wanted: Option<Style>| self.0.iter().filter(move |example| example.style == wanted);

@@ -1,4 +1,4 @@
-//! What a generator proposes is kept only where it is usable as a query.
+//! Keeps a proposal only if it is usable as a query.
 
 use super::built_in::{is_general, stem};
 use super::drop::Drop;
@@ -10,7 +10,7 @@ use std::collections::HashSet;
 use whetstone_eval::WordSet;
 use whetstone_records::Passage;
 
-/// Sentences shorter than this are not checked: `Wait for rain.` is no sentence that one copies.
+/// Shorter sentences are not checked: nobody copies `Wait for rain.`
 const MIN_SENTENCE_WORDS: usize = 5;
 /// Fewest words of a query.
 const MIN_WORDS: usize = 2;
@@ -20,11 +20,11 @@ const MIN_WORDS: usize = 2;
 pub struct Admitted {
     /// With single spaces.
     pub text: String,
-    /// Share of its words with a topic that stand in the passage too.
+    /// Share of its words with a topic that also occur in the passage.
     pub overlap_fraction: f32,
 }
 
-/// The words of one passage, against which its queries are held.
+/// The words of one passage, to compare its queries with.
 pub struct Filter<'a> {
     config: &'a FilterConfig,
     max_queries: usize,
@@ -51,8 +51,8 @@ impl<'a> Filter<'a> {
         }
     }
 
-    /// Returns the proposal as a query, or why it is none. What was returned once is a duplicate
-    /// the second time.
+    /// Returns the proposal as a query, or why it was dropped. A query that was returned before is
+    /// a duplicate.
     pub fn admit(&mut self, proposal: &str) -> Result<Admitted, Drop> {
         let text = tidy(proposal);
         let tokens = tokens(&text);
@@ -67,7 +67,8 @@ impl<'a> Filter<'a> {
             if is_anaphoric(&text.to_lowercase()) {
                 return Err(Drop::Anaphoric);
             }
-            // Not one word in common: made up, or so general that it fits everything.
+            // Not one word in common: the query is made up, or so general that it fits every
+            // passage.
             if overlap_fraction == 0.0 {
                 return Err(Drop::Unrelated);
             }
@@ -108,8 +109,8 @@ impl<'a> Filter<'a> {
         if repeats(tokens) { Err(Drop::Repetitive) } else { Ok(()) }
     }
 
-    /// Share of the words with a topic that title or text of the passage hold; 0 where the query
-    /// has none.
+    /// Share of the query's words with a topic that also occur in the passage's title or text; 0 if
+    /// the query has none.
     fn overlap_fraction(&self, tokens: &[String]) -> f32 {
         let topics = tokens.iter().filter(|word| !is_general(word));
         let shared = topics.clone().filter(|word| self.topics.contains(&stem(word))).count();

@@ -1,4 +1,4 @@
-//! Who makes queries for passages, and what they hand over.
+//! What makes queries for passages, and what it returns.
 
 use crate::error::Result;
 use whetstone_llm::{Flaw, Open};
@@ -12,14 +12,14 @@ pub struct Proposal {
     pub style: String,
 }
 
-/// What a generator gives for one passage.
+/// The queries of a generator for one passage.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Answer {
     /// Best first.
     pub proposals: Vec<Proposal>,
-    /// Why there are none, or fewer than there could be: names of counts in the manifest.
+    /// Why there are none, or fewer than possible: names of counts in the manifest.
     pub flaws: Vec<Flaw>,
-    /// Whether the answer is that the passage answers nothing.
+    /// Whether the LLM says that the passage answers nothing.
     pub says_none: bool,
     /// Why there is no complete answer.
     pub open: Option<Open>,
@@ -28,9 +28,9 @@ pub struct Answer {
     pub tokens_out: u64,
 }
 
-/// Who makes queries for passages.
+/// Makes queries for passages.
 pub trait Generator {
-    /// The name that queries carry in their metadata.
+    /// The name in the metadata of queries.
     fn name(&self) -> &str;
 
     /// Returns one answer for each passage, in their order.

@@ -1,4 +1,4 @@
-//! The usable queries of a generator, and what became of the others.
+//! The usable queries of a generator, and the fate of the others.
 
 use super::drop::{Drop, Drops};
 use super::duplicates::word_set;
@@ -11,10 +11,10 @@ use whetstone_eval::{WordSet, pairs_alike};
 use whetstone_llm::Open;
 use whetstone_records::{Passage, Query, QueryId, QueryMetadata, QueryQuality};
 
-/// How many passages without a query are named.
+/// How many passages without a query the note names.
 const NAMED: usize = 5;
 
-/// A query that is still in.
+/// A query that is kept so far.
 #[derive(Clone, Debug)]
 pub struct Kept<'a> {
     pub query: Query,
@@ -27,7 +27,7 @@ impl Kept<'_> {
     }
 }
 
-/// A query that is out.
+/// A query that was dropped.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Dropped<'a> {
     pub text: String,
@@ -35,7 +35,7 @@ pub struct Dropped<'a> {
     pub reason: Drop,
 }
 
-/// Queries by what became of them.
+/// Queries by their fate.
 #[derive(Default)]
 pub struct Harvest<'a> {
     pub asked: usize,
@@ -45,19 +45,19 @@ pub struct Harvest<'a> {
     pub flaws: BTreeMap<&'static str, u64>,
     /// Passages that were not answered, with the reason.
     pub not_answered: Vec<(&'a Passage, String)>,
-    /// Passages that a cap kept from being asked about.
+    /// Passages that were not asked about because of a cap.
     pub not_asked: u64,
     pub asked_twice: u64,
-    /// Passages that answer nothing, as the LLM says.
+    /// Passages that answer nothing, according to the LLM.
     pub answering_nothing: u64,
-    /// Queries that the judge was not asked about, or gave no answer to.
+    /// Queries without a verdict, because the judge was not asked or did not answer.
     pub not_graded: u64,
     pub tokens_in: u64,
     pub tokens_out: u64,
 }
 
 impl<'a> Harvest<'a> {
-    /// Passes every proposal through the filters that need only its own passage.
+    /// Runs every proposal through the filters that need only its own passage.
     pub fn of(
         asked: &[&'a Passage],
         answers: Vec<Answer>,
@@ -116,7 +116,7 @@ impl<'a> Harvest<'a> {
         }
     }
 
-    /// Takes out what `verdict` names a reason for, by the place among the kept.
+    /// Drops the queries for which `verdict` gives a reason. It gets their place among the kept.
     pub fn drop_where(&mut self, verdict: impl Fn(usize, &Kept) -> Option<Drop>) {
         let kept = std::mem::take(&mut self.kept);
         for (place, one) in kept.into_iter().enumerate() {
@@ -133,8 +133,8 @@ impl<'a> Harvest<'a> {
         }
     }
 
-    /// Drops queries that were made for passages of several places: none of these would be the only
-    /// answer. Passages that overlap may share one.
+    /// Drops queries that were made for passages of several places, because none of these is the
+    /// only answer. Overlapping passages may share one.
     pub fn drop_ambiguous(&mut self) {
         let mut places: HashMap<String, Vec<&Passage>> = HashMap::new();
         for Kept { query, passage } in &self.kept {
@@ -148,7 +148,7 @@ impl<'a> Harvest<'a> {
         });
     }
 
-    /// Drops the later of two queries that say almost the same of passages of different places.
+    /// Drops the later of two queries that say almost the same about passages of different places.
     pub fn drop_near_duplicates(&mut self, fraction: f64) {
         let words: Vec<WordSet> =
             self.kept.iter().map(|kept| word_set(&tokens(&kept.query.text))).collect();
@@ -157,7 +157,7 @@ impl<'a> Harvest<'a> {
             kept[a].passage.id != kept[b].passage.id && !kept[a].passage.overlaps(kept[b].passage)
         };
         let alike = pairs_alike(&words, words.len(), fraction, apart);
-        // A query that is out itself keeps nobody out.
+        // A query that is dropped itself drops no other.
         let mut out = vec![false; alike.len()];
         for place in 0..alike.len() {
             out[place] = alike[place].iter().any(|earlier| !out[*earlier]);
@@ -217,7 +217,7 @@ impl<'a> Harvest<'a> {
         )
     }
 
-    /// The asked passages that no query is left of.
+    /// The passages asked about that have no query left.
     pub fn without(&self, asked: &[&'a Passage]) -> Vec<&'a Passage> {
         let with: HashSet<&str> = self.kept.iter().map(|kept| kept.passage.id.as_str()).collect();
         asked.iter().filter(|passage| !with.contains(passage.id.as_str())).copied().collect()
@@ -239,7 +239,8 @@ impl<'a> Harvest<'a> {
         if let Some((passage, reason)) = self.not_answered.first() {
             let count = self.not_answered.len();
             notes.push(format!(
-                "{count} passages were not answered (`{}`: {reason}); run again to ask only them",
+                "{count} passages were not answered (`{}`: {reason}); run the same command again to \
+                 ask only about them",
                 passage.id
             ));
         }

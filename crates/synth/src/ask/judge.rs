@@ -1,4 +1,4 @@
-//! An LLM as judge: one call a query, two grades.
+//! An LLM as judge: one call per query, two grades.
 
 use super::harvest::{Harvest, Kept};
 use crate::config::SynthConfig;
@@ -9,7 +9,7 @@ use whetstone_records::{Passage, Progress};
 
 const COMPILED_IN: &str = include_str!("../../../../configs/prompts/judge.md");
 const LIMIT_KEY: &str = "judge.max-answer-tokens";
-/// These stand for the queries and answers that are not there yet in an estimate.
+/// These stand for the queries and answers that do not exist yet at the time of an estimate.
 const TYPICAL_QUERY: &str =
     "how long is the customer given to hand in the form after the first letter?";
 const TYPICAL_ANSWER: &str = r#"{"question": 2, "answer": 2}"#;
@@ -20,8 +20,8 @@ fn open(config: &SynthConfig) -> Result<PairJudge<'_>> {
     Ok(PairJudge::open(judge, prompt, COMPILED_IN, ("grades", form))?)
 }
 
-/// Estimates what judging the queries of these passages will take, `queries` for each of them; what
-/// the journal holds of it cannot be known before the queries are.
+/// Estimates the cost of judging `queries` queries for each of these passages. The journal's share
+/// is unknown before the queries exist.
 pub fn estimate(
     llm: &Llm,
     passages: &[&Passage],
@@ -44,7 +44,7 @@ pub fn estimate(
     Ok(llm.estimate(&work, counter)?.times(queries))
 }
 
-/// Grades every query that is kept; those without a grade are counted as not graded.
+/// Grades every kept query. Queries without a grade are counted as not graded.
 pub fn grade(
     harvest: &mut Harvest,
     llm: &Llm,

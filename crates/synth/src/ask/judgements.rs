@@ -1,4 +1,4 @@
-//! Human questions: the passages that hold the quoted answers.
+//! Human questions, and the passages that contain the quoted answers.
 
 use crate::chunk::as_seen;
 use crate::error::{Error, Result};
@@ -8,7 +8,7 @@ use std::path::Path;
 use std::rc::Rc;
 use whetstone_records::{DocumentId, JsonlReader, Passage, Qrels, Query, QueryId, QueryMetadata};
 
-/// Fewest words of a quote's larger part, where the border of two passages cuts it.
+/// Fewest words of a quote's larger part, if two passages share the quote.
 const MIN_PART_WORDS: usize = 4;
 
 #[derive(Deserialize)]
@@ -38,11 +38,11 @@ fn one() -> i32 {
 pub struct Judgements {
     pub queries: Vec<Query>,
     pub qrels: Qrels,
-    /// Quotes that no passage holds whole; they count for the passage that holds the larger part.
+    /// Quotes that no passage contains whole. The passage with the larger part counts.
     pub cut_quotes: u64,
 }
 
-/// Reads `path` and finds for every quote the passages of its document that hold it.
+/// Reads `path` and finds, for every quote, the passages of its document that contain it.
 pub fn read(path: &Path, passages: &[Passage]) -> Result<Judgements> {
     let mut by_document: HashMap<DocumentId, Vec<(&Passage, Rc<str>)>> = HashMap::new();
     for passage in passages {
@@ -127,8 +127,8 @@ fn collapse(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// The passages that hold the quote; else, with `true`, those that hold its larger part up to their
-/// border.
+/// The passages that contain the quote. If there are none, returns `true` and those that contain
+/// its larger part up to their border.
 fn passages_with<'a>(
     quote: &str,
     passages: &[(&'a Passage, Rc<str>)],

@@ -1,9 +1,9 @@
-//! Passages that nobody asks about: navigation, licence text, tables of contents, data.
+//! Passages that nobody should ask about: navigation, licence text, tables of contents, data.
 
 use serde::Serialize;
 use whetstone_records::{Passage, PassageId};
 
-/// Why a passage is not asked about: what it is in place of text, or where it stands.
+/// Why a passage is not asked about: what it is instead of text, or where it stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Reason {
@@ -12,7 +12,7 @@ pub enum Reason {
     Contents,
     /// Data in letters and digits, such as a key or a picture.
     Encoded,
-    /// Its text is for training in one document and for measuring in another.
+    /// Its text occurs in a document for training and in one for measuring.
     SeveralSplits,
 }
 
@@ -34,15 +34,15 @@ pub struct Skipped {
     #[serde(rename = "_id")]
     pub id: PassageId,
     pub reason: Reason,
-    /// How it begins.
+    /// Its first words.
     pub text: String,
 }
 
-/// Fewest lines, or links, of what is taken for a list.
+/// Fewest lines, or links, that count as a list.
 const MIN_LINES: usize = 4;
-/// Shortest word that is taken for data.
+/// Shortest word that counts as data.
 const MIN_DATA_BYTES: usize = 40;
-/// Phrases of licences; two of them make one.
+/// Phrases of licences. A text with two of them is a licence.
 const LICENCE: &[&str] = &[
     "permission is hereby granted",
     "without warranty of any kind",
@@ -101,7 +101,7 @@ const MENU: &[&str] = &[
     "accessibility",
 ];
 
-/// Says what a passage is where it is no text that answers anything.
+/// Says what a passage is if it is not text that answers anything.
 pub fn junk(passage: &Passage) -> Option<Reason> {
     let text = &passage.text;
     if is_licence(text) {
@@ -119,7 +119,7 @@ pub fn junk(passage: &Passage) -> Option<Reason> {
     if is_navigation(text, &lines) { Some(Reason::Navigation) } else { None }
 }
 
-/// Whether most of a text is base64 or the like: long runs with digits and both cases, or of hex.
+/// Whether most of a text is base64, hex or the like: long runs with digits and both cases.
 fn is_encoded(text: &str) -> bool {
     let is_data = |word: &&str| {
         let body = word.trim_end_matches('=');
@@ -148,7 +148,7 @@ fn is_entry(line: &str) -> bool {
     has_page && (leader.ends_with("..") || leader.ends_with('…') || leader.ends_with(". ."))
 }
 
-/// Menus: separated or listed entries without a sentence, several of which every site has.
+/// Menus: several separated or listed entries that every site has, without a sentence.
 fn is_navigation(text: &str, lines: &[&str]) -> bool {
     let is_separator = |c: char| matches!(c, '|' | '»' | '›' | '•' | '·' | '\n' | '>');
     let entries: Vec<String> = text

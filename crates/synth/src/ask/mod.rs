@@ -1,4 +1,4 @@
-//! Queries for passages: from the passage's own words or from an LLM, and from humans who judged.
+//! Queries for passages: from the passage's own words, from an LLM, and from humans.
 
 mod built_in;
 mod drop;
@@ -46,13 +46,13 @@ const OUTPUTS: [&str; 5] = [
     DataSet::ASK_PAGE,
 ];
 
-/// Makes queries for the passages of `OUT/corpus.jsonl` and adds the human ones of `judgements`;
-/// writes `OUT/queries.jsonl`, `OUT/qrels/all.tsv`, the passages that were not asked about
+/// Makes queries for the passages of `OUT/corpus.jsonl` and adds the human ones of `judgements`.
+/// Writes `OUT/queries.jsonl`, `OUT/qrels/all.tsv`, the passages that were not asked about
 /// (`skipped.jsonl`) and a report (`synth.json`, `synth.html`).
 ///
-/// Passages of documents that answer a human question are not asked about: they are the test, where
-/// only human questions count. Where passages stay without an answer, the stage does not count as
-/// up to date: run again, it asks only them.
+/// Documents that answer a human question are the test, where only human questions count, so their
+/// passages are not asked about. If passages stay without an answer, the stage does not count as up
+/// to date: the next run asks only about them.
 pub fn ask(job: &AskJob, progress: &dyn Progress) -> Result<Manifest> {
     let stage = job.stage()?;
     if let Some(manifest) = stage.up_to_date() {
@@ -100,7 +100,7 @@ pub fn ask(job: &AskJob, progress: &dyn Progress) -> Result<Manifest> {
     )?)
 }
 
-/// The client, where anything is asked of an LLM.
+/// The client, if an LLM is needed.
 fn open_llm<'a>(job: &AskJob<'a>) -> Result<Option<Llm<'a>>> {
     let config = job.config;
     if config.ask.generator == GeneratorName::BuiltIn && !config.filter.judge {
@@ -126,7 +126,7 @@ fn questions<'a>(llm: Option<&'a Llm<'a>>, plan: &Plan<'a>) -> Result<Questions<
     })
 }
 
-/// What the run will take, for the comparison at its end.
+/// The estimate of the run, to compare with the real figures at its end.
 fn estimate_first<'a>(
     plan: &Plan<'a>,
     llm: Option<&'a Llm<'a>>,
@@ -139,7 +139,7 @@ fn estimate_first<'a>(
     Ok(Some(estimate))
 }
 
-/// The questions that the journal does not answer, and the judge's work on what may come of all.
+/// The questions that the journal does not answer, and the judge's work on all possible queries.
 fn estimate_all(plan: &Plan, llm: &Llm) -> Result<Estimate> {
     let config = plan.job.config;
     let counter = token_counter(plan.job.model)?;
@@ -200,9 +200,9 @@ fn filter_all(
     Ok(())
 }
 
-/// Refuses what can hardly be a training set: most passages were asked about, and have no query.
+/// Refuses a bad training set: most passages were asked about, but have no query.
 ///
-/// Those that were not asked about, or not answered yet, do not count.
+/// Passages that were not asked about, or not answered yet, do not count.
 fn check_coverage(harvest: &Harvest, config: &SynthConfig) -> Result<()> {
     let least = config.filter.min_covered_fraction;
     let (with, answered) = harvest.coverage();
@@ -212,7 +212,7 @@ fn check_coverage(harvest: &Harvest, config: &SynthConfig) -> Result<()> {
     Err(Error::FewQueries { with, passages: answered, least, reasons: harvest.reasons() })
 }
 
-/// Keeps the `top` queries of highest score; ties fall to the earlier.
+/// Keeps the `top` queries with the highest scores. The earlier one wins a tie.
 fn keep_best(harvest: &mut Harvest, top: usize, by: TopBy) {
     let score = |kept: &Kept| {
         let quality = kept.query.metadata.quality.clone().unwrap_or_default();

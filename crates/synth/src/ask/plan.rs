@@ -1,4 +1,4 @@
-//! What is asked about, before anything is.
+//! Plans what to ask about, before anything is sent.
 
 use super::Counts;
 use super::judgements::{self, Judgements};
@@ -15,26 +15,26 @@ use whetstone_model::DeviceName;
 use whetstone_records::{DataSet, DocumentId, Input, Passage, Stage, read_jsonl};
 use whetstone_retrieve::Bm25Parameters;
 
-/// How much of a skipped passage is shown, in characters.
+/// How much of a skipped passage to show, in characters.
 const SHOWN_CHARS: usize = 120;
-/// Counts that say that a run again would have something to ask.
+/// Counts which mean that another run has something to ask.
 const OPEN: [&str; 3] = ["passages-not-answered", "passages-not-asked", "queries-not-graded"];
 
-/// What `ask` works on.
+/// The inputs of `ask`.
 #[derive(Clone, Copy)]
 pub struct AskJob<'a> {
     /// Folder of the data set, which holds `corpus.jsonl`.
     pub out: &'a Path,
     pub config: &'a SynthConfig,
-    /// Folder of the local model: its tokenizer estimates tokens, its embeddings are for the round
+    /// Folder of the local model. Its tokenizer estimates tokens; its embeddings serve the round
     /// trip.
     pub model: Option<&'a Path>,
     pub device: DeviceName,
 }
 
 impl AskJob<'_> {
-    /// The stage with the digests of all that the queries depend on; how fast and by which address
-    /// an LLM is asked is no part of it.
+    /// The stage with the digests of all that the queries depend on. The address and the speed of
+    /// the LLM are not part of it.
     pub(super) fn stage(&self) -> Result<Stage> {
         let config = self.config;
         config.check()?;
@@ -77,7 +77,7 @@ pub fn open(counts: &BTreeMap<String, u64>) -> u64 {
     OPEN.iter().filter_map(|name| counts.get(*name)).sum()
 }
 
-/// The passages, and which of them are asked about.
+/// The passages, and which of them to ask about.
 pub struct Plan<'a> {
     pub job: &'a AskJob<'a>,
     pub passages: Vec<Passage>,
@@ -90,8 +90,8 @@ pub struct Plan<'a> {
 }
 
 impl<'a> Plan<'a> {
-    /// Reads the corpus and the human questions; a wrong quote stops the run before anything is
-    /// spent.
+    /// Reads the corpus and the human questions. A wrong quote stops the run before it spends
+    /// anything.
     pub fn open(job: &'a AskJob<'a>) -> Result<Self> {
         let passages: Vec<Passage> = read_jsonl(&DataSet::new(job.out).corpus())?;
         let mut judgements = match &job.config.ask.judgements {
@@ -149,7 +149,7 @@ impl<'a> Plan<'a> {
         positive.map(|(passage, _)| by_id[passage.as_str()].document()).collect()
     }
 
-    /// The split that `mine` and `pair` will put each document into.
+    /// The split that `mine` and `pair` will choose for each document.
     fn splits(&self, judged: &BTreeSet<DocumentId>) -> BTreeMap<DocumentId, Split> {
         let config = self.job.config;
         let documents = self.passages.iter().flat_map(Passage::documents).collect();
@@ -202,12 +202,12 @@ impl<'a> Plan<'a> {
         let mut notes = Vec::new();
         if junk > 0 {
             notes.push(format!(
-                "{junk} passages are no text that answers anything; skipped.jsonl lists them"
+                "{junk} passages answer nothing and are not asked about; skipped.jsonl lists them"
             ));
         }
         if shared > 0 {
             notes.push(format!(
-                "{shared} passages stand in documents of several splits and are not asked about; skipped.jsonl lists them"
+                "{shared} passages occur in documents of several splits and are not asked about; skipped.jsonl lists them"
             ));
         }
         notes

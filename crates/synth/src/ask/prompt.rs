@@ -1,4 +1,4 @@
-//! What the LLM is told about a passage, and the JSON that it is asked for.
+//! What the LLM is told about a passage, and the JSON that it must return.
 
 use super::examples::Examples;
 use super::styles;
@@ -39,7 +39,7 @@ pub struct Prompt<'a> {
     extra_body: Vec<(String, String)>,
 }
 
-/// Where a passage stands, as the template's variables have it.
+/// Where a passage stands, for the template's variables.
 pub struct Place<'a> {
     pub title: &'a str,
     pub document_title: &'a str,
@@ -71,8 +71,8 @@ impl<'a> Prompt<'a> {
         })
     }
 
-    /// The style in which a passage is asked about: drawn by seed and id, so that other passages
-    /// may come and go.
+    /// The style for a passage, drawn by seed and id: it does not change when other passages come
+    /// or go.
     pub fn style(&self, passage: &Passage) -> Style {
         let weights = || self.config.styles.iter().filter(|(_, weight)| **weight > 0.0);
         let mut left = weights().map(|(_, weight)| weight).sum::<f64>();

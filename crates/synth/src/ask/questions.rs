@@ -18,7 +18,7 @@ pub struct Questions<'a> {
     pub asked: Asked<'a>,
 }
 
-/// What an answer is held against.
+/// What an answer is checked against.
 pub struct Asked<'a> {
     pub config: &'a AskConfig,
     /// The language that most passages are in.
@@ -48,7 +48,7 @@ impl Generator for Questions<'_> {
     fn generate(&self, passages: &[&Passage], progress: &dyn Progress) -> Result<Vec<Answer>> {
         let run = |work: &Work| -> Result<Vec<Outcome>> {
             let outcomes = self.llm.run(work, progress)?;
-            // Other reasons for that nothing is usable are the filters' to tell.
+            // The filters report the other reasons why nothing is usable.
             if outcomes.iter().any(Outcome::is_cut_off) {
                 self.llm.require_readable(work, &outcomes)?;
             }
@@ -79,7 +79,7 @@ impl Generator for Questions<'_> {
     }
 }
 
-/// Looks at an answer as a whole; single queries are the filters' business.
+/// Checks an answer as a whole; the filters check single queries.
 fn assess(entry: &Entry, passage: &Passage, asked: &Asked) -> Assessment {
     let read = parse::questions(&entry.said());
     let is_refused = entry.flaw() == Some(REFUSED);
@@ -107,8 +107,8 @@ fn assess(entry: &Entry, passage: &Passage, asked: &Asked) -> Assessment {
     Assessment { flaw, usable }
 }
 
-/// Whether the queries are in another language than asked for; in doubt they are not. Without a
-/// language in the config it is the passage's, or the one of most passages: code is easily taken
+/// Whether the queries are clearly in another language than the wanted one. If the config names no
+/// language, either the passage's or the most common one will do: the detector easily takes code
 /// for Spanish.
 fn is_foreign(questions: &[String], passage: &Passage, asked: &Asked) -> bool {
     let Some(found) = language_of(&questions.join(" ")) else { return false };

@@ -1,4 +1,4 @@
-//! Whether a query brings its own passage back (Dai et al., Promptagator, 2022).
+//! Checks whether a query brings its own passage back (Dai et al., Promptagator, 2022).
 
 use super::AskJob;
 use super::harvest::Harvest;
@@ -10,17 +10,18 @@ use whetstone_model::{BiEncoder, Engine};
 use whetstone_records::{DataSet, Passage, Progress};
 use whetstone_retrieve::{Bm25, Dense, EmbeddingCache, Retriever, TextKind};
 
-/// Queries that are searched for at one time.
+/// Queries to search for at a time.
 const BLOCK: usize = 1024;
 
-/// Notes the rank and the score of every query's own passage; without a rank it did not come back.
+/// Notes the rank and the score of every query's own passage. A query without a rank did not find
+/// it.
 pub fn search(
     harvest: &mut Harvest,
     passages: &[Passage],
     job: &AskJob,
     progress: &dyn Progress,
 ) -> Result<()> {
-    // In the order of `mine`, which then finds their embeddings.
+    // In the order of `mine`, which then reuses their embeddings.
     let mut passages: Vec<&Passage> = passages.iter().collect();
     passages.sort_by(|a, b| a.id.cmp(&b.id));
     let texts: Vec<String> = passages.iter().map(|passage| passage.full_text()).collect();
@@ -52,7 +53,8 @@ pub fn search(
     Ok(())
 }
 
-/// The bi-encoder over the whole corpus; embeddings of passages are where `mine` looks for them.
+/// The bi-encoder over the whole corpus. It stores the embeddings of passages where `mine` looks
+/// for them.
 fn dense(
     passages: &[&str],
     queries: &[&str],
@@ -69,7 +71,7 @@ fn dense(
         progress,
     };
     let passages = cache.embed("passages", TextKind::Passage, passages)?;
-    // Not under the name of the final queries, which are fewer.
+    // Not under the name of the final queries, of which there are fewer.
     let queries = cache.embed("proposals", TextKind::Query, queries)?;
     Ok(Dense::new(cache.hidden, queries, passages))
 }

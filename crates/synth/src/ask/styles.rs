@@ -1,4 +1,4 @@
-//! What each style of query is called, how it is written, and examples of it.
+//! Name, rule and examples of each style of query.
 
 use crate::config::Style;
 
@@ -8,11 +8,11 @@ pub const EXAMPLE_TEXT: &str = "The garden pumps run from April to October. Wate
     morning and after 6 in the evening. Tanks of up to 300 litres may be set up without asking the board, larger ones need \
     its written consent.";
 
-/// A style in the words of the prompt.
+/// A style, in the words of the prompt.
 pub struct Words {
     /// In the plural.
     pub kind: &'static str,
-    /// One sentence; empty where `kind` says it all.
+    /// One sentence; empty if `kind` says it all.
     pub rule: &'static str,
     /// Queries on the example's passage.
     pub examples: [&'static str; 4],

@@ -1,4 +1,4 @@
-//! Before the real run: what it will cost, how its questions look, and batch files in its place.
+//! Before the real run: its cost, a preview of its questions, and batch files.
 
 use super::built_in::BuiltIn;
 use super::generator::Generator;
@@ -12,7 +12,7 @@ use std::path::Path;
 use whetstone_llm::{BatchFiles, BatchResults, Estimate, Llm, Work};
 use whetstone_records::{PassageId, Progress};
 
-/// A passage with what would become of the queries for it.
+/// A passage with the fate of its queries.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Preview {
     pub passage: PassageId,
@@ -26,7 +26,7 @@ pub struct Preview {
     pub flaws: Vec<String>,
 }
 
-/// Returns what a run would take; nothing is sent.
+/// Returns the estimate of a run; sends nothing.
 pub fn estimate(job: &AskJob) -> Result<Estimate> {
     job.config.check()?;
     let plan = Plan::open(job)?;
@@ -34,8 +34,8 @@ pub fn estimate(job: &AskJob) -> Result<Estimate> {
     estimate_all(&plan, &llm)
 }
 
-/// Asks about a few passages, seeded; the answers are kept for the real run. Only the filters that
-/// need one passage alone are at work.
+/// Asks about a few passages, drawn by the seed. The answers are kept for the real run. Only the
+/// filters that need a single passage apply.
 pub fn preview(job: &AskJob, count: usize, progress: &dyn Progress) -> Result<Vec<Preview>> {
     let config = job.config;
     config.check()?;
@@ -82,7 +82,7 @@ pub fn batch_out(job: &AskJob, path: &Path) -> Result<BatchFiles> {
     with_questions(job, &plan, |llm, work| llm.batch_out(work, path))
 }
 
-/// Takes the results of a batch into the journal, where `ask` finds them.
+/// Imports the results of a batch into the journal, where `ask` finds them.
 pub fn batch_in(job: &AskJob, path: &Path) -> Result<BatchResults> {
     job.config.check()?;
     let plan = Plan::open(job)?;

@@ -1,9 +1,9 @@
-//! How a query is worded, beside its passage.
+//! The wording of a query, alone and beside its passage.
 
 use std::collections::HashSet;
 use unicode_segmentation::UnicodeSegmentation;
 
-/// Single spaces, no number or mark of a list in front, no quotes around.
+/// Normalises to single spaces, without a list mark in front or quotes around.
 pub fn tidy(proposal: &str) -> String {
     let text = proposal.split_whitespace().collect::<Vec<_>>().join(" ");
     let text = text.trim_start_matches(['-', '•', '*', ' ']);
@@ -21,7 +21,7 @@ pub fn tokens(text: &str) -> Vec<String> {
     text.unicode_words().map(str::to_lowercase).collect()
 }
 
-/// Phrases that ask about the passage as a thing, or about nothing in particular.
+/// Phrases that ask about the passage itself, or about nothing in particular.
 pub fn is_anaphoric(lower: &str) -> bool {
     const PHRASES: &[&str] = &[
         "this passage",
@@ -51,13 +51,13 @@ pub fn is_anaphoric(lower: &str) -> bool {
     PHRASES.iter().any(|phrase| lower.contains(phrase))
 }
 
-/// Whether half of the words are repetitions, as in an answer that ran into a loop.
+/// Whether half of the words are repetitions, as in an answer caught in a loop.
 pub fn repeats(tokens: &[String]) -> bool {
     let distinct: HashSet<&String> = tokens.iter().collect();
     tokens.len() >= 6 && distinct.len() * 2 <= tokens.len()
 }
 
-/// Length of the longest run of words that both hold.
+/// Length of the longest common run of words.
 pub fn longest_run(query: &[String], text: &[String]) -> usize {
     let mut longest = 0;
     let mut runs = vec![0; query.len() + 1];

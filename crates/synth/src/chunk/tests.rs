@@ -1,3 +1,5 @@
+//! Tests of `chunk` on folders.
+
 use super::*;
 use std::fs;
 use whetstone_records::{DocumentId, Hint, Silent, read_jsonl};

@@ -10,13 +10,13 @@ use std::path::PathBuf;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum GeneratorName {
-    /// From the passage's own words; no model, no network.
+    /// From the passage's own words, without a model or a network.
     BuiltIn,
     /// An LLM behind any OpenAI-compatible endpoint.
     Openai,
 }
 
-/// What kind of query an LLM is asked for.
+/// The kind of query to ask an LLM for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Style {
@@ -62,31 +62,31 @@ pub struct AskConfig {
     pub min_queries: usize,
     /// Most queries kept for a passage.
     pub max_queries: usize,
-    /// Queries are made for a seeded sample of this many passages; absent: for all.
+    /// Size of the seeded sample of passages to make queries for; absent: all.
     pub max_passages: Option<usize>,
     /// File with the LLM's instructions; absent: the compiled-in `configs/prompts/ask.md`.
     pub prompt: Option<PathBuf>,
-    /// JSONL file of good questions on passages, which the LLM is shown first.
+    /// JSONL file of good questions on passages, which the LLM sees first.
     pub examples: Option<PathBuf>,
-    /// How many of them it is shown.
+    /// How many of these the LLM sees.
     pub max_examples: usize,
-    /// Weight of each style; a passage is asked about in one of them, drawn by the seed.
+    /// Weight of each style. Each passage gets one, drawn by the seed.
     pub styles: BTreeMap<Style, f64>,
-    /// Who would ask; one is drawn for each passage by the seed.
+    /// Who asks. One is drawn for each passage by the seed.
     pub personas: Vec<String>,
     /// Fewest and most words that a query should have.
     pub query_words: Option<(usize, usize)>,
     /// Language of the queries, in English (`German`) or as ISO 639-3 code; absent: the passage's
     /// own.
     pub language: Option<String>,
-    /// Answers in another language than asked for are faulty.
+    /// Whether an answer in another language counts as faulty.
     pub check_language: bool,
     /// Sampling temperature, 0..=2.
     pub temperature: f32,
     /// Longest answer, in the LLM's tokens.
     pub max_answer_tokens: u32,
-    /// Regular expression for each question in the JSON schema, as far as the server supports one;
-    /// empty for none. Not for keyword queries.
+    /// Regular expression for each question in the JSON schema, on servers that support one; empty
+    /// for none. Keyword queries ignore it.
     pub question_pattern: String,
 }
 
@@ -108,8 +108,8 @@ impl Default for AskConfig {
             check_language: true,
             temperature: 0.7,
             max_answer_tokens: 400,
-            // Not `.`: it would let a quote through, and with it the end of the string, in
-            // llama.cpp's grammars.
+            // Not `.`: in llama.cpp's grammars, it would let a quote through, and so the end of the
+            // string.
             question_pattern:
                 r#"^(What|How|Why|When|Which|Where|Who|Can|Do|Does|Is|Are) [^"\\]{10,150}\?$"#
                     .into(),

@@ -9,21 +9,21 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct ChunkConfig {
-    /// Longest passage; only a single code block, table or sentence of this length or more is cut
-    /// inside.
+    /// Longest passage. Only a single code block, table or sentence of this length or more is
+    /// split.
     pub passage_tokens: usize,
     /// How much of a passage's end the next one of the same section repeats, in whole sentences.
     pub overlap_tokens: usize,
     /// A last passage shorter than this joins the one before it.
     pub min_tokens: usize,
-    /// Whether text that repeats is looked for: pages that other pages hold all of, lists of links
-    /// and blocks on most pages are left out, and equal passages become one with several places.
-    /// Not in a BEIR `corpus.jsonl`, where all ids stay.
+    /// Whether to remove repeated text. Lists of links, blocks on most pages and pages that other
+    /// pages contain whole are left out. Equal passages become one with several places. A BEIR
+    /// `corpus.jsonl` keeps all ids.
     pub drop_repeats: bool,
-    /// Whether records of a BEIR `corpus.jsonl` longer than twice `passage-tokens` are split. They
-    /// get new ids then, so that qrels made for the collection no longer fit.
+    /// Whether to split records of a BEIR `corpus.jsonl` longer than twice `passage-tokens`. They
+    /// get new ids then, and the collection's qrels no longer fit.
     pub split_beir: bool,
-    /// Length of a query-passage pair at which the model will truncate, for the report.
+    /// Length at which the model will truncate a query-passage pair, for the report.
     pub max_seq_tokens: usize,
 }
 

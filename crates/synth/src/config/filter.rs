@@ -4,7 +4,7 @@ use super::must;
 use crate::error::Result;
 use serde::{Deserialize, Serialize};
 
-/// Who must find a query's own passage again.
+/// The search that must find a query's own passage again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RoundTrip {
@@ -14,31 +14,31 @@ pub enum RoundTrip {
     Dense,
 }
 
-/// What the best queries are chosen by.
+/// The score that chooses the best queries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum TopBy {
     /// The score of the query's own passage, as a share of the best passage's.
     RoundTrip,
-    /// The grades of the judge, then as `round-trip`.
+    /// The grades of the judge; `round-trip` breaks ties.
     Judge,
 }
 
-/// `[filter]`: which of the proposed queries are kept, and which passages are asked about.
+/// `[filter]`: which proposed queries are kept, and which passages are asked about.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct FilterConfig {
-    /// Passages that are navigation, licence text or a table of contents are not asked about.
+    /// Whether to skip passages that are navigation, licence text or a table of contents.
     pub junk_passages: bool,
-    /// Share of the passages asked about that must have a query, before `top`; with fewer, the run
+    /// Share of the passages asked about that must have a query, before `top`. With fewer, the run
     /// fails.
     pub min_covered_fraction: f64,
-    /// Length, and no loop of repeated words.
+    /// Drops queries of a wrong length, and loops of repeated words.
     pub format: bool,
     /// Shortest and longest query that is kept.
     pub min_query_chars: usize,
     pub max_query_chars: usize,
-    /// No query that repeats its passage.
+    /// Drops queries that repeat their passage.
     pub copied: bool,
     /// Longest run of words that a query may share with its passage.
     pub max_shared_words: usize,
@@ -46,20 +46,20 @@ pub struct FilterConfig {
     pub max_sentence_fraction: f64,
     /// Share of a query's words with a topic that may come from the passage.
     pub max_overlap_fraction: f64,
-    /// No query about "the passage" itself, and none without one word of the passage.
+    /// Drops queries about "the passage" itself, and those that share no word with it.
     pub generic: bool,
-    /// No query twice.
+    /// Drops queries that occur twice.
     pub duplicates: bool,
-    /// Queries of one passage, or of several, that share this share of their words are duplicates;
-    /// 1: only equal ones.
+    /// Queries that share this fraction of their words are duplicates, in one passage or several.
+    /// With 1, only equal ones are.
     pub near_duplicate_fraction: f64,
-    /// The query's own passage must come back.
+    /// The search that must return the query's own passage.
     pub round_trip: RoundTrip,
-    /// Within this many passages.
+    /// The passage must be among this many.
     pub round_trip_depth: usize,
-    /// An LLM, as `[judge]` says, grades every query, and whether its passage answers it.
+    /// Whether the LLM of `[judge]` grades every query, and how its passage answers it.
     pub judge: bool,
-    /// Only so many queries are kept, the best; 0: all.
+    /// How many queries to keep, the best ones; 0: all.
     pub top: usize,
     pub top_by: TopBy,
 }

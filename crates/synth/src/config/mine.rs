@@ -1,4 +1,4 @@
-//! `[mine]`: which passages become negatives, and who looks for them.
+//! `[mine]`: which passages become negatives, and what looks for them.
 
 use super::must;
 use crate::error::Result;
@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use std::path::Path;
 use whetstone_retrieve::{Bm25Parameters, DenseSettings, RetrieverConfig};
 
-/// How negatives are drawn from what is left of a retriever's list.
+/// How negatives are drawn from the rest of a retriever's list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Sampling {
@@ -17,8 +17,8 @@ pub enum Sampling {
     Random,
 }
 
-/// What becomes of other passages of the positive's document. Those that overlap the positive are
-/// never negatives.
+/// How other passages of the positive's document are treated. Passages that overlap the positive
+/// are never negatives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum SameDocument {
@@ -28,46 +28,44 @@ pub enum SameDocument {
     Exclude,
 }
 
-/// Names that runs, negatives and files use for something else.
+/// Names that runs, negatives and files already use.
 const TAKEN_NAMES: [&str; 5] = ["random", "positive", "rrf", "union", "pairs"];
 
 /// `[mine]`: which passages become negatives.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct MineConfig {
-    /// Negatives of a training query, all retrievers together.
+    /// Negatives of a training query, from all retrievers together.
     pub negatives: usize,
-    /// How many passages a retriever may find for a query, where it has no `rank-max` of its own.
+    /// How many passages a retriever without its own `rank-max` may find for a query.
     pub rank_max: usize,
-    /// The best of the passages that pass every filter below are skipped, this many: they may
-    /// answer the query.
+    /// How many of the best passages to skip after all filters below: they may answer the query.
     pub rank_min: usize,
-    /// A passage is dropped where its score s comes near the positive's score p by the same
-    /// retriever: s > p − |p| · relative-margin. Below 0, passages that score higher than the
-    /// positive stay.
+    /// Drops a passage whose score s comes near the positive's score p by the same retriever: s > p
+    /// − |p| · relative-margin. Below 0, passages that score higher than the positive stay.
     pub relative_margin: f32,
     pub sampling: Sampling,
     pub same_document: SameDocument,
-    /// Who finds passages. What their fractions leave is random.
+    /// The retrievers. Random negatives make up what their fractions leave.
     pub from: Vec<Source>,
 }
 
-/// `[[mine.from]]`: a retriever, and what is wanted of it.
+/// `[[mine.from]]`: a retriever and its share.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Source {
-    /// Share of the negatives that it brings; with 0 it finds candidates and fills in for others.
+    /// Share of the negatives that it brings. With 0 it finds candidates and fills in for others.
     pub fraction: f64,
     /// How many passages it may find for a query; absent: as many as the others.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rank_max: Option<usize>,
-    /// A passage that it scores below this is dropped, whoever found it.
+    /// Drops a passage that it scores below this, whoever found it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub min_score: Option<f32>,
-    /// A passage that it scores above this is dropped, whoever found it.
+    /// Drops a passage that it scores above this, whoever found it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_score: Option<f32>,
-    /// Which one, with the keys that only it has; they refuse what is no key at all.
+    /// The kind, with the keys that only this kind has. It refuses unknown keys.
     #[serde(flatten)]
     pub retriever: RetrieverConfig,
 }
@@ -132,7 +130,7 @@ impl MineConfig {
         self.from.iter().position(|from| matches!(from.retriever, RetrieverConfig::Dense(_)))
     }
 
-    /// BM25's parameters, for whoever else searches with it.
+    /// BM25's parameters, for other searches with it.
     pub fn bm25(&self) -> Bm25Parameters {
         let parameters = |from: &Source| match from.retriever {
             RetrieverConfig::Bm25(parameters) => Some(parameters),
@@ -141,7 +139,7 @@ impl MineConfig {
         self.from.iter().find_map(parameters).unwrap_or_default()
     }
 
-    /// Takes the paths of files as relative to the config's folder.
+    /// Resolves the paths of files against the config's folder.
     pub(super) fn anchor(&mut self, folder: &Path) {
         self.from.iter_mut().for_each(|from| from.retriever.settings_mut().anchor(folder));
     }
@@ -191,7 +189,8 @@ mod tests {
     #[test]
     fn retrievers_are_listed_with_their_keys() {
         let text = "[[from]]\nkind = 'bm25'\nfraction = 0.5\nk1 = 1.2\n\
-                    [[from]]\nkind = 'run'\nname = 'own'\npath = 'own.run'\nfraction = 0\nrank-max = 7\n";
+                    [[from]]\nkind = 'run'\nname = 'own'\npath = 'own.run'\n\
+                    fraction = 0\nrank-max = 7\n";
         let mut config = parse(text).unwrap();
         config.check().unwrap();
         config.anchor(Path::new("configs"));
@@ -203,7 +202,7 @@ mod tests {
         ];
         assert_eq!(config.from, expected);
         assert_eq!((config.bm25(), config.dense()), (bm25, None));
-        // As written out, so read back.
+        // What is written reads back the same.
         assert_eq!(parse(&toml::to_string(&config).unwrap()).unwrap(), config);
     }
 
@@ -244,7 +243,8 @@ mod tests {
             ),
             (
                 format!("{}fraction = 0.5", own("pairs")),
-                "`name` of the retriever `pairs` must be a word that Whetstone does not use itself, got `pairs`",
+                "`name` of the retriever `pairs` must be a word that Whetstone does not use itself, \
+                 got `pairs`",
             ),
             (
                 format!("{}{}", bm25("fraction = 0.5"), bm25("fraction = 0.1")),

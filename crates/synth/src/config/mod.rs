@@ -1,4 +1,4 @@
-//! `configs/synth.toml`: one section a stage, every key with its default in one place.
+//! `configs/synth.toml`: one section per stage, every key with its default in one place.
 
 mod ask;
 mod chunk;
@@ -77,7 +77,7 @@ impl SynthConfig {
     /// Reads and checks a TOML file.
     pub fn load(path: &Path) -> Result<Self> {
         let text = whetstone_records::read_text(path)?;
-        // Before it is parsed: toml's message would show the line.
+        // Before it is parsed, because toml's message would show the line.
         if let Some(line) = line_with_key(&text) {
             return Err(Error::KeyInConfig { path: path.into(), line });
         }
@@ -115,7 +115,7 @@ impl SynthConfig {
     }
 }
 
-/// The first line that gives a key to the LLM's endpoint in place of saying where the key is.
+/// The first line that sets a key for the LLM's endpoint, where only a place for the key belongs.
 fn line_with_key(text: &str) -> Option<usize> {
     let names_key = |line: &str| {
         if line.trim_start().starts_with('#') {

@@ -1,17 +1,17 @@
-//! Keys that are written otherwise than in earlier versions.
+//! Keys that earlier versions spelled differently.
 
 use crate::error::{Error, Result};
 use std::path::Path;
 
-/// Section and key as they were, section and key as they are.
+/// Old section and key, new section and key.
 const MOVED: &[[&str; 4]] = &[
     ["filter", "judge-llm", "judge", "llm"],
     ["filter", "judge-prompt", "judge", "prompt"],
     ["filter", "min-grade", "judge", "min-grade"],
 ];
 
-/// Refuses a config with an old key, and shows how it is written now. What is no TOML passes: its
-/// own error says more.
+/// Refuses a config with an old key, and shows the new one. Text that is not TOML passes: its own
+/// error says more.
 pub fn check(text: &str, path: &Path) -> Result<()> {
     let table: toml::Table = text.parse().unwrap_or_default();
     for [section, key, new_section, new_key] in MOVED {

@@ -1,10 +1,10 @@
-//! The keys of `[mine]` as they were before it listed its retrievers, and how they are spelled now.
+//! The keys of `[mine]` from before it listed its retrievers, and their new spelling.
 
 use crate::error::{Error, Result};
 use std::path::Path;
 use toml::{Table, Value};
 
-/// Each old key with the retriever that has it now, and its name there.
+/// Each old key, with its retriever and its name there.
 const KEYS: [(&str, &str, &str); 6] = [
     ("bm25-fraction", "bm25", "fraction"),
     ("dense-fraction", "dense", "fraction"),
@@ -14,9 +14,10 @@ const KEYS: [(&str, &str, &str); 6] = [
     ("max-dense-score", "dense", "max-score"),
 ];
 
-/// Refuses a config that uses one of the old keys; says what to write, with the config's own values.
+/// Refuses a config that uses one of the old keys. The error says what to write, with the config's
+/// own values.
 pub fn refuse(path: &Path, text: &str) -> Result<()> {
-    // A file that is no TOML has an error of its own.
+    // A file that is not TOML has an error of its own.
     let Ok(config) = text.parse::<Table>() else { return Ok(()) };
     let Some(mine) = config.get("mine").and_then(Value::as_table) else { return Ok(()) };
     let used = KEYS.iter().filter(|(old, ..)| mine.contains_key(*old));
@@ -29,7 +30,7 @@ pub fn refuse(path: &Path, text: &str) -> Result<()> {
     Err(Error::OldMineKeys { path: path.into(), keys, spelling: format!("from = [{spelling}]") })
 }
 
-/// Returns the entry of a retriever that does what the old keys say.
+/// Returns the entry of a retriever that does the same as the old keys.
 fn spell(kind: &str, mine: &Table) -> String {
     let mut entry = format!("{{ kind = \"{kind}\"");
     for (old, _, new) in KEYS.iter().filter(|(_, of, _)| *of == kind) {

@@ -1,38 +1,38 @@
-//! `[pair]`: how the files for training and measuring are put together.
+//! `[pair]`: how the files for training and measuring are made.
 
 use super::must;
 use crate::error::Result;
 use serde::{Deserialize, Serialize};
 
-/// Whose scores a trainer may learn from beside the labels.
+/// Whose scores a trainer may learn from, beside the labels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Teacher {
-    /// Nobody's but those of `whetstone grade`.
+    /// Nobody's, except those of `whetstone grade`.
     None,
-    /// The bi-encoder that mined, corrected by the label.
+    /// The bi-encoder's of `mine`, corrected by the label.
     BiEncoder,
 }
 
-/// `[pair]`: how the files for training and measuring are put together.
+/// `[pair]`: how the files for training and measuring are made.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct PairConfig {
-    /// Length of a candidate list; no more than `mine.rank-max` can be of use.
+    /// Length of a candidate list; at most `mine.rank-max`.
     pub depth: usize,
     /// The k of reciprocal rank fusion: 1 / (k + rank).
     pub rrf_k: f64,
-    /// Most training pairs, a seeded sample of queries with all their pairs; 0: all.
+    /// Most training pairs: a seeded sample of queries with all their pairs; 0: all.
     pub max_pairs: usize,
-    /// Most dev queries, a seeded sample: they are scored again and again during training; 0: all.
+    /// Most dev queries, a seeded sample; 0: all. Training scores them again and again.
     pub max_dev_queries: usize,
     /// Most test queries, a seeded sample; 0: all.
     pub max_test_queries: usize,
-    /// What `teacher` of a training pair is.
+    /// The source of a training pair's `teacher`.
     pub teacher: Teacher,
-    /// What the bi-encoder's score, a cosine, is multiplied by.
+    /// Factor on the bi-encoder's score, a cosine.
     pub teacher_scale: f32,
-    /// What a label of 1 adds to it.
+    /// What a label of 1 adds to the score.
     pub teacher_label_weight: f32,
 }
 

@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 pub struct SplitConfig {
     /// Share of the documents whose queries choose the best checkpoint.
     pub dev_fraction: f64,
-    /// Share of the documents whose queries measure the result; ignored where there are human
-    /// questions, whose documents are the test then.
+    /// Share of the documents whose queries measure the result. Ignored if there are human
+    /// questions: their documents are the test then.
     pub test_fraction: f64,
 }
 

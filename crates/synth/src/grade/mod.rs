@@ -1,5 +1,5 @@
-//! Relevance grades by an LLM for pairs of training: soft labels, teacher scores, and negatives
-//! that are none.
+//! Relevance grades by an LLM for training pairs: soft labels, teacher scores, and negatives that
+//! do answer.
 
 use crate::collection::Collection;
 use crate::config::SynthConfig;
@@ -15,9 +15,9 @@ use whetstone_records::{
     Stage, digests, read_jsonl, write_jsonl,
 };
 
-/// The file that `pair` takes up where it is.
+/// The file that `pair` reads if it exists.
 pub const GRADES: &str = DataSet::GRADES;
-/// A negative with this grade or a higher one answers the query.
+/// A negative with at least this grade answers the query.
 pub const ANSWERS: u8 = 2;
 
 const COMPILED_IN: &str = include_str!("../../../../configs/prompts/grade.md");
@@ -45,9 +45,9 @@ pub fn read(out: &Path) -> Result<Grades> {
     Ok(grades.into_iter().map(|grade| ((grade.query_id, grade.passage_id), grade.grade)).collect())
 }
 
-/// Asks an LLM for the grade of every positive and every negative of the training queries of `OUT`;
-/// writes `OUT/grades.jsonl`, which `pair` takes up. The journal and the caps are those of `ask`; a
-/// run again asks only what is open.
+/// Asks an LLM to grade every positive and every negative of the training queries of `OUT`. Writes
+/// `OUT/grades.jsonl` for `pair`. It shares the journal and the caps with `ask`. Another run asks
+/// only what is open.
 pub fn grade(out: &Path, config: &SynthConfig, progress: &dyn Progress) -> Result<Manifest> {
     config.check()?;
     let llm_name = config.judge().llm;
@@ -104,7 +104,7 @@ pub fn grade(out: &Path, config: &SynthConfig, progress: &dyn Progress) -> Resul
     )?)
 }
 
-/// A query with a passage that training would see.
+/// A query with a passage for training.
 #[derive(Clone, Copy)]
 struct Pair<'a> {
     query: &'a Query,

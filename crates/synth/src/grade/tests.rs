@@ -1,3 +1,5 @@
+//! Tests of `grade` against a server on loopback.
+
 use super::*;
 use crate::ask::tests::server::{Reply, Server, completion};
 use crate::fixture::Fixture;

@@ -9,7 +9,7 @@ use std::io::Write;
 use std::path::Path;
 use whetstone_records::{AtomicFile, DataSet, Manifest, Negative, manifest_name};
 
-/// Returns the paths, below the data set, of what the stage writes.
+/// Returns the paths of the stage's files, below the data set.
 pub fn outputs(config: &MineConfig) -> Vec<String> {
     let mut outputs: Vec<String> = config.names().map(DataSet::mined_run_name).collect();
     outputs.push(DataSet::NEGATIVES.into());
@@ -19,8 +19,8 @@ pub fn outputs(config: &MineConfig) -> Vec<String> {
     outputs
 }
 
-/// Removes the runs that the stage wrote for retrievers that the config no longer lists: whoever
-/// takes all runs of a folder would take them too.
+/// Removes the stage's runs of retrievers that the config no longer lists. A command that takes all
+/// runs of the folder would take them too.
 pub fn forget_stale_runs(out: &Path, stage: &str, outputs: &[String]) -> Result<()> {
     let Ok(bytes) = std::fs::read(out.join(manifest_name(stage))) else { return Ok(()) };
     let Ok(earlier) = serde_json::from_slice::<Manifest>(&bytes) else { return Ok(()) };
@@ -37,7 +37,7 @@ pub fn forget_stale_runs(out: &Path, stage: &str, outputs: &[String]) -> Result<
     Ok(())
 }
 
-/// The files while they are written; none has its name before all are whole.
+/// The files while they are written. None gets its name before all are whole.
 pub struct MinedFiles {
     data: DataSet,
     runs: Vec<FindingsWriter>,

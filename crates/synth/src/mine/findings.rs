@@ -1,4 +1,4 @@
-//! What the retrievers found: written as runs, and read back for `pair`.
+//! The findings of the retrievers, written as runs and read back for `pair`.
 
 use super::miner::Miner;
 use crate::error::{Error, Result};
@@ -13,7 +13,7 @@ use whetstone_retrieve::{Retriever, Scored, ranking_order};
 /// The tag of a passage that only other retrievers found.
 const UNION_TAG: &str = "union";
 
-/// A passage with a retriever's score, and its rank where the retriever found it by itself.
+/// A passage with a retriever's score, and its rank if the retriever itself found it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Ranked {
     pub scored: Scored,
@@ -21,8 +21,8 @@ pub struct Ranked {
     pub rank: Option<u32>,
 }
 
-/// What all retrievers found for one query: for each, in its own order and with its own scores, the
-/// passages that any of them found, as far as it can score them.
+/// The findings of all retrievers for one query. Each retriever scores, in its own order, the
+/// passages that any of them found, as far as it can.
 pub type Findings = Vec<Vec<Ranked>>;
 
 /// Returns the findings of a block of queries.
@@ -64,7 +64,7 @@ fn rank_union(
 }
 
 /// Writes a retriever's findings as a TREC run, query by query. The last column is the retriever's
-/// name, or `union` where only another one found the passage.
+/// name, or `union` if only another one found the passage.
 pub struct FindingsWriter {
     file: AtomicFile,
     path: PathBuf,
@@ -99,14 +99,14 @@ impl FindingsWriter {
 /// A retriever's findings, read back.
 #[derive(Debug, Default)]
 pub struct Found {
-    /// The passages that it found by itself.
+    /// The passages that the retriever itself found.
     pub own: Run,
     /// Those, and others that it scored because another retriever found them.
     pub scored: Run,
 }
 
 impl Found {
-    /// Reads the findings of some queries, in memory for those alone.
+    /// Reads the findings of some queries. Memory holds only those.
     pub fn read(path: &Path, wanted: &BTreeSet<&str>) -> Result<Self> {
         if wanted.is_empty() {
             return Ok(Self::default());

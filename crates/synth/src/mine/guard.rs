@@ -5,18 +5,18 @@ use crate::config::SameDocument;
 use std::collections::HashMap;
 use whetstone_records::{DocumentId, Passage};
 
-/// Why a passage is not taken as a negative.
+/// Why a passage cannot be a negative.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Refusal {
     /// It is judged relevant.
     Positive,
-    /// Its text is that of a positive, up to white space and case.
+    /// It has a positive's text, up to white space and case.
     Duplicate,
     /// It shares text with a positive.
     Overlap,
-    /// It is of a positive's document, and too near to it or not wanted at all.
+    /// It belongs to a positive's document, and is too near or not wanted at all.
     SameDocument,
-    /// Its document is kept from training, or its text stands in such a document too.
+    /// Its document is held out from training, or a held-out document has the same text.
     HeldOut,
     /// Its score comes too near the positive's.
     Margin,
@@ -40,7 +40,7 @@ impl Refusal {
     }
 }
 
-/// Knows which passages may be negatives of a query, whatever a retriever's score says.
+/// Knows which passages may be negatives of a query, regardless of scores.
 pub struct Guard<'a> {
     collection: &'a Collection,
     same_document: SameDocument,
@@ -58,8 +58,8 @@ impl<'a> Guard<'a> {
         Self { collection, same_document, starts }
     }
 
-    /// Returns the first reason, in the order of [`Refusal`], why `passage` is no negative for
-    /// these positives.
+    /// Returns the first reason, in the order of [`Refusal`], why `passage` cannot be a negative
+    /// for these positives.
     pub fn refuse(&self, positives: &[u32], passage: u32) -> Option<Refusal> {
         let Collection { passages, text, .. } = self.collection;
         let any = |holds: &dyn Fn(u32) -> bool| positives.iter().any(|positive| holds(*positive));

@@ -4,7 +4,7 @@ use crate::config::{MineConfig, Source};
 use crate::error::Result;
 use whetstone_retrieve::{Material, Retriever};
 
-/// A retriever, and what the config wants of it.
+/// A retriever, with its settings from the config.
 pub struct Miner {
     pub source: Source,
     /// How many passages it may find for a query.

@@ -1,6 +1,5 @@
-//! Finds passages that look like an answer and are none. The retrievers of `[[mine.from]]` rank the
-//! whole corpus for every query; what is left of their lists after the guards are the negatives of
-//! a training query.
+//! Finds passages that look like an answer but are not. The retrievers of `[[mine.from]]` rank the
+//! whole corpus for every query. What the guards leave of their lists becomes the negatives.
 
 mod files;
 mod findings;
@@ -27,20 +26,20 @@ use whetstone_model::{BiEncoder, DeviceName, Engine};
 use whetstone_records::{DataSet, Input, Manifest, Negative, Outcome, Progress, Stage, digests};
 use whetstone_retrieve::{EmbeddingCache, Material, TextKind};
 
-/// Queries whose findings are in memory at one time.
+/// Queries whose findings are in memory at a time.
 const QUERY_BLOCK: usize = 1024;
 
 const INPUTS: [&str; 3] = [DataSet::CORPUS, DataSet::QUERIES, DataSet::ALL_QRELS];
 
-/// What the roles of a model's files begin with.
+/// The prefix of the roles of a model's files.
 const MODEL_ROLE: &str = "model/";
 
-/// Everything that `mine` goes by.
+/// The inputs of `mine`.
 pub struct MineJob<'a> {
     /// Folder of the data set.
     pub out: &'a Path,
     pub config: &'a SynthConfig,
-    /// The bi-encoder, for retrievers that search with it.
+    /// The bi-encoder, for retrievers that need it.
     pub model: &'a Path,
     pub device: DeviceName,
 }
@@ -64,7 +63,7 @@ impl MineJob<'_> {
     }
 }
 
-/// Returns row-major `[texts, hidden]`, each text with the prompt that its kind has.
+/// Returns row-major `[texts, hidden]`, each text after the prompt for its kind.
 pub(crate) fn embed(
     encoder: &BiEncoder,
     kind: TextKind,
@@ -84,22 +83,22 @@ pub(crate) fn model_inputs(model: &Path) -> Result<Vec<Input>> {
     there.map(digest).collect()
 }
 
-/// Returns what the embeddings of a model depend on, of the inputs of a stage.
+/// Returns, of the inputs of a stage, those that the embeddings of a model depend on.
 pub(crate) fn model_digest(inputs: &[Input]) -> String {
     let of_model = inputs.iter().filter(|input| input.role.starts_with(MODEL_ROLE));
     of_model.map(|input| input.digest.as_str()).collect()
 }
 
 /// Ranks the corpus for every query by every retriever (`mined/NAME.run`) and chooses the negatives
-/// of training queries (`negatives.jsonl`, with the bi-encoder's scores in `mined/pairs.run` where
-/// it is one of the retrievers). Embeddings are kept in `mined/embeddings`: a run that was stopped
-/// does not make them again.
+/// of training queries (`negatives.jsonl`). If the bi-encoder is a retriever, its scores of the
+/// negatives go to `mined/pairs.run`. Embeddings are kept in `mined/embeddings`, so that a stopped
+/// run need not make them again.
 pub fn mine(job: &MineJob, progress: &dyn Progress) -> Result<Manifest> {
     let MineJob { out, config, model, device } = *job;
     config.mine.check()?;
     config.split.check()?;
     let outputs = files::outputs(&config.mine);
-    // The outputs too: a version that writes one more mines again.
+    // The outputs count too: a version that writes one more mines again.
     let settings = (&config.mine, &config.split, config.seed, &outputs);
     let inputs = job.inputs()?;
     let model_digest = model_digest(&inputs);
@@ -126,7 +125,7 @@ pub fn mine(job: &MineJob, progress: &dyn Progress) -> Result<Manifest> {
     Ok(stage.finish(&outputs, outcome)?)
 }
 
-/// The stage without the model: `embeddings` says where vectors come from.
+/// The stage without the model: `embeddings` supplies the vectors.
 fn mine_collection(
     collection: &Collection,
     job: &MineJob,
@@ -156,7 +155,7 @@ fn mine_collection(
     Ok(Outcome { counts, notes, ..Outcome::default() })
 }
 
-/// Goes through the queries by blocks and writes the files, in memory for one block.
+/// Goes through the queries block by block and writes the files. Memory holds one block.
 fn write_mined(chooser: &Chooser, out: &Path, progress: &dyn Progress) -> Result<Counts> {
     let Chooser { collection, miners, .. } = chooser;
     let mut files = MinedFiles::create(out, chooser.config)?;

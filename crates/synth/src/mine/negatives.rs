@@ -1,4 +1,4 @@
-//! Which of the passages that were found become negatives.
+//! Chooses negatives among the passages that were found.
 
 use super::findings::{Findings, Ranked};
 use super::guard::{Guard, Refusal};
@@ -11,10 +11,10 @@ use std::collections::{BTreeMap, HashSet};
 use whetstone_records::{Negative, Provenance};
 use whetstone_retrieve::{Retriever, Scored, ranking_order};
 
-/// Tries at a random passage before the allowed ones are listed.
+/// How often to try a random passage before listing the allowed ones.
 const RANDOM_TRIES: usize = 32;
 
-/// What was counted while negatives were chosen, by the name in the manifest.
+/// Counts from the choice of negatives, by their name in the manifest.
 pub type Counts = BTreeMap<String, u64>;
 
 /// Chooses the negatives of training queries.
@@ -25,28 +25,28 @@ pub struct Chooser<'a> {
     pub miners: &'a [Miner],
     pub config: &'a MineConfig,
     pub seed: u64,
-    /// Where random negatives are drawn from.
+    /// The pool of random negatives.
     pub trainable: &'a [u32],
 }
 
-/// A negative before it has ids: who brought the passage, and how it was ranked.
+/// A negative without ids: the retriever that brought the passage, and its rank there.
 struct Chosen<'a> {
     by: &'a str,
     ranked: Option<Ranked>,
     passage: u32,
 }
 
-/// What is left of the retrievers' lists for one query.
+/// The rest of the retrievers' lists for one query.
 struct Pools {
-    /// One a retriever, in the order in which negatives are taken.
+    /// One list per retriever, in the order in which negatives are taken.
     of_miner: Vec<Vec<Ranked>>,
-    /// Passages that a retriever finds too near a positive.
+    /// Passages that a retriever scores too near a positive.
     too_near: HashSet<u32>,
 }
 
 impl Chooser<'_> {
-    /// Returns the negatives of a query: those of each retriever in the order of the config, then the
-    /// random ones. Adds to the counts.
+    /// Returns the negatives of a query: those of each retriever, in the order of the config, then
+    /// the random ones. Adds to the counts.
     pub fn choose(&self, query: usize, findings: &Findings, counts: &mut Counts) -> Vec<Negative> {
         let id = &self.collection.queries[query].id;
         let mut rng = crate::random::rng(self.seed, "negatives", id.as_str());
@@ -84,7 +84,7 @@ impl Chooser<'_> {
         chosen.into_iter().map(negative).collect()
     }
 
-    /// Takes each retriever's share; where one has too few, the others fill in, the first one first.
+    /// Takes each retriever's share. Where one has too few, the others fill in, the first one first.
     fn take_shares(
         &self,
         pools: &Pools,
@@ -109,17 +109,16 @@ impl Chooser<'_> {
         let mut all = Vec::new();
         for (miner, chosen) in self.miners.iter().zip(chosen) {
             let by = miner.name();
-            let chosen = chosen.into_iter().map(|ranked| (ranked, ranked.scored.passage));
-            all.extend(chosen.map(|(ranked, passage)| Chosen {
+            all.extend(chosen.into_iter().map(|ranked| Chosen {
                 by,
+                passage: ranked.scored.passage,
                 ranked: Some(ranked),
-                passage,
             }));
         }
         all
     }
 
-    /// Returns the positives and the chosen negatives of a query by a retriever's score, best first.
+    /// Ranks the positives and the chosen negatives of a query by a retriever's score, best first.
     pub fn scores_of_pairs(
         &self,
         retriever: &dyn Retriever,
@@ -142,7 +141,7 @@ impl Chooser<'_> {
             .collect()
     }
 
-    /// Returns what is left of each retriever's own list, in its order.
+    /// Returns the rest of each retriever's own list, in its order.
     fn filter(
         &self,
         query: usize,
@@ -181,7 +180,7 @@ impl Chooser<'_> {
         pools
     }
 
-    /// Whether a retriever with limits scores the passage outside of them.
+    /// Whether a retriever with limits scores the passage outside them.
     fn refuse_score(&self, query: usize, passage: u32) -> Option<Refusal> {
         self.miners.iter().find_map(|miner| {
             let (max, min) = (miner.source.max_score, miner.source.min_score);
@@ -198,8 +197,8 @@ impl Chooser<'_> {
     }
 }
 
-/// Returns the lowest score of a positive. One that the retriever cannot score stands below all that
-/// it found, so that it has the last one's score at most.
+/// Returns the lowest score of a positive. A positive that the retriever cannot score ranks below all
+/// that it found, so it has the last one's score at most.
 fn lowest_positive(
     retriever: &dyn Retriever,
     query: usize,
@@ -211,8 +210,8 @@ fn lowest_positive(
     positives.iter().map(score).fold(f32::INFINITY, f32::min)
 }
 
-/// Whether a passage scores so near the positive, or above it, that it may well answer the query
-/// too. The margin is taken from the absolute value, or a negative score would turn it round
+/// Whether a passage scores so near the positive, or above it, that it may also answer the query.
+/// The margin is a share of the absolute value, because a negative score would reverse it
 /// (NV-Retriever's TopK-PercPos, 2407.15831).
 fn is_too_near(score: f32, positive: f32, relative_margin: f32) -> bool {
     score > positive - positive.abs() * relative_margin
@@ -229,7 +228,7 @@ fn shares(config: &MineConfig) -> Vec<usize> {
     config.from.iter().map(|from| share(from.fraction)).collect()
 }
 
-/// Takes up to `limit` passages that are not taken yet.
+/// Takes up to `limit` more passages.
 fn take(pool: &[Ranked], limit: usize, taken: &mut HashSet<u32>) -> Vec<Ranked> {
     let fresh = pool.iter().filter(|ranked| taken.insert(ranked.scored.passage));
     fresh.take(limit).copied().collect()

@@ -1,4 +1,4 @@
-//! The candidates of the queries that are measured.
+//! The candidates of the dev and test queries.
 
 use crate::collection::Collection;
 use crate::config::SynthConfig;
@@ -11,7 +11,7 @@ use std::path::Path;
 use whetstone_eval::rrf;
 use whetstone_records::{DataSet, Hit, Pair, PassageId, Provenance, Qrels, QueryId, Run};
 
-/// What the retrievers found for the queries that are measured.
+/// The findings of the retrievers for the dev and test queries.
 pub struct Mined {
     /// In the order of the config.
     of_retriever: Vec<(String, Found)>,
@@ -36,11 +36,11 @@ impl Mined {
         Ok(mined)
     }
 
-    /// Refuses findings that were made for other queries.
+    /// Refuses findings that belong to other queries.
     fn check(&self, wanted: &BTreeSet<&str>) -> Result<()> {
         let found = |query: &str| match self.dense {
             Some(dense) => self.of_retriever[dense].1.own.get(query).is_some(),
-            // Any other may well find nothing for one query, but not for all.
+            // Any other retriever may find nothing for one query, but not for all.
             None => self.of_retriever.iter().any(|(_, found)| !found.own.is_empty()),
         };
         match wanted.iter().find(|query| !found(query)) {
@@ -55,16 +55,16 @@ impl Mined {
     }
 }
 
-/// The candidates of a held-out split, and what each retriever alone makes of them.
+/// The candidates of a held-out split, and each retriever's ranking of them.
 pub struct Measured {
     pub pairs: Vec<Pair>,
     pub candidates: Run,
-    /// One a retriever, in the order of the config, over the same passages.
+    /// One per retriever, in the order of the config, over the same passages.
     pub runs: Vec<Run>,
-    /// How many candidates each of them does not rank.
+    /// How many candidates each retriever does not rank.
     pub unranked: Vec<u64>,
     pub positives: u64,
-    /// Positives that are among the candidates: no reranker can rank the others.
+    /// Positives among the candidates: no reranker can rank the others.
     pub positives_found: u64,
 }
 
@@ -84,8 +84,8 @@ pub fn sample_queries(
     queries
 }
 
-/// Returns the candidate list of every query with labels, best first: only what was really
-/// retrieved.
+/// Returns the candidate list of every query with labels, best first. It contains only passages
+/// that were really retrieved.
 pub fn measure(
     collection: &Collection,
     queries: &[usize],
@@ -132,7 +132,7 @@ pub fn measure(
 }
 
 /// Returns a retriever's ranking of the candidates, and how many of them it did not score. Those
-/// come last and tie, so that all runs rank the same passages and can be compared.
+/// come last and tie. So all runs rank the same passages and can be compared.
 fn over_candidates(scored: &[Hit], candidates: &[Hit]) -> (Vec<Hit>, u64) {
     let scores: HashMap<&PassageId, f32> =
         scored.iter().map(|hit| (&hit.passage, hit.score)).collect();

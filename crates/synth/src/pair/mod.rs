@@ -1,5 +1,5 @@
-//! Puts together what a trainer reads: training pairs, candidate lists for dev and test, qrels and
-//! the first stage's runs. No document is in two splits, which is checked on the finished pairs.
+//! Makes the files of a trainer: training pairs, candidate lists for dev and test, qrels and the
+//! first stage's runs. A check on the finished pairs refuses a document in two splits.
 
 mod measured;
 mod teacher;
@@ -35,7 +35,7 @@ const OUTPUTS: [&str; 7] = [
     DataSet::CANDIDATES,
 ];
 
-/// Writes the files for training and measuring; refuses a data set in which a document would be in
+/// Writes the files for training and measuring. Refuses a data set that would put a document into
 /// two splits.
 pub fn pair(out: &Path, config: &SynthConfig, progress: &dyn Progress) -> Result<Manifest> {
     config.check()?;
@@ -203,7 +203,8 @@ impl Pairs {
             if *unranked > 0 {
                 let (run, all) = (DataSet::run_name(name), self.test.pairs.len());
                 notes.push(format!(
-                    "`{name}` does not rank {unranked} of {all} test candidates: in {run} they come last"
+                    "`{name}` does not rank {unranked} of {all} test candidates: \
+                     in {run} they come last"
                 ));
             }
         }

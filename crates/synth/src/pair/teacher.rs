@@ -1,4 +1,4 @@
-//! What the bi-encoder teaches.
+//! The bi-encoder as teacher.
 
 use super::train::Group;
 use crate::config::PairConfig;
@@ -8,8 +8,8 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use whetstone_records::QueryId;
 
-/// Sets the teacher's score of every pair: the bi-encoder's, so that what it knows is kept, and
-/// more the more relevant the passage is, so that its mistakes are put right.
+/// Sets the teacher's score of every pair. It starts from the bi-encoder's score, to keep its
+/// knowledge, and adds more for a more relevant passage, to correct its mistakes.
 pub fn teach(groups: &mut [Group], scores: &Path, config: &PairConfig) -> Result<()> {
     let queries: Vec<QueryId> = groups.iter().map(|group| group[0].query_id.clone()).collect();
     let wanted: BTreeSet<&str> = queries.iter().map(QueryId::as_str).collect();

@@ -1,4 +1,4 @@
-//! What `pair` promises, on a small data set that was mined with a stand-in for the bi-encoder.
+//! Checks `pair` on a small data set that was mined with a stand-in for the bi-encoder.
 
 use super::*;
 use crate::config::{PairConfig, Source, SplitConfig};
@@ -256,7 +256,7 @@ fn nothing_to_train_on_is_an_error() {
 fn a_run_of_another_search_takes_part_in_the_candidates_and_is_measured_on_them() {
     let fixture = Fixture::new(20).with_human_question("h1", &[3, 4]);
     let folder = tempfile::tempdir().unwrap();
-    // Two passages that no word and no vector of the question leads to, and one query alone.
+    // Two passages that no word and no vector of the question leads to, and a query of its own.
     let path = folder.path().join("own.run");
     fs::write(&path, "h1 Q0 d17-5 1 2.5 own\nh1 Q0 d18-5 2 1.5 own\n").unwrap();
     let mut config = config_of(&SPLIT, 1);

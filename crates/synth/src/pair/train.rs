@@ -1,4 +1,4 @@
-//! The pairs that are trained on.
+//! The training pairs.
 
 use crate::collection::Collection;
 use crate::error::{Error, Result};
@@ -12,12 +12,11 @@ use whetstone_records::{Negative, Pair, Provenance, QueryId};
 /// The pairs of one query: its positives, then its negatives.
 pub type Group = Vec<Pair>;
 
-/// Returns the groups of all training queries, in the order of their ids. Positives whose text
-/// stands in a held-out document too are left out, and with its last positive the query.
+/// Returns the groups of all training queries, in the order of their ids. Positives whose text also
+/// occurs in a held-out document are left out. A query without positives is left out too.
 ///
-/// Grades of an LLM, where there are any, are labels (as shares of the best grade) and teacher
-/// scores; a negative that answers its query, and a positive that is about something else, are left
-/// out.
+/// If an LLM has graded the pairs, labels are shares of the best grade, and the grades are teacher
+/// scores. Negatives that answer the query and positives that miss its subject are left out.
 pub fn training_groups(
     collection: &Collection,
     negatives: Vec<Negative>,
@@ -62,7 +61,7 @@ pub fn training_groups(
             groups.push(group);
         }
     }
-    // What is left belongs to no training query of this split.
+    // The rest belongs to no training query of this split.
     match of_query.into_values().flatten().next() {
         Some(Negative { query_id: query, passage_id: passage, .. }) => {
             Err(Error::StaleNegative { query, passage })
@@ -92,7 +91,7 @@ fn take_up(group: &mut Group, grades: &Grades) {
 }
 
 /// Returns a seeded sample of whole groups with at most `max_pairs` pairs, in their old order; all
-/// where it is 0.
+/// if it is 0.
 pub fn sample_groups(groups: Vec<Group>, max_pairs: usize, seed: u64) -> Vec<Group> {
     if max_pairs == 0 {
         return groups;

@@ -1,4 +1,4 @@
-//! No document may serve both training and measuring.
+//! Checks that no document serves both training and measuring.
 
 use crate::collection::Collection;
 use crate::error::{Error, Result};
@@ -9,9 +9,9 @@ use whetstone_records::{DocumentId, Pair, PassageId, Qrels, QueryId};
 /// Refuses a data set that uses one document twice: for training and for measuring, or for dev and
 /// test.
 ///
-/// Goes by what is about to be written, not by how it was chosen: a document is used for training
-/// where one of its passages is in a training pair, and for dev or test where it is that split's or
-/// answers one of its queries.
+/// The check goes by the files about to be written, not by the split. A document is used for
+/// training if one of its passages is in a training pair. It is used for dev or test if it belongs
+/// to that split or answers one of its queries.
 pub fn verify(
     collection: &Collection,
     train: &[Vec<Pair>],

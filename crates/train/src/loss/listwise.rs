@@ -3,8 +3,8 @@
 use super::pairwise::first_best;
 use super::{Loss, Targets, by_query, log_sum_exp};
 
-/// Cross-entropy of the query's passages with the first of the highest labels as the target, mean
-/// over queries: FlagEmbedding's group softmax, InfoNCE without in-batch negatives.
+/// Cross-entropy of the query's passages, with the first of the highest labels as the target; mean
+/// over queries. FlagEmbedding calls it group softmax; it is InfoNCE without in-batch negatives.
 pub(super) fn softmax(logits: &[f64], targets: &Targets) -> Option<Loss> {
     towards(logits, targets, |positions, labels| {
         let best = first_best(positions, labels);

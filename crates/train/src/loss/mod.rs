@@ -1,7 +1,7 @@
-//! Losses on raw logits, each as a value and its gradient. A batch has a few dozen logits, so they
-//! are computed on the host in f64, the same for every device, and the gradient is handed to
-//! autodiff. Only cross-entropies contain a sigmoid: anywhere else it would ruin the ranking while
-//! the loss still falls.
+//! Losses on raw logits, each as a value and its gradient. A batch has only a few dozen logits, so
+//! the host computes them in f64, the same for every device, and hands autodiff the gradient. Only
+//! cross-entropies contain a sigmoid: anywhere else it would ruin the ranking while the loss still
+//! falls.
 
 mod listwise;
 mod pairwise;
@@ -11,12 +11,12 @@ mod tests;
 
 use crate::config::{LossName, TrainConfig};
 
-/// What the logits of a batch are compared with; all of one length.
+/// What the logits of a batch are compared with; all slices have the same length.
 pub(crate) struct Targets<'a> {
     pub labels: &'a [f32],
-    /// Scores of a teacher; empty where the loss needs none.
+    /// Teacher scores; empty if the loss needs none.
     pub teacher: &'a [f32],
-    /// Number of the query of each logit.
+    /// For each logit, the number of its query.
     pub groups: &'a [usize],
 }
 
@@ -32,7 +32,7 @@ impl Loss {
         Self { value: 0.0, gradient: vec![0.0; len] }
     }
 
-    /// Divides a sum by what it was summed over; None over nothing.
+    /// Divides a sum by `count`; None if that is 0.
     fn mean(mut self, count: usize) -> Option<Self> {
         self.value /= count as f64;
         self.gradient.iter_mut().for_each(|g| *g /= count as f64);
@@ -40,8 +40,8 @@ impl Loss {
     }
 }
 
-/// Returns the configured loss; None where the batch says nothing, such as groups of one label
-/// only.
+/// Returns the configured loss. None if the batch has nothing to compare, such as groups with one
+/// label only.
 pub(crate) fn loss(
     config: &TrainConfig,
     positive_weight: f32,
@@ -62,8 +62,7 @@ pub(crate) fn loss(
     }
 }
 
-/// Binary cross-entropy towards soft labels: what a fresh head learns from before it sees the real
-/// ones.
+/// Returns the binary cross-entropy towards soft labels, the loss of the warm start.
 pub(crate) fn soft_bce(logits: &[f32], labels: &[f32]) -> Option<Loss> {
     let logits: Vec<f64> = logits.iter().map(|&logit| logit.into()).collect();
     pointwise::bce(&logits, labels, 1.0)
@@ -78,7 +77,7 @@ fn sigmoid(x: f64) -> f64 {
     if x >= 0.0 { 1.0 / (1.0 + (-x).exp()) } else { x.exp() / (1.0 + x.exp()) }
 }
 
-/// The positions of each query's logits, queries in order of their first logit.
+/// Returns the positions of each query's logits, in order of first appearance.
 fn by_query(groups: &[usize]) -> Vec<Vec<usize>> {
     let mut queries: Vec<(usize, Vec<usize>)> = Vec::new();
     for (position, &group) in groups.iter().enumerate() {

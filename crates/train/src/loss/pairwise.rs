@@ -4,7 +4,7 @@ use super::{Loss, Targets, by_query, sigmoid, softplus};
 use crate::config::LambdaWeighting;
 use std::f64::consts::LN_2;
 
-/// All (better, worse) positions of one query whose labels differ.
+/// Returns the (better, worse) positions of all pairs within one query whose labels differ.
 fn ordered_pairs(targets: &Targets) -> Vec<(usize, usize)> {
     let of_query = |positions: Vec<usize>| -> Vec<(usize, usize)> {
         let is_better = |&(i, j): &(usize, usize)| targets.labels[i] > targets.labels[j];
@@ -32,8 +32,8 @@ pub(super) fn hinge(logits: &[f64], targets: &Targets, margin: f64) -> Option<Lo
     loss.mean(pairs.len())
 }
 
-/// Mean of ((s⁺ − s⁻) − (t⁺ − t⁻))², the first of a query's highest labels against each other
-/// passage (Hofstätter et al. 2020).
+/// Mean of ((s⁺ − s⁻) − (t⁺ − t⁻))² over a query's best passage against each of its others
+/// (Hofstätter et al. 2020). The best is the first with the highest label.
 pub(super) fn margin_mse(logits: &[f64], targets: &Targets) -> Option<Loss> {
     let mut loss = Loss::zero(logits.len());
     let mut count = 0;
@@ -51,7 +51,7 @@ pub(super) fn margin_mse(logits: &[f64], targets: &Targets) -> Option<Loss> {
     loss.mean(count)
 }
 
-/// The first of the positions with the highest label.
+/// Returns the first position with the highest label.
 pub(super) fn first_best(positions: &[usize], labels: &[f32]) -> usize {
     positions
         .iter()
@@ -65,8 +65,8 @@ pub(super) fn ranknet(logits: &[f64], targets: &Targets) -> Option<Loss> {
     lambda(logits, targets, LambdaWeighting::None)
 }
 
-/// RankNet with each pair weighted by what swapping it would do to nDCG (Wang et al. 2018, the
-/// LambdaLoss framework).
+/// RankNet with each pair weighted by how much swapping it changes nDCG (LambdaLoss, Wang et al.
+/// 2018).
 pub(super) fn lambda(
     logits: &[f64],
     targets: &Targets,
@@ -95,7 +95,7 @@ pub(super) fn lambda(
     loss.mean(count)
 }
 
-/// A query's passages in the order of their logits.
+/// A query's passages, ranked by their logits.
 struct Ranking {
     order: Vec<usize>,
     /// (2^label − 1) / ideal DCG, by predicted rank.
@@ -115,7 +115,7 @@ impl Ranking {
         Self { order, gains }
     }
 
-    /// The weight of the pair at predicted ranks `i` and `j`, from 0.
+    /// Returns the weight of the pair at predicted ranks `i` and `j`, from 0.
     fn weight(&self, i: usize, j: usize, weighting: LambdaWeighting) -> f64 {
         let gap = (self.gains[i] - self.gains[j]).abs();
         let lambda_rank = || gap * (1.0 / discount(i + 1) - 1.0 / discount(j + 1)).abs();

@@ -5,10 +5,10 @@ use crate::config::LambdaWeighting;
 use serde_json::Value;
 use std::path::Path;
 
-/// f64 here against f32 there, relative above 1.
+/// The oracle computes in f32, we in f64. Relative for values above 1.
 const TOLERANCE: f64 = 1e-5;
 
-/// A case of tests/oracles/losses.json: values of sentence-transformers and PyTorch.
+/// A case of tests/oracles/losses.json, with values from sentence-transformers and PyTorch.
 struct Case {
     logits: Vec<f32>,
     labels: Vec<f32>,
@@ -22,7 +22,7 @@ fn numbers(value: &Value) -> Vec<f64> {
     value.as_array().unwrap().iter().map(|number| number.as_f64().unwrap()).collect()
 }
 
-/// The cases of a loss whose options hold what is asked for.
+/// Returns the cases of a loss with the given options.
 fn cases(loss: &str, options: &[(&str, Value)]) -> Vec<Case> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/oracles/losses.json");
     let oracle: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
@@ -55,7 +55,7 @@ fn cases(loss: &str, options: &[(&str, Value)]) -> Vec<Case> {
     oracle["losses"].as_array().unwrap().iter().filter(is_asked).map(case).collect()
 }
 
-/// Checks value and gradient of every case that the oracle has.
+/// Compares value and gradient with every case of the oracle.
 fn check(name: &str, options: &[(&str, Value)], config: &TrainConfig, positive_weight: f32) {
     let cases = cases(name, options);
     assert!(cases.len() >= 4, "{name} {options:?}: {} cases", cases.len());

@@ -4,7 +4,7 @@ use crate::assess::Assessment;
 use crate::page::prose::value;
 use maud::{Markup, html};
 
-/// A bar for every run, with the interval of its mean; the names are text of the page.
+/// Draws a bar for every run, with the interval of its mean. The page holds the names as text.
 pub(crate) fn bars(assessment: &Assessment) -> Markup {
     let primary = assessment.primary;
     let system = assessment.verdict.as_ref().map(|decision| decision.system.as_str());

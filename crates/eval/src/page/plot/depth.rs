@@ -4,11 +4,11 @@ use super::{Frame, RIGHT, WIDTH, line, range};
 use crate::why::{DepthPoint, Sweep};
 use maud::{Markup, html};
 
-/// Space between two labels that don't touch.
+/// Least distance between two labels, so that they do not touch.
 const LABEL_WIDTH: f64 = 30.0;
 
-/// Quality by what reranking costs: milliseconds for a query where they are known, else pairs.
-/// Points are labelled with their depths, the knee is filled.
+/// Draws quality against the cost of reranking: milliseconds per query if known, else pairs. Labels
+/// give the depths; the knee is filled.
 pub(crate) fn depth(sweep: &Sweep, measure: &str) -> Markup {
     let points = &sweep.points;
     let by_time = points.iter().all(|point| point.ms_per_query.is_some());
@@ -16,7 +16,7 @@ pub(crate) fn depth(sweep: &Sweep, measure: &str) -> Markup {
         point.ms_per_query.filter(|_| by_time).unwrap_or(point.pairs_per_query)
     };
     let (low, high) = range(points.iter().map(|point| point.value));
-    // The labels stand above the points.
+    // Leaves room for labels above the points.
     let frame = Frame {
         x: (0.0, points.iter().map(cost).fold(0.0, f64::max).max(1e-6) * 1.04),
         y: (low, high + 0.12 * (high - low)),
@@ -39,7 +39,8 @@ pub(crate) fn depth(sweep: &Sweep, measure: &str) -> Markup {
     frame.draw(&format!("{measure} by depth of reranking"), unit, measure, content)
 }
 
-/// Which points get a label and where: the knee and the ends first, then all that touch no other.
+/// Returns which points get a label and where: the knee and the ends first, then those that touch
+/// no other.
 fn labels(xs: impl Iterator<Item = f64>, sweep: &Sweep) -> Vec<(usize, f64)> {
     let xs: Vec<f64> = xs.map(|x| x.min(WIDTH - RIGHT - 8.0)).collect();
     let last = xs.len() - 1;

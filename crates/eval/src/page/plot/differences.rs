@@ -4,7 +4,7 @@ use super::{Frame, HEIGHT, LEFT, RIGHT, TOP, WIDTH};
 use crate::compare::TIE;
 use maud::{Markup, html};
 
-/// Every query's difference, greatest gain first, as a profile above and below zero.
+/// Draws every query's difference as a profile around zero, greatest gain first.
 pub(crate) fn differences(sorted: &[f64], measure: &str) -> Markup {
     let count = sorted.len();
     let reach =
@@ -26,8 +26,7 @@ pub(crate) fn differences(sorted: &[f64], measure: &str) -> Markup {
     frame.draw(&name, "queries, greatest gain first", &format!("difference of {measure}"), content)
 }
 
-/// The outline of the bars of some places, from zero and back to it; no more points than the figure
-/// is wide.
+/// Returns the outline of some bars, from zero and back, with at most one point per unit of width.
 fn profile(frame: &Frame, places: std::ops::Range<usize>, value: impl Fn(usize) -> f64) -> String {
     if places.is_empty() {
         return String::new();

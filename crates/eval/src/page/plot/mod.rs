@@ -1,5 +1,4 @@
-//! Figures as inline SVG, drawn for a width of 360 units, at which text is of the page's small
-//! size.
+//! Figures as inline SVG, drawn 360 units wide so that their text has the page's small size.
 
 mod bars;
 mod depth;
@@ -15,7 +14,7 @@ pub(crate) use differences::differences;
 pub(crate) use reliability::reliability;
 pub(crate) use scores::scores;
 
-/// Size of a figure, and the margins that its axes need.
+/// Size of a figure, with margins for the axes.
 const WIDTH: f64 = 360.0;
 const HEIGHT: f64 = 220.0;
 const LEFT: f64 = 46.0;
@@ -23,7 +22,7 @@ const RIGHT: f64 = 14.0;
 const TOP: f64 = 18.0;
 const BOTTOM: f64 = 38.0;
 
-/// The plane of a figure with its two axes.
+/// A figure's plane with its two axes.
 struct Frame {
     x: (f64, f64),
     y: (f64, f64),
@@ -38,8 +37,8 @@ impl Frame {
         HEIGHT - BOTTOM - (value - self.y.0) / (self.y.1 - self.y.0) * (HEIGHT - TOP - BOTTOM)
     }
 
-    /// The whole figure: grid, ticks and the names of the axes around `content`. `name` is for
-    /// screen readers.
+    /// Draws the whole figure: grid, ticks and axis names around `content`. Screen readers read
+    /// `name`.
     fn draw(&self, name: &str, x_name: &str, y_name: &str, content: Markup) -> Markup {
         let (bottom, middle) = (HEIGHT - BOTTOM, (LEFT + WIDTH - RIGHT) / 2.0);
         html! {
@@ -62,7 +61,7 @@ impl Frame {
     }
 }
 
-/// Returns round numbers within a range, about `wanted` of them.
+/// Returns about `wanted` round numbers within a range.
 fn ticks((low, high): (f64, f64), wanted: usize) -> Vec<f64> {
     let rough = (high - low) / wanted as f64;
     let power = 10f64.powf(rough.log10().floor());
@@ -73,14 +72,14 @@ fn ticks((low, high): (f64, f64), wanted: usize) -> Vec<f64> {
     (first..=last).map(|at| at as f64 * step).collect()
 }
 
-/// A number with the decimals that it needs, at most four.
+/// Formats a number with as many decimals as it needs, at most four.
 fn number(value: f64) -> String {
     let text = format!("{value:.4}");
     let short = text.trim_end_matches('0').trim_end_matches('.');
     if short == "-0" { "0".into() } else { short.replace('-', "−") }
 }
 
-/// A range that holds all values, with a little air; never empty.
+/// Returns a range that holds all values with a small margin; never empty.
 fn range(values: impl Iterator<Item = f64> + Clone) -> (f64, f64) {
     let low = values.clone().fold(f64::INFINITY, f64::min);
     let high = values.fold(f64::NEG_INFINITY, f64::max);
@@ -91,7 +90,7 @@ fn range(values: impl Iterator<Item = f64> + Clone) -> (f64, f64) {
     (low - air, high + air)
 }
 
-/// A line through points, or the outline of an area.
+/// Returns a line through points, or the outline of an area.
 fn line(points: impl Iterator<Item = (f64, f64)>) -> String {
     let mut path = String::new();
     for (x, y) in points {

@@ -1,11 +1,11 @@
-//! The figure of predicted against observed shares.
+//! The figure of predicted probabilities against observed fractions.
 
 use super::{Frame, line};
 use crate::reliability::Bin;
 use maud::{Markup, html};
 
-/// The share of relevant passages by predicted probability; on the diagonal the two agree. The area
-/// of a point is the share of the pairs in its bin.
+/// Draws the fraction of relevant passages against the predicted probability; a good model stays on
+/// the diagonal. A point's area shows its bin's fraction of the pairs.
 pub(crate) fn reliability(bins: &[Bin]) -> Markup {
     let frame = Frame { x: (0.0, 1.0), y: (0.0, 1.0) };
     let place = |predicted: f64, observed: f64| (frame.x(predicted), frame.y(observed));

@@ -1,10 +1,10 @@
-//! The figure of the scores of relevant passages and of others.
+//! The figure of the scores of relevant and other passages.
 
 use super::{Frame, line};
 use crate::why::ScoreDistribution;
 use maud::{Markup, html};
 
-/// The scores of relevant passages and of others, each as shares of its own kind.
+/// Draws the scores of relevant and other passages, each as a percentage of its own kind.
 pub(crate) fn scores(distribution: &ScoreDistribution) -> Markup {
     let ScoreDistribution { low, high, relevant, others, .. } = distribution;
     let shares = |counts: &[usize]| -> Vec<f64> {

@@ -1,4 +1,4 @@
-//! Subject, verb and rest of a clause, found by closed lists of words.
+//! Finds subject, verb and rest of a clause by closed lists of words.
 
 use super::lists;
 use super::verbs::{Form, verb};
@@ -14,7 +14,7 @@ pub struct Clause<'a> {
 
 #[derive(Debug, PartialEq)]
 pub enum Predicate {
-    /// `is`, `must`, `has`: changes places with the subject.
+    /// `is`, `must`, `has`: it swaps places with the subject.
     Auxiliary(String),
     /// A full verb as written, its base and its form.
     Verb(String, &'static str, Form),
@@ -78,7 +78,7 @@ pub fn analyse(words: &[Word]) -> Option<Clause<'_>> {
     None
 }
 
-/// `has` as a verb of its own, as in `the unit has two pumps`.
+/// Whether `has` is the main verb, as in `the unit has two pumps`.
 fn possession(lower: &str) -> Option<(&'static str, Form)> {
     match lower {
         "has" => Some(("have", Form::Third)),
@@ -116,8 +116,8 @@ fn agrees(noun: &Word, form: Form) -> bool {
 }
 
 impl Clause<'_> {
-    /// `must the secret`, `does the valve`: what follows the question word, and the base that
-    /// follows the subject.
+    /// For `must the secret` or `does the valve`: what follows the question word, and the base form
+    /// that follows the subject.
     pub fn inverted(&self, subject: &str) -> (String, Option<&str>) {
         let (subject, you) = if subject == "you" { ("I", true) } else { (subject, false) };
         match &self.predicate {

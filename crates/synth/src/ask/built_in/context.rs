@@ -1,4 +1,4 @@
-//! What a passage is about, from its title: the words that tell it from its near misses.
+//! What a passage is about, from its title: the words that separate it from similar passages.
 
 use super::corpus::CorpusTerms;
 use super::words::{Word, join, stem, words};
@@ -11,17 +11,17 @@ const MAX_TITLE_WORDS: usize = 7;
 
 /// Title and headings of a passage, ready to be used in a query.
 pub struct Context {
-    /// The document's title as part of a sentence, `Plus service terms` for `Service terms: Plus`.
+    /// The document's title as part of a sentence: `Plus service terms` for `Service terms: Plus`.
     pub title: Vec<Word>,
     /// The words of the title, from its first name to its last: `Kelvin 4.2 to 5.0`, `VX-40`.
     names: std::ops::Range<usize>,
     /// Headings above the passage, outermost first.
     pub headings: Vec<Vec<Word>>,
-    /// Whether the title is a sentence of its own, as in a paper, and no name.
+    /// Whether the title is a sentence, as in a paper, and not a name.
     pub is_sentence: bool,
 }
 
-/// Returns what the titles of the documents share: it tells no passage from another.
+/// Returns what the titles of the documents share. It separates no passage from another.
 pub fn shared_titles(corpus: &[Passage]) -> SharedTitles {
     let mut seen = HashSet::new();
     let of_document = corpus.iter().filter(|passage| seen.insert(passage.document()));
@@ -83,14 +83,14 @@ impl Context {
         title.iter().filter(has).count() * 2 > title.len()
     }
 
-    /// The names in the title, or the whole title where it has none or where `full` is wanted and
-    /// it is short.
+    /// The names in the title. The whole title where it has none, or where `full` is wanted and the
+    /// title is short.
     pub fn phrase(&self, full: bool) -> &[Word] {
         let names = &self.title[self.names.clone()];
         if names.is_empty() || (full && self.title.len() <= 5) { &self.title } else { names }
     }
 
-    /// The title's words for a keyword query, without those that the query has.
+    /// The title's words for a keyword query, without those already in the query.
     pub fn keywords(&self, query: &[Word], full: bool) -> Vec<Word> {
         let has = |word: &Word| query.iter().any(|other| stem(&other.lower) == stem(&word.lower));
         let mut words = self.phrase(full).to_vec();
@@ -105,7 +105,7 @@ impl Context {
     }
 }
 
-/// Adds to a question the context that it lacks.
+/// Adds the missing context to a question.
 pub fn in_context(question: &str, context: &Context, full: bool) -> String {
     if context.is_sentence || context.title.is_empty() || context.is_named_in(&words(question)) {
         return question.to_owned();

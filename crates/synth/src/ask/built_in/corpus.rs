@@ -1,4 +1,4 @@
-//! What the whole corpus tells about a word.
+//! What the whole corpus says about a word.
 
 use super::words::{Word, stem, words};
 use rayon::prelude::*;
@@ -11,7 +11,7 @@ pub struct CorpusTerms {
     passages: u32,
     /// In how many passages a stem occurs.
     frequency: HashMap<String, u32>,
-    /// How often a word is written small, and how often with a capital within a sentence.
+    /// How often a word is in lower case, and how often it has a capital within a sentence.
     small: HashMap<String, u32>,
     capital: HashMap<String, u32>,
 }
@@ -57,7 +57,7 @@ impl CorpusTerms {
         self
     }
 
-    /// How much a word tells: the logarithm of how rare it is, 0 for words without a topic.
+    /// The weight of a word: the logarithm of how rare it is, 0 for words without a topic.
     pub fn weight(&self, word: &Word) -> f32 {
         if word.is_stop_word() || word.text.chars().count() < 2 {
             return 0.0;

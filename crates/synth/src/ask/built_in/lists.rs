@@ -1,4 +1,4 @@
-//! The closed lists of English words that the built-in generator goes by.
+//! The closed lists of English words that the built-in generator uses.
 
 use std::collections::HashSet;
 use std::sync::LazyLock;
@@ -21,7 +21,7 @@ pub static STOP_WORDS: List = LazyLock::new(|| {
         .collect()
 });
 
-/// Prepositions, by which a phrase is cut.
+/// Prepositions, at which a phrase is cut.
 pub static PREPOSITIONS: List = LazyLock::new(|| {
     "about above across after against along among apart around as at before behind below besides between beyond \
      by despite during except following for from in inside into like near of on onto outside over per since than \
@@ -30,8 +30,7 @@ pub static PREPOSITIONS: List = LazyLock::new(|| {
         .collect()
 });
 
-/// Words that point at something said before, so that a question that holds them cannot be
-/// understood alone.
+/// Words that refer to an earlier text. A question with one of them cannot be understood alone.
 pub static ANAPHORS: List = LazyLock::new(|| {
     "above aforementioned below both former he her here him his it its itself latter said she such their them \
      these they this those"
@@ -44,7 +43,7 @@ pub static DETERMINERS: List = LazyLock::new(|| {
     "a all an any each every no one our some the your".split_whitespace().collect()
 });
 
-/// Words that are written everywhere and looked for by nobody.
+/// Common words that nobody searches for.
 pub static PLAIN_WORDS: List = LazyLock::new(|| {
     "able actual allowed become becomes better called came case certain come comes common commonly concerns day \
      days different done enough etc example explain first fixed found general get gets give given gives go goes \
@@ -64,7 +63,7 @@ pub static NUMBERS: List = LazyLock::new(|| {
         .collect()
 });
 
-/// Units that are no plural noun.
+/// Units that are not plural nouns.
 pub static UNITS: List = LazyLock::new(|| {
     "a cm g gw hz kda kg km kv kw kwh l l/min m m/s ma mg mg/l minus ml mm mw mwh n nm v w µs/cm"
         .split_whitespace()
@@ -75,7 +74,7 @@ pub static UNITS: List = LazyLock::new(|| {
 pub static MEASURES: List =
     LazyLock::new(|| "broad deep heavy high long old tall thick wide".split_whitespace().collect());
 
-/// Words that go with a number and are dropped with it.
+/// Words that belong to a number and are dropped with it.
 pub static QUALIFIERS: List = LazyLock::new(|| {
     "about approximately around at exactly further least less more most nearly never no not only roughly some \
      than up"
@@ -83,7 +82,7 @@ pub static QUALIFIERS: List = LazyLock::new(|| {
         .collect()
 });
 
-/// Words that a sentence may begin with and lose.
+/// Words at the start of a sentence that can be dropped.
 pub static OPENERS: List = LazyLock::new(|| {
     "additionally also and but consequently conversely finally furthermore hence here however importantly indeed \
      instead interestingly moreover notably or overall recently similarly so specifically surprisingly then \
@@ -110,7 +109,7 @@ pub static NO_SUBJECT: List = LazyLock::new(|| {
         .collect()
 });
 
-/// Words that begin an order to the reader, besides the base forms of the known verbs.
+/// Words that begin an instruction to the reader, besides the base forms of the known verbs.
 pub static ORDERS: List = LazyLock::new(|| {
     "ask avoid book choose close consider drain halve lengthen mention note press pull push read repeat ring \
      shorten stick tick try wait widen wipe write"
@@ -118,7 +117,7 @@ pub static ORDERS: List = LazyLock::new(|| {
         .collect()
 });
 
-/// Auxiliaries, which change places with the subject in a question.
+/// Auxiliaries, which swap places with the subject in a question.
 pub static AUXILIARIES: List = LazyLock::new(|| {
     "are can could had has have is may might must shall should was were will would"
         .split_whitespace()
@@ -130,7 +129,7 @@ pub static PARTICIPLES: List = LazyLock::new(|| {
     "become been begun come done found gone had led made met run shown".split_whitespace().collect()
 });
 
-/// Verbs that say little without all that follows them.
+/// Verbs that say little without what follows them.
 pub static LIGHT_VERBS: List = LazyLock::new(|| {
     "appear arise become come fall get go grow happen have last lie look mean remain result rise run see show \
      stand stay tell turn weigh work"
@@ -138,7 +137,7 @@ pub static LIGHT_VERBS: List = LazyLock::new(|| {
         .collect()
 });
 
-/// Verbs whose preposition belongs into the question.
+/// Verbs whose preposition belongs in the question.
 pub static VERBS_WITH_PREPOSITION: List = LazyLock::new(|| {
     "apply to, belong to, bind to, contribute to, correlate with, depend on, differ from, interact with, lead to, \
      protect from, refer to, respond to, suffer from, wait for"

@@ -1,9 +1,9 @@
 //! The built-in generator: queries from the passage's own words, with no model and no network.
 //!
 //! It looks for definitions, values, conditions, reasons, headings, table cells and key terms, and
-//! turns them into questions and keyword queries by closed lists of English words. It finds no
-//! paraphrase and asks nothing that needs two sentences; an LLM gives better queries. What it makes
-//! is enough to try the whole job offline, and to tune a model to the vocabulary of a corpus.
+//! turns them into questions and keyword queries by closed lists of English words. It makes no
+//! paraphrases and no questions that need two sentences; an LLM makes better queries. The result is
+//! enough to try the whole job offline, and to tune a model to the vocabulary of a corpus.
 
 mod clause;
 mod context;
@@ -33,7 +33,7 @@ use words::{Word, join, terms_of, words};
 pub(super) use unspaced::is_unspaced;
 pub(super) use words::{is_general, stem};
 
-/// Makes queries from the words of a passage, weighed by the corpus that it is part of.
+/// Makes queries from the words of a passage, weighted by the corpus.
 pub struct BuiltIn<'a> {
     terms: CorpusTerms,
     unspaced: UnspacedTerms,
@@ -43,18 +43,18 @@ pub struct BuiltIn<'a> {
     seed: u64,
 }
 
-/// A query that could be asked, and how good it seems.
+/// A possible query, and how good it seems.
 #[derive(Debug)]
 struct Candidate {
     style: &'static str,
     text: String,
-    /// Which sentence or part it comes from; two queries from one are avoided.
+    /// The sentence or part that it comes from. The generator avoids two queries from one.
     source: usize,
     merit: f32,
 }
 
 impl<'a> BuiltIn<'a> {
-    /// Learns from the whole corpus which words tell much.
+    /// Learns from the whole corpus which words carry weight.
     pub fn new(
         corpus: &[Passage],
         config: &'a AskConfig,
@@ -104,7 +104,7 @@ impl<'a> BuiltIn<'a> {
         candidates
     }
 
-    /// Mean weight of the words with a topic, and more for identifiers and numbers.
+    /// Mean weight of the words with a topic. Identifiers and numbers weigh more.
     fn salience(&self, sentence: &[Word]) -> f32 {
         let topics: Vec<f32> = sentence
             .iter()
@@ -182,7 +182,8 @@ impl<'a> BuiltIn<'a> {
         words.map(|word| Word { stop: None, ..word.clone() }).collect()
     }
 
-    /// A keyword query with the document's names: half of them first, as people do, half last.
+    /// A keyword query with the document's names. Half of the queries put them first, as people do,
+    /// half last.
     fn with_names(&self, terms: Vec<Word>, context: &Context, salt: &str) -> String {
         let names = match context.is_sentence {
             true => Vec::new(),
@@ -195,12 +196,12 @@ impl<'a> BuiltIn<'a> {
         join(&text)
     }
 
-    /// The best of every style, spread over the passage, as many as are wanted.
+    /// The best of every style, spread over the passage, up to the wanted number.
     fn choose(&self, mut candidates: Vec<Candidate>, passage: &Passage) -> Vec<Proposal> {
         candidates.sort_by(|a, b| b.merit.total_cmp(&a.merit).then_with(|| a.text.cmp(&b.text)));
         let mut filter = Filter::new(passage, self.filter, self.config.max_queries);
         let mut chosen: Vec<(HashSet<String>, usize, Proposal)> = Vec::new();
-        // First one of each style from sentences of their own, then whatever is left.
+        // First one of each style, each from another sentence. Then whatever is left.
         for strict in [true, false] {
             for candidate in &candidates {
                 if chosen.len() >= self.wanted(passage) {
@@ -229,7 +230,7 @@ impl<'a> BuiltIn<'a> {
         chosen.into_iter().map(|(_, _, proposal)| proposal).collect()
     }
 
-    /// Between the fewest and the most queries, more for longer passages.
+    /// A number between the fewest and the most queries, higher for longer passages.
     fn wanted(&self, passage: &Passage) -> usize {
         let by_length = passage.text.split_whitespace().count() / 20 + 1;
         by_length.clamp(self.config.min_queries, self.config.max_queries)

@@ -54,8 +54,8 @@ impl BuiltIn<'_> {
         candidates
     }
 
-    /// A query after the heading, with the passage's most telling term where the heading alone is
-    /// general.
+    /// A query from the heading, with the passage's most telling term where the heading alone is
+    /// too general.
     pub(super) fn heading(
         &self,
         reading: &Reading,
@@ -92,7 +92,7 @@ impl BuiltIn<'_> {
         Some(Candidate { style: "heading", text, source, merit: 2.5 })
     }
 
-    /// How much a term tells about a passage: rare in the corpus, and more where the passage
+    /// The weight of a term in a passage: higher if the corpus rarely has it, and if the passage
     /// repeats it.
     fn telling(&self, run: &[Word], all: &[Word]) -> f32 {
         let repeated = |word: &Word| {

@@ -1,4 +1,4 @@
-//! One sentence becomes questions, each by a pattern of closed words.
+//! Turns one sentence into questions, by patterns of closed words.
 
 use super::clause::{Clause, Predicate, analyse};
 use super::corpus::CorpusTerms;
@@ -6,10 +6,10 @@ use super::lists;
 use super::values;
 use super::words::{Word, clauses, join, words};
 
-/// A question without context, first letter small and without question mark, and its style.
+/// A question and its style: no context, a small first letter, no question mark.
 pub type Question = (&'static str, String);
 
-/// Returns the questions that a sentence gives, best patterns first.
+/// Returns the questions that a sentence yields, best patterns first.
 pub fn questions(sentence: &str, terms: &CorpusTerms) -> Vec<Question> {
     let all = words(sentence);
     let claim = core(&all);
@@ -35,7 +35,7 @@ pub fn questions(sentence: &str, terms: &CorpusTerms) -> Vec<Question> {
     questions
 }
 
-/// Whether a clause after the first hangs on it: `…, leading to changes in Y`, `…, a protein
+/// Whether a later clause depends on the first: `…, leading to changes in Y`, `…, a protein
 /// involved in Z`.
 fn is_attached(clause: &Clause<'_>) -> bool {
     let participle = clause.subject[0].lower.ends_with("ing");
@@ -200,7 +200,7 @@ fn swap_persons(text: &str) -> String {
     text.split(' ').map(swap).collect::<Vec<_>>().join(" ")
 }
 
-/// The first words up to a border, at most `limit`, ending in a word with a topic.
+/// The first words up to a boundary, at most `limit`, ending in a word with a topic.
 fn phrase(words: &[Word], limit: usize) -> Option<&[Word]> {
     let begins = |word: &Word| {
         matches!(word.lower.as_str(), "who" | "which" | "that" | "where" | "whose" | "so")
@@ -211,7 +211,7 @@ fn phrase(words: &[Word], limit: usize) -> Option<&[Word]> {
     });
     let mut end = border.map_or(words.len(), |at| at + 1);
     if end > limit {
-        // Cut before the last preposition that leaves enough.
+        // Cuts before the last preposition that leaves enough words.
         end = (2..=limit)
             .rev()
             .find(|at| words[*at].is_preposition() || words[*at].lower == "and")?;

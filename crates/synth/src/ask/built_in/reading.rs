@@ -1,12 +1,12 @@
-//! A passage as sentences, table cells and named items, without Markdown's marks.
+//! Reads a passage as sentences, table cells and named items, without Markdown's marks.
 
 use crate::chunk::sentences;
 
-/// What a passage says, in parts that questions can be made from.
+/// The parts of a passage that questions can be made from.
 #[derive(Debug, Default, PartialEq)]
 pub struct Reading {
     pub sentences: Vec<String>,
-    /// Items that begin with a name in bold or before a colon: the name and what is said of it.
+    /// Items that begin with a name in bold or before a colon: the name and its description.
     pub items: Vec<(String, String)>,
     pub cells: Vec<Cell>,
 }
@@ -19,7 +19,7 @@ pub struct Cell {
     pub value: String,
 }
 
-/// Reads a passage. Code is passed over.
+/// Reads a passage, without its code.
 pub fn read(text: &str) -> Reading {
     let mut reading = Reading::default();
     let mut paragraph = String::new();
@@ -49,7 +49,7 @@ pub fn read(text: &str) -> Reading {
     reading
 }
 
-/// The text of a list item, or none where the line begins no item.
+/// The text of a list item, or none if the line begins no item.
 fn item_text(line: &str) -> Option<&str> {
     let bullet = line.strip_prefix("- ").or(line.strip_prefix("* ")).or(line.strip_prefix("+ "));
     bullet.or_else(|| {

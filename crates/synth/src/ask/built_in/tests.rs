@@ -1,3 +1,5 @@
+//! Tests of the built-in generator.
+
 use super::*;
 use whetstone_records::{PassageMetadata, Silent};
 

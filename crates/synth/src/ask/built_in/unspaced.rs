@@ -1,5 +1,5 @@
-//! Keyword queries for text that puts no spaces between its words: Chinese, Japanese, Thai and the
-//! like. Terms are what stands between signs, small words and changes of script; no dictionary.
+//! Keyword queries for text without spaces between its words: Chinese, Japanese, Thai and the like.
+//! Terms are the runs between signs, small words and changes of script; no dictionary is needed.
 
 use super::Candidate;
 use crate::chunk::sentences;
@@ -43,7 +43,7 @@ fn script(c: char) -> Script {
     }
 }
 
-/// Whether most letters of a text are of a script without spaces.
+/// Whether most letters of a text belong to a script without spaces.
 pub(in crate::ask) fn is_unspaced(text: &str) -> bool {
     let letters = text.chars().filter(|c| c.is_alphabetic());
     let (all, unspaced) = letters.fold((0, 0), |(all, unspaced), c| {
@@ -79,7 +79,7 @@ impl UnspacedTerms {
         rare * (term.graphemes(true).count() as f32).sqrt()
     }
 
-    /// A query for each sentence: its heaviest terms in their order, after the title's.
+    /// A query for each sentence: the title's terms, then the sentence's heaviest in their order.
     pub(super) fn candidates(&self, passage: &Passage, title: &str) -> Vec<Candidate> {
         let title: Vec<&str> = self.heaviest(terms(title).collect(), 1, usize::MAX);
         let spans = sentences(&passage.text).into_iter().enumerate();

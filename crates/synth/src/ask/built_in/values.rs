@@ -1,17 +1,17 @@
-//! Questions for a number: the value is taken out and asked for.
+//! Questions that ask for a number in a sentence.
 
 use super::clause::{Clause, Predicate};
 use super::lists;
 use super::words::{Word, join};
 
-/// How a unit is asked for.
+/// How to ask for a unit.
 enum Kind {
     Time,
     Temperature,
     Pressure,
     Money,
     Share,
-    /// Anything that is counted or measured by the name of its unit.
+    /// Anything counted or measured by the name of its unit.
     Count,
 }
 
@@ -27,7 +27,7 @@ fn kind(unit: &str) -> Kind {
     }
 }
 
-/// Whether a word after a number can be asked for by its name.
+/// Whether a question can ask for a word after a number by its name.
 fn is_unit(word: &Word) -> bool {
     let plural = word.lower.ends_with('s') && !word.lower.ends_with("ss") && word.lower.len() > 3;
     let known = !matches!(kind(&word.lower), Kind::Count);
@@ -112,7 +112,7 @@ fn find(rest: &[Word]) -> Option<Value<'_>> {
     None
 }
 
-/// Returns a question for the first value of a clause, without its question mark.
+/// Returns a question for the first value of a clause, without the question mark.
 pub fn question(clause: &Clause<'_>, subject: &str) -> Option<String> {
     let value = find(clause.rest)?;
     let before = join(&clause.rest[..value.start]);

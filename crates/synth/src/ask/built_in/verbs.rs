@@ -1,4 +1,5 @@
-//! Verbs that the built-in generator can turn into a question. Regular ones are inflected by rule.
+//! The verbs that the built-in generator can turn into a question. Regular ones are inflected by
+//! rule.
 
 use super::lists::REGULAR_VERBS;
 use std::collections::HashMap;
@@ -42,7 +43,7 @@ const IRREGULAR: &[(&str, &str, &str)] = &[
     ("win", "wins", "won"),
 ];
 
-/// The form that a verb was found in, which decides between do, does and did.
+/// The form of a verb in the text. It decides between do, does and did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
     Base,

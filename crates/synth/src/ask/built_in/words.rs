@@ -1,4 +1,4 @@
-//! Sentences as words, and what can be told about a word without a dictionary of the language.
+//! Sentences as words, and what can be said about a word without a dictionary.
 
 use super::lists;
 use super::verbs::{Form, verb};
@@ -32,7 +32,8 @@ impl Word {
         lists::DETERMINERS.contains(self.lower.as_str())
     }
 
-    /// Whether the word names one thing among its like: `VX-40`, `K-204`, `E2F1`, `2024`, `5.1`.
+    /// Whether the word names one thing among similar ones: `VX-40`, `K-204`, `E2F1`, `2024`,
+    /// `5.1`.
     pub fn is_identifier(&self) -> bool {
         let digit = self.text.chars().any(|c| c.is_ascii_digit());
         let letter = self.text.chars().any(char::is_alphabetic);
@@ -54,7 +55,7 @@ impl Word {
             && digits.chars().all(|c| c.is_ascii_digit() || ".,:/–-½¼¾%".contains(c))
     }
 
-    /// The number that a word such as `twelve` stands for is of no interest, only that it is one.
+    /// Whether the word is a number such as `twelve`; which one does not matter.
     pub fn is_number_word(&self) -> bool {
         lists::NUMBERS.contains(self.lower.as_str())
     }
@@ -118,8 +119,7 @@ pub fn clauses(words: &[Word]) -> Vec<&[Word]> {
     clauses
 }
 
-/// Whether a word belongs into a keyword query: it has a topic, and is no verb, adverb or plain
-/// word.
+/// Whether a word belongs in a keyword query: it has a topic, and is no verb, adverb or plain word.
 fn is_key(word: &Word) -> bool {
     let adverb = word.lower.ends_with("ly") && word.lower.len() > 5;
     let plain = lists::PLAIN_WORDS.contains(word.lower.as_str());
@@ -138,8 +138,8 @@ pub fn is_general(lower: &str) -> bool {
     lists::STOP_WORDS.contains(lower) || lists::PLAIN_WORDS.contains(lower)
 }
 
-/// Runs of key words that stand together: what a reader would take for the terms of a sentence. A
-/// verb ends a run.
+/// Runs of adjacent key words, which a reader would take for the terms of a sentence. A verb ends a
+/// run.
 pub fn terms_of(sentence: &[Word]) -> Vec<&[Word]> {
     let mut runs = Vec::new();
     let mut start = 0;
@@ -157,7 +157,7 @@ pub fn terms_of(sentence: &[Word]) -> Vec<&[Word]> {
         let after_stop = index > start && sentence[index - 1].stop.is_some();
         if ends || after_stop {
             if index > start {
-                // Of a long run the head, which comes last in English.
+                // Of a long run, keep the head, which comes last in English.
                 runs.push(&sentence[index.saturating_sub(3).max(start)..index]);
             }
             start = if ends { index + 1 } else { index };

@@ -1,9 +1,9 @@
-//! The report as one page that needs nothing else. Every text of the data set is escaped.
+//! The report as one self-contained page. Every text of the data set is escaped.
 
 use super::{DocumentCoverage, Example, SynthReport};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-/// Documents that the page lists, those with the smallest share of answered passages first;
+/// Number of documents on the page, those with the smallest share of answered passages first.
 /// synth.json has all.
 const MAX_DOCUMENTS: usize = 200;
 
@@ -22,8 +22,9 @@ td.n,th.n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
 /// Returns the page.
 pub fn page(report: &SynthReport) -> String {
     let title = format!("Queries by {}", report.generator);
-    let flaws = "Answers that were of no use as a whole; such a passage is asked about once more, with another seed.";
-    let skipped = "They are no text that answers anything; skipped.jsonl lists them.";
+    let flaws =
+        "Answers that were useless as a whole. The LLM was asked once more, with another seed.";
+    let skipped = "These passages answer nothing; skipped.jsonl lists them.";
     let grades = [
         ("Grades of queries", &report.question_grades),
         ("Grades of answers", &report.answer_grades),
@@ -126,7 +127,7 @@ fn examples(heading: &str, examples: &[Example]) -> Markup {
     }
 }
 
-/// What is known of a query beside its text.
+/// Facts about a query, beside its text.
 fn tags(example: &Example) -> Vec<String> {
     let mut tags: Vec<String> = example.reason.map(str::to_owned).into_iter().collect();
     if let Some(metadata) = &example.metadata {

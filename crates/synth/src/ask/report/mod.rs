@@ -1,4 +1,4 @@
-//! `synth.json` and `synth.html`: what the queries are like, for eyes before a training is.
+//! `synth.json` and `synth.html`: what the queries are like, to look at before training.
 
 mod html;
 
@@ -13,7 +13,7 @@ use unicode_segmentation::UnicodeSegmentation;
 use whetstone_llm::cost;
 use whetstone_records::{AtomicFile, DataSet, Passage, QueryMetadata};
 
-/// Queries, and as many that were dropped, that are shown with their passages.
+/// How many kept queries, and how many dropped ones, to show with their passages.
 const EXAMPLES: usize = 20;
 /// Bins of the overlap meter.
 const BINS: usize = 10;
@@ -30,28 +30,28 @@ pub struct SynthReport {
     pub passages_not_answered: usize,
     pub passages_not_asked: u64,
     pub passages_asked_twice: u64,
-    /// Passages that are no text, by what they are.
+    /// Passages that are not text, by kind.
     pub skipped: BTreeMap<&'static str, u64>,
     pub queries: usize,
     pub queries_human: usize,
-    /// How many passages have so many queries.
+    /// Number of passages by their number of queries.
     pub queries_per_passage: BTreeMap<usize, u64>,
-    /// How many queries have so many words.
+    /// Number of queries by their number of words.
     pub query_words: BTreeMap<usize, u64>,
     pub styles: BTreeMap<String, u64>,
     pub drops: BTreeMap<&'static str, u64>,
-    /// Faults of answers as a whole.
+    /// Flaws of whole answers.
     pub flaws: BTreeMap<&'static str, u64>,
     pub overlap: Overlap,
-    /// How many queries bring their passage back at which rank; none where the filter is off.
+    /// Number of queries by the rank of their own passage; none if the filter is off.
     pub round_trip: Option<BTreeMap<u32, u64>>,
-    /// Queries with each grade, 0 to 3; none where the judge is off.
+    /// Queries by grade, 0 to 3; none if the judge is off.
     pub question_grades: Option<[u64; 4]>,
     pub answer_grades: Option<[u64; 4]>,
-    /// Of all answers that were used or found of no use, whenever they were paid.
+    /// Over all answers, used or not, whenever they were paid.
     pub tokens_in: u64,
     pub tokens_out: u64,
-    /// At the config's prices; none where the LLM has none.
+    /// At the config's prices; none if the LLM has none.
     pub cost: Option<f64>,
     pub currency: String,
     pub examples: Vec<Example>,
@@ -59,7 +59,7 @@ pub struct SynthReport {
     pub documents: Vec<DocumentCoverage>,
 }
 
-/// The overlap meter: shares of a query's words with a topic that its passage holds too.
+/// The overlap meter: the share of a query's words with a topic that also occur in its passage.
 #[derive(Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Overlap {
@@ -74,7 +74,7 @@ pub struct Overlap {
 #[serde(rename_all = "kebab-case")]
 pub struct Example {
     pub query: String,
-    /// Why it was dropped; none where it is kept.
+    /// Why it was dropped; none if it was kept.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<&'static str>,
     pub passage_id: String,
@@ -84,7 +84,7 @@ pub struct Example {
     pub metadata: Option<QueryMetadata>,
 }
 
-/// What became of a document.
+/// Counts for a document.
 #[derive(Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct DocumentCoverage {

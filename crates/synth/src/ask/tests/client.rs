@@ -1,4 +1,4 @@
-//! One call after another: what is tried again, what stops the run, what the endpoint is asked for.
+//! Calls one after another: what is retried, what stops the run, what the endpoint is asked.
 
 use super::server::{Reply, Server, asked_text, completion, good};
 use super::*;
@@ -107,7 +107,7 @@ fn a_call_that_hangs_or_trickles_is_given_up_its_passage_reported_and_asked_agai
         manifest.notes
     );
 
-    // The two, by themselves and without --force, as often as it takes.
+    // The two by themselves and without --force, however often it runs.
     let mut manifest = run(folder.path(), &hasty).unwrap();
     while manifest.counts.contains_key("passages-not-answered") {
         manifest = run(folder.path(), &hasty).unwrap();

@@ -8,8 +8,8 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 use whetstone_records::sha256_bytes;
 
-/// Faults of transport and of answers; which one a request meets is a function of its text and of
-/// how often it came. In bursts of 300 ms every two seconds, everything is a 500.
+/// Faults of transport and of answers. A request's text and the number of its tries decide which
+/// one it meets. In bursts of 300 ms every two seconds, every answer is a 500.
 fn faulty() -> impl Fn(&Request) -> Reply + Send + Sync + 'static {
     let seen: Mutex<HashMap<String, u32>> = Mutex::default();
     let started = Instant::now();
@@ -72,7 +72,7 @@ fn survive(passages: usize) -> (Manifest, Duration) {
     assert_eq!(count("passages-asked"), passages as u64);
     let with: std::collections::HashSet<_> =
         queries(folder.path()).into_iter().filter_map(|query| query.metadata.passage).collect();
-    // With queries, or without and named by reason: nothing is silent.
+    // Every passage has queries or a named reason: nothing is silent.
     assert_eq!(with.len() as u64 + count("passages-without-query"), passages as u64);
     let open = count("passages-not-answered");
     let twice_faulty = count("passages-without-query") - open;
@@ -81,7 +81,7 @@ fn survive(passages: usize) -> (Manifest, Duration) {
             <= count("answers-unreadable") + count("answers-empty") + count("answers-cut-off")
     );
     assert!(with.len() > passages * 9 / 10, "{:?}", manifest.counts);
-    // A second run asks only for those, and the books agree with the journal.
+    // A second run asks only for those, and the counts agree with the journal.
     let before = server.count();
     let second = run(folder.path(), &config).unwrap();
     if open > 0 {

@@ -1,3 +1,5 @@
+//! Tests of `ask` against a server on loopback.
+
 mod client;
 mod faults;
 mod forms;

@@ -1,4 +1,4 @@
-//! What is announced, what is spent, and where it stops.
+//! What is announced, what is spent, and where spending stops.
 
 use super::server::{Reply, Server, completion, good, questions};
 use super::*;
@@ -77,7 +77,7 @@ fn a_cap_stops_cleanly_keeps_everything_and_the_next_run_goes_on() {
     let caps: [fn(&mut SynthConfig); 3] = [
         |config| config.llm.max_requests = 10,
         |config| config.llm.max_tokens = 10 * 120 + 600,
-        // 0.3 a call; what a call may cost at most is set aside first.
+        // 0.3 per call; the most that a call may cost is reserved first.
         |config| config.llm.max_cost = 0.3 * 10.0 + 4.2,
     ];
     for cap in caps {
@@ -146,8 +146,8 @@ fn a_batch_goes_out_and_its_results_come_into_the_journal() {
         (&json!("POST"), &json!("/v1/chat/completions"))
     );
     assert_eq!(lines[0]["body"]["response_format"]["type"], "json_schema");
-    // The other side of the batch: each request answered as the endpoint would, one failed, in
-    // another order.
+    // The other side of the batch: the endpoint's answer to each request, in another order, with
+    // one failure.
     let answered = lines.iter().rev().enumerate().map(|(place, line)| {
         let request = server::Request { body: line["body"].clone(), number: 0 };
         let body: Value = serde_json::from_str(&completion(&questions(&request), "stop")).unwrap();

@@ -10,13 +10,13 @@ use std::time::Duration;
 pub enum Reply {
     /// Status, further header lines, body.
     Status(u16, &'static str, String),
-    /// Half of the body that was announced, then the connection is closed.
+    /// Half of the announced body, then a closed connection.
     Torn(String),
     /// No answer at all.
     Hang,
     /// The connection is reset before a byte is sent.
     Reset,
-    /// The body byte by byte, with so many milliseconds between.
+    /// The body byte by byte, with this many milliseconds in between.
     Slow(String, u64),
     /// A body without end.
     Endless,
@@ -65,7 +65,7 @@ impl Server {
     }
 }
 
-/// One connection, with as many requests as go well.
+/// One connection, with as many requests as succeed.
 fn serve(stream: TcpStream, log: &Log, answer: &dyn Fn(&Request) -> Reply) {
     let mut reader = BufReader::new(stream.try_clone().unwrap());
     let _ = stream.set_nodelay(true);
@@ -147,12 +147,12 @@ pub fn completion(content: &str, finish_reason: &str) -> String {
     .to_string()
 }
 
-/// Three good questions on the passage that was asked about.
+/// Three good questions about the passage of the request.
 pub fn good(request: &Request) -> Reply {
     Reply::Status(200, "", completion(&questions(request), "stop"))
 }
 
-/// Three good questions as the LLM would put them.
+/// Three good questions as an LLM would write them.
 pub fn questions(request: &Request) -> String {
     let text = asked_text(&request.body);
     let topic = text.split(' ').next().unwrap();

@@ -337,8 +337,7 @@ fn a_torn_journal_costs_one_call_and_a_damaged_line_is_named() {
     run(folder.path(), &config).unwrap();
     let path = folder.path().join(DataSet::ASK_JOURNAL);
     let text = fs::read_to_string(&path).unwrap();
-    // As a killed run leaves it: the last line half written; and one line damaged by something
-    // else.
+    // As a killed run leaves it: the last line is half written. Another line is damaged.
     let torn =
         text[..text.len() - 40].replacen("\"subject\":\"d0.md#0002\"", "\"subject\":\"d0", 1);
     fs::write(&path, torn).unwrap();

@@ -1,3 +1,5 @@
+//! Tests of text that repeats over the pages of a site.
+
 use super::*;
 use crate::chunk::read::document_of;
 
