@@ -102,7 +102,7 @@ fn a_call_that_hangs_or_trickles_is_given_up_its_passage_reported_and_asked_agai
         manifest.notes
     );
     assert!(
-        manifest.notes[1].contains("(`d0.md#0002`: time-out); run again"),
+        manifest.notes[1].contains("(`d0.md#0002`: time-out); run the same command"),
         "{:?}",
         manifest.notes
     );
