@@ -121,7 +121,11 @@ impl Hint for Error {
                 Some("an id is not empty and holds no white space, or qrels and runs could not carry it".into())
             }
             Error::JudgedDocumentMissing { .. } => {
-                Some("a document is named by its path below the corpus folder, with `/`".into())
+                Some(
+                    "a document is named by its path below the corpus folder, with `/`; one that \
+                     only repeats others is left out (`drop-repeats` in [chunk])"
+                        .into(),
+                )
             }
             Error::QuoteNotFound { .. } => {
                 Some("a quote is copied from the document letter by letter; only white space may differ".into())

@@ -1,8 +1,9 @@
 //! Human questions, and the passages that contain the quoted answers.
 
+use crate::chunk::as_seen;
 use crate::error::{Error, Result};
 use serde::Deserialize;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::rc::Rc;
 use whetstone_records::{DocumentId, JsonlReader, Passage, Qrels, Query, QueryId, QueryMetadata};
@@ -50,20 +51,14 @@ pub fn read(path: &Path, passages: &[Passage]) -> Result<Judgements> {
             by_document.entry(document).or_default().push((passage, text.clone()));
         }
     }
+    let passage_ids: HashSet<&str> = passages.iter().map(|passage| passage.id.as_str()).collect();
     let mut judgements = Judgements::default();
-    let mut seen = std::collections::HashSet::new();
+    let mut seen = HashSet::new();
     let mut reader = JsonlReader::<Judged>::open(path)?;
     while let Some(judged) = reader.next() {
         let (judged, line) = (judged?, reader.line());
-        let bad = |expected| Error::BadJudgement { path: path.into(), line, expected };
-        if judged.id.as_str().is_empty() || judged.id.as_str().contains(char::is_whitespace) {
-            return Err(bad("an id is not empty and holds no white space"));
-        }
-        if judged.text.trim().is_empty() {
-            return Err(bad("a question has a text"));
-        }
-        if !judged.answers.iter().any(|answer| answer.grade > 0) {
-            return Err(bad("a question has at least one answer with a positive grade"));
+        if let Some(expected) = flaw(&judged, &passage_ids) {
+            return Err(Error::BadJudgement { path: path.into(), line, expected });
         }
         if !seen.insert(judged.id.clone()) {
             let id = judged.id.as_str().to_owned();
@@ -76,7 +71,9 @@ pub fn read(path: &Path, passages: &[Passage]) -> Result<Judgements> {
             let Some(of_document) = by_document.get(&document) else {
                 return Err(Error::JudgedDocumentMissing { path: path.into(), line, document });
             };
-            let Some((found, cut)) = passages_with(&answer.quote, of_document) else {
+            let found = passages_with(&answer.quote, of_document);
+            let seen = || passages_with(&as_seen(&answer.quote), of_document);
+            let Some((found, cut)) = found.or_else(seen) else {
                 return Err(Error::QuoteNotFound {
                     path: path.into(),
                     line,
@@ -102,6 +99,27 @@ pub fn read(path: &Path, passages: &[Passage]) -> Result<Judgements> {
         });
     }
     Ok(judgements)
+}
+
+/// What every line must be and this one is not.
+fn flaw(judged: &Judged, passages: &HashSet<&str>) -> Option<&'static str> {
+    let id = judged.id.as_str();
+    if id.is_empty() || id.contains(char::is_whitespace) {
+        return Some("an id is not empty and holds no white space");
+    }
+    if is_id_of_a_generated_query(id, passages) {
+        return Some("`PASSAGE-q1` is the id of a query that will be made");
+    }
+    if judged.text.trim().is_empty() {
+        return Some("a question has a text");
+    }
+    let answered = judged.answers.iter().any(|answer| answer.grade > 0);
+    (!answered).then_some("a question has at least one answer with a positive grade")
+}
+
+fn is_id_of_a_generated_query(id: &str, passages: &HashSet<&str>) -> bool {
+    let made = id.rsplit_once("-q").filter(|(_, number)| number.parse::<usize>().is_ok());
+    made.is_some_and(|(passage, _)| passages.contains(passage))
 }
 
 /// The text with single spaces.
@@ -186,6 +204,12 @@ mod tests {
     }
 
     #[test]
+    fn a_quote_is_found_as_a_reader_sees_it() {
+        let line = r#"{"_id":"h1","text":"?","answers":[{"document":"a.md","quote":"It opens <b>by itself</b>"}]}"#;
+        assert_eq!(read_lines(line).unwrap().qrels.get("h1").unwrap().len(), 1);
+    }
+
+    #[test]
     fn what_is_found_nowhere_is_named_with_its_line() {
         let answer = |document: &str, quote: &str| {
             format!(
@@ -205,5 +229,7 @@ mod tests {
                 .contains("line 2: document `b.md` is not in the corpus")
         );
         assert!(message(r#"{"_id":"h","text":"x","answers":[]}"#).contains("at least one answer"));
+        let taken = message(&answer("a.md", "bar").replace("\"h\"", "\"a.md#0001-q1\""));
+        assert!(taken.contains("query that will be made"), "{taken}");
     }
 }

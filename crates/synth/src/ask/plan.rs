@@ -182,6 +182,10 @@ impl<'a> Plan<'a> {
         if self.job.config.ask.judgements.is_some() {
             count("quotes-cut-by-a-passage-border", self.judgements.cut_quotes as usize);
         }
+        let repeated = (0..self.passages.len()).filter(|at| self.twins.is_repetition(*at)).count();
+        if repeated > 0 {
+            count("passages-equal-to-another", repeated);
+        }
         for skipped in &self.skipped {
             *counts.entry(format!("skipped-{}", skipped.reason.name())).or_default() += 1;
         }

@@ -31,7 +31,7 @@ pub(crate) struct Block {
     pub kind: Kind,
     /// Bytes of the document's text.
     pub span: Range<usize>,
-    /// How many of these bytes are in links.
+    /// How many of these bytes are in links to other pages.
     pub linked: usize,
 }
 

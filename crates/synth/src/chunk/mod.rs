@@ -224,6 +224,11 @@ fn cut_document(
     Ok(pieces.into_iter().enumerate().map(cut).collect())
 }
 
+/// Returns a piece of a Markdown file as its reader sees it: without tags and addresses of pictures.
+pub(crate) fn as_seen(markdown: &str) -> String {
+    markdown::read(markdown, 0).0
+}
+
 /// `DOCUMENT#0007`, where white space (which would break TREC files) and `%` are percent-encoded.
 fn passage_id(document: &str, number: usize) -> PassageId {
     let mut id = String::with_capacity(document.len() + 5);

@@ -13,12 +13,12 @@ pub(in crate::chunk) struct Reader {
     pub blocks: Vec<Block>,
     /// The present block, with white space as it stands in the source.
     block: String,
-    /// Nesting within `pre`, `table` and `a`: white space counts in the first, and borders are
+    /// Nesting within `pre`, `table` and links to other pages: white space counts in the first, and borders are
     /// spaces in the second.
     pre: usize,
     table: usize,
     link: usize,
-    /// Bytes of the present block that are in links.
+    /// Bytes of the present block that are in such links.
     linked: usize,
     item: bool,
     /// Nesting within headings, and the words for pictures there, which count where a heading has
@@ -50,7 +50,7 @@ impl Reader {
                 self.end_block_outside_table();
                 self.item = true;
             }
-            "a" => self.link += 1,
+            "a" => self.link += usize::from(leads_elsewhere(element)),
             "img" | "area" => self.say_image(element),
             name if is_block(name) => {
                 self.end_block_outside_table();
@@ -76,7 +76,7 @@ impl Reader {
                 }
                 self.pre -= 1;
             }
-            "a" => self.link -= 1,
+            "a" => self.link -= usize::from(leads_elsewhere(element)),
             "li" => {
                 self.end_block_outside_table();
                 self.item &= self.table > 0;
@@ -176,6 +176,11 @@ impl Reader {
         self.blocks.push(Block { kind, span: start..self.text.len(), linked });
         self.text.push_str("\n\n");
     }
+}
+
+/// Whether a link leads to another page.
+fn leads_elsewhere(link: &Element) -> bool {
+    link.attr("href").is_some_and(|address| !address.trim_start().starts_with('#'))
 }
 
 pub(super) fn is_heading(name: &str) -> bool {

@@ -1,6 +1,6 @@
 //! Pages that lead to other pages and say little themselves, and sources beside their pages.
 
-use super::{LeftOut, PageBlock, Pages};
+use super::{Block, LeftOut, PageBlock, Pages, is_title};
 use std::collections::{HashMap, HashSet};
 
 /// Share of a page's text in links, where it is a list of links, and the fewest entries.
@@ -8,6 +8,9 @@ const LINKED_FRACTION: f64 = 0.8;
 const MIN_ENTRIES: usize = 5;
 /// Share of a list's text that it may have for itself.
 const OWN_FRACTION: f64 = 0.5;
+/// The same where its parts lead to other pages, and the fewest of them.
+const SUMMARIES_FRACTION: f64 = 0.2;
+const MIN_SUMMARIES: usize = 3;
 /// Longest page that goes by its name alone, in bytes of text.
 const MAX_BYTES: usize = 600;
 /// A beginning of so many bytes stands for its block: lists show the beginnings of pages.
@@ -61,13 +64,28 @@ fn is_list(pages: &Pages, page: usize, beginnings: &HashMap<String, usize>) -> b
         let beginning = beginning(pages, page, of);
         beginnings.get(&beginning).is_none_or(|pages| *pages < 2)
     };
-    let own = blocks().filter(is_own).map(|of| of.block.span.len() - of.block.linked).sum();
+    let own: usize = blocks().filter(is_own).map(|of| of.block.span.len() - of.block.linked).sum();
+    if of_bytes(own) <= SUMMARIES_FRACTION && has_linked_headings(pages, page) {
+        return true;
+    }
     match kind_of(pages.name(page)) {
         Name::Index => true,
         Name::Error => bytes <= MAX_BYTES,
         Name::List => of_bytes(own) <= OWN_FRACTION,
         Name::Page => false,
     }
+}
+
+/// Whether most parts of a page lead to another page, as where it shows their beginnings.
+fn has_linked_headings(pages: &Pages, page: usize) -> bool {
+    let parts: Vec<&Block> = pages.blocks[page]
+        .iter()
+        .map(|of| of.block)
+        .filter(|block| block.is_heading() && !is_title(block))
+        .collect();
+    let linked = |block: &&&Block| block.linked * 2 > block.span.len();
+    let linked = parts.iter().filter(linked).count();
+    linked >= MIN_SUMMARIES && linked as f64 >= LINKED_FRACTION * parts.len() as f64
 }
 
 enum Name {

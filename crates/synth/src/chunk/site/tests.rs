@@ -122,6 +122,9 @@ fn lists_indexes_and_sources_of_a_site_go() {
     let beginnings: String = (0..3)
         .map(|at| format!("<h2><a href={at}.html>Pump {at}</a></h2><p>{}…</p>", &text(at)[..60]))
         .collect();
+    let own_parts: String = (30..34)
+        .map(|at| format!("<h2><a href=x{at}.html>Pump {at}</a></h2><p>{}</p>", text(at)))
+        .collect();
     let mut files = book();
     files.extend(own(&[
         ("404.html", "<h1>Page not found</h1><p>We could not find what you wanted.".into()),
@@ -131,7 +134,9 @@ fn lists_indexes_and_sources_of_a_site_go() {
             "<h1>Index</h1><dl><dt><a href=0.html>add()</a> (in module x)</dl>".into(),
         ),
         ("guide/search.html", page("Search", &(70..80).map(text).collect::<String>())),
+        ("linked.html", page("Linked", &own_parts)),
         ("search.html", "<h1>Search</h1><p>Please activate JavaScript to search.".into()),
+        ("pumps/index.html", page("All pumps", &format!("<p>Our pumps.</p>{beginnings}"))),
         ("tags/oil/index.html", page("3 pages tagged “oil”", &beginnings)),
         ("toc.html", format!("<ol>{links}</ol>")),
     ]));
@@ -139,10 +144,12 @@ fn lists_indexes_and_sources_of_a_site_go() {
         ("404.html", LeftOut::List),
         ("_sources/0.rst.txt", LeftOut::Source),
         ("genindex.html", LeftOut::List),
+        ("pumps/index.html", LeftOut::List),
         ("search.html", LeftOut::List),
         ("tags/oil/index.html", LeftOut::List),
         ("toc.html", LeftOut::List),
     ];
-    let found: Vec<_> = look(&files).0;
+    let mut found: Vec<_> = look(&files).0;
+    found.sort();
     assert_eq!(found, left_out.into_iter().collect::<Vec<_>>());
 }

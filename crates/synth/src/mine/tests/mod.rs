@@ -6,7 +6,7 @@ use super::*;
 use crate::config::{SameDocument, Sampling, Source, SplitConfig};
 use crate::fixture::{Fixture, HIDDEN, PASSAGES_PER_DOCUMENT, embed};
 use std::collections::{BTreeMap, BTreeSet};
-use whetstone_records::{Hit, Run, Silent, read_jsonl};
+use whetstone_records::{Hit, Place, Run, Silent, read_jsonl};
 
 const SPLIT: SplitConfig = SplitConfig { dev_fraction: 0.2, test_fraction: 0.2 };
 
@@ -156,6 +156,28 @@ fn a_copy_of_the_positive_or_of_a_held_out_passage_is_no_negative() {
     assert_eq!(guard.refuse(&[positive], copies[0] as u32), Some(guard::Refusal::Duplicate));
     assert_eq!(guard.refuse(&[positive], copies[1] as u32), Some(guard::Refusal::HeldOut));
     assert_eq!(guard.refuse(&[positive], copies[0] as u32 - PASSAGES_PER_DOCUMENT as u32), None);
+}
+
+#[test]
+fn what_stands_beside_a_positive_in_any_of_its_places_is_no_negative() {
+    let mut fixture = Fixture::new(6);
+    let at = |document: &str, start: usize| Place {
+        document: document.into(),
+        title: String::new(),
+        span: (start, start + 110),
+    };
+    let passage = fixture.passages.iter_mut().find(|one| one.id.as_str() == "d01-0").unwrap();
+    passage.metadata.places = vec![at("d01.md", 0), at("d04.md", 1000)];
+    let split = SplitConfig { dev_fraction: 0.0, test_fraction: 0.0 };
+    let collection = fixture.collection(&split, 1).unwrap();
+    let place = |id: &str| collection.passage(&id.into()).unwrap();
+    let guard = Guard::new(&collection, SameDocument::AllowFar);
+    let refuse = |passage: &str| guard.refuse(&[place("d01-0")], place(passage));
+    assert_eq!(refuse("d01-1"), Some(guard::Refusal::Overlap));
+    assert_eq!(refuse("d04-5"), Some(guard::Refusal::SameDocument));
+    assert_eq!((refuse("d04-1"), refuse("d02-0")), (None, None));
+    let guard = Guard::new(&collection, SameDocument::Exclude);
+    assert_eq!(guard.refuse(&[place("d01-0")], place("d04-1")), Some(guard::Refusal::SameDocument));
 }
 
 #[test]
