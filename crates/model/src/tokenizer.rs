@@ -3,12 +3,13 @@
 use crate::batch::Packed;
 use crate::error::{Error, Result};
 use crate::families::{Architecture, Piece, Template};
+use crate::file;
 use crate::spec::SHORTEST_INPUT;
 use rayon::prelude::*;
 use std::path::Path;
 use std::sync::Arc;
 use tokenizers::Tokenizer;
-use whetstone_records::ModelDir;
+use whetstone_records::{ModelDir, read_bytes};
 
 /// Turns texts and pairs into token ids as the model's family reads them, the passage truncated.
 #[derive(Clone)]
@@ -56,7 +57,7 @@ impl PairTokenizer {
             return Err(Error::MaxSeqTokens { value: max_seq_tokens, longest });
         }
         let path = ModelDir::new(model_dir).tokenizer();
-        let bytes = std::fs::read(&path).map_err(Error::io("read", &path))?;
+        let bytes = file::read(&path)?;
         let unusable = |source| Error::Tokenizer { path: path.clone(), source };
         let mut tokenizer = parse(&bytes).map_err(unusable)?;
         // The file may ask for truncation and padding of its own; both are done here instead.
@@ -81,7 +82,7 @@ impl PairTokenizer {
         ]
         .into_iter()
         .find_map(|(file, key)| {
-            let bytes = std::fs::read(model_dir.join(file)).ok()?;
+            let bytes = read_bytes(&model_dir.join(file)).ok()?;
             let json: serde_json::Value = serde_json::from_slice(&bytes).ok()?;
             usize::try_from(json.get(key)?.as_u64()?).ok()
         });

@@ -30,8 +30,7 @@ use site::Site;
 use std::path::Path;
 use whetstone_model::PairTokenizer;
 use whetstone_records::{
-    DataSet, Manifest, ModelDir, Outcome, Passage, PassageId, Progress, Stage, sha256_file,
-    write_jsonl,
+    DataSet, Input, Manifest, ModelDir, Outcome, Passage, PassageId, Progress, Stage, write_jsonl,
 };
 
 /// Returns the byte span of every token of a text.
@@ -49,21 +48,20 @@ pub fn chunk(
 ) -> Result<Manifest> {
     config.check()?;
     let tokenizer = PairTokenizer::open(model_dir, config.max_seq_tokens)?;
-    let digest = sha256_file(&ModelDir::new(model_dir).tokenizer())?;
-    chunk_with(input, out, (&|text| Ok(tokenizer.offsets(text)?), digest), config, progress)
+    let file = Input::of_file("tokenizer", &ModelDir::new(model_dir).tokenizer())?;
+    chunk_with(input, out, (&|text| Ok(tokenizer.offsets(text)?), file), config, progress)
 }
 
-/// [`chunk`] with any tokenizer, given with its digest.
+/// [`chunk`] with any tokenizer, given with its file.
 fn chunk_with(
     input: &Path,
     out: &Path,
-    (tokenize, digest): (Tokenize<'_>, String),
+    (tokenize, tokenizer): (Tokenize<'_>, Input),
     config: &ChunkConfig,
     progress: &dyn Progress,
 ) -> Result<Manifest> {
     let corpus = Corpus::find(input, out)?;
-    let inputs = [("corpus".to_owned(), corpus.digest()?), ("tokenizer".to_owned(), digest)];
-    let stage = Stage::new("chunk", out, config, inputs);
+    let stage = Stage::new("chunk", out, config, [corpus.digest()?, tokenizer]);
     if let Some(manifest) = stage.begin()? {
         return Ok(manifest);
     }
@@ -116,10 +114,11 @@ impl<'a> Corpus<'a> {
         Ok(Self::Beir(input))
     }
 
-    fn digest(&self) -> Result<String> {
+    fn digest(&self) -> Result<Input> {
+        const ROLE: &str = "corpus";
         match self {
-            Self::Folder(listing) => listing.digest(),
-            Self::Beir(path) => Ok(sha256_file(path)?),
+            Self::Folder(listing) => Ok(listing.digest(ROLE)),
+            Self::Beir(path) => Ok(Input::of_file(ROLE, path)?),
         }
     }
 }

@@ -3,9 +3,12 @@
 use super::document::{Document, Titles};
 use super::listing::{Skip, Source, extension};
 use super::{front_matter, html, markdown, plain};
+use std::io::Read;
 use std::path::Path;
-use whetstone_records::DocumentId;
+use whetstone_records::{DocumentId, open_file};
 
+/// Largest file that is read, in bytes. The page of an HTML file takes many times its size.
+const MAX_BYTES: u64 = 64 << 20;
 /// Shortest data in an address that is cut out of a text, in bytes.
 const MIN_DATA_BYTES: usize = 64;
 /// Longest text of a page that leads to another one, in bytes.
@@ -13,7 +16,12 @@ const MAX_REDIRECT_BYTES: usize = 400;
 
 /// Reads one source and finds where it may be cut.
 pub(crate) fn read_document(source: &Source) -> Result<Document, Skip> {
-    let bytes = std::fs::read(&source.path).map_err(|_| Skip::Unreadable)?;
+    let mut bytes = Vec::new();
+    let file = open_file(&source.path).map_err(|_| Skip::Unreadable)?;
+    file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(|_| Skip::Unreadable)?;
+    if bytes.len() as u64 > MAX_BYTES {
+        return Err(Skip::TooLarge);
+    }
     document_of(&source.name, bytes)
 }
 
@@ -99,6 +107,19 @@ mod tests {
         let moved =
             b"<meta http-equiv='refresh' content='0; url=b.html'><p>Moved to <a href=b.html>b</a>";
         assert_eq!(skip("a.html", moved), Some(Skip::Redirect));
+    }
+
+    #[test]
+    fn a_file_too_large_for_a_document_is_passed_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log.txt");
+        let file = std::fs::File::create(&path).unwrap();
+        let source = Source { name: "log.txt".into(), path };
+        for (bytes, skip) in [(MAX_BYTES, Skip::Binary), (MAX_BYTES + 1, Skip::TooLarge)] {
+            // Zeros, which take no room on the disk.
+            file.set_len(bytes).unwrap();
+            assert_eq!(read_document(&source).err(), Some(skip));
+        }
     }
 
     #[test]
