@@ -114,7 +114,8 @@ impl Listing {
     }
 
     fn push(&mut self, name: String, path: PathBuf) {
-        if matches!(extension(&path).as_str(), "md" | "txt" | "html" | "htm") {
+        let kinds = ["md", "mdx", "markdown", "txt", "html", "htm"];
+        if kinds.contains(&extension(&path).as_str()) {
             self.sources.push(Source { name, path });
         } else {
             self.skipped.push((name, Skip::OtherExtension));

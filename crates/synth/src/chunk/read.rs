@@ -39,7 +39,7 @@ pub(crate) fn document_of(name: &str, bytes: Vec<u8>) -> Result<Document, Skip> 
     let front = front_matter::read(&source);
     let mut titles = Titles { front: front.title, head: None };
     let extension = extension(Path::new(name));
-    let is_html = !matches!(extension.as_str(), "md" | "txt");
+    let is_html = !matches!(extension.as_str(), "md" | "mdx" | "markdown" | "txt");
     let (text, blocks) = if is_html {
         let page = html::extract(&source[front.end..]);
         if page.redirects && page.text.len() <= MAX_REDIRECT_BYTES {
@@ -50,7 +50,7 @@ pub(crate) fn document_of(name: &str, bytes: Vec<u8>) -> Result<Document, Skip> 
     } else {
         let source = without_data(source, front.end);
         match extension.as_str() {
-            "md" => markdown::read(&source, front.end),
+            "md" | "mdx" | "markdown" => markdown::read(&source, front.end),
             _ => {
                 let blocks = plain::read(&source, front.end);
                 (source, blocks)
