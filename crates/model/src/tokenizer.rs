@@ -20,6 +20,9 @@ pub struct PairTokenizer {
     max_seq_tokens: usize,
 }
 
+/// What vocabularies call a word that they have no pieces for.
+const UNKNOWN: [&str; 2] = ["[UNK]", "<unk>"];
+
 /// The token ids of one text, without special tokens.
 pub type Tokens = Arc<[u32]>;
 
@@ -113,6 +116,26 @@ impl PairTokenizer {
     pub fn offsets(&self, text: &str) -> Result<Vec<(usize, usize)>> {
         let encoding = self.tokenizer.encode(text, false).map_err(Error::Tokenize)?;
         Ok(encoding.get_offsets().to_vec())
+    }
+
+    /// Returns the share of the letters of some texts in words that the tokenizer has no pieces
+    /// for. To the model, all of these words are one and the same token.
+    pub fn unknown_fraction(&self, texts: &[&str]) -> Result<f64> {
+        let unknown = UNKNOWN.iter().find_map(|token| self.tokenizer.token_to_id(token));
+        let letters = |text: &&str| {
+            let encoding = self.tokenizer.encode(*text, false).map_err(Error::Tokenize)?;
+            let tokens = encoding.get_ids().iter().zip(encoding.get_offsets());
+            let count = |(start, end): (usize, usize)| {
+                text.get(start..end).map_or(0, |word| word.chars().count())
+            };
+            Ok(tokens.fold([0, 0], |[of_unknown, all], (id, span)| {
+                let letters = count(*span);
+                [of_unknown + if Some(*id) == unknown { letters } else { 0 }, all + letters]
+            }))
+        };
+        let counted = texts.par_iter().map(letters).collect::<Result<Vec<[usize; 2]>>>()?;
+        let sum = |which: usize| counted.iter().map(|letters| letters[which]).sum::<usize>() as f64;
+        Ok(sum(0) / sum(1).max(1.0))
     }
 
     /// How many special tokens a pair has.

@@ -36,6 +36,9 @@ use whetstone_records::{
 /// Returns the byte span of every token of a text.
 pub(crate) type Tokenize<'a> = &'a (dyn Fn(&str) -> Result<Vec<(usize, usize)>> + Sync);
 
+/// How many passages to look at for words that the tokenizer does not know.
+const SAMPLE: usize = 500;
+
 /// Cuts the documents of `input` (a folder of .md, .txt and .html files, or a BEIR `corpus.jsonl`)
 /// into passages and writes `OUT/corpus.jsonl`. Lengths are measured with the tokenizer of the
 /// model in `model_dir`.
@@ -49,14 +52,27 @@ pub fn chunk(
     config.check()?;
     let tokenizer = PairTokenizer::open(model_dir, config.max_seq_tokens)?;
     let file = Input::of_file("tokenizer", &ModelDir::new(model_dir).tokenizer())?;
-    chunk_with(input, out, (&|text| Ok(tokenizer.offsets(text)?), file), config, progress)
+    let measure = Measure {
+        tokenize: &|text| Ok(tokenizer.offsets(text)?),
+        unknown_fraction: &|texts| Ok(tokenizer.unknown_fraction(texts)?),
+        tokenizer: file,
+    };
+    chunk_with(input, out, measure, config, progress)
 }
 
-/// [`chunk`] with any tokenizer, given with its file.
+/// A tokenizer as chunking uses it.
+struct Measure<'a> {
+    tokenize: Tokenize<'a>,
+    /// Returns the share of some texts that the tokenizer does not know.
+    unknown_fraction: &'a (dyn Fn(&[&str]) -> Result<f64> + Sync),
+    tokenizer: Input,
+}
+
+/// [`chunk`] with any tokenizer.
 fn chunk_with(
     input: &Path,
     out: &Path,
-    (tokenize, tokenizer): (Tokenize<'_>, Input),
+    Measure { tokenize, unknown_fraction, tokenizer }: Measure<'_>,
     config: &ChunkConfig,
     progress: &dyn Progress,
 ) -> Result<Manifest> {
@@ -73,7 +89,10 @@ fn chunk_with(
         return Err(Error::EmptyCorpus { path: input.into(), skipped: report.skipped() });
     }
     write_jsonl(&DataSet::new(out).corpus(), &passages)?;
-    let (counts, notes) = report.finish(config);
+    let (counts, mut notes) = report.finish(config);
+    let texts = passages.iter().step_by(passages.len().div_ceil(SAMPLE));
+    let texts: Vec<&str> = texts.map(|passage| passage.text.as_str()).collect();
+    notes.extend(report::unknown(unknown_fraction(&texts)?));
     Ok(stage.finish(
         &[DataSet::CORPUS],
         Outcome {

@@ -22,7 +22,8 @@ fn run_watched(
     progress: &dyn Progress,
 ) -> Result<Manifest> {
     let tokenizer = Input::from(("tokenizer".to_owned(), "by-words".to_owned()));
-    chunk_with(input, out, (&by_words, tokenizer), config, progress)
+    let measure = Measure { tokenize: &by_words, unknown_fraction: &|_| Ok(0.0), tokenizer };
+    chunk_with(input, out, measure, config, progress)
 }
 
 fn corpus(files: &[(&str, &[u8])]) -> tempfile::TempDir {
@@ -226,6 +227,20 @@ fn ids_that_would_break_qrels_are_refused() {
     };
     assert!(refuse("space.jsonl").ends_with("space.jsonl` line 1: `a b` cannot be an id"));
     assert!(refuse("twice.jsonl").ends_with("line 2: id `a` occurs twice"));
+}
+
+#[test]
+fn a_language_that_the_model_cannot_read_is_told() {
+    let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/oracles/tiny-model");
+    let config = ChunkConfig { max_seq_tokens: 128, min_tokens: 3, ..ChunkConfig::default() };
+    let thai = "ปั๊มน้ำรุ่นนี้ออกแบบมาสำหรับบ้านพักอาศัยขนาดกลาง";
+    for (text, is_read) in [("The valve opens at three bar of pressure.", true), (thai, false)] {
+        let folder = corpus(&[("a.md", text.as_bytes())]);
+        let (input, out) = (folder.path().join("in"), folder.path().join("out"));
+        let notes = chunk(&input, &out, &model, &config, &Silent).unwrap().notes;
+        let told = notes.iter().any(|note| note.starts_with("the model cannot read 100 %"));
+        assert_eq!(told, !is_read, "{notes:?}");
+    }
 }
 
 #[test]

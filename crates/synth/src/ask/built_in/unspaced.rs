@@ -152,7 +152,8 @@ fn cut(run: &str) -> &str {
             let first = letters.len().saturating_sub(MAX_SYLLABIC_LETTERS);
             let begins = |at: &usize| letters[*at].1.starts_with(LEADING_VOWELS);
             let next = (first..letters.len().saturating_sub(2)).find(begins);
-            if first == 0 { 0 } else { next.unwrap_or(first) }
+            let earlier = || (0..first).rev().take(MAX_SYLLABIC_LETTERS).find(begins);
+            if first == 0 { 0 } else { next.or_else(earlier).unwrap_or(first) }
         }
         _ => letters.len().saturating_sub(MAX_LETTERS),
     };
@@ -171,6 +172,7 @@ mod tests {
             ["暖房", "温度", "45", "VX", "40", "ポンプ"]
         );
         assert_eq!(found("水泵的安全阀在三巴打开。"), ["水泵", "安全阀", "三巴打开"]);
+        assert_eq!(found("เสียหายภายในสามสิบวินาที"), ["ในสามสิบวินาที"]);
         assert!(is_unspaced("暖房の VX-40") && is_unspaced("วาล์วเปิด") && !is_unspaced("펌프 밸브"));
     }
 }
