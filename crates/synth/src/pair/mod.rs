@@ -17,8 +17,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use train::{Group, is_positive, sample_groups, training_groups};
 use whetstone_records::{
-    DataSet, Input, Manifest, Negative, Outcome, Progress, Qrels, QueryId, Stage, read_jsonl,
-    write_jsonl,
+    DataSet, Input, Manifest, Negative, Outcome, Progress, Qrels, Query, QueryId, Stage,
+    read_jsonl, write_jsonl,
 };
 
 /// How many questions that are not measured are named.
@@ -102,6 +102,12 @@ fn inputs(out: &Path, config: &SynthConfig) -> Result<Vec<Input>> {
     Ok(inputs)
 }
 
+/// Whether the data set has questions of people for the test and no query of any other kind.
+fn only_measures(collection: &Collection, test: &[usize]) -> bool {
+    let human = |query: &Query| query.metadata.generator.is_none();
+    !test.is_empty() && collection.queries.iter().all(human)
+}
+
 /// Everything that the stage writes.
 struct Pairs {
     train: Vec<Group>,
@@ -136,7 +142,7 @@ impl Pairs {
             qrels_of(collection, test_ids),
         ];
         verify::verify(collection, &train, &qrels[1], &qrels[2])?;
-        if train.is_empty() {
+        if train.is_empty() && !only_measures(collection, &test) {
             let queries = collection.queries_of(Split::Train).len();
             let documents =
                 collection.document_split.iter().filter(|split| **split == Split::Train).count();
@@ -193,7 +199,9 @@ impl Pairs {
 
     fn notes(&self) -> Vec<String> {
         let mut notes = Vec::new();
-        if self.dev.candidates.is_empty() {
+        if self.train.is_empty() {
+            notes.push("no queries to train on: this data set only measures".to_owned());
+        } else if self.dev.candidates.is_empty() {
             notes.push("no dev queries: training cannot choose its best checkpoint".to_owned());
         }
         if self.test.candidates.is_empty() {

@@ -253,6 +253,17 @@ fn nothing_to_train_on_is_an_error() {
 }
 
 #[test]
+fn questions_of_people_alone_make_a_data_set_that_only_measures() {
+    let mut fixture = Fixture::new(20).with_human_question("h1", &[3, 4]);
+    fixture.queries.retain(|query| query.metadata.generator.is_none());
+    let folder = mined(&fixture, &SPLIT, 1);
+    let manifest = run_pair(&folder, &PairConfig::default(), &SPLIT, 1).unwrap();
+    assert!(manifest.notes[0].contains("only measures"), "{:?}", manifest.notes);
+    assert!(pairs(&folder, "train.jsonl").is_empty() && !pairs(&folder, "test.jsonl").is_empty());
+    assert!(Run::read(&folder.path().join("candidates.run")).unwrap().get("h1").is_some());
+}
+
+#[test]
 fn a_run_of_another_search_takes_part_in_the_candidates_and_is_measured_on_them() {
     let fixture = Fixture::new(20).with_human_question("h1", &[3, 4]);
     let folder = tempfile::tempdir().unwrap();
