@@ -36,6 +36,7 @@ pub(crate) fn document_of(name: &str, bytes: Vec<u8>) -> Result<Document, Skip> 
     if source.starts_with('\u{feff}') {
         source.remove(0);
     }
+    let source = without_controls(source);
     let front = front_matter::read(&source);
     let mut titles = Titles { front: front.title, head: None };
     let extension = extension(Path::new(name));
@@ -61,6 +62,30 @@ pub(crate) fn document_of(name: &str, bytes: Vec<u8>) -> Result<Document, Skip> 
         return Err(Skip::Empty);
     }
     Ok(Document { id: DocumentId::new(name), titles, text, blocks, is_html })
+}
+
+/// The text without signs for terminals, and with the line ends of old Macs as others write them.
+fn without_controls(text: String) -> String {
+    let is_sign = |c: char| c.is_control() && !"\n\r\t\u{c}\u{85}".contains(c);
+    let old_ends = text.contains('\r') && !text.contains('\n');
+    if !old_ends && !text.contains(is_sign) {
+        return text;
+    }
+    let mut kept = String::with_capacity(text.len());
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        match c {
+            // `ESC [ 31 m` sets a colour.
+            '\u{1b}' if chars.next_if_eq(&'[').is_some() => {
+                while chars.next_if(|c| c.is_ascii_digit() || ";?".contains(*c)).is_some() {}
+                chars.next_if(char::is_ascii_alphabetic);
+            }
+            '\r' if old_ends => kept.push('\n'),
+            c if is_sign(c) => {}
+            c => kept.push(c),
+        }
+    }
+    kept
 }
 
 /// The text without the data of `data:` addresses, wherever they stand.
@@ -136,6 +161,17 @@ mod tests {
                 document.blocks.iter().map(|block| &document.text[block.span.clone()]).collect();
             assert_eq!(texts.concat().trim(), "Text.");
         }
+    }
+
+    #[test]
+    fn signs_for_terminals_are_no_text_and_a_return_ends_a_line() {
+        let text = |name: &str, text: &str| document_of(name, text.into()).unwrap().text;
+        assert_eq!(
+            text("a.txt", "\u{1b}[1;31mRed\u{1b}[0m \u{7}valve\u{1b}.\tOpen."),
+            "Red valve.\tOpen."
+        );
+        assert_eq!(text("a.md", "# Head\r\rText.\r"), "# Head\n\nText.\n");
+        assert_eq!(text("a.md", "# Head\r\nText.\r\n"), "# Head\r\nText.\r\n");
     }
 
     #[test]

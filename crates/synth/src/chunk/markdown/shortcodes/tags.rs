@@ -28,7 +28,7 @@ pub(super) fn tags(prose: &str, kept: &mut String) {
                 continue;
             }
             b'{' => template(rest),
-            _ => component(rest),
+            _ => component(rest).or_else(|| fragment(rest, kept)),
         };
         let Some(Tag { length, words, shows }) = tag else {
             kept.push_str(&rest[..1]);
@@ -151,6 +151,13 @@ fn component(text: &str) -> Option<Tag> {
     }
     let length = end_of_component(text)?;
     Some(Tag::new(length, words_of(name, &text[..length])))
+}
+
+/// A tag without a name, which holds several components; in a sentence it may be an operator.
+fn fragment(text: &str, before: &str) -> Option<Tag> {
+    let line = text.lines().next()?.trim_end();
+    let is_alone = before.rsplit('\n').next().unwrap_or_default().trim().is_empty();
+    (is_alone && ["<>", "</>"].contains(&line)).then(|| Tag::new(line.len(), String::new()))
 }
 
 /// Where a tag ends: at a `>` outside of quotes and braces.

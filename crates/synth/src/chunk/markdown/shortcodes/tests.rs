@@ -44,13 +44,14 @@ fn liquid_goes_and_what_is_raw_stays() {
 fn imports_and_components_go_and_what_they_hold_stays() {
     let text = "import Tabs from '@theme/Tabs';\nimport {\n  A,\n  B,\n} from \"x\";\n\nexport const meta = {\n  a: 1,\n};\n\n\
         <Tabs\n  values={[\n    {label: 'a > b', value: 'x'},\n  ]}>\n<TabItem value=\"l\" label=\"Linux\">\n\nRun **it**.\n\n</TabItem>\n</Tabs>\n\
-        <Card title={\"The pump\"} style={{a: 1}} />\n{/* secret */}\nWith <Icon name=\"x\"/> it stops.\n";
+        <Card title={\"The pump\"} style={{a: 1}} />\n{/* secret */}\n<>\nWith <Icon name=\"x\"/> it stops.\n</>\n";
     assert_eq!(seen(text), "Linux\nRun **it**.\nThe pump\nWith it stops.");
     for shown in [
         "First, import it from the menu.",
         "export it with default names",
         "<HTTP://x.y> and <TABLE> and <Kim@x.y>",
         "a <B and 1 <Two",
+        "not equal: <> or",
         "```js\nimport a from 'b'\n```",
         "<Details>\nMore\n</Details>",
     ] {
