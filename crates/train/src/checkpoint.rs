@@ -91,8 +91,8 @@ impl Checkpoints {
 
     /// Returns where the last whole checkpoint stands, or None if there is none.
     pub fn last(&self) -> Result<Option<State>> {
-        let steps = self.folders()?.into_iter().filter_map(|(step, path)| Some((step?, path)));
-        let Some((_, path)) = steps.last() else { return Ok(None) };
+        // In order, so that the last one is the newest.
+        let Some((Some(_), path)) = self.folders()?.pop() else { return Ok(None) };
         let path = path.join(RunDir::STATE);
         let missing = || Error::Checkpoint { path: path.clone(), what: "it is missing".into() };
         let state: Option<State> = read_json(&path).map_err(|error| damaged(&path, error))?;

@@ -130,15 +130,19 @@ impl UnspacedTerms {
 /// The parts of a sentence. Thai and its neighbours set spaces between clauses and no full stop, so
 /// that a paragraph is one sentence; clauses go together until they are long enough for a query.
 fn clauses(text: &str, sentence: Range<usize>) -> Vec<Range<usize>> {
-    let mut parts: Vec<Range<usize>> = vec![sentence.start..sentence.start];
+    let mut parts: Vec<Range<usize>> = Vec::new();
+    let mut at = sentence.start;
     for clause in text[sentence].split_inclusive(' ') {
-        let last = parts.last_mut().expect("one is there from the beginning");
-        let (start, end) = (last.end, last.end + clause.len());
-        let is_long = text[last.clone()].unicode_words().count() >= MIN_CLAUSE_LETTERS;
-        match is_long && clause.chars().any(|c| script(c) == Script::SouthEastAsian) {
-            true => parts.push(start..end),
-            false => last.end = end,
+        let end = at + clause.len();
+        let is_long = |part: &Range<usize>| {
+            text[part.clone()].unicode_words().count() >= MIN_CLAUSE_LETTERS
+                && clause.chars().any(|c| script(c) == Script::SouthEastAsian)
+        };
+        match parts.last_mut() {
+            Some(last) if !is_long(last) => last.end = end,
+            _ => parts.push(at..end),
         }
+        at = end;
     }
     parts
 }
