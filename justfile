@@ -96,6 +96,12 @@ check-killed KILLS="100" SEED="1" *FLAGS:
     cargo build --release
     python3 tests/e2e/killed.py target/release/whetstone --kills {{KILLS}} --seed {{SEED}} {{FLAGS}}
 
+# Needs root, as it mounts small file systems in memory.
+# Fill the disk under every stage, make room and run it again: nothing may be lost (a minute).
+check-full-disk STEPS="20" *FLAGS:
+    cargo build --release
+    python3 tests/e2e/full_disk.py target/release/whetstone --steps {{STEPS}} {{FLAGS}}
+
 # Needs nightly Rust and `cargo install cargo-fuzz`.
 # Feed broken input to one parser of foreign bytes; fuzz/README.md lists the targets.
 fuzz TARGET SECONDS="600" *FLAGS:

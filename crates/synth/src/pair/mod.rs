@@ -17,14 +17,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use train::{Group, is_positive, sample_groups, training_groups};
 use whetstone_records::{
-    DataSet, Manifest, Negative, Outcome, Progress, Qrels, Query, QueryId, Stage, read_jsonl,
-    sha256_file, write_jsonl,
+    DataSet, Input, Manifest, Negative, Outcome, Progress, Qrels, Query, QueryId, Stage,
+    read_jsonl, write_jsonl,
 };
 
-/// What the files of every data set are called; each retriever has a run beside them.
 /// How many questions that are not measured are named.
 const NAMED: usize = 5;
 
+/// What the files of every data set are called; each retriever has a run beside them.
 const OUTPUTS: [&str; 7] = [
     DataSet::TRAIN,
     DataSet::DEV,
@@ -78,10 +78,10 @@ fn unmeasured(collection: &Collection) -> Option<String> {
     })
 }
 
-/// Returns the digests of everything that the stage reads.
-fn inputs(out: &Path, config: &SynthConfig) -> Result<Vec<(String, String)>> {
+/// Digests everything that the stage reads.
+fn inputs(out: &Path, config: &SynthConfig) -> Result<Vec<Input>> {
     let data = DataSet::new(out);
-    let digest = |file: &str| Ok((file.to_owned(), sha256_file(&data.path(file))?));
+    let digest = |file: &str| Ok(Input::of_file(file, &data.path(file))?);
     let before_mined = [DataSet::CORPUS, DataSet::QUERIES, DataSet::ALL_QRELS];
     let mut inputs = before_mined.map(digest).into_iter().collect::<Result<Vec<_>>>()?;
     let mut mined = vec![DataSet::NEGATIVES.to_owned()];

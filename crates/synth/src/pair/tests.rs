@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::config::{PairConfig, Source, SplitConfig};
-use crate::fixture::{Fixture, HIDDEN, PASSAGES_PER_DOCUMENT, embed};
+use crate::fixture::{Fixture, HIDDEN, PASSAGES_PER_DOCUMENT, Rewriting, embed};
 use crate::mine::mine_with_embeddings;
 use std::collections::HashMap;
 use std::fs;
@@ -387,4 +387,16 @@ fn equal_texts_share_their_judgements() {
     let labels: Vec<(&str, f32)> =
         labelled.iter().map(|pair| (pair.passage_id.as_str(), pair.label)).collect();
     assert!(labels.contains(&("d04-0", 1.0)) && labels.contains(&("d09-0", 1.0)), "{labels:?}");
+}
+
+#[test]
+fn a_file_that_changes_while_it_is_paired_is_named() {
+    for name in ["corpus.jsonl", "negatives.jsonl", "mined/dense.run"] {
+        let folder = mined(&Fixture::new(20), &SPLIT, 1);
+        let path = folder.path().join(name);
+        let error = pair(folder.path(), &config_of(&SPLIT, 1), &Rewriting(&path)).unwrap_err();
+        let expected = format!("`{}` was changed while it was read", path.display());
+        assert_eq!(error.to_string(), expected);
+        assert!(!run_pair(&folder, &PairConfig::default(), &SPLIT, 1).unwrap().up_to_date);
+    }
 }
