@@ -67,15 +67,9 @@ impl Checkpoint {
 
     /// Returns the SHA-256 of every file that goes into the model folder, by name.
     pub fn digests(&self) -> Result<Vec<(String, String)>> {
-        let of_step = [
-            ModelDir::WEIGHTS,
-            ModelDir::CONFIG,
-            ModelDir::TOKENIZER,
-            ModelDir::TOKENIZER_CONFIG,
-            ModelDir::SPECIAL_TOKENS,
-            ModelDir::VOCABULARY,
-        ];
-        let paths = of_step.iter().map(|name| (*name, self.folder.join(name)));
+        let of_step = [ModelDir::WEIGHTS, ModelDir::CONFIG].into_iter();
+        let of_step = of_step.chain(ModelDir::TOKENIZER_PARTS);
+        let paths = of_step.map(|name| (name, self.folder.join(name)));
         let of_run = [RunDir::CONFIG, RunDir::BEST].map(|name| (name, self.run.join(name)));
         let present = paths.chain(of_run).filter(|(_, path)| path.exists());
         present.map(|(name, path)| Ok((name.to_owned(), sha256_file(&path)?))).collect()

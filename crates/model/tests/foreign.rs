@@ -2,12 +2,13 @@
 
 mod common;
 
-use common::{FAMILIES, copy_of, engine, oracles, tiny};
-use safetensors::{Dtype, SafeTensors, tensor::TensorView};
-use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use common::{FAMILIES, change_json, change_weights, copy_of, engine, oracles, tiny};
+use safetensors::Dtype;
+use serde_json::json;
 use std::path::Path;
-use whetstone_model::{BiEncoder, CrossEncoder, CrossEncoderNetwork, PairTokenizer, has_head};
+use whetstone_model::{
+    BiEncoder, CrossEncoder, CrossEncoderNetwork, HeadStart, PairTokenizer, head_start,
+};
 use whetstone_records::{Hint, Silent};
 
 const PAIRS: [(&str, &str); 3] = [
@@ -15,32 +16,6 @@ const PAIRS: [(&str, &str); 3] = [
     ("what is the limit", "snow"),
     ("", "an empty query is still a pair"),
 ];
-
-/// Tensors of a file by name: type, shape, bytes.
-type File = BTreeMap<String, (Dtype, Vec<usize>, Vec<u8>)>;
-
-fn change_weights(model: &Path, change: impl FnOnce(&mut File)) {
-    let path = model.join("model.safetensors");
-    let bytes = std::fs::read(&path).unwrap();
-    let mut file: File = SafeTensors::deserialize(&bytes)
-        .unwrap()
-        .iter()
-        .map(|(name, view)| {
-            (name.to_owned(), (view.dtype(), view.shape().to_vec(), view.data().to_vec()))
-        })
-        .collect();
-    change(&mut file);
-    let views = file.iter().map(|(name, (dtype, shape, data))| {
-        (name, TensorView::new(*dtype, shape.clone(), data).unwrap())
-    });
-    std::fs::write(&path, safetensors::serialize(views, None).unwrap()).unwrap();
-}
-
-fn change_json(path: &Path, change: impl FnOnce(&mut Value)) {
-    let mut value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
-    change(&mut value);
-    std::fs::write(path, value.to_string()).unwrap();
-}
 
 fn logits(model: &Path) -> Result<Vec<f32>, whetstone_model::Error> {
     CrossEncoder::load(model, None, &engine())?.score(&PAIRS, &Silent)
@@ -78,7 +53,7 @@ fn the_public_bert_files_are_read_with_their_old_names_buffers_and_pretraining_h
         if model == "tiny-model" {
             assert_eq!(logits(folder.path()).unwrap(), logits(original.path()).unwrap());
         } else {
-            CrossEncoderNetwork::load_or_init_head(folder.path(), 1, &engine()).unwrap();
+            CrossEncoderNetwork::load_or_init_head(folder.path(), None, 1, &engine()).unwrap();
         }
     }
 }
@@ -110,8 +85,8 @@ fn an_encoder_is_read_with_or_without_prefix_and_without_the_heads_of_pretrainin
                 }
             });
             assert_eq!(vectors(folder.path()).unwrap(), expected, "{family:?} {prefix}");
-            assert!(!has_head(folder.path()).unwrap());
-            CrossEncoderNetwork::load_or_init_head(folder.path(), 1, &engine()).unwrap();
+            assert_eq!(head_start(folder.path(), None).unwrap(), HeadStart::Missing);
+            CrossEncoderNetwork::load_or_init_head(folder.path(), None, 1, &engine()).unwrap();
         }
     }
 }
@@ -185,19 +160,6 @@ fn two_names_for_one_parameter_are_refused() {
 }
 
 #[test]
-fn a_head_of_two_labels_is_told_that_one_is_needed() {
-    let folder = copy_of("tiny-model");
-    change_weights(folder.path(), |file| {
-        file.insert("classifier.weight".into(), (Dtype::F32, vec![2, 32], vec![0; 256]));
-        file.insert("classifier.bias".into(), (Dtype::F32, vec![2], vec![0; 8]));
-    });
-    let message = refusal(logits(folder.path()));
-    assert!(message.contains("gives 2 labels, and one is needed"), "{message}");
-    let fresh = CrossEncoderNetwork::load_or_init_head(folder.path(), 1, &engine());
-    assert!(refusal(fresh).contains("one is needed"));
-}
-
-#[test]
 fn a_tokenizer_with_more_tokens_than_embeddings_is_refused_with_both_numbers() {
     let folder = copy_of("tiny-model");
     change_json(&folder.path().join("tokenizer.json"), |tokenizer| {
@@ -268,7 +230,7 @@ fn a_config_that_no_network_has_is_refused_with_key_and_value() {
     let folder = copy_of("tiny-encoder");
     let path = folder.path().join("config.json");
     change_json(&path, |config| config["hidden_size"] = json!(1 << 20));
-    let fresh = CrossEncoderNetwork::load_or_init_head(folder.path(), 1, &engine());
+    let fresh = CrossEncoderNetwork::load_or_init_head(folder.path(), None, 1, &engine());
     assert!(refusal(fresh).contains("the config asks for [1200, 1048576]"));
 }
 

@@ -36,6 +36,8 @@ pub enum Error {
     LargeFile { path: PathBuf, limit: u64 },
     #[error("`{}` cannot hold {what}: expected {expected}", path.display())]
     Unwritable { path: PathBuf, what: String, expected: &'static str },
+    #[error("`{}` names the part `{name}`, which is no safetensors file beside it", path.display())]
+    Part { path: PathBuf, name: String },
     #[error("`{}` was changed while it was read", path.display())]
     Changed { path: PathBuf },
     #[error("another run of whetstone is writing to `{}`", path.display())]
@@ -60,6 +62,7 @@ impl Hint for Error {
                 "check that this is the file you meant: it must have one record a line"
             }
             Error::NotUtf8 { .. } => "convert the file to UTF-8",
+            Error::Part { .. } => "get that file again from where the model comes from",
             Error::Unwritable { .. } => "correct it at its source",
             Error::Changed { .. } => "run the same command again once the file is complete",
             Error::Busy { .. } => {

@@ -2,8 +2,10 @@
 //! made them are in `tests/oracles` at the top of the repository.
 #![allow(dead_code, reason = "each test binary uses a part")]
 
+use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde::Deserialize;
-use std::collections::HashMap;
+use serde_json::Value;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use whetstone_model::Engine;
 
@@ -135,4 +137,30 @@ pub fn copy_of(model: &str) -> tempfile::TempDir {
         std::fs::copy(&path, folder.path().join(path.file_name().unwrap())).unwrap();
     }
     folder
+}
+
+/// Tensors of a file by name: type, shape, bytes.
+pub type File = BTreeMap<String, (Dtype, Vec<usize>, Vec<u8>)>;
+
+pub fn change_weights(model: &Path, change: impl FnOnce(&mut File)) {
+    let path = model.join("model.safetensors");
+    let bytes = std::fs::read(&path).unwrap();
+    let mut file: File = SafeTensors::deserialize(&bytes)
+        .unwrap()
+        .iter()
+        .map(|(name, view)| {
+            (name.to_owned(), (view.dtype(), view.shape().to_vec(), view.data().to_vec()))
+        })
+        .collect();
+    change(&mut file);
+    let views = file.iter().map(|(name, (dtype, shape, data))| {
+        (name, TensorView::new(*dtype, shape.clone(), data).unwrap())
+    });
+    std::fs::write(&path, safetensors::serialize(views, None).unwrap()).unwrap();
+}
+
+pub fn change_json(path: &Path, change: impl FnOnce(&mut Value)) {
+    let mut value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    change(&mut value);
+    std::fs::write(path, value.to_string()).unwrap();
 }

@@ -49,7 +49,7 @@ pub fn chunk(
 ) -> Result<Manifest> {
     config.check()?;
     let tokenizer = PairTokenizer::open(model_dir, config.max_seq_tokens)?;
-    let digest = sha256_file(&ModelDir::new(model_dir).tokenizer())?;
+    let digest = ModelDir::new(model_dir).tokenizer_digest()?;
     chunk_with(input, out, (&|text| Ok(tokenizer.offsets(text)?), digest), config, progress)
 }
 
