@@ -4,6 +4,7 @@ use crate::batch::Packed;
 use crate::engine::{Engine, StepDropout, values};
 use crate::error::{Error, Result};
 use crate::families::{Architecture, Family, Names};
+use crate::labels::{self, output};
 use crate::nn::{Encoder, Head};
 use crate::parameters::Parameter;
 use crate::weights::{self, Stored, Tensors};
@@ -12,7 +13,6 @@ use burn::tensor::Tensor;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 use std::path::Path;
-use whetstone_records::ModelDir;
 
 /// A network that gives a pair of texts one logit.
 #[derive(Module, Debug)]
@@ -32,42 +32,56 @@ impl CrossEncoderNetwork {
     /// # Errors
     /// [`Error::NoHead`] for an encoder alone; names, shapes and files as in [`Error`].
     pub fn load(model_dir: &Path, engine: &Engine) -> Result<Self> {
-        let architecture = Architecture::read(model_dir)?;
-        let tensors = weights::read(&ModelDir::new(model_dir).weights(), architecture.family)?;
-        if !tensors.contains_key(&output_weight(&architecture.family.names)) {
-            return Err(Error::NoHead { path: model_dir.into() });
-        }
-        Self::from_tensors(model_dir, architecture, tensors, engine)
+        Self::load_label(model_dir, None, engine)
     }
 
-    /// Loads a model folder. If it has no relevance head, makes one from `seed`.
-    pub fn load_or_init_head(model_dir: &Path, seed: u64, engine: &Engine) -> Result<Self> {
+    /// The same, with the score of a label where the head has several: its name, its number, or the
+    /// difference of two.
+    pub fn load_label(model_dir: &Path, label: Option<&str>, engine: &Engine) -> Result<Self> {
         let architecture = Architecture::read(model_dir)?;
-        let path = ModelDir::new(model_dir).weights();
-        let mut tensors = weights::read(&path, architecture.family)?;
+        let tensors = weights::read(model_dir, architecture.family)?;
+        if !tensors.contains_key(&output(&architecture.family.names, "weight")) {
+            return Err(Error::NoHead { path: model_dir.into() });
+        }
+        Self::from_tensors(model_dir, architecture, tensors, (label, engine))
+    }
+
+    /// Loads a model folder to train it. If it has no relevance head, or one of several labels and
+    /// none is named, makes one from `seed`.
+    pub fn load_or_init_head(
+        model_dir: &Path,
+        label: Option<&str>,
+        seed: u64,
+        engine: &Engine,
+    ) -> Result<Self> {
+        let architecture = Architecture::read(model_dir)?;
+        let path = weights::place(model_dir);
+        let mut tensors = weights::read(model_dir, architecture.family)?;
         let (names, spec) = (&architecture.family.names, &architecture.spec);
+        if label.is_none() {
+            labels::drop_several(&mut tensors, names);
+        }
+        let has_head = tensors.contains_key(&output(names, "weight"));
+        if label.is_some() && !has_head {
+            return Err(Error::NoHead { path: model_dir.into() });
+        }
         let word = tensors.get(&format!("{}.weight", names.word));
-        if let (Some(word), false) = (word, tensors.contains_key(&output_weight(names))) {
+        if let (Some(word), false) = (word, has_head) {
             // The config's width counts only once a tensor confirms it.
-            word.expect_shape(&path, &[spec.vocabulary, spec.hidden])?;
+            word.expect_shape(&path, &[spec.vocabulary, spec.embedding])?;
             add_head(&mut tensors, names, spec.hidden, seed);
         }
-        Self::from_tensors(model_dir, architecture, tensors, engine)
+        Self::from_tensors(model_dir, architecture, tensors, (label, engine))
     }
 
     fn from_tensors(
         model_dir: &Path,
         Architecture { family, spec }: Architecture,
-        tensors: Tensors,
-        engine: &Engine,
+        mut tensors: Tensors,
+        (label, engine): (Option<&str>, &Engine),
     ) -> Result<Self> {
-        let path = ModelDir::new(model_dir).weights();
-        if let Some(output) = tensors.get(&output_weight(&family.names))
-            && let [labels, _] = output.shape[..]
-            && labels != 1
-        {
-            return Err(Error::Labels { path, labels });
-        }
+        let path = weights::place(model_dir);
+        labels::reduce(&mut tensors, &family.names, model_dir, label)?;
         let mut network = Self {
             encoder: Encoder::init(&spec, engine.device()),
             head: Head::init(&spec, engine.device()),
@@ -94,16 +108,6 @@ impl CrossEncoderNetwork {
         parameters.extend(self.head.parameters(&self.family.names));
         parameters
     }
-}
-
-/// Returns whether a model folder has a relevance head.
-pub fn has_head(model_dir: &Path) -> Result<bool> {
-    let family = Architecture::read(model_dir)?.family;
-    weights::contains(&ModelDir::new(model_dir).weights(), family, &output_weight(&family.names))
-}
-
-fn output_weight(names: &Names) -> String {
-    format!("{}.weight", names.head_output)
 }
 
 /// Adds the head's last layer, and its first if there is none.

@@ -29,17 +29,15 @@ pub struct RerankJob<'a> {
 impl RerankJob<'_> {
     /// The stage of this run. Its manifest has the name of `out` and lies beside it.
     fn stage(&self, out: &Path) -> Result<Stage> {
-        let model = ModelDir::new(self.model);
-        let (weights, config, tokenizer) = (model.weights(), model.config(), model.tokenizer());
-        let read = [
-            ("weights", weights.as_path()),
-            ("config", &config),
-            ("tokenizer", &tokenizer),
+        let model = ModelDir::new(self.model).parts()?;
+        let model = model.iter().map(|(role, path)| (role.as_str(), path.as_path()));
+        let texts = [
             ("corpus", self.texts.corpus),
             ("queries", self.texts.queries),
             ("candidates", self.candidates),
         ];
-        Ok(Stage::new(stage_name(RERANK, out), folder(out), &self.fusion, digests(read)?))
+        let inputs = digests(model.chain(texts))?;
+        Ok(Stage::new(stage_name(RERANK, out), folder(out), &self.fusion, inputs))
     }
 }
 

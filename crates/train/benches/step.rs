@@ -60,8 +60,8 @@ fn engine(precision: Precision) -> Engine {
 fn score(model: &Path, repeats: usize, precision: Precision) {
     for (sequences, seq) in [(32, 128), (30, 256)] {
         let engine = engine(precision);
-        let network =
-            CrossEncoderNetwork::load_or_init_head(model, 1, &engine).expect("the model loads");
+        let network = CrossEncoderNetwork::load_or_init_head(model, None, 1, &engine)
+            .expect("the model loads");
         let network = network.for_inference();
         let batch = batch(sequences, seq);
         let ms = median_ms(repeats, || drop(network.logits(&batch, &engine)));
@@ -72,8 +72,8 @@ fn score(model: &Path, repeats: usize, precision: Precision) {
 fn train(model: &Path, repeats: usize, precision: Precision) {
     for (sequences, seq) in [(16, 128), (16, 256)] {
         let engine = engine(precision);
-        let mut network =
-            CrossEncoderNetwork::load_or_init_head(model, 1, &engine).expect("the model loads");
+        let mut network = CrossEncoderNetwork::load_or_init_head(model, None, 1, &engine)
+            .expect("the model loads");
         let batch = batch(sequences, seq);
         let mut optimizer = AdamW::new(&engine);
         let config = TrainConfig::default();
