@@ -49,7 +49,7 @@ impl CrossEncoderNetwork {
         let word = tensors.get(&format!("{}.weight", names.word));
         if let (Some(word), false) = (word, tensors.contains_key(&output_weight(names))) {
             // The config's width counts only once a tensor confirms it.
-            word.expect_shape(&path, &[spec.vocabulary, spec.hidden])?;
+            word.expect_shape(&path, &[spec.vocabulary, spec.embedding])?;
             add_head(&mut tensors, names, spec.hidden, seed);
         }
         Self::from_tensors(model_dir, architecture, tensors, engine)

@@ -72,6 +72,9 @@ impl Embeddings {
         collector.push(names.position, "weight", Slot::Table(&mut self.position.weight));
         collector.push(names.token_type, "weight", Slot::Table(&mut self.token_type.weight));
         collector.norm(names.embedding_norm, &mut self.norm);
+        if let (Some(name), Some(projection)) = (names.embedding_projection, &mut self.projection) {
+            collector.linear(name, projection);
+        }
         collector.found
     }
 }

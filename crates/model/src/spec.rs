@@ -15,6 +15,8 @@ pub struct Spec {
     pub positions: Positions,
     /// Tokens of the longest input, special tokens included.
     pub longest_input: usize,
+    /// Width of the embeddings. A linear layer brings them to `hidden` if the two differ.
+    pub embedding: usize,
     pub hidden: usize,
     pub layers: usize,
     pub heads: usize,
@@ -32,8 +34,9 @@ pub struct Spec {
 /// How a token learns its position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Positions {
-    /// A learned vector for each position; the first token of a sequence has row `first`.
-    Absolute { rows: usize, first: usize },
+    /// A learned vector for each position; the first token of a sequence has row `first`. Tokens
+    /// `padding` have the row of that number and are not counted, even in the midst of a text.
+    Absolute { rows: usize, first: usize, padding: Option<u32> },
 }
 
 /// Where LayerNorm stands in a layer.
@@ -55,6 +58,10 @@ pub enum FeedForward {
 pub enum HeadKind {
     /// The first token's vector through a linear layer, tanh, and a linear layer.
     FirstTokenTanh,
+    /// The same, with dropout before each of the two linear layers instead of the second alone.
+    FirstTokenDropTanh,
+    /// The same with GELU in place of tanh.
+    FirstTokenDropGelu,
 }
 
 /// Shares of values that training drops.
@@ -80,6 +87,7 @@ impl Spec {
         };
         for (key, value) in [
             ("vocab_size", self.vocabulary),
+            ("embedding_size", self.embedding),
             ("num_hidden_layers", self.layers),
             ("num_attention_heads", self.heads),
             ("intermediate_size", self.ffn),

@@ -2,12 +2,12 @@
 
 mod common;
 
-use common::{copy_of, engine, tiny};
+use common::{FAMILIES, copy_of, engine, oracles, tiny};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::Path;
-use whetstone_model::{BiEncoder, CrossEncoder, CrossEncoderNetwork, PairTokenizer};
+use whetstone_model::{BiEncoder, CrossEncoder, CrossEncoderNetwork, PairTokenizer, has_head};
 use whetstone_records::{Hint, Silent};
 
 const PAIRS: [(&str, &str); 3] = [
@@ -80,6 +80,69 @@ fn the_public_bert_files_are_read_with_their_old_names_buffers_and_pretraining_h
         } else {
             CrossEncoderNetwork::load_or_init_head(folder.path(), 1, &engine()).unwrap();
         }
+    }
+}
+
+#[test]
+fn an_encoder_is_read_with_or_without_prefix_and_without_the_heads_of_pretraining() {
+    for family in FAMILIES {
+        let expected = vectors(&oracles().join(family.model)).unwrap();
+        for prefix in [family.prefix, ""] {
+            let folder = copy_of(family.model);
+            change_weights(folder.path(), |file| {
+                let encoder = std::mem::take(file).into_iter().filter_map(|(name, tensor)| {
+                    Some((format!("{prefix}{}", name.strip_prefix(family.prefix)?), tensor))
+                });
+                *file = encoder.collect();
+                let heads = match family.prefix {
+                    "bert." => ["cls.predictions.bias", "cls.seq_relationship.bias"].as_slice(),
+                    "electra." => &[
+                        "discriminator_predictions.dense.weight",
+                        "generator_predictions.dense.weight",
+                        "generator_lm_head.weight",
+                    ],
+                    _ => &["lm_head.dense.weight", "lm_head.bias"],
+                };
+                let zeros = || (Dtype::F32, vec![2], vec![0; 8]);
+                file.extend(heads.iter().map(|&name| (name.to_owned(), zeros())));
+                if family.prefix == "roberta." {
+                    file.insert(format!("{prefix}pooler.dense.weight"), zeros());
+                }
+            });
+            assert_eq!(vectors(folder.path()).unwrap(), expected, "{family:?} {prefix}");
+            assert!(!has_head(folder.path()).unwrap());
+            CrossEncoderNetwork::load_or_init_head(folder.path(), 1, &engine()).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_tensor_that_no_part_of_the_network_reads_is_refused_by_name() {
+    for family in FAMILIES {
+        let folder = copy_of(family.model);
+        change_weights(folder.path(), |file| {
+            file.insert("qa_outputs.bias".into(), (Dtype::F32, vec![2], vec![0; 8]));
+        });
+        let message = refusal(logits(folder.path()));
+        assert!(message.contains("unused [qa_outputs.bias]"), "{message}");
+    }
+}
+
+#[test]
+fn the_longest_input_is_what_the_table_of_positions_holds() {
+    for family in FAMILIES {
+        let folder = oracles().join(family.model);
+        let long = "pump ".repeat(300);
+        let tokenizer = PairTokenizer::open(&folder, 128).unwrap();
+        let tokens = tokenizer.tokenize(&[&long]).unwrap();
+        let batch = tokenizer.batch([(&tokens[0], &tokens[0])]);
+        assert_eq!(batch.tokens(), 128);
+        for engine in [engine(), engine().without_kernels()] {
+            let model = CrossEncoder::load(&folder, Some(128), &engine).unwrap();
+            assert!(model.score(&[("a", &long)], &Silent).unwrap()[0].is_finite());
+        }
+        let message = refusal(PairTokenizer::open(&folder, 129));
+        assert!(message.contains("`max-seq-tokens` must be in 8..=128"), "{message}");
     }
 }
 
@@ -185,7 +248,7 @@ fn a_score_that_is_no_number_is_an_error() {
 #[test]
 fn a_config_that_no_network_has_is_refused_with_key_and_value() {
     for (key, value, expected) in [
-        ("model_type", json!("xlnet"), "`model_type` must be one of `bert`, got `xlnet`"),
+        ("model_type", json!("xlnet"), "`roberta`, `camembert`, `xlm-roberta`, got `xlnet`"),
         ("hidden_act", json!("relu"), "`hidden_act` must be gelu, got `relu`"),
         ("position_embedding_type", json!("relative_key"), "must be absolute, got `relative_key`"),
         ("type_vocab_size", json!(1), "`type_vocab_size` must be at least 2"),
@@ -216,4 +279,17 @@ fn a_config_without_a_model_type_is_berts() {
         config.as_object_mut().unwrap().remove("model_type");
     });
     assert_eq!(logits(folder.path()).unwrap(), logits(&tiny().0).unwrap());
+}
+
+#[test]
+fn a_config_without_a_model_type_is_of_the_family_of_its_class() {
+    for (model, class) in [("tiny-roberta", "RobertaForMaskedLM"), ("tiny-electra", "ElectraModel")]
+    {
+        let folder = copy_of(model);
+        change_json(&folder.path().join("config.json"), |config| {
+            config.as_object_mut().unwrap().remove("model_type");
+            config["architectures"] = json!([class]);
+        });
+        assert_eq!(logits(folder.path()).unwrap(), logits(&oracles().join(model)).unwrap());
+    }
 }

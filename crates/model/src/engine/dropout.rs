@@ -1,6 +1,6 @@
 //! Decides which values one training step drops.
 
-use crate::nn::LayerDropout;
+use crate::nn::{HeadDropout, LayerDropout};
 use whetstone_kernels::Dropout;
 
 /// The dropout of one training step: its rates, and the seed that repeats it after a resume. The
@@ -43,7 +43,7 @@ impl StepDropout {
         self.place(self.hidden, 0, 3)
     }
 
-    pub(crate) fn of_head(&self) -> Dropout {
-        self.place(self.hidden, 0, 4)
+    pub(crate) fn of_head(&self) -> HeadDropout {
+        HeadDropout { input: self.place(self.hidden, 0, 5), inner: self.place(self.hidden, 0, 4) }
     }
 }

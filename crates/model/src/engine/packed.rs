@@ -47,7 +47,7 @@ fn embeddings(parts: &Embeddings, batch: &Packed, dropout: Dropout, eps: f32) ->
     let rows = ids.map(|((&id, &kind), position)| [id, kind, position]).collect();
     let tables = [&parts.word, &parts.token_type, &parts.position].map(|table| table.weight.val());
     let spec = EmbeddingSpec { rows, eps, dropout };
-    kernels::embeddings(tables, parts.norm.gamma.val(), beta(&parts.norm), spec)
+    parts.project(kernels::embeddings(tables, parts.norm.gamma.val(), beta(&parts.norm), spec))
 }
 
 fn tensors(layer: &EncoderLayer) -> LayerTensors {

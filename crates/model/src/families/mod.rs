@@ -2,6 +2,10 @@
 //! things. A family is one file here and one line in [`FAMILIES`].
 
 mod bert;
+mod electra;
+mod encoder;
+mod roberta;
+mod xlm_roberta;
 
 use crate::error::{Error, Result};
 use crate::spec::Spec;
@@ -11,9 +15,15 @@ use std::fmt;
 use std::path::Path;
 use whetstone_records::ModelDir;
 
-static FAMILIES: [&Family; 1] = [&bert::BERT];
+static FAMILIES: [&Family; 5] = [
+    &bert::BERT,
+    &electra::ELECTRA,
+    &roberta::ROBERTA,
+    &roberta::CAMEMBERT,
+    &xlm_roberta::XLM_ROBERTA,
+];
 
-/// Configs older than the field `model_type` belong to this family.
+/// Configs older than the field `model_type` belong to this family, unless their class says other.
 const OLDEST: &Family = FAMILIES[0];
 
 /// What only one kind of model says so.
@@ -35,6 +45,13 @@ impl Family {
     pub fn named(model_type: &str) -> Option<&'static Self> {
         FAMILIES.into_iter().find(|family| family.model_type == model_type)
     }
+
+    /// The family whose classes in transformers have the same prefix: `Roberta`, `Electra`.
+    fn of_class(class: &str) -> Option<&'static Self> {
+        let prefix = |class: &str| class.split_once("For").map(|(prefix, _)| prefix.to_owned());
+        let wanted = prefix(class).or_else(|| class.strip_suffix("Model").map(str::to_owned));
+        FAMILIES.into_iter().find(|family| prefix(family.export.architecture) == wanted)
+    }
 }
 
 /// Names of tensors in a cross-encoder's file, without `.weight` and `.bias`.
@@ -44,6 +61,8 @@ pub(crate) struct Names {
     pub position: &'static str,
     pub token_type: &'static str,
     pub embedding_norm: &'static str,
+    /// Between embeddings and layers of different width.
+    pub embedding_projection: Option<&'static str>,
     /// The prefix of a layer's number.
     pub layers: &'static str,
     /// Inside a layer, as all below up to `output_norm`.
@@ -134,6 +153,16 @@ pub struct Architecture {
 #[derive(Deserialize)]
 struct ModelType {
     model_type: Option<String>,
+    #[serde(default)]
+    architectures: Option<Vec<String>>,
+}
+
+impl ModelType {
+    /// The family of the class that wrote a config without `model_type`.
+    fn by_class(&self) -> &'static Family {
+        let class = self.architectures.iter().flatten().next();
+        class.and_then(|class| Family::of_class(class)).unwrap_or(OLDEST)
+    }
 }
 
 impl Architecture {
@@ -147,7 +176,7 @@ impl Architecture {
         let bytes = std::fs::read(&path).map_err(Error::io("read", &path))?;
         let config: ModelType = parse(&path, &bytes)?;
         let family = match config.model_type {
-            None => OLDEST,
+            None => config.by_class(),
             Some(name) => Family::named(&name)
                 .ok_or(Error::Family { path: path.clone(), model_type: name })?,
         };

@@ -42,10 +42,10 @@ impl EncoderLayer {
             key: linear(spec.hidden, spec.hidden),
             value: linear(spec.hidden, spec.hidden),
             attention_output: linear(spec.hidden, spec.hidden),
-            attention_norm: norm(spec, device),
+            attention_norm: norm(spec.hidden, spec, device),
             intermediate: linear(spec.hidden, spec.ffn),
             output: linear(spec.ffn, spec.hidden),
-            output_norm: norm(spec, device),
+            output_norm: norm(spec.hidden, spec, device),
             spec: *spec,
         }
     }
@@ -92,6 +92,6 @@ impl EncoderLayer {
 
 /// The exact GELU, written out: burn's own has the tanh approximation as its gradient on most
 /// backends.
-fn gelu(x: Tensor<3>) -> Tensor<3> {
+pub(super) fn gelu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
     x.clone() * ((x / std::f32::consts::SQRT_2).erf() + 1.0) * 0.5
 }

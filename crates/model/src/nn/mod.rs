@@ -7,7 +7,7 @@ mod layer;
 
 pub(crate) use embeddings::Embeddings;
 pub(crate) use encoder::Encoder;
-pub(crate) use head::Head;
+pub(crate) use head::{Head, HeadDropout};
 pub(crate) use layer::{EncoderLayer, LayerDropout};
 
 use crate::spec::Spec;
@@ -15,8 +15,8 @@ use burn::nn::{LayerNorm, LayerNormConfig};
 use burn::tensor::{Device, Tensor};
 use whetstone_kernels::Dropout;
 
-fn norm(spec: &Spec, device: &Device) -> LayerNorm {
-    LayerNormConfig::new(spec.hidden).with_epsilon(spec.eps).init(device)
+fn norm(width: usize, spec: &Spec, device: &Device) -> LayerNorm {
+    LayerNormConfig::new(width).with_epsilon(spec.eps).init(device)
 }
 
 /// Multiplies by the factors of a dropout.

@@ -1,4 +1,4 @@
-//! The tiny model, and what Hugging Face transformers says of it. The values and the scripts that
+//! The tiny models, and what Hugging Face transformers says of them. The values and the scripts that
 //! made them are in `tests/oracles` at the top of the repository.
 #![allow(dead_code, reason = "each test binary uses a part")]
 
@@ -66,8 +66,66 @@ pub fn goldens(path: &Path) -> Goldens {
     serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
 }
 
+/// A tiny BERT.
 pub fn tiny() -> (PathBuf, Goldens) {
-    (oracles().join("tiny-model"), goldens(&oracles().join("goldens-tiny.json")))
+    let [bert, ..] = FAMILIES;
+    (bert.folder(), bert.goldens())
+}
+
+/// A tiny model of a family, by the names of its files among the oracles.
+#[derive(Clone, Copy, Debug)]
+pub struct Tiny {
+    pub model: &'static str,
+    /// The model without its head, or with one that a bi-encoder ignores.
+    pub encoder: &'static str,
+    pub goldens: &'static str,
+    /// Of the tensors of the encoder.
+    pub prefix: &'static str,
+}
+
+/// Every test that is true of all families runs over these.
+pub const FAMILIES: [Tiny; 4] = [
+    Tiny {
+        model: "tiny-model",
+        encoder: "tiny-encoder",
+        goldens: "goldens-tiny.json",
+        prefix: "bert.",
+    },
+    Tiny {
+        model: "tiny-xlm-roberta",
+        encoder: "tiny-xlm-roberta",
+        goldens: "goldens-xlm-roberta.json",
+        prefix: "roberta.",
+    },
+    Tiny {
+        model: "tiny-roberta",
+        encoder: "tiny-roberta",
+        goldens: "goldens-roberta.json",
+        prefix: "roberta.",
+    },
+    Tiny {
+        model: "tiny-electra",
+        encoder: "tiny-electra",
+        goldens: "goldens-electra.json",
+        prefix: "electra.",
+    },
+];
+
+impl Tiny {
+    pub fn folder(&self) -> PathBuf {
+        oracles().join(self.model)
+    }
+
+    pub fn goldens(&self) -> Goldens {
+        goldens(&oracles().join(self.goldens))
+    }
+
+    /// The row of the padding token, whose vector PyTorch does not train.
+    pub fn padding(&self) -> usize {
+        let config = std::fs::read(self.folder().join("config.json")).unwrap();
+        let config: serde_json::Value = serde_json::from_slice(&config).unwrap();
+        config["pad_token_id"].as_u64().unwrap() as usize
+    }
 }
 
 pub fn copy_of(model: &str) -> tempfile::TempDir {
