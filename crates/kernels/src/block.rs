@@ -135,7 +135,14 @@ impl<'a> Block<'a> {
         assert!(self.is_written(), "only written rows can be written again");
         assert!(rows.start <= rows.end && rows.end <= self.rows, "rows {rows:?} of {}", self.rows);
         let at = self.at.wrapping_add(rows.start * self.stride);
-        Block { at, rows: rows.len(), cols: self.cols, stride: self.stride, unwritten: None, memory: PhantomData }
+        Block {
+            at,
+            rows: rows.len(),
+            cols: self.cols,
+            stride: self.stride,
+            unwritten: None,
+            memory: PhantomData,
+        }
     }
 
     /// Splits into blocks of `count` rows; the last may have fewer.

@@ -33,7 +33,9 @@ pub use families::{Architecture, Export, Family, Piece, Role, Template};
 pub use network::{CrossEncoderNetwork, has_head};
 pub use parameters::{Parameter, Slot};
 pub use reranker::{Ranked, Reranker, RerankerOptions};
-pub use spec::{DropoutRates, FeedForward, HeadKind, NormPlacement, Positions, Spec};
+pub use spec::{
+    DropoutRates, FeedForward, HeadKind, NormPlacement, Pooling, Positions, Rotary, Spec,
+};
 pub use tokenizer::{PairTokenizer, Tokens};
 #[cfg(feature = "train")]
 pub use whetstone_kernels::AdamWStep;

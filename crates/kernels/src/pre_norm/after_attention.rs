@@ -104,7 +104,8 @@ impl Part<'_> {
         });
         let gates = gates.fill_rows(|_, _| ());
         self.intermediate.add_product(normed, gates);
-        let gated = gated.fill_rows(|i, gated| rows::geglu(&gates[i * 2 * ffn..][..2 * ffn], gated));
+        let gated =
+            gated.fill_rows(|i, gated| rows::geglu(&gates[i * 2 * ffn..][..2 * ffn], gated));
         spec.ffn_dropout.apply(gated, first * ffn);
         self.output.add_product(gated, out);
     }

@@ -71,11 +71,7 @@ impl Window {
 }
 
 impl<'a> Attention<'a> {
-    pub fn new(
-        [query, key, value]: [&'a [f32]; 3],
-        spec: &'a PreNormSpec,
-        hidden: usize,
-    ) -> Self {
+    pub fn new([query, key, value]: [&'a [f32]; 3], spec: &'a PreNormSpec, hidden: usize) -> Self {
         Self { spec, heads: Heads::new(&spec.layer, hidden), hidden, query, key, value }
     }
 

@@ -2,9 +2,7 @@
 
 use super::{PreNormSpec, PreNormWeights, forward};
 use crate::op::{check_starts, contiguous, output_shape, slice, tensor};
-use burn::backend::{
-    Dispatch, ExtensionType, Flex, backend_extension, tensor::FloatTensor,
-};
+use burn::backend::{Dispatch, ExtensionType, Flex, backend_extension, tensor::FloatTensor};
 use burn::tensor::Tensor;
 use burn_flex::FlexTensor;
 
@@ -114,7 +112,11 @@ fn check([tokens, hidden]: [usize; 2], tensors: &PreNormTensors, spec: &PreNormS
     }
     check_starts(tokens, hidden, &spec.layer);
     let (size, longest) = (hidden / spec.layer.heads, spec.rotation.positions());
-    assert!(size == spec.rotation.size(), "a head has {size} columns, not {}", spec.rotation.size());
+    assert!(
+        size == spec.rotation.size(),
+        "a head has {size} columns, not {}",
+        spec.rotation.size()
+    );
     let is_long = spec.layer.starts.windows(2).all(|pair| pair[1] - pair[0] <= longest);
     assert!(is_long, "a sequence is longer than the {longest} positions of the rotation");
 }

@@ -85,11 +85,8 @@ impl PreNormLayer<f64> {
     pub fn forward(&self, spec: &PreNormSpec) -> Vec<f64> {
         let [gamma, qkv, wo, ffn_gamma, wi, w2] = &self.weights;
         let (hidden, layer) = (ffn_gamma.len(), &spec.layer);
-        let normed = if gamma.is_empty() {
-            self.x.clone()
-        } else {
-            norm(&self.x, gamma, layer.eps)
-        };
+        let normed =
+            if gamma.is_empty() { self.x.clone() } else { norm(&self.x, gamma, layer.eps) };
         let qkv = times(&normed, qkv, hidden);
         let attended = attention(&qkv, hidden, spec);
         let tokens: Vec<usize> = match layer.first_only {

@@ -5,10 +5,7 @@ mod op;
 #[cfg(test)]
 mod tests;
 
-use super::layer::{
-    input_gradient, norm_backward, scatter_rows, through_dropout,
-    weight_gradient,
-};
+use super::layer::{input_gradient, norm_backward, scatter_rows, through_dropout, weight_gradient};
 use super::rows::geglu_backward;
 use crate::block::{Block, Growing};
 use crate::dropout::Dropout;

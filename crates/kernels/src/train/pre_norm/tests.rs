@@ -3,9 +3,9 @@
 use super::backward;
 use crate::Precision;
 use crate::dropout::Dropout;
+use crate::pre_norm::PreNormSpec;
 use crate::pre_norm::forward;
 use crate::pre_norm::reference::{Case, PreNormLayer};
-use crate::pre_norm::PreNormSpec;
 use crate::reference::numbers;
 use crate::simd::limit::at_each_level;
 
