@@ -4,8 +4,8 @@
 needs  pip install torch transformers tokenizers safetensors   (CPU is enough)
 run    python make_modernbert.py        in this folder; the seed is fixed, the files come out the same
 
-The config is spelt as on the hub (`global_attn_every_n_layers`, `local_rope_theta`). Layers 0 and 3 are global, the
-windows of the others reach 4 tokens far, so most pairs are longer than a window. The tokenizer is a byte-level BPE with
+The config is spelt as on the hub (`global_attn_every_n_layers`, `local_rope_theta`). Layers 0 and 2 are global, the
+window of layer 1 reaches 4 tokens far, so most pairs are longer than a window. The tokenizer is a byte-level BPE with
 the settings of ModernBERT's. Values are computed as in make_goldens.py, but with PyTorch's own attention: the eager one
 takes its softmax in float32, where padding that sees no token becomes NaN. `logits_cls` are those of the same weights
 with `"classifier_pooling": "cls"`.
@@ -71,9 +71,9 @@ def make_model():
     shape = dict(
         attention_bias=False, attention_dropout=0.0, bos_token_id=ids["[CLS]"], classifier_activation="gelu", classifier_bias=False,
         classifier_dropout=0.0, classifier_pooling="mean", cls_token_id=ids["[CLS]"], embedding_dropout=0.0, eos_token_id=ids["[SEP]"],
-        global_attn_every_n_layers=3, global_rope_theta=160000.0, hidden_activation="gelu", hidden_size=32, initializer_range=0.2,
+        global_attn_every_n_layers=2, global_rope_theta=160000.0, hidden_activation="gelu", hidden_size=32, initializer_range=0.2,
         intermediate_size=24, layer_norm_eps=1e-5, local_attention=8, local_rope_theta=10000.0, max_position_embeddings=MAX_POSITIONS,
-        mlp_bias=False, mlp_dropout=0.0, norm_bias=False, norm_eps=1e-5, num_attention_heads=4, num_hidden_layers=4,
+        mlp_bias=False, mlp_dropout=0.0, norm_bias=False, norm_eps=1e-5, num_attention_heads=4, num_hidden_layers=3,
         pad_token_id=ids["[PAD]"], position_embedding_type="absolute", sep_token_id=ids["[SEP]"], vocab_size=len(vocab),
     )
     model = ModernBertForSequenceClassification(ModernBertConfig(num_labels=1, **shape)).eval()

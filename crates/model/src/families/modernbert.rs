@@ -19,6 +19,7 @@ const LOCAL_THETA: f64 = 10_000.0;
 const GLOBAL_EVERY: usize = 3;
 const WINDOW: usize = 128;
 const EPS: f64 = 1e-5;
+const PADDING: u32 = 50_283;
 
 pub(super) static MODERNBERT: Family = Family {
     model_type: "modernbert",
@@ -256,6 +257,7 @@ fn known_as(name: &str) -> Option<String> {
 /// Fields of a config.json that text-embeddings-inference needs, where a base model lacks them.
 fn config_defaults() -> Vec<(&'static str, Value)> {
     vec![
+        ("pad_token_id", json!(PADDING)),
         ("hidden_activation", json!("gelu")),
         ("norm_eps", json!(EPS)),
         ("norm_bias", json!(false)),

@@ -84,7 +84,7 @@ pub struct Tiny {
 }
 
 /// Every test that is true of all families runs over these.
-pub const FAMILIES: [Tiny; 4] = [
+pub const FAMILIES: [Tiny; 5] = [
     Tiny {
         model: "tiny-model",
         encoder: "tiny-encoder",
@@ -108,6 +108,12 @@ pub const FAMILIES: [Tiny; 4] = [
         encoder: "tiny-electra",
         goldens: "goldens-electra.json",
         prefix: "electra.",
+    },
+    Tiny {
+        model: "tiny-modernbert",
+        encoder: "tiny-modernbert",
+        goldens: "goldens-modernbert.json",
+        prefix: "model.",
     },
 ];
 
