@@ -112,8 +112,8 @@ fn a_modernbert_that_no_code_computes_is_refused_with_key_and_value() {
             json!({ "rope_parameters": { "full_attention": { "rope_type": "yarn" } } }),
             "`rope_type` must be default, got `yarn`",
         ),
-        (json!({ "norm_eps": 0.0 }), "must be in (0, 1), got `0`"),
-        (json!({ "mlp_dropout": 1.0 }), "must be in [0, 1), got `1`"),
+        (json!({ "norm_eps": 0.0 }), "`norm_eps` must be in (0, 1), got `0`"),
+        (json!({ "mlp_dropout": 1.0 }), "`mlp_dropout` must be in [0, 1), got `1`"),
     ] {
         let folder = model(changes.clone());
         let message = PairTokenizer::stored_limit(folder.path()).unwrap_err().to_string();

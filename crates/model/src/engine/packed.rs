@@ -65,8 +65,10 @@ pub fn forward(
 }
 
 fn embeddings(parts: &Embeddings, batch: &Packed, dropout: Dropout, eps: f32) -> Tensor<2> {
-    let ids = batch.ids.iter().zip(&batch.types).zip(parts.positions(batch));
-    let rows = ids.map(|((&id, &kind), position)| [id, kind, position]).collect();
+    let has_types = parts.token_type.is_some();
+    let types = batch.types.iter().map(|&kind| if has_types { kind } else { 0 });
+    let ids = batch.ids.iter().zip(types).zip(parts.positions(batch));
+    let rows = ids.map(|((&id, kind), position)| [id, kind, position]).collect();
     let word = parts.word.weight.val();
     // The kernel adds three tables. One row of zeros stands for a table that there is not.
     let none = || Tensor::zeros([1, word.dims()[1]], &word.device());

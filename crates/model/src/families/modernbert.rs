@@ -133,7 +133,11 @@ fn refuse<T>(path: &Path, key: &'static str, expected: &'static str, value: Stri
 fn spec(path: &Path, bytes: &[u8]) -> Result<Spec> {
     let config: Config = parse(path, bytes)?;
     config.fixed.check(path)?;
-    let rates = [config.embedding_dropout, config.mlp_dropout, config.classifier_dropout];
+    let rates = config.dropout(path)?;
+    let eps = config.norm_eps.unwrap_or(EPS);
+    if !(eps > 0.0 && eps < 1.0) {
+        return refuse(path, "norm_eps", "in (0, 1)", eps.to_string());
+    }
     let pairs = 2 * config.num_attention_heads;
     if pairs > 0 && !config.hidden_size.is_multiple_of(pairs) {
         let expected = "a multiple of twice num_attention_heads";
@@ -156,17 +160,30 @@ fn spec(path: &Path, bytes: &[u8]) -> Result<Spec> {
         ffn: config.intermediate_size,
         feed_forward: FeedForward::GeGlu,
         norm: NormPlacement::BeforeSublayer,
-        eps: config.norm_eps.unwrap_or(EPS),
+        eps,
         head: HeadKind::PooledGeluNorm { pooling, bias: config.classifier_bias },
-        dropout: DropoutRates {
-            // Three rates of the config are one here. Published models have 0 in all of them.
-            hidden: rates.into_iter().fold(0.0, f32::max),
-            attention: config.attention_dropout,
-        },
+        dropout: rates,
     })
 }
 
 impl Config {
+    /// Three rates of the config are one here, the largest. Published models have 0 in all of them.
+    fn dropout(&self, path: &Path) -> Result<DropoutRates> {
+        let rates = [
+            ("embedding_dropout", self.embedding_dropout),
+            ("mlp_dropout", self.mlp_dropout),
+            ("classifier_dropout", self.classifier_dropout),
+            ("attention_dropout", self.attention_dropout),
+        ];
+        for (key, rate) in rates {
+            if !(0.0..1.0).contains(&rate) {
+                return refuse(path, key, "in [0, 1)", rate.to_string());
+            }
+        }
+        let hidden = rates[..3].iter().fold(0.0, |largest: f32, (_, rate)| largest.max(*rate));
+        Ok(DropoutRates { hidden, attention: self.attention_dropout })
+    }
+
     fn rotary(&self, path: &Path) -> Result<Rotary> {
         let (layers, ropes) = (&self.layers, self.layers.rope_parameters.as_ref());
         let global = ropes.and_then(|ropes| ropes.full_attention.as_ref());
