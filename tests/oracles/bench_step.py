@@ -1,6 +1,6 @@
 """Scoring and a training step on fixed shapes, in turns with PyTorch: milliseconds, and how many times as long PyTorch takes.
 
-needs: torch, transformers        usage: [SHAPES="8x128 8x512"] [TURNS=5] bench_step.py MODEL_DIR COMMAND…
+needs: torch, transformers        usage: [SHAPES="8x128 8x512"] [TURNS=5] [REPEATS=3] bench_step.py MODEL_DIR COMMAND…
 
 COMMAND is the bench of crates/train/benches/step.rs, which is given MODEL_DIR and the repeats of a turn, of which it prints the
 median. No padding and no dropout, as there; AdamW; bf16 by autocast, where the CPU has it. Threads: all cores.
@@ -13,7 +13,7 @@ model_dir, *command = sys.argv[1:]
 logging.set_verbosity_error()
 logging.disable_progress_bar()
 torch.set_num_threads(os.cpu_count())
-TURNS, REPEATS = int(os.environ.get("TURNS", 5)), 3
+TURNS, REPEATS = (int(os.environ.get(key, usual)) for key, usual in [("TURNS", 5), ("REPEATS", 3)])
 SHAPES = os.environ.get("SHAPES", "").split()
 
 

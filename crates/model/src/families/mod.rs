@@ -11,7 +11,7 @@ mod xlm_roberta;
 use crate::error::{Error, Result};
 use crate::spec::Spec;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use std::fmt;
 use std::path::Path;
 use whetstone_records::ModelDir;
@@ -155,7 +155,8 @@ pub struct Export {
     /// transformers' class of the tokenizer.
     pub tokenizer_class: &'static str,
     /// The family's values for fields that a config.json leaves out.
-    pub config_defaults: fn() -> Vec<(&'static str, Value)>,
+    /// They may depend on what it has.
+    pub config_defaults: fn(&Map<String, Value>) -> Vec<(&'static str, Value)>,
     /// Special tokens by their key in tokenizer_config.json.
     pub special_tokens: &'static [(&'static str, &'static str)],
 }

@@ -8,7 +8,7 @@ use crate::spec::{
     DropoutRates, FeedForward, HeadKind, NormPlacement, Pooling, Positions, Rotary, Spec,
 };
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use std::path::Path;
 
 const CLS: Piece = Piece::Special("[CLS]");
@@ -223,8 +223,7 @@ impl Config {
             0 => "full_attention",
             _ => "sliding_attention",
         };
-        let second = kinds.iter().skip(1).position(|kind| kind == "full_attention");
-        let every = second.map_or(kinds.len().max(1), |place| place + 1);
+        let every = period(kinds.iter().map(String::as_str));
         let is_regular = kinds.iter().enumerate().all(|(i, found)| found == kind(i, every));
         if is_regular && kinds.len() == self.num_hidden_layers {
             return Ok(every);
@@ -271,18 +270,36 @@ fn known_as(name: &str) -> Option<String> {
     Some(if has_prefix { name.to_owned() } else { format!("model.{name}") })
 }
 
-/// Fields of a config.json that text-embeddings-inference needs, where a base model lacks them.
-fn config_defaults() -> Vec<(&'static str, Value)> {
+/// Fields of a config.json that text-embeddings-inference needs, where a base model lacks them. It
+/// knows the spelling of the hub alone.
+fn config_defaults(base: &Map<String, Value>) -> Vec<(&'static str, Value)> {
+    let theta = |layers: &str, usual| {
+        let rope = base.get("rope_parameters").and_then(|ropes| ropes.get(layers));
+        rope.and_then(|rope| rope.get("rope_theta")?.as_f64()).unwrap_or(usual)
+    };
+    let kinds = base.get("layer_types").and_then(Value::as_array);
+    let every = kinds.map_or(GLOBAL_EVERY, |kinds| period(kinds.iter().filter_map(Value::as_str)));
     vec![
         ("pad_token_id", json!(PADDING)),
         ("hidden_activation", json!("gelu")),
+        ("initializer_range", json!(0.02)),
+        ("initializer_cutoff_factor", json!(2.0)),
         ("norm_eps", json!(EPS)),
         ("norm_bias", json!(false)),
         ("attention_bias", json!(false)),
         ("mlp_bias", json!(false)),
+        ("decoder_bias", json!(true)),
         ("classifier_bias", json!(false)),
         ("classifier_activation", json!("gelu")),
         ("classifier_pooling", json!("cls")),
         ("local_attention", json!(WINDOW)),
+        ("global_attn_every_n_layers", json!(every)),
+        ("global_rope_theta", json!(theta("full_attention", GLOBAL_THETA))),
+        ("local_rope_theta", json!(theta("sliding_attention", LOCAL_THETA))),
     ]
+}
+
+/// Returns how many layers there are from the first, a global one, to the next of its kind.
+fn period<'a>(kinds: impl Iterator<Item = &'a str>) -> usize {
+    kinds.skip(1).take_while(|kind| *kind != "full_attention").count() + 1
 }
