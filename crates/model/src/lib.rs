@@ -29,7 +29,7 @@ pub use cross_encoder::CrossEncoder;
 pub use engine::{AdamWState, StepDropout};
 pub use engine::{DeviceName, Engine};
 pub use error::{Error, Result};
-pub use families::{Architecture, Export, Family, Piece, Role, Template};
+pub use families::{Architecture, ConfigFields, Export, Family, Piece, Role, Template};
 pub use network::{CrossEncoderNetwork, has_head};
 pub use parameters::{Parameter, Slot};
 pub use reranker::{Ranked, Reranker, RerankerOptions};

@@ -147,6 +147,9 @@ impl fmt::Display for Template {
     }
 }
 
+/// Fields of a config.json.
+pub type ConfigFields = Vec<(&'static str, Value)>;
+
 /// What an exported folder tells other tools.
 #[derive(Debug)]
 pub struct Export {
@@ -156,7 +159,7 @@ pub struct Export {
     pub tokenizer_class: &'static str,
     /// The family's values for fields that a config.json leaves out.
     /// They may depend on what it has.
-    pub config_defaults: fn(&Map<String, Value>) -> Vec<(&'static str, Value)>,
+    pub config_defaults: fn(&Map<String, Value>) -> ConfigFields,
     /// Special tokens by their key in tokenizer_config.json.
     pub special_tokens: &'static [(&'static str, &'static str)],
 }

@@ -2,7 +2,7 @@
 //! see a window around each token, which makes long texts cheap.
 
 use super::encoder::LAYER;
-use super::{Export, Family, Names, Piece, PreNormNames, Template, bert, parse};
+use super::{ConfigFields, Export, Family, Names, Piece, PreNormNames, Template, bert, parse};
 use crate::error::{Error, Result};
 use crate::spec::{
     DropoutRates, FeedForward, HeadKind, NormPlacement, Pooling, Positions, Rotary, Spec,
@@ -272,7 +272,7 @@ fn known_as(name: &str) -> Option<String> {
 
 /// Fields of a config.json that text-embeddings-inference needs, where a base model lacks them. It
 /// knows the spelling of the hub alone.
-fn config_defaults(base: &Map<String, Value>) -> Vec<(&'static str, Value)> {
+fn config_defaults(base: &Map<String, Value>) -> ConfigFields {
     let theta = |layers: &str, usual| {
         let rope = base.get("rope_parameters").and_then(|ropes| ropes.get(layers));
         rope.and_then(|rope| rope.get("rope_theta")?.as_f64()).unwrap_or(usual)
