@@ -10,7 +10,8 @@ const PAIRS: [(&str, &str); 3] = [
     ("", "an empty query is still a pair"),
 ];
 
-const FAMILIES: [&str; 4] = ["tiny-model", "tiny-xlm-roberta", "tiny-roberta", "tiny-electra"];
+const FAMILIES: [&str; 5] =
+    ["tiny-model", "tiny-xlm-roberta", "tiny-roberta", "tiny-electra", "tiny-modernbert"];
 
 fn oracle(model: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/oracles").join(model)
@@ -55,6 +56,12 @@ fn the_exported_config_names_the_familys_classes_and_says_where_positions_begin(
         ("tiny-xlm-roberta", "XLMRobertaForSequenceClassification", "XLMRobertaTokenizer", 1),
         ("tiny-roberta", "RobertaForSequenceClassification", "RobertaTokenizer", 1),
         ("tiny-electra", "ElectraForSequenceClassification", "ElectraTokenizer", 0),
+        (
+            "tiny-modernbert",
+            "ModernBertForSequenceClassification",
+            "PreTrainedTokenizerFast",
+            50_283,
+        ),
     ] {
         let run = run_of(model);
         for name in ["config.json", "tokenizer_config.json"] {

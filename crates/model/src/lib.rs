@@ -32,12 +32,14 @@ pub use cross_encoder::CrossEncoder;
 pub use engine::{AdamWState, StepDropout};
 pub use engine::{DeviceName, Engine};
 pub use error::{Error, Result};
-pub use families::{Architecture, Export, Family, Piece, Role, Template};
+pub use families::{Architecture, ConfigFields, Export, Family, Piece, Role, Template};
 pub use labels::{HeadStart, head_start};
 pub use network::CrossEncoderNetwork;
 pub use parameters::{Parameter, Slot};
 pub use reranker::{Ranked, Reranker, RerankerOptions};
-pub use spec::{DropoutRates, FeedForward, HeadKind, NormPlacement, Positions, Spec};
+pub use spec::{
+    DropoutRates, FeedForward, HeadKind, NormPlacement, Pooling, Positions, Rotary, Spec,
+};
 pub use tokenizer::{PairTokenizer, Tokens};
 pub use tokenizer_files::read_tokenizer;
 #[cfg(feature = "train")]

@@ -7,6 +7,7 @@ use crate::families::{Architecture, Family, Names};
 use crate::labels::{self, output};
 use crate::nn::{Encoder, Head};
 use crate::parameters::Parameter;
+use crate::spec::{HeadKind, Pooling, Spec};
 use crate::weights::{self, Stored, Tensors};
 use burn::module::Module;
 use burn::tensor::Tensor;
@@ -69,7 +70,7 @@ impl CrossEncoderNetwork {
         if let (Some(word), false) = (word, has_head) {
             // The config's width counts only once a tensor confirms it.
             word.expect_shape(&path, &[spec.vocabulary, spec.embedding])?;
-            add_head(&mut tensors, names, spec.hidden, seed);
+            add_head(&mut tensors, names, spec, seed);
         }
         Self::from_tensors(model_dir, architecture, tensors, (label, engine))
     }
@@ -98,8 +99,11 @@ impl CrossEncoderNetwork {
 
     /// Returns the logit of every pair, `[batch]`.
     pub(crate) fn pass(&self, batch: &Packed, dropout: StepDropout, engine: &Engine) -> Tensor<1> {
-        let first = engine.first_tokens(&self.encoder, batch, dropout); // [batch, hidden]
-        self.head.forward(first, dropout.of_head()) // [batch]
+        let pooled = match self.head.pooling() {
+            Pooling::FirstToken => engine.first_tokens(&self.encoder, batch, dropout),
+            Pooling::Mean => engine.means(&self.encoder, batch, dropout),
+        }; // [batch, hidden]
+        self.head.forward(pooled, dropout.of_head()) // [batch]
     }
 
     /// Every parameter under its Hugging Face name.
@@ -110,8 +114,9 @@ impl CrossEncoderNetwork {
     }
 }
 
-/// Adds the head's last layer, and its first if there is none.
-fn add_head(tensors: &mut Tensors, names: &Names, hidden: usize, seed: u64) {
+/// Adds the head's last layer, and what stands before it if there is none.
+fn add_head(tensors: &mut Tensors, names: &Names, spec: &Spec, seed: u64) {
+    let hidden = spec.hidden;
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let mut normal = |len: usize| -> Vec<f32> {
         (0..len).map(|_| HEAD_STD * standard_normal(&mut rng)).collect()
@@ -123,7 +128,12 @@ fn add_head(tensors: &mut Tensors, names: &Names, hidden: usize, seed: u64) {
     add(names.head_output, "weight", vec![1, hidden], normal(hidden));
     add(names.head_output, "bias", vec![1], vec![0.0]);
     add(names.head_dense, "weight", vec![hidden, hidden], normal(hidden * hidden));
-    add(names.head_dense, "bias", vec![hidden], vec![0.0; hidden]);
+    if !matches!(spec.head, HeadKind::PooledGeluNorm { bias: false, .. }) {
+        add(names.head_dense, "bias", vec![hidden], vec![0.0; hidden]);
+    }
+    if let Some(names) = &names.pre_norm {
+        add(names.head_norm, "weight", vec![hidden], vec![1.0; hidden]);
+    }
 }
 
 /// Box & Muller 1958.

@@ -76,6 +76,7 @@ fn an_encoder_is_read_with_or_without_prefix_and_without_the_heads_of_pretrainin
                         "generator_predictions.dense.weight",
                         "generator_lm_head.weight",
                     ],
+                    "model." => &["decoder.weight", "decoder.bias"],
                     _ => &["lm_head.dense.weight", "lm_head.bias"],
                 };
                 let zeros = || (Dtype::F32, vec![2], vec![0; 8]);

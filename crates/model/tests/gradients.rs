@@ -44,12 +44,13 @@ fn loss_and_gradients(
         .collect();
     // PyTorch gives the row of the padding token no gradient. Only a text with a literal "[PAD]"
     // has one here. RoBERTa's table of positions has such a row too.
-    let norm = named[&format!("{}embeddings.LayerNorm.weight", family.prefix)].len();
-    let padding = family.padding() * norm..(family.padding() + 1) * norm;
-    let tables = match family.prefix {
-        "roberta." => ["word_embeddings", "position_embeddings"].as_slice(),
-        _ => &["word_embeddings"],
+    let (norm, tables) = match family.prefix {
+        "roberta." => ("LayerNorm", ["word_embeddings", "position_embeddings"].as_slice()),
+        "model." => ("norm", ["tok_embeddings"].as_slice()),
+        _ => ("LayerNorm", ["word_embeddings"].as_slice()),
     };
+    let width = named[&format!("{}embeddings.{norm}.weight", family.prefix)].len();
+    let padding = family.padding() * width..(family.padding() + 1) * width;
     for table in tables {
         let name = format!("{}embeddings.{table}.weight", family.prefix);
         named.get_mut(&name).unwrap()[padding.clone()].fill(0.0);
@@ -129,6 +130,10 @@ fn check_dropout(family: Tiny, dropout: StepDropout) {
         "encoder.layer.1.attention.output.LayerNorm.weight",
         "encoder.layer.1.output.dense.bias",
         "embeddings_project.bias",
+        "embeddings.norm.weight",
+        "layers.0.mlp_norm.weight",
+        "layers.1.attn_norm.weight",
+        "final_norm.weight",
     ];
     let names = parts.map(|part| format!("{}{part}", family.prefix));
     let names = names.into_iter().chain(["classifier.dense.bias".to_owned()]);

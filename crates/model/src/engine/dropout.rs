@@ -39,6 +39,14 @@ impl StepDropout {
         }
     }
 
+    /// ModernBERT drops attention's output at the rate of its probabilities.
+    pub(crate) fn of_pre_norm_layer(&self, layer: usize) -> LayerDropout {
+        LayerDropout {
+            attention_output: self.place(self.attention, layer, 1),
+            ..self.of_layer(layer)
+        }
+    }
+
     pub(crate) fn of_embeddings(&self) -> Dropout {
         self.place(self.hidden, 0, 3)
     }

@@ -2,7 +2,7 @@
 
 use super::StepDropout;
 use crate::batch::Packed;
-use crate::nn::Encoder;
+use crate::nn::{Encoder, Layers, PreNormLayers, Sights};
 use burn::tensor::{Bool, Device, Tensor, TensorData};
 
 /// Returns `[batch, seq, hidden]`.
@@ -19,10 +19,24 @@ pub fn forward(
     let is_padding =
         Tensor::<1, Bool>::from_data(TensorData::new(is_padding, [sequences * seq]), device)
             .reshape([sequences, 1, 1, seq]); // [batch, 1, 1, seq]
-    for (index, layer) in encoder.layers.iter().enumerate() {
-        x = layer.forward(x, &is_padding, dropout.of_layer(index)); // [batch, seq, hidden]
+    match &encoder.layers {
+        Layers::PreNorm(PreNormLayers { layers, rotary }) => {
+            let sights = Sights::new(rotary, encoder.spec.hidden / encoder.spec.heads, &is_padding);
+            for (index, layer) in layers.iter().enumerate() {
+                let dropout = dropout.of_pre_norm_layer(index);
+                x = layer.forward(x, sights.of(layer), dropout); // [batch, seq, hidden]
+            }
+        }
+        Layers::PostNorm(layers) => {
+            for (index, layer) in layers.iter().enumerate() {
+                x = layer.forward(x, &is_padding, dropout.of_layer(index)); // [batch, seq, hidden]
+            }
+        }
     }
-    x
+    match &encoder.final_norm {
+        Some(norm) => norm.forward(x),
+        None => x,
+    }
 }
 
 /// The vector of each sequence's first token, `[batch, hidden]`.

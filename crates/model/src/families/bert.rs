@@ -27,7 +27,7 @@ pub(super) static BERT: Family = Family {
     export: Export {
         architecture: "BertForSequenceClassification",
         tokenizer_class: "BertTokenizer",
-        config_defaults: || encoder::config_defaults(0),
+        config_defaults: |_| encoder::config_defaults(0),
         special_tokens: SPECIAL_TOKENS,
     },
 };

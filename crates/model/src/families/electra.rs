@@ -26,7 +26,7 @@ pub(super) static ELECTRA: Family = Family {
     export: Export {
         architecture: "ElectraForSequenceClassification",
         tokenizer_class: "ElectraTokenizer",
-        config_defaults: || encoder::config_defaults(0),
+        config_defaults: |_| encoder::config_defaults(0),
         special_tokens: bert::SPECIAL_TOKENS,
     },
 };

@@ -113,6 +113,7 @@ pub(super) const LAYER: Names = Names {
     intermediate: "intermediate.dense",
     output: "output.dense",
     output_norm: "output.LayerNorm",
+    pre_norm: None,
     head_dense: "",
     head_output: "",
 };

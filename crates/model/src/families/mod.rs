@@ -4,6 +4,7 @@
 mod bert;
 mod electra;
 mod encoder;
+mod modernbert;
 mod roberta;
 mod xlm_roberta;
 
@@ -11,14 +12,15 @@ use crate::error::{Error, Result};
 use crate::file;
 use crate::spec::Spec;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use std::fmt;
 use std::path::Path;
 use whetstone_records::ModelDir;
 
-static FAMILIES: [&Family; 5] = [
+static FAMILIES: [&Family; 6] = [
     &bert::BERT,
     &electra::ELECTRA,
+    &modernbert::MODERNBERT,
     &roberta::ROBERTA,
     &roberta::CAMEMBERT,
     &xlm_roberta::XLM_ROBERTA,
@@ -75,17 +77,32 @@ pub(crate) struct Names {
     pub intermediate: &'static str,
     pub output: &'static str,
     pub output_norm: &'static str,
+    /// What only a network with norms before its sub-layers has.
+    pub pre_norm: Option<PreNormNames>,
     /// The head's first linear layer.
     pub head_dense: &'static str,
     /// The head's last layer, which gives the logit. A file without it has no head.
     pub head_output: &'static str,
 }
 
+/// Names that only a network with norms before its sub-layers has.
+#[derive(Debug)]
+pub(crate) struct PreNormNames {
+    /// Query, key and value in one, inside a layer.
+    pub qkv: &'static str,
+    /// After the last layer.
+    pub final_norm: &'static str,
+    /// Between the head's linear layers.
+    pub head_norm: &'static str,
+}
+
 impl Names {
     /// Whether a tensor belongs to the head.
     pub fn is_head(&self, name: &str) -> bool {
+        let norm = self.pre_norm.as_ref().map(|names| names.head_norm);
         [self.head_dense, self.head_output]
-            .iter()
+            .into_iter()
+            .chain(norm)
             .any(|part| name.strip_prefix(part).is_some_and(|rest| rest.starts_with('.')))
     }
 }
@@ -131,6 +148,9 @@ impl fmt::Display for Template {
     }
 }
 
+/// Fields of a config.json.
+pub type ConfigFields = Vec<(&'static str, Value)>;
+
 /// What an exported folder tells other tools.
 #[derive(Debug)]
 pub struct Export {
@@ -139,7 +159,8 @@ pub struct Export {
     /// transformers' class of the tokenizer.
     pub tokenizer_class: &'static str,
     /// The family's values for fields that a config.json leaves out.
-    pub config_defaults: fn() -> Vec<(&'static str, Value)>,
+    /// They may depend on what it has.
+    pub config_defaults: fn(&Map<String, Value>) -> ConfigFields,
     /// Special tokens by their key in tokenizer_config.json.
     pub special_tokens: &'static [(&'static str, &'static str)],
 }

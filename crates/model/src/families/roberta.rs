@@ -51,7 +51,7 @@ pub(super) const fn family(
         export: Export {
             architecture,
             tokenizer_class,
-            config_defaults: || encoder::config_defaults(PADDING),
+            config_defaults: |_| encoder::config_defaults(PADDING),
             special_tokens: &[
                 ("bos_token", "<s>"),
                 ("eos_token", "</s>"),

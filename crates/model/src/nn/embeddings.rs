@@ -12,8 +12,10 @@ use whetstone_kernels::Dropout;
 #[derive(Module, Debug)]
 pub struct Embeddings {
     pub(crate) word: Embedding,
-    pub(crate) position: Embedding,
-    pub(crate) token_type: Embedding,
+    /// None where positions enter in attention.
+    pub(crate) position: Option<Embedding>,
+    /// None where a network has no token types.
+    pub(crate) token_type: Option<Embedding>,
     pub(crate) norm: LayerNorm,
     /// Where the embeddings are narrower or wider than the layers.
     pub(crate) projection: Option<Linear>,
@@ -24,28 +26,34 @@ pub struct Embeddings {
 impl Embeddings {
     pub fn init(spec: &Spec, device: &Device) -> Self {
         let table = |rows| EmbeddingConfig::new(rows, spec.embedding).init(device);
-        let Positions::Absolute { rows, .. } = spec.positions;
+        let positions = match spec.positions {
+            Positions::Absolute { rows, .. } => Some(rows),
+            Positions::Rotary(_) => None,
+        };
         let projection = LinearConfig::new(spec.embedding, spec.hidden);
         Self {
             word: table(spec.vocabulary),
-            position: table(rows),
-            token_type: table(spec.token_types),
+            position: positions.map(table),
+            token_type: (spec.token_types > 0).then(|| table(spec.token_types)),
             norm: norm(spec.embedding, spec, device),
             projection: (spec.embedding != spec.hidden).then(|| projection.init(device)),
             positions: spec.positions,
         }
     }
 
-    /// The row of every token in the table of positions.
+    /// The row of every token in the table of positions; 0 without one.
     pub fn positions<'a>(&self, batch: &'a Packed) -> impl Iterator<Item = u32> + use<'a> {
-        let Positions::Absolute { first, padding, .. } = self.positions;
+        let (first, padding, step) = match self.positions {
+            Positions::Absolute { first, padding, .. } => (first as u32, padding, 1),
+            Positions::Rotary(_) => (0, None, 0),
+        };
         batch.starts.windows(2).flat_map(move |pair| {
-            let mut next = first as u32;
+            let mut next = first;
             batch.ids[pair[0]..pair[1]].iter().map(move |&id| match padding {
                 Some(padding) if padding == id => padding,
                 _ => {
-                    next += 1;
-                    next - 1
+                    next += step;
+                    next - step
                 }
             })
         })
@@ -57,10 +65,14 @@ impl Embeddings {
             Tensor::<1, Int>::from_data(TensorData::new(values, [batch.tokens()]), device)
         };
         let wide = |values: &[u32]| ids(values.iter().map(|&id| i64::from(id)).collect());
-        let positions = ids(self.positions(batch).map(i64::from).collect());
-        let x = self.word.weight.val().select(0, wide(&batch.ids)) // [tokens, embedding]
-            + self.position.weight.val().select(0, positions)
-            + self.token_type.weight.val().select(0, wide(&batch.types));
+        let mut x = self.word.weight.val().select(0, wide(&batch.ids)); // [tokens, embedding]
+        if let Some(position) = &self.position {
+            let positions = ids(self.positions(batch).map(i64::from).collect());
+            x = x + position.weight.val().select(0, positions);
+        }
+        if let Some(token_type) = &self.token_type {
+            x = x + token_type.weight.val().select(0, wide(&batch.types));
+        }
         self.project(drop(self.norm.forward(x), dropout)) // [tokens, hidden]
     }
 

@@ -1,7 +1,7 @@
 //! One transformer layer.
 
 use super::{drop, norm};
-use crate::spec::{FeedForward, NormPlacement, Spec};
+use crate::spec::Spec;
 use burn::module::Module;
 use burn::nn::{LayerNorm, Linear, LinearConfig};
 use burn::tensor::activation::softmax;
@@ -63,8 +63,6 @@ impl EncoderLayer {
         let [batch, seq, hidden] = x.dims();
         let flat = |x: Tensor<3>| x.reshape([batch * seq, hidden]);
         let deep = |x: Tensor<2>| x.reshape([batch, seq, hidden]);
-        let (NormPlacement::AfterResidual, FeedForward::Gelu) =
-            (self.spec.norm, self.spec.feed_forward);
         let attended = self.attention(x.clone(), is_padding, dropout.attention); // [batch, seq, hidden]
         let attended = self.attention_output.forward(attended); // [batch, seq, hidden]
         let attended = deep(drop(flat(attended), dropout.attention_output));

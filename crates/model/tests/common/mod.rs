@@ -86,7 +86,7 @@ pub struct Tiny {
 }
 
 /// Every test that is true of all families runs over these.
-pub const FAMILIES: [Tiny; 4] = [
+pub const FAMILIES: [Tiny; 5] = [
     Tiny {
         model: "tiny-model",
         encoder: "tiny-encoder",
@@ -110,6 +110,12 @@ pub const FAMILIES: [Tiny; 4] = [
         encoder: "tiny-electra",
         goldens: "goldens-electra.json",
         prefix: "electra.",
+    },
+    Tiny {
+        model: "tiny-modernbert",
+        encoder: "tiny-modernbert",
+        goldens: "goldens-modernbert.json",
+        prefix: "model.",
     },
 ];
 
