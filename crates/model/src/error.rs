@@ -95,8 +95,8 @@ impl Hint for Error {
                 families::known()
             ),
             Error::Labels { labels, .. } => format!(
-                "a reranker has one score: train one from this model, with `head-label = \"{}\"` in \
-                 the config to start from that label or without for a fresh head",
+                "name the one that is the score, with `--head-label \"{}\"` of rerank or with `head-label` \
+                 in a training config",
                 labels.first().map_or("0", String::as_str)
             ),
             Error::NoLabel { labels, .. } => format!(

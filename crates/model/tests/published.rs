@@ -8,8 +8,8 @@ use safetensors::{Dtype, tensor::TensorView};
 use serde_json::json;
 use std::path::Path;
 use whetstone_model::{
-    BiEncoder, CrossEncoder, CrossEncoderNetwork, Error, HeadStart, PairTokenizer, head_start,
-    read_tokenizer,
+    BiEncoder, CrossEncoder, CrossEncoderNetwork, Error, HeadStart, PairTokenizer, Reranker,
+    RerankerOptions, head_start, read_tokenizer,
 };
 use whetstone_records::{Hint, Silent};
 
@@ -124,6 +124,10 @@ fn a_label_is_chosen_by_name_by_number_or_as_a_difference() {
             }
             assert_eq!(head_start(folder.path(), Some(label)).unwrap(), HeadStart::Taken);
         }
+        let options = RerankerOptions { head_label: Some("1".into()), ..Default::default() };
+        let reranker = Reranker::open_with(folder.path(), options).unwrap();
+        let ranking = reranker.rank(PAIRS[1].0, &[PAIRS[1].1]).unwrap();
+        assert!((ranking[0].score - 2.0 * own[1]).abs() < 1e-5);
         for label in ["3", "neutral", "entailment - neutral", "entailment - entailment"] {
             let message = refusal(logits_of_label(folder.path(), label));
             assert!(
@@ -142,7 +146,7 @@ fn several_labels_are_refused_by_a_reranker_and_replaced_by_training() {
         let folder = three_labels(family);
         let message = refusal(logits(folder.path()));
         let expected = "gives 3 labels (contradiction, entailment, not-sure), and one is needed";
-        assert!(message.contains(expected) && message.contains("`head-label = "), "{message}");
+        assert!(message.contains(expected) && message.contains("`--head-label "), "{message}");
         let labels = ["contradiction", "entailment", "not-sure"].map(str::to_owned).to_vec();
         assert_eq!(head_start(folder.path(), None).unwrap(), HeadStart::Several { labels });
         CrossEncoderNetwork::load_or_init_head(folder.path(), None, 1, &engine()).unwrap();

@@ -19,6 +19,8 @@ pub const RERANK: &str = "rerank";
 #[derive(Clone, Copy, Debug)]
 pub struct RerankJob<'a> {
     pub model: &'a Path,
+    /// The label that is the score, if the model's head has several.
+    pub head_label: Option<&'a str>,
     pub texts: TextFiles<'a>,
     /// The run to reorder.
     pub candidates: &'a Path,
@@ -37,7 +39,11 @@ impl RerankJob<'_> {
             ("candidates", self.candidates),
         ];
         let inputs = digests(model.chain(texts))?;
-        Ok(Stage::new(stage_name(RERANK, out), folder(out), &self.fusion, inputs))
+        let (name, folder) = (stage_name(RERANK, out), folder(out));
+        Ok(match self.head_label {
+            None => Stage::new(name, folder, &self.fusion, inputs),
+            Some(label) => Stage::new(name, folder, &(self.fusion, label), inputs),
+        })
     }
 }
 
@@ -54,7 +60,8 @@ pub fn rerank(
     }
     let candidates = Run::read(job.candidates)?;
     let texts = Texts::of_candidates(job.texts, [&candidates])?;
-    let encoder = CrossEncoder::load(job.model, None, &Engine::open(device)?)?;
+    let encoder =
+        CrossEncoder::load_label(job.model, job.head_label, None, &Engine::open(device)?)?;
     let reranked = order(&candidates, &texts, &encoder, progress)?;
     match job.fusion {
         Some(fusion) => fusion.fuse(&candidates, &reranked).write(out, FUSED_NAME)?,
