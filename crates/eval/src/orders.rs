@@ -105,8 +105,8 @@ impl FusionChoice {
     /// queries of people: then the best of them. Generated queries share their words with their
     /// passages, so they say little about which first stage people need.
     ///
-    /// Over seven collections with 75 dev queries this gains 1.5 to 2.3 points of relative nDCG@10
-    /// and costs at most 0.6 on any (docs/experiments/choosing-first-stages.md).
+    /// Over seven collections with 75 dev queries this gains 1.4 to 2.5 points of relative nDCG@10 in
+    /// the mean and costs at most 0.7 on any (docs/experiments/choosing-first-stages.md).
     pub fn on_dev(
         qrels: &Qrels,
         first: &FirstStages,
