@@ -17,8 +17,8 @@ use whetstone_eval::{
     html, markdown, why,
 };
 use whetstone_records::{
-    AtomicFile, DataSet, EvalDir, Manifest, ModelDir, Outcome, Progress, Stage, sha256_file,
-    write_json, write_jsonl,
+    AtomicFile, DataSet, EvalDir, Manifest, ModelDir, Outcome, Progress, Stage, one_line,
+    sha256_file, write_json, write_jsonl,
 };
 
 /// The name of the stage.
@@ -98,7 +98,9 @@ impl Evaluated<'_> {
     pub fn write(&self, out: &Path, progress: &dyn Progress) -> Result<Manifest> {
         let sources = Sources::gather(self.request)?;
         if let (Some(model), Some(found)) = (&self.request.model, &self.assessment.recommendation) {
-            write_results(model, &sha256_file(&self.request.qrels)?, found)?;
+            // They inform and nothing depends on them, so a folder that is read-only costs no report.
+            let written = write_results(model, &sha256_file(&self.request.qrels)?, found);
+            written.unwrap_or_else(|error| progress.warn(&one_line(&error)));
         }
         let stage = Stage::new(EVAL, out, &sources.config(self.request), sources.digests());
         if let Some(manifest) = stage.begin()? {
