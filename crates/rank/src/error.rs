@@ -30,12 +30,18 @@ pub enum Error {
     NoDevPairs { path: PathBuf },
     #[error("`{}` line {line}: the pair has no score of the first stage", path.display())]
     NoFirstStage { path: PathBuf, line: usize },
-    #[error("`{}` does not rank passage `{passage}` for query `{query}`", path.display())]
-    NotRanked { path: PathBuf, query: QueryId, passage: PassageId },
+    #[error("`{}` ranks no candidate of `{}`", run.display(), dev.display())]
+    NoneRanked { run: PathBuf, dev: PathBuf },
+    #[error("the join needs the scores of the first stage `{name}`, and there is no run of it")]
+    NoRunOf { name: String },
+    #[error("`{}` and `{}` are both named `{name}`", one.display(), other.display())]
+    SameName { name: String, one: PathBuf, other: PathBuf },
     #[error("`{}` has not been calibrated", model.display())]
     NotCalibrated { model: PathBuf },
     #[error("`{}` was made for other weights", ModelDir::new(model).notes().display())]
     OtherWeights { model: PathBuf },
+    #[error("`{}` is of an earlier version", ModelDir::new(model).notes().display())]
+    OldNotes { model: PathBuf },
     #[error(
         "`{}` holds no calibration: dev had too little for one",
         ModelDir::new(model).notes().display()
@@ -75,8 +81,16 @@ impl Hint for Error {
             Error::NoFirstStage { .. } => {
                 "name the first stage's run over the dev candidates with --first-stage".into()
             }
-            Error::NotRanked { .. } => "the run must hold every candidate of dev.jsonl".into(),
-            Error::NotCalibrated { model } | Error::OtherWeights { model } => {
+            Error::NoneRanked { .. } => "the run must be over the dev queries".into(),
+            Error::NoRunOf { name } => {
+                format!(
+                    "name it with --first-stage {name}=RUN, or calibrate with the runs you have"
+                )
+            }
+            Error::SameName { .. } => "give one of them another name: NAME=RUN".into(),
+            Error::NotCalibrated { model }
+            | Error::OtherWeights { model }
+            | Error::OldNotes { model } => {
                 format!("run `whetstone calibrate --model {} --data DIR` first", model.display())
             }
             Error::NoScaling { .. } => "calibrate on a data set with more dev queries".into(),

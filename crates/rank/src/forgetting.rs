@@ -95,7 +95,7 @@ impl ForgettingJob {
         let candidates = self.run_of(SYSTEMS[0]);
         let texts = TextFiles { corpus: &corpus, queries: &queries };
         let job =
-            RerankJob { model, head_label: None, texts, candidates: &candidates, fusion: None };
+            RerankJob { model, head_label: None, texts, candidates: &candidates, joining: None };
         rerank(&job, &self.run_of(name), self.device, progress)
     }
 

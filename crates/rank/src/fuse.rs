@@ -1,49 +1,108 @@
-//! Joins runs by reciprocal rank fusion.
+//! Joins runs: by reciprocal rank fusion, or a model's logits with the first stages' scores.
 
 use crate::error::{Error, Result};
 use crate::notes::notes_of;
-use crate::run_file::{file_name, folder, stage_name};
+use crate::run_file::{RunPaths, file_name, folder, run_name, runs_in, stage_name};
+use serde::Serialize;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use whetstone_eval::{RRF_K, rrf};
-use whetstone_records::{Manifest, ModelDir, Outcome, Run, Stage, digests};
+use whetstone_eval::{Join, RRF_K, rrf};
+use whetstone_records::{DataSet, Manifest, ModelDir, Outcome, Run, Stage, digests};
 
 /// The command's name, which is also the stage's.
 pub const FUSE: &str = "fuse";
-/// The name of a run of fused scores.
-pub(crate) const FUSED_NAME: &str = "whetstone-fused";
+/// The name of a run of joined scores.
+pub(crate) const JOINED_NAME: &str = "whetstone-fused";
 
-/// Writes the fusion of `runs` as the TREC run `out`. Refuses to overwrite one of them.
+/// A join, and the runs that it takes the first stages' scores from.
+#[derive(Clone, Debug, Serialize)]
+pub struct Joining {
+    pub join: Join,
+    /// By the names of the first stages; those with a weight and no others.
+    #[serde(skip)]
+    pub first_stages: RunPaths,
+}
+
+impl Joining {
+    /// Returns the join of a calibrated model over `candidates`. `given` are the first stages' runs
+    /// by their names. Without any, the data set's own runs beside the candidates serve
+    /// (`runs/NAME.run`), or the candidates themselves if the join has no other first stage.
+    ///
+    /// # Errors
+    /// As [`notes_of`]; where a first stage of the join has no run.
+    pub fn of_model(model: &ModelDir, candidates: &Path, given: &RunPaths) -> Result<Self> {
+        let join = notes_of(model)?.fusion.join;
+        let mut found = given.clone();
+        if given.is_empty() {
+            found = runs_in(&DataSet::new(folder(candidates)).runs())?;
+            let name = run_name(candidates)?;
+            if join.weights.keys().eq([&name]) {
+                found.entry(name).or_insert_with(|| candidates.to_path_buf());
+            }
+        }
+        found.retain(|name, _| join.weights.contains_key(name));
+        match join.weights.keys().find(|name| !found.contains_key(*name)) {
+            Some(name) => Err(Error::NoRunOf { name: name.clone() }),
+            None => Ok(Self { join, first_stages: found }),
+        }
+    }
+
+    /// The runs by their roles in a manifest.
+    pub(crate) fn inputs(&self) -> impl Iterator<Item = (String, &Path)> {
+        self.first_stages.iter().map(|(name, path)| (format!("first-stage {name}"), path.as_path()))
+    }
+
+    pub(crate) fn apply(&self, logits: &Run) -> Result<Run> {
+        let read = |(name, path): (&String, &PathBuf)| Ok((name.clone(), Run::read(path)?));
+        let runs: BTreeMap<String, Run> =
+            self.first_stages.iter().map(read).collect::<Result<_>>()?;
+        Ok(self.join.apply(logits, &runs))
+    }
+}
+
+/// Writes the reciprocal rank fusion of `runs` as the TREC run `out`. Refuses to overwrite one of
+/// them.
 pub fn fuse(runs: &[PathBuf], out: &Path) -> Result<Manifest> {
+    let roles: Vec<String> = (1..=runs.len()).map(|number| format!("run-{number}")).collect();
+    let inputs: Vec<(&str, &Path)> =
+        roles.iter().map(String::as_str).zip(runs.iter().map(PathBuf::as_path)).collect();
+    write(&RRF_K, &inputs, out, || {
+        let runs: Vec<Run> = runs.iter().map(|run| Run::read(run)).collect::<Result<_, _>>()?;
+        Ok((rrf(&runs.iter().collect::<Vec<_>>(), RRF_K), "rrf"))
+    })
+}
+
+/// Writes the joined scores of `logits`, the run of a model, and of its first stages as the TREC
+/// run `out`. Refuses to overwrite one of them.
+pub fn fuse_scores(joining: &Joining, logits: &Path, out: &Path) -> Result<Manifest> {
+    let first: Vec<(String, &Path)> = joining.inputs().collect();
+    let mut inputs = vec![("logits", logits)];
+    inputs.extend(first.iter().map(|(role, path)| (role.as_str(), *path)));
+    write(joining, &inputs, out, || Ok((joining.apply(&Run::read(logits)?)?, JOINED_NAME)))
+}
+
+/// Writes what `fused` makes of the inputs, unless it is there already.
+fn write(
+    config: &impl Serialize,
+    inputs: &[(&str, &Path)],
+    out: &Path,
+    fused: impl FnOnce() -> Result<(Run, &'static str)>,
+) -> Result<Manifest> {
     // Only an existing file can be overwritten.
     if let Ok(written) = out.canonicalize()
-        && let Some(run) =
-            runs.iter().find(|run| run.canonicalize().is_ok_and(|run| run == written))
+        && let Some((_, run)) =
+            inputs.iter().find(|(_, run)| run.canonicalize().is_ok_and(|run| run == written))
     {
-        return Err(Error::WritesOver { path: run.clone() });
+        return Err(Error::WritesOver { path: run.to_path_buf() });
     }
-    let roles: Vec<String> = (1..=runs.len()).map(|number| format!("run-{number}")).collect();
-    let inputs = digests(roles.iter().map(String::as_str).zip(runs.iter().map(PathBuf::as_path)))?;
-    let stage = Stage::new(stage_name(FUSE, out), folder(out), &RRF_K, inputs);
+    let digests = digests(inputs.iter().copied())?;
+    let stage = Stage::new(stage_name(FUSE, out), folder(out), config, digests);
     if let Some(manifest) = stage.begin_beside_others()? {
         return Ok(manifest);
     }
-    let runs: Vec<Run> = runs.iter().map(|run| Run::read(run)).collect::<Result<_, _>>()?;
-    let fused = rrf(&runs.iter().collect::<Vec<_>>(), RRF_K);
-    fused.write(out, "rrf")?;
+    let (run, name) = fused()?;
+    run.write(out, name)?;
     let counts =
-        [("queries".to_owned(), fused.len() as u64), ("runs".to_owned(), runs.len() as u64)];
+        [("queries".to_owned(), run.len() as u64), ("runs".to_owned(), inputs.len() as u64)];
     Ok(stage.finish(&[&file_name(out)], Outcome { counts: counts.into(), ..Outcome::default() })?)
-}
-
-/// Writes `reranked`, a run in the order of `model`, combined with its candidates' scores by the
-/// fusion in the model's notes.
-pub fn fuse_as_calibrated(
-    model: &ModelDir,
-    candidates: &Path,
-    reranked: &Path,
-    out: &Path,
-) -> Result<()> {
-    let fusion = notes_of(model)?.fusion.fusion;
-    let fused = fusion.fuse(&Run::read(candidates)?, &Run::read(reranked)?);
-    Ok(fused.write(out, FUSED_NAME)?)
 }

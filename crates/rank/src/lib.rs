@@ -17,6 +17,21 @@
 //! assert_eq!(ranking.get("q1").unwrap()[2].passage.as_str(), "c");
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//!
+//! A program that serves a model does what its folder says. [`notes_of`] is what `calibrate`
+//! learned: `notes.fusion.join` joins the logits of a query's candidates with the scores of
+//! `notes.first_stages` ([`Join::scores`]). [`read_results`] says which order the last evaluation
+//! recommends; [`Recommendation::is_against_the_model`] is the one to warn about.
+//!
+//! ```
+//! use whetstone_rank::Join;
+//! let join = Join::fixed(["bm25", "dense"]); // notes.fusion.join of a calibrated model
+//! let logits = [1.5, -2.0, 0.5];
+//! let bm25 = [Some(12.0), Some(9.0), None]; // BM25 did not find the third candidate
+//! let dense = [Some(0.71), Some(0.52), Some(0.64)];
+//! let scores = join.scores(&logits, &[("bm25", &bm25), ("dense", &dense)]);
+//! assert!(scores[0] > scores[2] && scores[2] > scores[1]);
+//! ```
 
 mod answers;
 mod calibrate;
@@ -27,6 +42,7 @@ mod fuse;
 mod label;
 mod notes;
 mod rerank;
+mod results;
 mod run_file;
 mod texts;
 
@@ -35,10 +51,12 @@ pub use calibrate::{CALIBRATE, CalibrateJob, calibrate};
 pub use error::{Error, Result};
 pub use evaluation::{EVAL, EvalRequest, Evaluated};
 pub use forgetting::{Forgetting, ForgettingJob, GeneralSample};
-pub use fuse::{FUSE, fuse, fuse_as_calibrated};
+pub use fuse::{FUSE, Joining, fuse, fuse_scores};
 pub use label::{GRADES, Item, Judgements, Key, Session, pooled};
 pub use notes::{notes_of, read_notes, scaling_of};
 pub use rerank::{RERANK, RerankJob, rerank};
-pub use run_file::{first_stages, folder, run_name, stage_name};
+pub use results::{Results, read_results};
+pub use run_file::{RunPaths, by_name, first_stages, folder, run_name, stage_name};
 pub use texts::{TextFiles, Texts, Wanted};
+pub use whetstone_eval::{Join, Order, Recommendation};
 pub use whetstone_model::{Ranked, Reranker, RerankerOptions};

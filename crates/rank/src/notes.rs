@@ -1,11 +1,26 @@
 //! `whetstone.json` in a model folder: what `calibrate` learned about the model.
 
 use crate::error::{Error, Result};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
 use whetstone_eval::{ModelNotes, Scaling};
 use whetstone_records::{ModelDir, read_json, write_json};
 
+/// The key of earlier versions, which knew one first stage and joined min-max scores.
+#[derive(Deserialize)]
+struct Earlier {
+    first_stage: Option<IgnoredAny>,
+}
+
 /// Reads the notes of a model; none if it has none.
+///
+/// # Errors
+/// The file is malformed, or an earlier version wrote it.
 pub fn read_notes(model: &ModelDir) -> Result<Option<ModelNotes>> {
+    let earlier: Option<Earlier> = read_json(&model.notes())?;
+    if earlier.is_some_and(|notes| notes.first_stage.is_some()) {
+        return Err(Error::OldNotes { model: model.root().to_path_buf() });
+    }
     Ok(read_json(&model.notes())?)
 }
 
@@ -40,7 +55,8 @@ pub(crate) fn write_notes(model: &ModelDir, notes: &ModelNotes) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use whetstone_eval::{Dev, Fusion, FusionChoice, Judged, Provenance, calibrate, threshold};
+    use whetstone_eval::{Dev, FusionChoice, Join, Judged, Provenance, calibrate, threshold};
+    use whetstone_records::Hint;
 
     #[test]
     fn notes_read_back_as_they_are_written() {
@@ -50,19 +66,20 @@ mod tests {
         let pair =
             |at: usize| Judged { query: at / 10, logit: (at % 10) as f64, relevant: at % 10 > 7 };
         let pairs: Vec<Judged> = (0..100).map(pair).collect();
-        let fusion = Fusion::Interpolation { weight: 0.55 };
         let measure = "ndcg@10".parse().unwrap();
         let notes = ModelNotes {
             version: "1".into(),
             fusion: FusionChoice {
-                fusion,
+                join: Join::fixed(["bm25", "dense"]),
+                chosen_on_dev: false,
+                queries_of_people: 3,
                 measure,
-                first_stage_alone: 0.1,
-                reranked: 0.2,
-                fused: 0.3,
-                tried: 22,
+                first_stages: 0.1,
+                model_alone: 0.2,
+                ranks: 0.3,
+                joined: 0.4,
             },
-            first_stage: "rrf".into(),
+            first_stages: vec!["bm25".into(), "dense".into()],
             calibration: Some(calibrate(&pairs).unwrap()),
             thresholds: vec![threshold(&pairs, 0.9).unwrap()],
             dev: Dev { queries: 10, pairs: 100, relevant_pairs: 20 },
@@ -83,5 +100,17 @@ mod tests {
         std::fs::write(model.notes(), "{\n\"version\": 1}").unwrap();
         let message = read_notes(&model).unwrap_err().to_string();
         assert!(message.contains("whetstone.json` line 2"), "{message}");
+    }
+
+    #[test]
+    fn notes_of_an_earlier_version_are_refused_with_the_way_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let model = ModelDir::new(folder.path());
+        let earlier = r#"{"version": "0.1.0", "fusion": {"method": "interpolation", "weight": 0.5},
+            "first_stage": "rrf"}"#;
+        std::fs::write(model.notes(), earlier).unwrap();
+        let error = read_notes(&model).unwrap_err();
+        assert!(error.to_string().ends_with("whetstone.json` is of an earlier version"), "{error}");
+        assert!(error.hint().unwrap().starts_with("run `whetstone calibrate --model "));
     }
 }

@@ -1,12 +1,11 @@
 //! Reorders the candidates of every query by the cross-encoder's score.
 
 use crate::error::Result;
-use crate::fuse::FUSED_NAME;
+use crate::fuse::{JOINED_NAME, Joining};
 use crate::run_file::{file_name, folder, stage_name};
 use crate::texts::{TextFiles, Texts};
 use std::collections::HashMap;
 use std::path::Path;
-use whetstone_eval::Fusion;
 use whetstone_model::{CrossEncoder, DeviceName, Engine};
 use whetstone_records::{
     Hit, Manifest, ModelDir, Outcome, PassageId, Progress, Run, Stage, digests,
@@ -14,6 +13,8 @@ use whetstone_records::{
 
 /// The command's name, which is also the stage's.
 pub const RERANK: &str = "rerank";
+/// The name of a run of logits.
+pub(crate) const LOGITS_NAME: &str = "whetstone";
 
 /// The inputs of reranking.
 #[derive(Clone, Copy, Debug)]
@@ -24,8 +25,8 @@ pub struct RerankJob<'a> {
     pub texts: TextFiles<'a>,
     /// The run to reorder.
     pub candidates: &'a Path,
-    /// The fusion of the model's scores with the candidates'; none for the logits alone.
-    pub fusion: Option<Fusion>,
+    /// How to join the logits with the first stages' scores; none for the logits alone.
+    pub joining: Option<&'a Joining>,
 }
 
 impl RerankJob<'_> {
@@ -38,11 +39,13 @@ impl RerankJob<'_> {
             ("queries", self.texts.queries),
             ("candidates", self.candidates),
         ];
-        let inputs = digests(model.chain(texts))?;
+        let first: Vec<_> = self.joining.iter().flat_map(|joining| joining.inputs()).collect();
+        let first = first.iter().map(|(role, path)| (role.as_str(), *path));
+        let inputs = digests(model.chain(texts).chain(first))?;
         let (name, folder) = (stage_name(RERANK, out), folder(out));
         Ok(match self.head_label {
-            None => Stage::new(name, folder, &self.fusion, inputs),
-            Some(label) => Stage::new(name, folder, &(self.fusion, label), inputs),
+            None => Stage::new(name, folder, &self.joining, inputs),
+            Some(label) => Stage::new(name, folder, &(self.joining, label), inputs),
         })
     }
 }
@@ -63,14 +66,13 @@ pub fn rerank(
     let encoder =
         CrossEncoder::load_label(job.model, job.head_label, None, &Engine::open(device)?)?;
     let reranked = order(&candidates, &texts, &encoder, progress)?;
-    match job.fusion {
-        Some(fusion) => fusion.fuse(&candidates, &reranked).write(out, FUSED_NAME)?,
-        None => reranked.write(out, "whetstone")?,
+    match job.joining {
+        Some(joining) => joining.apply(&reranked)?.write(out, JOINED_NAME)?,
+        None => reranked.write(out, LOGITS_NAME)?,
     }
     let pairs: u64 = candidates.iter().map(|(_, hits)| hits.len() as u64).sum();
     let counts = [("queries", candidates.len() as u64), ("pairs", pairs)];
-    let joined =
-        job.fusion.map(|fusion| format!("joined with the scores of the candidates: {fusion}"));
+    let joined = job.joining.map(|joining| format!("joined scores: {}", joining.join));
     let outcome = Outcome {
         counts: counts.map(|(name, count)| (name.to_owned(), count)).into(),
         notes: joined.into_iter().chain([format!("scored on device {device}")]).collect(),

@@ -1,6 +1,7 @@
 //! Run files: the stages that write them, and their names.
 
-use crate::error::Result;
+use crate::error::{Error, Result};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use whetstone_records::{DataSet, Error as RecordsError, Run};
 
@@ -25,20 +26,41 @@ pub fn run_name(path: &Path) -> Result<String> {
     Ok(if name.is_empty() { "run".into() } else { name })
 }
 
+/// Runs by their names.
+pub type RunPaths = BTreeMap<String, PathBuf>;
+
 /// Returns the runs of a data set's first stages, by their names.
 pub fn first_stages(data: &DataSet) -> Result<Vec<(String, PathBuf)>> {
-    let folder = data.runs();
-    let Ok(entries) = std::fs::read_dir(&folder) else { return Ok(vec![]) };
-    let mut runs = vec![];
+    Ok(runs_in(&data.runs())?.into_iter().collect())
+}
+
+/// Returns the runs in a folder, by their names; none if there is no such folder.
+pub(crate) fn runs_in(folder: &Path) -> Result<RunPaths> {
+    let Ok(entries) = std::fs::read_dir(folder) else { return Ok(RunPaths::new()) };
+    let mut runs = RunPaths::new();
     for entry in entries {
-        let path = entry.map_err(RecordsError::io("read", &folder))?.path();
+        let path = entry.map_err(RecordsError::io("read", folder))?.path();
         if path.extension().is_some_and(|extension| extension == "run") {
             let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-            runs.push((name, path));
+            runs.insert(name, path);
         }
     }
-    runs.sort();
     Ok(runs)
+}
+
+/// Returns runs by their names. One without a name has that of its last column.
+///
+/// # Errors
+/// Two runs have one name.
+pub fn by_name(runs: &[(Option<String>, PathBuf)]) -> Result<RunPaths> {
+    let mut by_name = RunPaths::new();
+    for (name, path) in runs {
+        let name = name.clone().map_or_else(|| run_name(path), Ok)?;
+        if let Some(other) = by_name.insert(name.clone(), path.clone()) {
+            return Err(Error::SameName { name, one: other, other: path.clone() });
+        }
+    }
+    Ok(by_name)
 }
 
 #[cfg(test)]

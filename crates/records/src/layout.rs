@@ -72,10 +72,12 @@ folder! {
         TRAIN train = "train.jsonl",
         DEV dev = "dev.jsonl",
         TEST test = "test.jsonl",
-        /// The first stage's ranking of each dev and test query: what rerankers reorder.
+        /// The first stage's ranking of each test query: what rerankers reorder.
         CANDIDATES candidates = "candidates.run",
-        /// The retrievers' own rankings of dev and test queries.
+        /// The retrievers' rankings of the test candidates.
         RUNS runs = "runs",
+        /// The retrievers' rankings of the dev candidates.
+        DEV_RUNS dev_runs = "runs/dev",
     }
 }
 
@@ -97,9 +99,14 @@ impl DataSet {
         format!("{}/{retriever}.run", Self::MINED)
     }
 
-    /// Returns the path, below the folder, of a retriever's ranking of dev and test queries.
+    /// Returns the path, below the folder, of a retriever's ranking of the test candidates.
     pub fn run_name(retriever: &str) -> String {
         format!("{}/{retriever}.run", Self::RUNS)
+    }
+
+    /// Returns the path, below the folder, of a retriever's ranking of the dev candidates.
+    pub fn dev_run_name(retriever: &str) -> String {
+        format!("{}/{retriever}.run", Self::DEV_RUNS)
     }
 }
 
@@ -218,6 +225,14 @@ folder! {
         PER_QUERY per_query = "per_query.jsonl",
         REPORT report = "report.md",
         PAGE page = "report.html",
+    }
+}
+
+folder! {
+    /// What `quickstart` writes beside the folders of its stages.
+    QuickstartDir {
+        /// From which base model it was begun.
+        BASE base = "base.json",
     }
 }
 

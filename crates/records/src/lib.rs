@@ -33,7 +33,7 @@ pub use io::{
     sha256_file, write_json,
 };
 pub use jsonl::{JsonlReader, read_jsonl, select_jsonl, write_jsonl};
-pub use layout::{DataSet, EvalDir, ModelDir, RunDir, manifest_name};
+pub use layout::{DataSet, EvalDir, ModelDir, QuickstartDir, RunDir, manifest_name};
 pub use lines::without_mark;
 pub use progress::{Progress, Silent};
 pub use qrels::Qrels;

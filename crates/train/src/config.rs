@@ -13,7 +13,7 @@ const MAX_SEQ_TOKENS: usize = 256;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct TrainConfig {
-    /// `minilm-l6`, a Hugging Face id, or a folder.
+    /// A Hugging Face id, `minilm-l6`, or a folder.
     pub model: String,
     /// The label of the base model's classifier that is the score: its name in config.json, its
     /// number, or the difference of two, `entailment - contradiction`. One label needs no key.
@@ -142,7 +142,7 @@ pub enum Schedule {
 impl Default for TrainConfig {
     fn default() -> Self {
         Self {
-            model: "minilm-l6".into(),
+            model: "cross-encoder/ms-marco-MiniLM-L6-v2".into(),
             head_label: None,
             seed: 1,
             epochs: 2,
@@ -155,7 +155,7 @@ impl Default for TrainConfig {
             margin: 1.0,
             lambda_weighting: LambdaWeighting::NdcgLoss2pp,
             positive_weight: None,
-            learning_rate: 5e-5,
+            learning_rate: 2e-5,
             full_length_learning_rate: None,
             layer_decay: 1.0,
             freeze_embeddings: false,

@@ -45,6 +45,8 @@ pub(crate) struct Dev {
     pairs: Vec<(Tokens, Tokens)>,
     ids: Vec<(QueryId, PassageId)>,
     qrels: Qrels,
+    /// nDCG@10 of the first stage's own order, if every pair has its score.
+    first_stage: Option<f64>,
     /// For each query whose order changes its nDCG@10, the positions of its candidates.
     telling: Vec<Vec<usize>>,
 }
@@ -72,8 +74,11 @@ impl Dev {
         let tokens = tokenizer.tokenize(&texts)?;
         let tokens =
             tokens.chunks_exact(2).map(|pair| (pair[0].clone(), pair[1].clone())).collect();
+        let of_first_stage = |pair: &Pair| pair.provenance.as_ref()?.score;
+        let scores: Option<Vec<f32>> = pairs.iter().map(of_first_stage).collect();
         let ids = pairs.into_iter().map(|pair| (pair.query_id, pair.passage_id)).collect();
-        let dev = Self { pairs: tokens, ids, qrels, telling: Vec::new() };
+        let mut dev = Self { pairs: tokens, ids, qrels, first_stage: None, telling: Vec::new() };
+        dev.first_stage = scores.map(|scores| dev.ndcg_at_10(&scores));
         Ok(match dev.queries_that_tell(tokenizer) {
             Ok(telling) => DevSet::Telling(Self { telling, ..dev }),
             Err(mute) => DevSet::Mute(mute),
@@ -140,6 +145,11 @@ impl Dev {
 
     pub fn queries(&self) -> usize {
         self.ids.iter().map(|(query, _)| query).collect::<std::collections::BTreeSet<_>>().len()
+    }
+
+    /// Returns the mean nDCG@10 of the first stage's own order, if the dev pairs state its scores.
+    pub fn first_stage(&self) -> Option<f64> {
+        self.first_stage
     }
 
     /// Returns the mean nDCG@10 of the candidates ranked by `logits`.

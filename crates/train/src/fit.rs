@@ -263,6 +263,21 @@ impl Fit<'_> {
         1.0 - real as f64 / computed.max(1) as f64
     }
 
+    /// Says how the best step does against the order that its candidates had before.
+    fn against_first_stage(&self, state: &State) -> Option<String> {
+        let (best, first) = (state.best.ndcg_at_10?, self.dev.as_ref()?.first_stage()?);
+        Some(match best > first {
+            true => {
+                format!("alone, it orders dev better than the first stage, which has {first:.4}")
+            }
+            false => format!(
+                "alone, it orders dev no better than the first stage, which has {first:.4}: join \
+                 their scores (`whetstone rerank --fuse`), and look at the recommendation of \
+                 `whetstone eval` before you serve it"
+            ),
+        })
+    }
+
     fn summary(&self, state: &State, log: &Log, stepping: Duration) -> Outcome {
         let (pairs, tokens) = log.done_now();
         let seconds = stepping.as_secs_f64().max(1e-3);
@@ -282,6 +297,7 @@ impl Fit<'_> {
                              best"
                 .into(),
         }];
+        notes.extend(self.against_first_stage(state));
         if state.best.step == 0 {
             notes.push(NOTHING_LEARNED.into());
         }

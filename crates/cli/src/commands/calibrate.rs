@@ -4,19 +4,20 @@ use super::DeviceArgs;
 use crate::cli::Talk;
 use crate::failure::Result;
 use std::path::PathBuf;
-use whetstone_rank::{CALIBRATE, CalibrateJob};
+use whetstone_rank::{CALIBRATE, CalibrateJob, by_name};
 use whetstone_records::{DataSet, ModelDir, forget};
 
-/// Learn from dev how to fuse a model with the first stage, and what its logits mean
+/// Learn from dev how to join a model with the first stages, and what its logits mean
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   whetstone calibrate --model models/mine --data data/mine
   whetstone calibrate --model models/mine --data data/mine --precision 0.8 --precision 0.95
 
 Scores the candidates of dev.jsonl and writes whetstone.json into the model's folder. The file holds
-three things: the weight at which the model's scores and the first stage's together do best on dev,
-the scaling that turns logits into probabilities, and for each precision the logit above which that
-share of the passages is right. `whetstone rerank --fuse` and `--probability` use them. Weights and
+three things: how to join the model's logits with the first stages' scores, the scaling that turns
+logits into probabilities, and for each precision the logit above which that share of the passages is
+right. The join is logit / 4 plus half of each first stage's z-scores. Only where dev has 50 queries
+of people or more may it leave first stages out. `whetstone rerank --fuse` and `--probability` use them. Weights and
 logits stay as they are; other libraries ignore the file.")]
 pub struct Args {
     /// A cross-encoder's folder, such as `whetstone export` writes
@@ -28,9 +29,10 @@ pub struct Args {
     /// Find the threshold for this share of right passages; repeat the option for more
     #[arg(long = "precision", value_name = "SHARE", default_value = "0.9", value_parser = share)]
     precisions: Vec<f64>,
-    /// The first stage's run over the dev candidates, if dev.jsonl has no scores of its own
-    #[arg(long, value_name = "RUN")]
-    first_stage: Option<PathBuf>,
+    /// A first stage's run over the dev queries; repeat the option for each [default:
+    /// runs/dev/NAME.run of the data set, else the scores in dev.jsonl]
+    #[arg(long = "first-stage", value_name = "[NAME=]RUN", value_parser = super::maybe_named_run)]
+    first_stages: Vec<(Option<String>, PathBuf)>,
     #[command(flatten)]
     device: DeviceArgs,
     /// Run again even where the result is up to date
@@ -55,7 +57,7 @@ pub fn run(args: &Args, talk: &Talk) -> Result<()> {
     let job = CalibrateJob {
         model: &ModelDir::new(&model),
         data: &DataSet::new(&args.data),
-        first_stage: args.first_stage.as_deref(),
+        first_stages: &by_name(&args.first_stages)?,
         precisions: &args.precisions,
     };
     let manifest = whetstone_rank::calibrate(&job, args.device.device, &*progress)?;

@@ -31,6 +31,10 @@ The first line that applies decides:
 There is no verdict where the runs don't rank the same candidates, or where --data shows leakage from
 training into the test.
 
+Where a run is a model's logits, as `whetstone rerank` writes them, it also recommends an order to
+ship: the first stages without the model, the model alone, their ranks fused, or joined scores. With
+--model and --out, the recommendation is kept in results.json of the model's folder.
+
 Measures: ndcg@K, ndcg-exp@K (gain 2^grade - 1), mrr@K, p@K, recall@K, hit@K, judged@K, map.")]
 pub struct Args {
     /// Relevance judgements: BEIR's qrels/test.tsv or TREC's four columns [default: qrels/test.tsv
@@ -171,7 +175,15 @@ impl Args {
         let config = AssessConfig { measures, primary: self.primary, baseline, system, compare };
         let data = self.data.as_ref().map(DataSet::new);
         let model = self.model.as_ref().map(ModelDir::new);
-        Ok(EvalRequest { qrels: qrels.unwrap_or_default(), runs, candidates, data, model, config })
+        Ok(EvalRequest {
+            qrels: qrels.unwrap_or_default(),
+            runs,
+            candidates,
+            data,
+            model,
+            logits: None,
+            config,
+        })
     }
 
     /// The run to judge where one is added to those of a data set.

@@ -55,6 +55,17 @@ impl DataArgs {
     }
 }
 
+/// Reads `NAME=RUN`, or `RUN` alone.
+pub fn maybe_named_run(text: &str) -> Result<(Option<String>, PathBuf), String> {
+    match text.split_once('=') {
+        Some((name, run)) if !name.is_empty() && !run.is_empty() => {
+            Ok((Some(name.into()), run.into()))
+        }
+        None if !text.is_empty() => Ok((None, text.into())),
+        _ => Err("expected RUN or NAME=RUN, such as bm25=bm25.run".into()),
+    }
+}
+
 /// Returns the corpus that the command line or the config names.
 pub fn corpus(argument: Option<&Path>, config: &SynthConfig) -> Result<PathBuf> {
     let named = argument.or(config.corpus.as_deref());

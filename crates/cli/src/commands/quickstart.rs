@@ -1,5 +1,7 @@
 //! `whetstone quickstart`: the whole job on the sample corpus.
 
+mod base;
+
 use super::DeviceArgs;
 use super::synth::{Job, STAGES};
 use crate::cli::Talk;
@@ -12,8 +14,8 @@ use std::path::{Path, PathBuf};
 use whetstone_eval::{AssessConfig, Assessment};
 use whetstone_model::Engine;
 use whetstone_rank::{
-    CALIBRATE, CalibrateJob, EVAL, EvalRequest, FUSE, RERANK, RerankJob, TextFiles, folder, fuse,
-    fuse_as_calibrated, stage_name,
+    CALIBRATE, CalibrateJob, EVAL, EvalRequest, FUSE, Joining, RERANK, RerankJob, RunPaths,
+    TextFiles, folder, fuse, fuse_scores, stage_name,
 };
 use whetstone_records::{DataSet, EvalDir, Manifest, ModelDir, RunDir, Silent, forget};
 use whetstone_synth::SynthConfig;
@@ -26,8 +28,11 @@ use whetstone_train::TrainConfig;
   whetstone quickstart
 
 Ends with a table of BM25, the bi-encoder, the untuned and the tuned cross-encoder on the same
-candidate lists. Run it again to resume; complete stages say that they are up to date. --json prints
-the manifests and the measures.")]
+candidate lists, and says which order to serve. Run it again to resume; complete stages say that they
+are up to date. --json prints the manifests and the measures.
+
+The base is cross-encoder/ms-marco-MiniLM-L6-v2, from the hub. Where the hub is out of reach it is
+minilm-l6 with a fresh head, from a wheel, which is weaker. base.json in the folder records which.")]
 pub struct Args {
     /// Folder for all results
     #[arg(long, value_name = "DIR", default_value = "out/quickstart")]
@@ -37,27 +42,33 @@ pub struct Args {
     /// Run every stage again even where it is up to date
     #[arg(long)]
     force: bool,
+    /// Base model of the cross-encoder: an id on the Hugging Face hub, or a folder
+    #[arg(long, value_name = "ID|FOLDER")]
+    base: Option<String>,
     /// Another corpus than the config's
     #[arg(long, value_name = "PATH", hide = true)]
     corpus: Option<PathBuf>,
-    /// Another base model than the configs'
+    /// Another model than the configs', as bi-encoder and as base
     #[arg(long, value_name = "MODEL", hide = true)]
     model: Option<String>,
     /// Config of the data set
     #[arg(long, value_name = "FILE", hide = true, default_value = "configs/quickstart.toml")]
     config: PathBuf,
-    /// Config of the training
+    /// Config of the training from a base that has a head
     #[arg(long, value_name = "FILE", hide = true, default_value = "configs/quickstart-train.toml")]
     train_config: PathBuf,
+    /// Config of the training from a base without one, and the base if the hub is out of reach
+    #[arg(long, value_name = "FILE", hide = true, default_value = "configs/quickstart-fresh.toml")]
+    fresh_config: PathBuf,
 }
 
 pub fn run(args: &Args, talk: &Talk) -> Result<()> {
     let quickstart = Quickstart::open(args)?;
     let mut stages = Stages::new(talk);
-    let base = quickstart.model(&mut stages, &quickstart.synth.model)?;
-    quickstart.data(&mut stages, &base)?;
-    let base = quickstart.model(&mut stages, &quickstart.train.model)?;
-    quickstart.models(&mut stages, &base)?;
+    let bi_encoder = quickstart.model(&mut stages, &quickstart.synth.model)?;
+    let (base, train) = quickstart.base(&mut stages)?;
+    quickstart.data(&mut stages, &bi_encoder)?;
+    quickstart.models(&mut stages, &base, &train)?;
     quickstart.runs(&mut stages)?;
     let assessment = quickstart.measures(&mut stages)?;
     if talk.json() {
@@ -80,33 +91,37 @@ pub fn run(args: &Args, talk: &Talk) -> Result<()> {
     Ok(())
 }
 
-/// The search without a cross-encoder, and with the tuned one.
+/// The search without a cross-encoder, the tuned cross-encoder, and both joined.
 const FIRST_STAGES: &str = "fused: bm25 + bi-encoder";
-const FUSED: &str = "fused: both + tuned";
+const TUNED: &str = "tuned cross-encoder";
+const JOINED: &str = "joined: both + tuned";
 
 /// The configs and folders of the job.
 struct Quickstart<'a> {
     args: &'a Args,
     synth: SynthConfig,
+    /// For a base that has a head.
     train: TrainConfig,
+    /// For a base without one.
+    fresh: TrainConfig,
     corpus: PathBuf,
 }
 
 impl<'a> Quickstart<'a> {
     fn open(args: &'a Args) -> Result<Self> {
-        for path in [&args.config, &args.train_config] {
+        for path in [&args.config, &args.train_config, &args.fresh_config] {
             refuse_missing(path)?;
         }
         let mut synth = SynthConfig::load(&args.config)?;
-        let mut train = TrainConfig::load(&args.train_config)?;
+        let train = TrainConfig::load(&args.train_config)?;
+        let fresh = TrainConfig::load(&args.fresh_config)?;
         if let Some(model) = &args.model {
             synth.model.clone_from(model);
-            train.model.clone_from(model);
         }
         refuse_other_retrievers(&synth, &args.config)?;
         let corpus = super::corpus(args.corpus.as_deref(), &synth)?;
         refuse_missing(&corpus)?;
-        Ok(Self { args, synth, train, corpus })
+        Ok(Self { args, synth, train, fresh, corpus })
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -149,14 +164,14 @@ impl<'a> Quickstart<'a> {
     }
 
     /// Trains, and exports the first and the best step.
-    fn models(&self, stages: &mut Stages, base: &Path) -> Result<()> {
+    fn models(&self, stages: &mut Stages, base: &Path, config: &TrainConfig) -> Result<()> {
         let (data, run) = (self.path("data"), self.path("checkpoint"));
         if self.args.force {
             whetstone_train::forget_run(&run)?;
         }
         let devices = [Engine::open(self.args.device.device)?];
         stages.run("train", &run, |progress| {
-            whetstone_train::train(&data, &run, base, &self.train, &devices, progress)
+            whetstone_train::train(&data, &run, base, config, &devices, progress)
         })?;
         let untuned = RunDir::new(&run).step(0);
         for (label, checkpoint, out) in [
@@ -169,14 +184,14 @@ impl<'a> Quickstart<'a> {
         self.calibration(stages)
     }
 
-    /// Learns from dev how to fuse the tuned model with the first stage, and what its logits mean.
+    /// Learns from dev how to join the tuned model with the first stages, and what its logits mean.
     fn calibration(&self, stages: &mut Stages) -> Result<()> {
         let model = self.tuned();
         self.forget(model.root(), CALIBRATE)?;
         let job = CalibrateJob {
             model: &model,
             data: &self.data_set(),
-            first_stage: None,
+            first_stages: &RunPaths::new(),
             precisions: &[0.9],
         };
         stages.run("calibrate", model.root(), |progress| {
@@ -205,7 +220,7 @@ impl<'a> Quickstart<'a> {
                 model: &model,
                 texts: TextFiles { corpus: &corpus, queries: &queries },
                 candidates: &candidates,
-                fusion: None,
+                joining: None,
             };
             self.forget(folder(&run), &stage_name(RERANK, &run))?;
             stages.run(label, folder(&run), |progress| {
@@ -215,8 +230,9 @@ impl<'a> Quickstart<'a> {
         Ok(())
     }
 
-    /// Fuses the ranks of the two first stages, and of all three with the tuned cross-encoder: the
-    /// difference is what the model adds to a search that fuses anyway.
+    /// Fuses the ranks of the two first stages, and of all three with the tuned cross-encoder, and
+    /// joins the scores of all three: the difference is what the model adds to a search that fuses
+    /// anyway.
     fn fusions(&self) -> Result<()> {
         let data = self.data_set();
         let first = |name: &str| data.path(DataSet::run_name(name));
@@ -227,8 +243,11 @@ impl<'a> Quickstart<'a> {
             self.forget(folder(&out), &stage_name(FUSE, &out))?;
             fuse(&runs[..count], &out)?;
         }
-        let out = self.path("runs/weighted.run");
-        Ok(fuse_as_calibrated(&self.tuned(), &data.candidates(), &tuned, &out)?)
+        let out = self.path("runs/joined.run");
+        let joining = Joining::of_model(&self.tuned(), &data.candidates(), &RunPaths::new())?;
+        self.forget(folder(&out), &stage_name(FUSE, &out))?;
+        fuse_scores(&joining, &tuned, &out)?;
+        Ok(())
     }
 
     /// Compares all systems on the same candidates. The verdict is about what training adds to a
@@ -241,9 +260,9 @@ impl<'a> Quickstart<'a> {
             ("bi-encoder", data.path(DataSet::run_name("dense"))),
             (FIRST_STAGES, self.path("runs/first-stages.run")),
             ("untuned cross-encoder", self.path("runs/untuned.run")),
-            ("tuned cross-encoder", self.path("runs/tuned.run")),
-            (FUSED, self.path("runs/fused.run")),
-            ("fused: weight from dev", self.path("runs/weighted.run")),
+            (TUNED, self.path("runs/tuned.run")),
+            ("fused: both + tuned", self.path("runs/fused.run")),
+            (JOINED, self.path("runs/joined.run")),
         ];
         let request = EvalRequest {
             qrels: data.test_qrels(),
@@ -251,9 +270,10 @@ impl<'a> Quickstart<'a> {
             candidates: Some(data.candidates()),
             data: Some(data),
             model: Some(self.tuned()),
+            logits: Some(TUNED.into()),
             config: AssessConfig {
                 baseline: Some(FIRST_STAGES.into()),
-                system: Some(FUSED.into()),
+                system: Some(JOINED.into()),
                 ..Default::default()
             },
         };
@@ -268,9 +288,10 @@ impl<'a> Quickstart<'a> {
         let place = |name: &str| self.path(name).display().to_string();
         format!(
             "\nEvery system orders the same candidate lists. The untuned cross-encoder is the base model before
-the first training step. A base model without a relevance head, such as minilm-l6, has a fresh random one.
+the first training step. A base model without a relevance head, such as minilm-l6, has a fresh random
+one. Fused systems add ranks, the joined one adds scores.
 
-tuned model       {}
+tuned model       {}   (whetstone.json: the join; results.json: the recommendation)
 untuned model     {}
 training run      {}   (config.toml, log.jsonl, a folder for each kept step)
 data set          {}   (BEIR: corpus.jsonl, queries.jsonl, qrels; train, dev and test.jsonl)

@@ -7,10 +7,9 @@ use crate::output;
 use serde::Serialize;
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use whetstone_eval::Fusion;
 use whetstone_rank::{
-    RERANK, RerankJob, Reranker, RerankerOptions, TextFiles, folder, notes_of, run_name,
-    scaling_of, stage_name,
+    Joining, RERANK, RerankJob, Reranker, RerankerOptions, TextFiles, by_name, folder,
+    read_results, scaling_of, stage_name,
 };
 use whetstone_records::{ModelDir, forget, read_text};
 
@@ -49,10 +48,15 @@ pub struct Args {
     /// Path of the reordered run
     #[arg(long, value_name = "RUN", requires = "candidates")]
     out: Option<PathBuf>,
-    /// Combine the model's scores with the candidates', with the weight that `whetstone calibrate`
-    /// chose
+    /// Join the model's scores with those of the first stages, as `whetstone calibrate` wrote it
+    /// down
     #[arg(long, requires = "candidates")]
     fuse: bool,
+    /// A first stage's run for --fuse; repeat the option for each [default: runs/NAME.run beside
+    /// the candidates]
+    #[arg(long = "first-stage", value_name = "[NAME=]RUN", value_parser = super::maybe_named_run)]
+    #[arg(requires = "fuse")]
+    first_stages: Vec<(Option<String>, PathBuf)>,
     /// Print the probability of relevance that `whetstone calibrate` learned, in place of the logit
     /// (beside it with --json)
     #[arg(long, conflicts_with = "candidates")]
@@ -79,25 +83,24 @@ pub fn run(args: &Args, talk: &Talk) -> Result<()> {
     if args.force {
         forget(folder(out), &stage_name(RERANK, out))?;
     }
-    let fusion = if args.fuse { Some(stored_fusion(&model, candidates)?) } else { None };
+    let joining = match args.fuse {
+        true => {
+            let given = by_name(&args.first_stages)?;
+            Some(Joining::of_model(&ModelDir::new(&model), candidates, &given)?)
+        }
+        false => None,
+    };
+    if let Some(results) = read_results(&ModelDir::new(&model))
+        && results.recommendation.is_against_the_model()
+    {
+        output::warning(&format!("the last evaluation says: {}", results.recommendation.text));
+    }
     let texts = TextFiles { corpus, queries };
     let head_label = args.head_label.as_deref();
-    let job = RerankJob { model: &model, head_label, texts, candidates, fusion };
+    let joining = joining.as_ref();
+    let job = RerankJob { model: &model, head_label, texts, candidates, joining };
     let manifest = whetstone_rank::rerank(&job, out, args.device.device, &*progress)?;
     talk.report(folder(out), &manifest)
-}
-
-/// Returns the fusion in the model's notes. Warns where it was chosen for another first stage than
-/// the candidates'.
-fn stored_fusion(model: &Path, candidates: &Path) -> Result<Fusion> {
-    let (notes, name) = (notes_of(&ModelDir::new(model))?, run_name(candidates)?);
-    if notes.first_stage != name {
-        output::warning(&format!(
-            "the fusion was chosen for the first stage `{}`, and the candidates are of `{name}`",
-            notes.first_stage
-        ));
-    }
-    Ok(notes.fusion.fusion)
 }
 
 /// A passage in the answer to one query.

@@ -76,8 +76,14 @@ fn a_calibrated_model_fuses_and_gives_probabilities_and_its_weights_are_untouche
     assert_eq!(run(&[&args[..], &["--force"]].concat()).json()["up_to_date"], false);
 
     let notes = notes(&model);
-    assert!(notes["fusion"]["fused"].as_f64() >= notes["fusion"]["reranked"].as_f64(), "{notes:#}");
-    assert_eq!(notes["first_stage"], "bm25");
+    let fusion = &notes["fusion"];
+    assert_eq!(
+        (&fusion["temperature"], &fusion["weights"], &fusion["chosen_on_dev"]),
+        (&json!(4.0), &json!({"bm25": 0.5}), &json!(false)),
+        "eight dev queries choose nothing"
+    );
+    assert!(fusion["model_alone"].as_f64() > fusion["first_stages"].as_f64(), "{notes:#}");
+    assert_eq!(notes["first_stages"], json!(["bm25"]));
     assert!(
         notes["calibration"]["log_loss_after"].as_f64()
             < notes["calibration"]["log_loss_before"].as_f64(),
@@ -124,40 +130,65 @@ fn the_first_stages_scores_may_come_from_a_run() {
         "error: `DIR/data/dev.jsonl` line 1: the pair has no score of the first stage\n\
          hint: name the first stage's run over the dev candidates with --first-stage",
     );
+    // One passage of each query is not found: it counts as the lowest that is.
     let lines: String = (0..8)
         .flat_map(|query| {
-            (0..30).map(move |at| format!("q{query} Q0 p{at} {} {} mine\n", at + 1, 30 - at))
+            (0..29).map(move |at| format!("q{query} Q0 p{at} {} {} mine\n", at + 1, 30 - at))
         })
         .collect();
     let path = text(&folder.path().join("dev.run"));
     fs::write(&path, &lines).unwrap();
     let with_run = [&args[..], &["--first-stage", &path]].concat();
     assert_eq!(run(&with_run).code, Some(0));
-    assert_eq!(notes(&model)["first_stage"], "mine");
-    fs::write(&path, lines.replacen("q0 Q0 p0 1 30 mine\n", "", 1)).unwrap();
+    assert_eq!(notes(&model)["first_stages"], json!(["mine"]));
+    let (a, b) = (format!("a={path}"), format!("b={path}"));
+    let named = [&args[..], &["--first-stage", &a]].concat();
+    let both = [&named[..], &["--first-stage", &b]].concat();
+    assert_eq!(run(&both).code, Some(0));
+    assert_eq!(notes(&model)["fusion"]["weights"], json!({"a": 0.5, "b": 0.5}));
+    assert_fails(
+        &[&named[..], &["--first-stage", &a]].concat(),
+        folder.path(),
+        "error: `DIR/dev.run` and `DIR/dev.run` are both named `a`\n\
+         hint: give one of them another name: NAME=RUN",
+    );
+    fs::write(&path, "q0 Q0 elsewhere 1 30 mine\n").unwrap();
     assert_fails(
         &with_run,
         folder.path(),
-        "error: `DIR/dev.run` does not rank passage `p0` for query `q0`\n\
-         hint: the run must hold every candidate of dev.jsonl",
+        "error: `DIR/dev.run` ranks no candidate of `DIR/data/dev.jsonl`\n\
+         hint: the run must be over the dev queries",
     );
 }
 
 #[test]
-fn a_fused_run_is_quickstarts_and_an_uncalibrated_model_refuses() {
+fn joined_scores_are_quickstarts_and_an_uncalibrated_model_refuses() {
     let folder = tempfile::tempdir().unwrap();
     let model = model(folder.path());
     let [corpus, queries, candidates] = ["corpus.jsonl", "queries.jsonl", "candidates.run"]
         .map(|name| text(&quickstart_folder().join("data").join(name)));
     let out = text(&folder.path().join("fused.run"));
-    let mut args = vec!["rerank", "--model", &model, "--corpus", &corpus, "--queries", &queries];
-    args.extend(["--candidates", &candidates, "--out", &out, "--fuse"]);
+    let args = ["rerank", "--model", &model, "--corpus", &corpus, "--queries", &queries];
+    let args = [&args[..], &["--candidates", &candidates, "--out", &out, "--fuse"]].concat();
     assert_eq!(run(&args).code, Some(0));
-    let ranks = |path: &Path| -> Vec<String> {
-        let text = fs::read_to_string(path).unwrap();
-        text.lines().map(|line| line.rsplit_once(' ').unwrap().0.to_owned()).collect()
-    };
-    assert_eq!(ranks(Path::new(&out)), ranks(&quickstart_folder().join("runs/weighted.run")));
+    let joined = fs::read(quickstart_folder().join("runs/joined.run")).unwrap();
+    assert_eq!(fs::read(&out).unwrap(), joined);
+    // Elsewhere the first stages' runs have to be named; then the result is the same.
+    let alone = text(&folder.path().join("alone.run"));
+    fs::copy(&candidates, &alone).unwrap();
+    let moved: Vec<&str> =
+        args.iter().map(|arg| if *arg == candidates { &*alone } else { *arg }).collect();
+    assert_fails(
+        &moved,
+        folder.path(),
+        "error: the join needs the scores of the first stage `bm25`, and there is no run of it\n\
+         hint: name it with --first-stage bm25=RUN, or calibrate with the runs you have",
+    );
+    let [bm25, dense] = ["bm25", "dense"]
+        .map(|name| text(&quickstart_folder().join(format!("data/runs/{name}.run"))));
+    let named = [&moved[..], &["--first-stage", &bm25, "--first-stage", &dense]].concat();
+    assert_eq!(run(&named).code, Some(0));
+    assert_eq!(fs::read(&out).unwrap(), joined);
 
     fs::write(Path::new(&model).join("whetstone.json"), {
         let mut other = notes(&model);

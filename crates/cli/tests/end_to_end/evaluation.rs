@@ -1,4 +1,4 @@
-use crate::whetstone::{assert_fails, quickstart_folder, run, text};
+use crate::whetstone::{assert_fails, copy_folder, quickstart_folder, run, text};
 use std::fs;
 use std::path::Path;
 
@@ -163,8 +163,11 @@ fn measures_and_rules_are_the_users_to_choose() {
 fn a_report_is_written_once_and_is_about_the_texts() {
     let folder = tempfile::tempdir().unwrap();
     let made = quickstart_folder();
-    let [data, model, tuned] =
-        ["data", "model", "runs/tuned.run"].map(|name| text(&made.join(name)));
+    let [data, tuned] = ["data", "runs/tuned.run"].map(|name| text(&made.join(name)));
+    // The recommendation is written beside the weights.
+    let model = folder.path().join("model");
+    copy_folder(&made.join("model"), &model);
+    let model = text(&model);
     let (out, tuned) = (text(&folder.path().join("eval")), format!("tuned={tuned}"));
     let args = ["eval", "--data", &data, "--run", &tuned, "--model", &model, "--out", &out];
     let first = run(&args);

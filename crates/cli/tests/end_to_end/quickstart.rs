@@ -1,5 +1,14 @@
-use crate::whetstone::{QUICKSTART, run, text, tiny_model};
+use crate::whetstone::{
+    QUICKSTART, assert_fails, copy_folder, quickstart_folder, repository, run, synth_config, text,
+    tiny_model,
+};
+use serde_json::Value;
 use std::fs;
+use std::path::Path;
+
+fn json_of(path: &Path) -> Value {
+    serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
+}
 
 #[test]
 fn quickstart_does_everything_once_and_says_up_to_date_the_second_time() {
@@ -36,7 +45,8 @@ fn quickstart_does_everything_once_and_says_up_to_date_the_second_time() {
 
     let third = run(&args);
     assert_eq!(third.code, Some(0));
-    for name in ["bm25", "bi-encoder", "untuned cross-encoder", "tuned cross-encoder"] {
+    assert!(third.stdout.contains("\nRecommendation: serve "), "{}", third.stdout);
+    for name in ["bm25", "bi-encoder", "tuned cross-encoder", "joined: both + tuned"] {
         assert!(third.stdout.contains(&format!("| {name} ")), "{}", third.stdout);
         assert_eq!(first["runs"][name]["queries"], 3);
     }
@@ -46,6 +56,96 @@ fn quickstart_does_everything_once_and_says_up_to_date_the_second_time() {
         "{}",
         third.stderr
     );
+}
+
+#[test]
+fn the_recommendation_is_kept_beside_the_weights_and_warns_who_reranks() {
+    let made = quickstart_folder();
+    let results = json_of(&made.join("model/results.json"));
+    let recommendation = &results["recommendation"];
+    let orders: Vec<_> = recommendation["orders"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|order| order["order"].as_str().unwrap())
+        .collect();
+    assert_eq!(orders, ["first-stages", "model-alone", "ranks", "joined-scores"]);
+    assert_eq!(json_of(&made.join("measures.json"))["recommendation"], *recommendation);
+    let measures = json_of(&made.join("measures.json"));
+    for (place, run) in
+        [(0, "fused: bm25 + bi-encoder"), (1, "tuned cross-encoder"), (3, "joined: both + tuned")]
+    {
+        let mean = &recommendation["orders"][place]["mean"];
+        assert_eq!(*mean, measures["runs"][run]["ndcg@10"], "{run}");
+    }
+    let said = recommendation["text"].as_str().unwrap();
+    for page in ["report.md", "report.html"] {
+        let page = fs::read_to_string(made.join(page)).unwrap();
+        assert!(page.contains("Recommendation:"), "{said}");
+    }
+
+    // A model that loses is called so before anybody serves it.
+    let folder = tempfile::tempdir().unwrap();
+    let model = folder.path().join("model");
+    copy_folder(&made.join("model"), &model);
+    let mut losing = results.clone();
+    losing["recommendation"]["order"] = "first-stages".into();
+    losing["recommendation"]["text"] = "serve the first stages without the model".into();
+    fs::write(model.join("results.json"), losing.to_string()).unwrap();
+    let (model, out) = (text(&model), text(&folder.path().join("x.run")));
+    let [corpus, queries, candidates] = ["corpus.jsonl", "queries.jsonl", "candidates.run"]
+        .map(|name| text(&made.join("data").join(name)));
+    let args = ["rerank", "--model", &model, "--corpus", &corpus, "--queries", &queries];
+    let outcome = run(&[&args[..], &["--candidates", &candidates, "--out", &out]].concat());
+    assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
+    let said = "warning: the last evaluation says: serve the first stages without the model";
+    assert!(outcome.stderr.contains(said), "{}", outcome.stderr);
+}
+
+#[test]
+fn a_base_is_recorded_and_kept_and_another_one_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let (model, out) = (tiny_model(), text(folder.path()));
+    let args = [&QUICKSTART[..], &["--model", &model, "--out", &out]].concat();
+    assert_eq!(run(&args).code, Some(0));
+    let record = json_of(&folder.path().join("base.json"));
+    assert_eq!(record, serde_json::json!({ "base": model }));
+    let encoder = text(&repository().join("tests/oracles/tiny-encoder"));
+    assert_fails(
+        &[&args[..], &["--base", &encoder, "--quiet"]].concat(),
+        folder.path(),
+        &format!(
+            "error: `DIR` was begun from the base `{model}`, not `{encoder}`\n\
+             hint: name another folder with --out, or begin anew with --force"
+        ),
+    );
+}
+
+#[test]
+fn where_the_hub_is_out_of_reach_the_base_is_the_fallback_and_stays_so() {
+    let folder = tempfile::tempdir().unwrap();
+    // The synthetic fallback is a folder here, since the real one comes from a registry.
+    let train = fs::read_to_string(repository().join("tests/e2e/train.toml")).unwrap();
+    let config = |name: &str, model: &str| {
+        let path = folder.path().join(name);
+        fs::write(&path, format!("model = \"{model}\"\n{train}")).unwrap();
+        text(&path)
+    };
+    let encoder = text(&repository().join("tests/oracles/tiny-encoder"));
+    let (wanted, fresh) = (config("a.toml", "some/reranker"), config("b.toml", &encoder));
+    let out = text(&folder.path().join("out"));
+    let data = synth_config(folder.path());
+    let args = ["quickstart", "--config", &data, "--train-config", &wanted];
+    let args = [&args[..], &["--fresh-config", &fresh, "--out", &out]].concat();
+    for first in [true, false] {
+        let outcome = run(&args);
+        assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
+        let said = outcome.stderr.contains("warning: cannot get `some/reranker`");
+        assert_eq!(said, first, "the hub is asked once: {}", outcome.stderr);
+        assert!(outcome.stderr.contains("with a fresh head in place of `some/reranker`"));
+    }
+    let record = json_of(&folder.path().join("out/base.json"));
+    assert_eq!(record, serde_json::json!({ "base": encoder, "instead_of": "some/reranker" }));
 }
 
 #[test]

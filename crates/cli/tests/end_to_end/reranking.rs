@@ -185,5 +185,33 @@ fn a_run_is_not_written_over_by_its_own_fusion() {
         "error: `DIR/a.run` is to be read and to be written over\nhint: give --out another name";
     assert_fails(&["fuse", &path, &path, "--out", &path], folder.path(), expected);
     assert_eq!(fs::read_to_string(&run_file).unwrap(), "q Q0 p 1 0.5 a\n");
-    assert_eq!(run(&["fuse", &path, "--out", "b.run"]).code, Some(2), "one run alone is no fusion");
+    assert_fails(
+        &["fuse", &path, "--out", "b.run"],
+        folder.path(),
+        "error: there is only one run to fuse\nhint: give two or more",
+    );
+}
+
+#[test]
+fn scores_are_joined_by_hand_as_quickstart_joins_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let made = quickstart_folder();
+    let [bm25, dense, tuned] = ["data/runs/bm25.run", "data/runs/dense.run", "runs/tuned.run"]
+        .map(|name| text(&made.join(name)));
+    let out = text(&folder.path().join("joined.run"));
+    let args = ["fuse", &bm25, &dense, "--logits", &tuned, "--out", &out];
+    let scores = [&args[..], &["--way", "scores", "--json"]].concat();
+    assert_eq!(run(&scores).json()["counts"]["runs"], 3);
+    assert_eq!(run(&scores).json()["up_to_date"], true);
+    assert_eq!(fs::read(&out).unwrap(), fs::read(made.join("runs/joined.run")).unwrap());
+    let cooler = run(&[&scores[..], &["--temperature", "1"]].concat());
+    assert_eq!(cooler.json()["up_to_date"], false);
+    assert_fails(
+        &args,
+        folder.path(),
+        "error: --logits goes with --way scores\n\
+         hint: add --way scores, or give the model's run among the others",
+    );
+    let outcome = run(&["fuse", &bm25, "--way", "scores", "--out", &out]);
+    assert!(outcome.stderr.contains("--logits <RUN>"), "{}", outcome.stderr);
 }

@@ -93,11 +93,13 @@ pub fn assert_fails(args: &[&str], folder: &Path, expected: &str) {
     assert_eq!(outcome.stdout, "", "an error leaves stdout empty");
 }
 
-pub const QUICKSTART: [&str; 5] = [
+pub const QUICKSTART: [&str; 7] = [
     "quickstart",
     "--config",
     "tests/e2e/quickstart.toml",
     "--train-config",
+    "tests/e2e/train.toml",
+    "--fresh-config",
     "tests/e2e/train.toml",
 ];
 

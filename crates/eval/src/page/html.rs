@@ -33,6 +33,9 @@ pub fn html(page: &Page) -> String {
                 }
                 main {
                     @if let Some(decision) = &assessment.verdict { (verdict(decision)) }
+                    @if let Some(recommendation) = &assessment.recommendation {
+                        section.recommendation { p { strong { "Recommendation: " } (prose(&recommendation.text)) "." } }
+                    }
                     (warnings(&assessment.warnings))
                     (systems::section(assessment))
                     @if let Some(why) = page.why { (account::sections(why, assessment)) }

@@ -13,6 +13,9 @@ pub fn markdown(page: &Page) -> String {
     if let Some(decision) = &assessment.verdict {
         text += &format!("## {}\n\n{}.\n\n", decision.ruling, prose(&decision.reason));
     }
+    if let Some(recommendation) = &assessment.recommendation {
+        text += &format!("**Recommendation:** {}.\n\n", prose(&recommendation.text));
+    }
     for warning in &assessment.warnings {
         text += &format!("> **Note:** {}\n>\n", prose(warning));
     }

@@ -2,22 +2,21 @@
 
 use super::{CalibrateJob, measure};
 use crate::error::{Error, Result};
-use crate::run_file::run_name;
-use std::collections::HashMap;
+use crate::run_file::RunPaths;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::Path;
 use whetstone_eval::{
-    Dev, FusionChoice, Judged, ModelNotes, Provenance, REAL_QUERIES, Threshold, best_fusion,
-    calibrate, threshold,
+    Dev, FirstStages, FusionChoice, Judged, ModelNotes, Provenance, REAL_QUERIES, RRF_K, Threshold,
+    calibrate, rrf, threshold,
 };
 use whetstone_model::CrossEncoder;
 use whetstone_records::{Hit, Pair, Progress, Qrels, QueryId, Run, read_jsonl};
 
-/// The candidates of the dev queries with their judgements and the first stage's scores.
+/// The candidates of the dev queries with their judgements and the first stages' scores.
 pub struct DevSet {
     pairs: Vec<Pair>,
     qrels: Qrels,
-    first_stage: Run,
-    first_stage_name: String,
+    first: FirstStages,
 }
 
 impl DevSet {
@@ -31,11 +30,12 @@ impl DevSet {
             Some(path) => Qrels::read(&path)?,
             None => Qrels::of_labels(&pairs),
         };
-        let (first_stage, first_stage_name) = match job.first_stage {
-            Some(path) => (scores_of(&pairs, path)?, run_name(path)?),
-            None => provenance_scores(&pairs, &path)?,
+        let runs = job.first_stages()?;
+        let first = match runs.is_empty() {
+            true => scores_in_pairs(&pairs, &path)?,
+            false => scores_in_runs(&pairs, &path, &runs)?,
         };
-        Ok(Self { pairs, qrels, first_stage, first_stage_name })
+        Ok(Self { pairs, qrels, first })
     }
 
     /// Returns the logit of every pair.
@@ -50,14 +50,20 @@ impl DevSet {
 
     /// Returns what the logits say about the model.
     pub fn notes(&self, logits: &[f32], precisions: &[f64], provenance: Provenance) -> ModelNotes {
-        let fusion = best_fusion(&self.qrels, &self.first_stage, &self.reranked(logits), measure());
+        let fusion = FusionChoice::on_dev(
+            &self.qrels,
+            &self.first,
+            &self.reranked(logits),
+            &self.queries_of_people(),
+            measure(),
+        );
         let judged = self.judged(logits);
         let dev = Dev {
-            queries: self.first_stage.len(),
+            queries: self.queries().len(),
             pairs: judged.len(),
             relevant_pairs: judged.iter().filter(|pair| pair.relevant).count(),
         };
-        let mut notes = vec![about(&fusion)];
+        let mut notes = vec![about(&fusion), how_chosen(&fusion)];
         if dev.queries < REAL_QUERIES {
             let queries = dev.queries;
             notes.push(format!(
@@ -82,9 +88,28 @@ impl DevSet {
                 Err(why) => notes.push(why.to_string()),
             }
         }
-        let (version, first_stage) =
-            (env!("CARGO_PKG_VERSION").to_owned(), self.first_stage_name.clone());
-        ModelNotes { version, fusion, first_stage, calibration, thresholds, dev, notes, provenance }
+        ModelNotes {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            fusion,
+            first_stages: self.first.scores.keys().cloned().collect(),
+            calibration,
+            thresholds,
+            dev,
+            notes,
+            provenance,
+        }
+    }
+
+    fn queries(&self) -> BTreeSet<&QueryId> {
+        self.pairs.iter().map(|pair| &pair.query_id).collect()
+    }
+
+    /// The queries that no generator made.
+    fn queries_of_people(&self) -> BTreeSet<QueryId> {
+        let of_people = self.pairs.iter().filter(|pair| {
+            pair.query_metadata.as_ref().is_none_or(|metadata| metadata.generator.is_none())
+        });
+        of_people.map(|pair| pair.query_id.clone()).collect()
     }
 
     /// The candidates in the model's order.
@@ -93,12 +118,8 @@ impl DevSet {
     }
 
     fn judged(&self, logits: &[f32]) -> Vec<Judged> {
-        let numbers: HashMap<&QueryId, usize> = self
-            .first_stage
-            .iter()
-            .enumerate()
-            .map(|(number, (query, _))| (query, number))
-            .collect();
+        let numbers: HashMap<&QueryId, usize> =
+            self.queries().into_iter().enumerate().map(|(number, query)| (query, number)).collect();
         let judged = |(pair, logit): (&Pair, &f32)| {
             let grades = self.qrels.get(pair.query_id.as_str());
             let grade = grades
@@ -118,9 +139,22 @@ fn hit(pair: &Pair, score: f32) -> (QueryId, Hit) {
 
 fn about(fusion: &FusionChoice) -> String {
     format!(
-        "nDCG@10 on dev: first stage {:.3}, model alone {:.3}, {} {:.3}",
-        fusion.first_stage_alone, fusion.reranked, fusion.fusion, fusion.fused
+        "nDCG@10 on dev: first stages {:.3}, model alone {:.3}, ranks fused {:.3}, joined scores \
+         {:.3}",
+        fusion.first_stages, fusion.model_alone, fusion.ranks, fusion.joined
     )
+}
+
+fn how_chosen(fusion: &FusionChoice) -> String {
+    let (join, people) = (&fusion.join, fusion.queries_of_people);
+    if fusion.chosen_on_dev {
+        return format!("scores are joined as {join}, the best on {people} dev queries of people");
+    }
+    let why = match people < REAL_QUERIES {
+        true => format!("{people} dev queries are of people, and {REAL_QUERIES} could choose"),
+        false => format!("nothing is clearly better on {people} dev queries of people"),
+    };
+    format!("scores are joined as {join}, the default: {why}")
 }
 
 fn describe(threshold: &Threshold) -> String {
@@ -137,8 +171,8 @@ fn describe(threshold: &Threshold) -> String {
     )
 }
 
-/// The scores that `whetstone pair` writes beside every dev pair, and the name of their system.
-fn provenance_scores(pairs: &[Pair], path: &Path) -> Result<(Run, String)> {
+/// The scores that `whetstone pair` writes beside every dev pair, by the name of their system.
+fn scores_in_pairs(pairs: &[Pair], path: &Path) -> Result<FirstStages> {
     let mut name = String::new();
     let mut score = |pair: &Pair| {
         let provenance = pair.provenance.as_ref()?;
@@ -152,25 +186,28 @@ fn provenance_scores(pairs: &[Pair], path: &Path) -> Result<(Run, String)> {
         };
         hits.push(hit(pair, score));
     }
-    Ok((hits.into_iter().collect(), name))
+    let order: Run = hits.into_iter().collect();
+    Ok(FirstStages { scores: BTreeMap::from([(name, order.clone())]), order })
 }
 
-/// The scores of the dev pairs in a run, which must have them all.
-fn scores_of(pairs: &[Pair], path: &Path) -> Result<Run> {
-    let whole = Run::read(path)?;
-    let scores: HashMap<(&str, &str), f32> = whole
-        .iter()
-        .flat_map(|(query, hits)| {
-            hits.iter().map(move |hit| ((query.as_str(), hit.passage.as_str()), hit.score))
-        })
-        .collect();
-    let mut hits = Vec::with_capacity(pairs.len());
-    for pair in pairs {
-        let Some(score) = scores.get(&(pair.query_id.as_str(), pair.passage_id.as_str())) else {
-            let (query, passage) = (pair.query_id.clone(), pair.passage_id.clone());
-            return Err(Error::NotRanked { path: path.into(), query, passage });
-        };
-        hits.push(hit(pair, *score));
+/// The scores of the first stages' own runs. Each must rank some dev candidate.
+fn scores_in_runs(pairs: &[Pair], dev: &Path, runs: &RunPaths) -> Result<FirstStages> {
+    let wanted: HashSet<(&str, &str)> =
+        pairs.iter().map(|pair| (pair.query_id.as_str(), pair.passage_id.as_str())).collect();
+    let mut scores = BTreeMap::new();
+    for (name, path) in runs {
+        let run = Run::read(path)?;
+        let is_wanted =
+            |query: &QueryId, hit: &Hit| wanted.contains(&(query.as_str(), hit.passage.as_str()));
+        if !run.iter().any(|(query, hits)| hits.iter().any(|hit| is_wanted(query, hit))) {
+            return Err(Error::NoneRanked { run: path.clone(), dev: dev.into() });
+        }
+        scores.insert(name.clone(), run);
     }
-    Ok(hits.into_iter().collect())
+    // The order in which the search itself would show them, if the pairs hold it.
+    let order = match scores_in_pairs(pairs, dev) {
+        Ok(first) => first.order,
+        Err(_) => rrf(&scores.values().collect::<Vec<_>>(), RRF_K),
+    };
+    Ok(FirstStages { order, scores })
 }

@@ -4,10 +4,11 @@ mod dev_set;
 
 use crate::error::Result;
 use crate::notes::write_notes;
+use crate::run_file::{RunPaths, runs_in};
 use dev_set::DevSet;
 use serde::Serialize;
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use whetstone_eval::{Measure, ModelNotes, Provenance};
 use whetstone_model::{CrossEncoder, DeviceName, Engine};
 use whetstone_records::{
@@ -17,7 +18,7 @@ use whetstone_records::{
 /// The name of the stage.
 pub const CALIBRATE: &str = "calibrate";
 
-/// The measure that decides the fusion: nDCG@10.
+/// The measure that decides the join: nDCG@10.
 fn measure() -> Measure {
     "ndcg@10".parse().expect("a measure's name")
 }
@@ -28,8 +29,9 @@ pub struct CalibrateJob<'a> {
     pub model: &'a ModelDir,
     /// A data set: its dev pairs, and their judgements if it has any.
     pub data: &'a DataSet,
-    /// The first stage's scores of the dev candidates, if the dev pairs lack them.
-    pub first_stage: Option<&'a Path>,
+    /// The first stages' runs over the dev queries, by their names; without any, the data set's
+    /// own.
+    pub first_stages: &'a RunPaths,
     /// The shares of right passages for which to find thresholds.
     pub precisions: &'a [f64],
 }
@@ -45,20 +47,28 @@ impl CalibrateJob<'_> {
         Some(self.data.dev_qrels()).filter(|path| path.exists())
     }
 
+    /// The runs that hold the first stages' scores; none where only the pairs do.
+    fn first_stages(&self) -> Result<RunPaths> {
+        if self.first_stages.is_empty() {
+            return runs_in(&self.data.dev_runs());
+        }
+        Ok(self.first_stages.clone())
+    }
+
     fn stage(&self) -> Result<Stage> {
         let mut read = self.model.parts()?;
-        let mut also = |role: &str, path: PathBuf| read.push((role.to_owned(), path));
-        also("dev", self.data.dev());
-        self.qrels().into_iter().for_each(|path| also("qrels", path));
-        self.first_stage.into_iter().for_each(|path| also("first-stage", path.into()));
-        let inputs = digests(read.iter().map(|(role, path)| (role.as_str(), path.as_path())))?;
+        read.push(("dev".to_owned(), self.data.dev()));
+        read.extend(self.qrels().map(|path| ("qrels".to_owned(), path)));
+        let first = self.first_stages()?.into_iter();
+        read.extend(first.map(|(name, path)| (format!("first-stage {name}"), path)));
+        let inputs = digests(read.iter().map(|(role, path)| (role.as_str(), &**path)))?;
         let config = Config { precisions: self.precisions, measure: measure() };
         Ok(Stage::new(CALIBRATE, self.model.root(), &config, inputs))
     }
 }
 
-/// Scores the dev candidates with the model and writes `whetstone.json` into its folder: the best
-/// fusion on dev, the calibration of its logits and the thresholds.
+/// Scores the dev candidates with the model and writes `whetstone.json` into its folder: how to join
+/// its logits with the first stages' scores, the calibration of its logits and the thresholds.
 pub fn calibrate(
     job: &CalibrateJob,
     device: DeviceName,

@@ -1,11 +1,13 @@
 //! Compares systems, with a verdict and its reasons. Reads qrels, runs and the data set, and writes
 //! the report.
 
+mod deployable;
 mod material;
 mod sources;
 
 use crate::error::Result;
 use crate::notes::notes_of;
+use crate::results::write_results;
 use serde::Serialize;
 use sources::Sources;
 use std::collections::BTreeMap;
@@ -15,8 +17,8 @@ use whetstone_eval::{
     html, markdown, why,
 };
 use whetstone_records::{
-    AtomicFile, DataSet, EvalDir, Manifest, ModelDir, Outcome, Progress, Stage, write_json,
-    write_jsonl,
+    AtomicFile, DataSet, EvalDir, Manifest, ModelDir, Outcome, Progress, Stage, one_line,
+    sha256_file, write_json, write_jsonl,
 };
 
 /// The name of the stage.
@@ -33,6 +35,8 @@ pub struct EvalRequest {
     pub data: Option<DataSet>,
     /// The model of the judged system.
     pub model: Option<ModelDir>,
+    /// The run that holds the model's logits; None finds it by its name in the file.
+    pub logits: Option<String>,
     pub config: AssessConfig,
 }
 
@@ -55,7 +59,12 @@ impl EvalRequest {
     pub fn evaluate(&self) -> Result<Evaluated<'_>> {
         let sources = Sources::gather(self)?;
         let inputs = Inputs::read(&self.qrels, &self.runs, self.candidates.as_deref())?;
-        let assessment = assess(&inputs, &self.caveats(&inputs)?, &self.config)?;
+        let caveats = self.caveats(&inputs)?;
+        let mut assessment = assess(&inputs, &caveats, &self.config)?;
+        // Numbers that leaked recommend nothing.
+        if caveats.refusals.is_empty() {
+            assessment.recommendation = self.recommendation(&inputs, &assessment)?;
+        }
         Ok(Evaluated { request: self, sources, inputs, assessment })
     }
 
@@ -90,9 +99,15 @@ struct Measures<'a> {
 }
 
 impl Evaluated<'_> {
-    /// Writes measures, per-query values and the report into a folder, the manifest last.
+    /// Writes measures, per-query values and the report into a folder, the manifest last. The
+    /// recommendation also goes to `results.json` in the model's folder.
     pub fn write(&self, out: &Path, progress: &dyn Progress) -> Result<Manifest> {
         let sources = &self.sources;
+        if let (Some(model), Some(found)) = (&self.request.model, &self.assessment.recommendation) {
+            // They inform and nothing depends on them, so a folder that is read-only costs no report.
+            let written = write_results(model, &sha256_file(&self.request.qrels)?, found);
+            written.unwrap_or_else(|error| progress.warn(&one_line(&error)));
+        }
         let stage = Stage::new(EVAL, out, &sources.config(self.request), sources.digests());
         if let Some(manifest) = stage.begin()? {
             return Ok(manifest);

@@ -25,7 +25,7 @@ pub fn forget_stale_runs(out: &Path, stage: &str, outputs: &[String]) -> Result<
     let Ok(bytes) = std::fs::read(out.join(manifest_name(stage))) else { return Ok(()) };
     let Ok(earlier) = serde_json::from_slice::<Manifest>(&bytes) else { return Ok(()) };
     let runs = earlier.outputs.keys().filter(|name| {
-        let folders = [DataSet::MINED, DataSet::RUNS].map(Path::new);
+        let folders = [DataSet::MINED, DataSet::RUNS, DataSet::DEV_RUNS].map(Path::new);
         Path::new(name).parent().is_some_and(|parent| folders.contains(&parent))
     });
     for name in runs.filter(|name| !outputs.contains(name)) {

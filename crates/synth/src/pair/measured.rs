@@ -131,13 +131,19 @@ pub fn measure(
     Ok(measured)
 }
 
+/// How far below the lowest score, as a fraction of it, a candidate without one is placed: far
+/// enough to come last in a file, too little to change a join of scores.
+const BELOW: f32 = 1e-6;
+
 /// Returns a retriever's ranking of the candidates, and how many of them it did not score. Those
-/// come last and tie. So all runs rank the same passages and can be compared.
+/// tie right below the lowest. So all runs rank the same passages and can be compared, and in a join
+/// of scores what was not found counts as the lowest that was.
 fn over_candidates(scored: &[Hit], candidates: &[Hit]) -> (Vec<Hit>, u64) {
     let scores: HashMap<&PassageId, f32> =
         scored.iter().map(|hit| (&hit.passage, hit.score)).collect();
-    let lowest = scored.last().map_or(0.0, |hit| hit.score);
-    let below = lowest - lowest.abs().max(1.0);
+    let found = candidates.iter().filter_map(|hit| scores.get(&hit.passage));
+    let lowest = found.copied().reduce(f32::min).unwrap_or(0.0);
+    let below = lowest - lowest.abs().max(1.0) * BELOW;
     let mut missing = 0;
     let score = |hit: &Hit| {
         let score = scores.get(&hit.passage).copied();
@@ -169,8 +175,9 @@ mod tests {
         let scored = [("a", 0.5), ("x", 0.4), ("b", -3.0)].map(hit);
         let candidates = [("c", 9.0), ("b", 8.0), ("a", 7.0), ("d", 6.0)].map(hit);
         let (hits, missing) = over_candidates(&scored, &candidates);
-        assert_eq!(hits, [("c", -6.0), ("b", -3.0), ("a", 0.5), ("d", -6.0)].map(hit));
+        let below = -3.000_003;
+        assert_eq!(hits, [("c", below), ("b", -3.0), ("a", 0.5), ("d", below)].map(hit));
         assert_eq!(missing, 2);
-        assert_eq!(over_candidates(&[], &candidates[..1]), (vec![hit(("c", -1.0))], 1));
+        assert_eq!(over_candidates(&[], &candidates[..1]), (vec![hit(("c", -BELOW))], 1));
     }
 }

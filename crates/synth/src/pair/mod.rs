@@ -40,7 +40,10 @@ const OUTPUTS: [&str; 7] = [
 pub fn pair(out: &Path, config: &SynthConfig, progress: &dyn Progress) -> Result<Manifest> {
     config.check()?;
     let names: Vec<&str> = config.mine.names().collect();
-    let settings = (&config.pair, &config.split, config.seed, &names);
+    let runs = names.iter().flat_map(|name| [DataSet::run_name(name), DataSet::dev_run_name(name)]);
+    let outputs: Vec<String> = OUTPUTS.map(str::to_owned).into_iter().chain(runs).collect();
+    // The outputs count too: a version that writes one more pairs again.
+    let settings = (&config.pair, &config.split, config.seed, &names, &outputs);
     let stage = Stage::new("pair", out, &settings, inputs(out, config)?);
     if let Some(manifest) = stage.begin()? {
         return Ok(manifest);
@@ -54,8 +57,6 @@ pub fn pair(out: &Path, config: &SynthConfig, progress: &dyn Progress) -> Result
     notes.iter().for_each(|note| progress.warn(note));
     progress.advance(collection.queries.len() as u64);
     progress.finish();
-    let runs = names.iter().map(|name| DataSet::run_name(name));
-    let outputs: Vec<String> = OUTPUTS.map(str::to_owned).into_iter().chain(runs).collect();
     forget_stale_runs(out, "pair", &outputs)?;
     let outputs: Vec<&str> = outputs.iter().map(String::as_str).collect();
     let counts = pairs.counts(&collection);
@@ -168,6 +169,9 @@ impl Pairs {
         self.test.candidates.write(&data.candidates(), "rrf")?;
         for (name, run) in self.names.iter().zip(&self.test.runs) {
             run.write(&data.path(DataSet::run_name(name)), name)?;
+        }
+        for (name, run) in self.names.iter().zip(&self.dev.runs) {
+            run.write(&data.path(DataSet::dev_run_name(name)), name)?;
         }
         Ok(())
     }

@@ -1,0 +1,116 @@
+//! Finds a model's run and its first stages among the runs of an evaluation, and recommends an
+//! order.
+
+use super::EvalRequest;
+use crate::error::Result;
+use crate::fuse::JOINED_NAME;
+use crate::notes::notes_of;
+use crate::rerank::LOGITS_NAME;
+use crate::run_file::{run_name, runs_in};
+use std::collections::BTreeMap;
+use whetstone_eval::{
+    Assessment, Deployable, FirstStages, Inputs, Join, RRF_K, Recommendation, recommend, rrf,
+};
+use whetstone_records::{Query, Run, select_jsonl};
+
+impl EvalRequest {
+    /// Recommends one of the orders that can be shipped. None where the runs hold no logits of a
+    /// model, or those of several and none of them is the judged system; and where there is no
+    /// first stage.
+    pub(super) fn recommendation(
+        &self,
+        inputs: &Inputs,
+        assessment: &Assessment,
+    ) -> Result<Option<Recommendation>> {
+        let Some(logits) = self.logits(inputs, assessment)? else { return Ok(None) };
+        let Some(first) = self.first_stages(inputs, assessment)? else { return Ok(None) };
+        let join = self.join(&first);
+        let deployable = Deployable {
+            first: &first,
+            logits,
+            join: &join,
+            queries_of_people: self.queries_of_people(assessment)?,
+        };
+        let config = &assessment.config;
+        Ok(Some(recommend(&inputs.qrels, &deployable, assessment.primary, config)))
+    }
+
+    /// The run that holds a model's logits.
+    fn logits<'a>(&self, inputs: &'a Inputs, assessment: &Assessment) -> Result<Option<&'a Run>> {
+        let run =
+            |name: &str| inputs.runs.iter().find(|(other, _)| other == name).map(|(_, run)| run);
+        if let Some(name) = &self.logits {
+            return Ok(run(name));
+        }
+        let mut of_models = vec![];
+        for (name, path) in &self.runs {
+            if run_name(path)? == LOGITS_NAME && assessment.baseline.as_ref() != Some(name) {
+                of_models.push(name);
+            }
+        }
+        let judged = assessment.verdict.as_ref().map(|decision| &decision.system);
+        Ok(match &of_models[..] {
+            [one] => run(one),
+            several => {
+                several.iter().find(|name| Some(**name) == judged).and_then(|name| run(name))
+            }
+        })
+    }
+
+    /// The data set's first stages, else the baseline. The baseline is the order without the model,
+    /// unless it is another model's.
+    fn first_stages(
+        &self,
+        inputs: &Inputs,
+        assessment: &Assessment,
+    ) -> Result<Option<FirstStages>> {
+        let baseline = match &assessment.baseline {
+            Some(name) => self.runs.iter().zip(&inputs.runs).find(|((other, _), _)| other == name),
+            None => None,
+        };
+        let baseline = match baseline {
+            Some(((_, path), (name, run)))
+                if ![LOGITS_NAME, JOINED_NAME].contains(&run_name(path)?.as_str()) =>
+            {
+                Some((name, run))
+            }
+            _ => None,
+        };
+        let mut scores: BTreeMap<String, Run> = BTreeMap::new();
+        if let Some(data) = &self.data {
+            for (name, path) in runs_in(&data.runs())? {
+                scores.insert(name, Run::read(&path)?);
+            }
+        }
+        if scores.is_empty() {
+            scores.extend(baseline.map(|(name, run)| (name.clone(), run.clone())));
+        }
+        if scores.is_empty() {
+            return Ok(None);
+        }
+        let order = baseline.map(|(_, run)| run).or(inputs.candidates.as_ref()).cloned();
+        let fused = || rrf(&scores.values().collect::<Vec<_>>(), RRF_K);
+        Ok(Some(FirstStages { order: order.unwrap_or_else(fused), scores }))
+    }
+
+    /// The model's own join, if it was calibrated with these first stages; else the default.
+    fn join(&self, first: &FirstStages) -> Join {
+        let stored = self.model.as_ref().and_then(|model| notes_of(model).ok());
+        let stored = stored.map(|notes| notes.fusion.join);
+        let fits = |join: &Join| join.weights.keys().all(|name| first.scores.contains_key(name));
+        stored.filter(fits).unwrap_or_else(|| Join::fixed(first.scores.keys()))
+    }
+
+    /// How many of the measured queries people asked; None without the data set's queries.
+    fn queries_of_people(&self, assessment: &Assessment) -> Result<Option<usize>> {
+        let path = self.data.as_ref().map(|data| data.queries()).filter(|path| path.is_file());
+        let (Some(path), Some(run)) = (path, assessment.report.runs.first()) else {
+            return Ok(None);
+        };
+        let measured = &run.evaluation.queries;
+        let of_people = |query: &Query| {
+            query.metadata.generator.is_none() && measured.binary_search(&query.id).is_ok()
+        };
+        Ok(Some(select_jsonl(&path, of_people)?.len()))
+    }
+}
