@@ -160,11 +160,13 @@ impl<'a> Prompt<'a> {
 
     fn schema(&self, style: Style) -> Value {
         let mut item = json!({"type": "string"});
-        let whole = !matches!(style, Style::Keyword | Style::Troubleshooting);
+        let whole = !matches!(style, Style::Mixed | Style::Keyword | Style::Troubleshooting);
         if whole && !self.config.question_pattern.is_empty() {
             item["pattern"] = json!(self.config.question_pattern);
         }
-        let (fewest, most) = (self.config.min_queries, self.config.max_queries);
+        let most = self.config.max_queries;
+        // This style may say that a passage answers nothing.
+        let fewest = if style == Style::Mixed { 0 } else { self.config.min_queries };
         object([(
             "questions",
             json!({"type": "array", "items": item, "minItems": fewest, "maxItems": most}),

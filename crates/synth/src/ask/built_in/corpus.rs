@@ -110,7 +110,10 @@ impl CorpusTerms {
     /// Whether the corpus uses a word as a verb more often than as a noun.
     pub fn is_verb(&self, word: &Word) -> bool {
         let [nouns, verbs] = self.uses(&word.lower);
-        !word.is_capitalised() && (verbs > nouns || self.is_third_person(&word.lower, nouns))
+        let past = verb(&word.lower).is_some_and(|(_, form)| form == Form::Past)
+            && !word.lower.ends_with("ed");
+        !word.is_capitalised()
+            && (verbs > nouns || past || self.is_third_person(&word.lower, nouns))
     }
 
     /// Whether it is a verb such as `melts`, by how the corpus uses `melt`.

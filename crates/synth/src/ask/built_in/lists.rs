@@ -9,8 +9,8 @@ type List = LazyLock<HashSet<&'static str>>;
 /// Words that carry no topic.
 pub static STOP_WORDS: List = LazyLock::new(|| {
     "a about above after again against all almost along already also although always am among an and another any \
-     are as at away be because been before being below between both but by can cannot could did do does done down \
-     during each either else etc even ever every excluding few for from further had has have having he hence her here his \
+     are as at away be because been before being below between both but by can cannot could dated did do does done down \
+     during each either else ended etc even ever every excluding few for from further had has have having he hence her here his \
      how however i if in including instead into is it its itself just least less like many may me might more moreover most \
      much must my neither no nor not nothing now of off often on once one only or other others otherwise our out \
      over own per quite rather regarding relating same shall she should since so some somebody something soon still such than that \
@@ -57,7 +57,7 @@ pub static PLAIN_WORDS: List = LazyLock::new(|| {
 
 /// Numbers as words.
 pub static NUMBERS: List = LazyLock::new(|| {
-    "eight eleven fifteen fifty five forty four half hundred nine ninety seven six sixty ten thirty thousand \
+    "billion eight eleven fifteen fifty five forty four half hundred million nine ninety seven six sixty ten thirty thousand \
      three twelve twenty twice two"
         .split_whitespace()
         .collect()
@@ -182,7 +182,7 @@ pub static NOUNS_IN_LY: List = LazyLock::new(|| {
 
 /// Adjectives that a noun phrase can't end in.
 pub static NOT_HEADS: List = LazyLock::new(|| {
-    "able available aware bad best better big close common correct cool cold dark different difficult dry due easy \
+    "able afterwards ahead alike apart available aware away back bad best better big close common correct cool cold dark different difficult dry due easy \
      equal exact following free fresh full general good great hard high hot huge ideal important large likely low \
      main necessary new nice old only open payable possible potential present previous proper ready real recent \
      regular related relative responsible right same short significant similar simple single special specific \

@@ -36,7 +36,7 @@ use rayon::prelude::*;
 use std::collections::{HashMap, HashSet};
 use topic::Topic;
 use unspaced::UnspacedTerms;
-use whetstone_records::{Passage, Progress, sha256_bytes};
+use whetstone_records::{BUILT_IN, Passage, Progress, sha256_bytes};
 use words::{Word, words};
 
 pub(super) use unspaced::is_unspaced;
@@ -283,7 +283,7 @@ fn asked(question: &str) -> String {
 
 impl Generator for BuiltIn<'_> {
     fn name(&self) -> &str {
-        "built-in"
+        BUILT_IN
     }
 
     fn generate(&self, passages: &[&Passage], progress: &dyn Progress) -> Result<Vec<Answer>> {
