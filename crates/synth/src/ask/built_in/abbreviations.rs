@@ -1,4 +1,4 @@
-//! Abbreviations that the corpus explains: `NVIDIA Management Library (NVML)`.
+//! Abbreviations that the corpus explains: `Remaining Useful Life (RUL)`.
 
 use super::words::{Word, words};
 use rayon::prelude::*;
@@ -98,8 +98,7 @@ mod tests {
 
     #[test]
     fn the_form_that_the_passage_lacks_takes_the_place_of_the_other() {
-        let text =
-            "The NVIDIA Management Library (NVML) counts. Cost of Goods (CG) and so on (AB).";
+        let text = "The NVIDIA Management Library (NML) counts. Cost of Goods (CG) and so on (AB).";
         let passage = Passage {
             id: "p".into(),
             title: String::new(),
@@ -109,14 +108,14 @@ mod tests {
         let all = Abbreviations::of(&[passage]);
         let swapped = |query: &str, text: &str| all.swapped(query, text);
         assert_eq!(
-            swapped("NVML power limit", "NVML has it").as_deref(),
+            swapped("NML power limit", "NML has it").as_deref(),
             Some("nvidia management library power limit")
         );
         assert_eq!(
             swapped("cost of goods in May", "the cost of goods").as_deref(),
             Some("CG in May")
         );
-        assert_eq!(swapped("NVML power limit", text), None);
+        assert_eq!(swapped("NML power limit", text), None);
         assert_eq!(swapped("AB power limit", "AB"), None);
     }
 }

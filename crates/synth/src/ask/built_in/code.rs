@@ -120,7 +120,9 @@ fn from_summary(summary: &str) -> Option<String> {
     let ends_open = all.last()?.is_stop_word() || is_adverb(&all[1]);
     let begins_open = (first.is_stop_word() && base(&first.lower).is_none())
         || lists::PARTICIPLES.contains(first.lower.as_str())
-        || first.lower.ends_with("ed");
+        || first.lower.ends_with("ed")
+        // `Batches a list`, whose verb is not known.
+        || (first.lower.ends_with('s') && !all[1].is_preposition() && base(&first.lower).is_none());
     let base = base(&all[0].lower);
     let second = all[1].lower.as_str();
     let text = match (base.as_deref(), second) {
@@ -202,7 +204,7 @@ mod tests {
         ] {
             assert_eq!(from_summary(summary).as_deref(), query, "{summary}");
         }
-        assert_eq!(function("def of a word (and more)"), None);
+        assert_eq!(function("def ine a word and more"), None);
         assert_eq!(
             function("// Adds two numbers.\npub fn add(a: u32)").unwrap().summary,
             "Adds two numbers"

@@ -128,7 +128,7 @@ impl CorpusTerms {
 
     /// Whether it is a verb in its base form, as after `can`.
     pub fn is_base_verb(&self, word: &Word) -> bool {
-        let inflected = ["ing", "ed", "s"].iter().any(|end| word.lower.ends_with(end));
+        let inflected = ["ing", "ed", "ly", "s"].iter().any(|end| word.lower.ends_with(end));
         let [nouns, verbs] = self.uses(&word.lower);
         let acts = self.actions.get(&word.lower).copied().unwrap_or(0);
         let known = verb(&word.lower).is_some_and(|(_, form)| form == Form::Base);

@@ -8,12 +8,12 @@ type List = LazyLock<HashSet<&'static str>>;
 
 /// Words that carry no topic.
 pub static STOP_WORDS: List = LazyLock::new(|| {
-    "a about above after again against all almost along already also although always am among an and another any \
+    "a about above answering anybody anyone anything myself thanks themselves yourself after again against all almost along already also although always am among an and another any \
      are as at away be because been before being below between both but by can cannot could dated did do does done down \
      during each either else ended etc even ever every excluding few for from further had has have having he hence her here his \
      how however i if in including instead into is it its itself just least less like many may me might more moreover most \
      much must my neither no nor not nothing now of off often on once one only or other others otherwise our out \
-     over own per quite rather regarding relating same shall she should since so some somebody something soon still such than that \
+     over own per quite rather regarding relating same shall she should since so some somebody someone something soon still such than that \
      the their them then there thereby therefore these they this those though through thus to together too toward \
      towards two under until up upon us used using very via was we well were what whatever when where whereas \
      whether which while who whom whose why will with within without would yes yet you your"
@@ -118,7 +118,7 @@ pub static PARTICIPLES: List = LazyLock::new(|| {
 pub static LIGHT_VERBS: List = LazyLock::new(|| {
     "affect agree allow anticipate appear arise assume be become believe come consider contain continue depend do \
      enjoy exceed expect fall feel get give go grow guess happen hate have hear hope imagine include intend involve \
-     know last lie like look love mean mention need note notice occur pass receive recommend relate remain remember \
+     keep know last lie like look love mean mention need note notice occur pass put receive recommend refer relate remain remember \
      represent require result rise run say see seem show stand stay suggest tell tend think turn understand want \
      weigh wish work"
         .split_whitespace()
@@ -206,7 +206,7 @@ pub static DULL: List = LazyLock::new(|| {
 
 /// Nouns that mean something only beside what was said before.
 pub static VAGUE: List = LazyLock::new(|| {
-    "accordance addition advance amount answer approach area article aspect basis bit bottom bunch case cause chance \
+    "accordance addition anywhere hundreds majority multiples ones thousands advance amount answer approach area article aspect basis bit bottom bunch case cause chance \
      choice comment consideration contrast couple course decision degree detail difference edit effect end event \
      everything example experience extent fact factor feel feeling few figure form front fun ground group guess guy half hand \
      idea impact information instance interest issue item job kind lack level line list look lot love manner matter \

@@ -43,7 +43,7 @@ pub(super) use unspaced::is_unspaced;
 pub(super) use words::{is_general, stem};
 
 /// Words of a passage for each of its queries.
-const WORDS_A_QUERY: usize = 30;
+const WORDS_A_QUERY: usize = 40;
 
 /// Makes queries from the words of a passage, weighted by the corpus.
 pub struct BuiltIn<'a> {
@@ -182,14 +182,17 @@ impl<'a> BuiltIn<'a> {
         for phrase in sentence.phrases.iter().filter(|phrase| phrase.len() > 1) {
             let words = &sentence.words[phrase.clone()];
             let said = typed(words, &self.terms);
-            let beside = topic
-                .filter(|topic| context.is_silent() && phrase.len() == 2 && !topic.is_in(words));
+            let beside = topic.filter(|topic| {
+                // Beside a phrase of a sentence without it, it would be a guess.
+                let elsewhere = topic.is_in(sentence.words) && !topic.is_in(words);
+                context.is_silent() && phrase.len() == 2 && elsewhere
+            });
             let text = match beside {
                 Some(topic) if self.coin(&said) => format!("{} {said}", topic.text),
                 Some(topic) => format!("{said} {}", topic.text),
                 None => self.with_names(&said, context),
             };
-            let shape = 0.4 * phrase.len() as f32 - if beside.is_some() { 0.3 } else { 0.0 };
+            let shape = 0.4 * phrase.len() as f32 - if beside.is_some() { 0.5 } else { 0.0 };
             let merit = 1.0 + 0.3 * weight(words) + shape;
             candidates.push(Candidate { style: "keywords", text, source, merit });
         }

@@ -1,6 +1,7 @@
 //! Queries from a passage's table cells, named items and heading.
 
 use super::context::{Context, in_context};
+use super::phrases::is_vague;
 use super::reading::Reading;
 use super::topic::Topic;
 use super::words::{Word, join, words};
@@ -68,13 +69,14 @@ impl BuiltIn<'_> {
             return None;
         }
         let (style, said) = match context.heading() {
-            Some(heading) => ("heading", self.headed(heading, context)),
+            Some(heading) => ("heading", self.headed(heading, context)?),
             None => ("title", join(&words(document.trim_end_matches('.')))),
         };
         let is_shared = self.titles.get(&passage.title).is_some_and(|count| *count > 1);
         let beside = topic.filter(|topic| is_shared && !topic.is_in(&words(&said)));
         let text = match beside {
-            Some(_) if said.ends_with('?') => return None,
+            // A question is whole, and one word more seldom makes sense of a heading.
+            Some(topic) if said.ends_with('?') || !topic.text.contains(' ') => return None,
             Some(topic) => format!("{said} {}", topic.text),
             None => said,
         };
@@ -82,14 +84,23 @@ impl BuiltIn<'_> {
         fits.then_some(Candidate { style, text, source, merit: 4.0 })
     }
 
-    /// A heading with the names of its document.
-    fn headed(&self, heading: &[Word], context: &Context) -> String {
+    /// A heading with the names of its document; none where it says nothing outside of it.
+    fn headed(&self, heading: &[Word], context: &Context) -> Option<String> {
         let said = self.terms.within_sentence(heading);
-        match heading[0].lower.as_str() {
-            "how" | "what" | "when" | "where" | "why" | "who" | "which" => {
-                asked(&in_context(&said, context, self.coin(&said)))
-            }
-            _ => self.with_names(&said, context),
+        let first = &heading[0];
+        let asks = matches!(first.lower.as_str(), "how" | "what" | "where" | "why" | "who");
+        let is_open = heading.last().is_some_and(Word::is_stop_word)
+            || first.is_preposition()
+            || heading.iter().any(Word::is_anaphor)
+            || matches!(first.lower.as_str(), "when" | "if" | "which" | "to");
+        if is_open {
+            return None;
         }
+        if asks {
+            return Some(asked(&in_context(&said, context, self.coin(&said))));
+        }
+        let named = self.with_names(&said, context);
+        let topics = heading.iter().filter(|word| !is_vague(word) && !word.is_stop_word()).count();
+        (named != said || topics > 1).then_some(named)
     }
 }

@@ -133,15 +133,17 @@ fn trimmed(sentence: &[Word], run: Range<usize>, terms: &CorpusTerms) -> Option<
     if next.is_some_and(is_after_verb) && !sentence[end - 1].is_name_like() {
         end -= 1;
     }
-    while end > start && !terms.is_noun(&sentence[end - 1]) {
+    // After a noun, a rare word that ends in `s` is often a verb: `the valve key hangs`.
+    let acts_last = |end: usize| {
+        let last = &sentence[end - 1];
+        end > start + 1 && is_small_plural(last) && !terms.is_common_noun(last)
+    };
+    while end > start && (!terms.is_noun(&sentence[end - 1]) || acts_last(end)) {
         end -= 1;
     }
     start = start.max(end.saturating_sub(MAX_WORDS));
     // `the heat melts the ice`: what ends in `s` before another noun is seldom a noun.
-    let acts = |word: &Word| {
-        let plural = word.lower.ends_with('s') && !word.lower.ends_with("ss");
-        plural && !word.is_capitalised() && !terms.is_common_noun(word)
-    };
+    let acts = |word: &Word| is_small_plural(word) && !terms.is_common_noun(word);
     if let Some(at) = (start..end.saturating_sub(1)).rev().find(|at| acts(&sentence[*at])) {
         start = at + 1;
     }
@@ -150,6 +152,10 @@ fn trimmed(sentence: &[Word], run: Range<usize>, terms: &CorpusTerms) -> Option<
         start += 1;
     }
     (start < end && !is_vague(&sentence[end - 1])).then_some(start..end)
+}
+
+fn is_small_plural(word: &Word) -> bool {
+    word.lower.ends_with('s') && !word.lower.ends_with("ss") && !word.is_capitalised()
 }
 
 /// Adjectives that narrow nothing.
@@ -192,7 +198,7 @@ mod tests {
     fn noun_phrases_stand_between_small_words_and_verbs() {
         let (phrases, chains) =
             found("The firm stores the shelf life of the beer, they store beer.");
-        assert_eq!(phrases, ["firm", "shelf life", "beer"]);
+        assert_eq!(phrases, ["firm", "shelf life", "beer", "beer"]);
         assert_eq!(chains, ["shelf life of beer"]);
         let (phrases, _) = found("The safety valve offered by the firm isn't safe, that's why.");
         assert_eq!(phrases, ["safety valve", "firm"]);

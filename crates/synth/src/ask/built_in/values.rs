@@ -169,7 +169,7 @@ fn asked(value: &Value<'_>, adjective: Option<&str>) -> Option<String> {
         (Kind::Time, Some("for")) => "how long".into(),
         (Kind::Time, Some("within")) => "how soon".into(),
         (Kind::Time, Some("every" | "per")) => "how often".into(),
-        (Kind::Time, None) => return None,
+        (Kind::Time, None | Some("at")) => return None,
         (Kind::Time, _) => with(&format!("how many {unit}")),
         (Kind::Temperature, Some("above" | "below" | "over" | "under")) => return None,
         (Kind::Temperature, _) => with("what temperature"),
