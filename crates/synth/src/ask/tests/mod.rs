@@ -21,7 +21,7 @@ fn data_set(count: usize) -> tempfile::TempDir {
         id: format!("d{}.md#{:04}", index / 2, index % 2 + 1).as_str().into(),
         title: format!("Book {}", index / 2),
         text: format!(
-            "A topic{index} is a thing of the world. It costs {index} kr in every shop of the town."
+            "topic{index} is a thing of the world. It costs {index} kr in every shop of the town."
         ),
         metadata: PassageMetadata {
             document: Some(format!("d{}.md", index / 2).as_str().into()),
