@@ -38,7 +38,8 @@ pub use lines::without_mark;
 pub use progress::{Progress, Silent};
 pub use qrels::Qrels;
 pub use records::{
-    Negative, Pair, Passage, PassageMetadata, Place, Provenance, Query, QueryMetadata, QueryQuality,
+    BUILT_IN, Negative, Pair, Passage, PassageMetadata, Place, Provenance, Query, QueryMetadata,
+    QueryQuality,
 };
 pub use run::{Hit, Run};
 pub use stage::{Cost, Manifest, Outcome, Stage, forget};

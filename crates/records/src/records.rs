@@ -147,13 +147,16 @@ pub struct Query {
     pub metadata: QueryMetadata,
 }
 
+/// The generator of queries that no LLM made, in their metadata.
+pub const BUILT_IN: &str = "built-in";
+
 /// Where a query comes from. All fields are empty for a human's query.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct QueryMetadata {
     /// The passage from which the query was made: its positive.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub passage: Option<PassageId>,
-    /// `built-in`, or the name of the LLM.
+    /// [`BUILT_IN`], `file`, or the name of the LLM.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub generator: Option<String>,
     /// The kind of question: `definition`, `keywords`, `natural`, `how-to` and others.

@@ -54,6 +54,8 @@ pub enum Error {
     KeyInConfig { path: PathBuf, line: usize },
     #[error("`{}` line {line}: an example has a `text` and at least one of `queries`", path.display())]
     BadExample { path: PathBuf, line: usize },
+    #[error("none of the {lines} passages in `{}` is in the corpus", path.display())]
+    OtherPassages { path: PathBuf, lines: usize },
     #[error("the config asks no LLM")]
     NoLlm,
     #[error("the round trip by the bi-encoder needs a model")]
@@ -148,6 +150,10 @@ impl Hint for Error {
             Error::BadExample { .. } => {
                 Some("a line is {\"title\", \"text\", \"queries\": [\"…\"], \"style\"}; title and style may be absent".into())
             }
+            Error::OtherPassages { .. } => Some(
+                "`_id` is the id of a passage in corpus.jsonl, which changes with the keys of [chunk]; cut the \
+                 documents as they were when the queries were made".into(),
+            ),
             Error::NoLlm => Some("set `generator = \"openai\"` in [ask]; the built-in generator costs nothing".into()),
             Error::NoModel => Some("name one as `model` in the config".into()),
             Error::JudgedPassageMissing { .. } => Some("run `whetstone ask` again after the corpus has changed".into()),

@@ -52,7 +52,7 @@ pub struct Args {
     #[arg(long, value_name = "MODEL", hide = true)]
     model: Option<String>,
     /// Config of the data set
-    #[arg(long, value_name = "FILE", hide = true, default_value = "configs/quickstart.toml")]
+    #[arg(long, value_name = "FILE", default_value = "configs/quickstart.toml")]
     config: PathBuf,
     /// Config of the training from a base that has a head
     #[arg(long, value_name = "FILE", hide = true, default_value = "configs/quickstart-train.toml")]

@@ -15,6 +15,9 @@ const MIN_SENTENCE_WORDS: usize = 5;
 /// Fewest words of a query.
 const MIN_WORDS: usize = 2;
 
+/// Letters that words of one kind begin with.
+const AKIN_CHARS: usize = 5;
+
 /// A proposal that passed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Admitted {
@@ -31,6 +34,8 @@ pub struct Filter<'a> {
     passage: Vec<String>,
     /// Stems of title and text.
     topics: HashSet<String>,
+    /// The first letters of its words, names in code taken apart.
+    beginnings: HashSet<String>,
     sentences: Vec<Vec<String>>,
     seen: HashSet<Vec<String>>,
     kept: Vec<WordSet>,
@@ -45,6 +50,7 @@ impl<'a> Filter<'a> {
             max_queries,
             passage: tokens(&passage.text),
             topics: tokens(&passage.full_text()).iter().map(|word| stem(word)).collect(),
+            beginnings: beginnings(&passage.full_text()).collect(),
             sentences: sentences.filter(|sentence| sentence.len() >= MIN_SENTENCE_WORDS).collect(),
             seen: HashSet::new(),
             kept: Vec::new(),
@@ -69,7 +75,7 @@ impl<'a> Filter<'a> {
             }
             // Not one word in common: the query is made up, or so general that it fits every
             // passage.
-            if overlap_fraction == 0.0 {
+            if overlap_fraction == 0.0 && !self.is_akin(&tokens) {
                 return Err(Drop::Unrelated);
             }
         }
@@ -117,6 +123,13 @@ impl<'a> Filter<'a> {
         shared as f32 / topics.count().max(1) as f32
     }
 
+    /// Whether a word begins like one of the passage: `execute` for `make_executable`. Who
+    /// paraphrases has another form of a word more often than none.
+    fn is_akin(&self, tokens: &[String]) -> bool {
+        let topics = tokens.iter().filter(|word| !is_general(word));
+        topics.flat_map(|word| beginnings(word)).any(|begin| self.beginnings.contains(&begin))
+    }
+
     fn is_copied(&self, query: &[String]) -> bool {
         let most = |sentence: &[String]| self.config.max_sentence_fraction * sentence.len() as f64;
         longest_run(query, &self.passage) > self.config.max_shared_words
@@ -125,6 +138,14 @@ impl<'a> Filter<'a> {
                 .iter()
                 .any(|sentence| in_order(query, sentence) as f64 > most(sentence))
     }
+}
+
+/// The first letters of every word with enough of them.
+fn beginnings(text: &str) -> impl Iterator<Item = String> + '_ {
+    let parts = text.split(|c: char| !c.is_alphanumeric());
+    parts
+        .filter(|part| part.chars().count() >= AKIN_CHARS)
+        .map(|part| part.chars().take(AKIN_CHARS).collect::<String>().to_lowercase())
 }
 
 #[cfg(test)]

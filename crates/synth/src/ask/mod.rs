@@ -13,6 +13,7 @@ mod junk;
 mod plan;
 mod prompt;
 mod questions;
+mod recorded;
 mod report;
 mod round_trip;
 mod styles;
@@ -68,6 +69,10 @@ pub fn ask(job: &AskJob, progress: &dyn Progress) -> Result<Manifest> {
             let built_in = BuiltIn::new(&plan.passages, &config.ask, &config.filter, config.seed);
             Harvest::of(&asked, built_in.generate(&asked, progress)?, built_in.name(), config)
         }
+        GeneratorName::File => {
+            let recorded = plan.recorded.as_ref().expect("read where the generator is a file");
+            Harvest::of(&asked, recorded.generate(&asked, progress)?, recorded.name(), config)
+        }
         GeneratorName::Openai => {
             let questions = questions(llm.as_ref(), &plan)?;
             Harvest::of(&asked, questions.generate(&asked, progress)?, questions.name(), config)
@@ -103,7 +108,7 @@ pub fn ask(job: &AskJob, progress: &dyn Progress) -> Result<Manifest> {
 /// The client, if an LLM is needed.
 fn open_llm<'a>(job: &AskJob<'a>) -> Result<Option<Llm<'a>>> {
     let config = job.config;
-    if config.ask.generator == GeneratorName::BuiltIn && !config.filter.judge {
+    if config.ask.generator != GeneratorName::Openai && !config.filter.judge {
         return Ok(None);
     }
     if config.ask.generator == GeneratorName::Openai {
@@ -149,7 +154,7 @@ fn estimate_all(plan: &Plan, llm: &Llm) -> Result<Estimate> {
             let questions = questions(Some(llm), plan)?;
             questions.with_work(&asked, |work| llm.estimate(work, &counter))?
         }
-        GeneratorName::BuiltIn => Estimate {
+        GeneratorName::BuiltIn | GeneratorName::File => Estimate {
             asked: asked.len() as u64,
             currency: config.llm.currency.clone(),
             cost: Some(0.0),

@@ -3,6 +3,7 @@
 use super::Counts;
 use super::judgements::{self, Judgements};
 use super::junk::{Reason, Skipped, junk};
+use super::recorded::Recorded;
 use crate::config::{GeneratorName, RoundTrip, SynthConfig};
 use crate::error::Result;
 use crate::mine::model_inputs;
@@ -41,6 +42,7 @@ impl AskJob<'_> {
         let mut inputs = vec![Input::of_file("corpus", &DataSet::new(self.out).corpus())?];
         let files = [
             ("judgements", &config.ask.judgements),
+            ("queries", &config.ask.queries),
             ("prompt", &config.ask.prompt),
             ("examples", &config.ask.examples),
             ("judge-prompt", &config.judge.prompt),
@@ -82,6 +84,8 @@ pub struct Plan<'a> {
     pub job: &'a AskJob<'a>,
     pub passages: Vec<Passage>,
     pub judgements: Judgements,
+    /// The queries of the file that the config names, for `generator = "file"`.
+    pub recorded: Option<Recorded>,
     /// Equal texts under several ids.
     pub twins: Twins,
     /// Places of the passages to ask about, in the order of the corpus.
@@ -98,10 +102,14 @@ impl<'a> Plan<'a> {
             Some(path) => judgements::read(path, &passages)?,
             None => Judgements::default(),
         };
+        let recorded = match (job.config.ask.generator, &job.config.ask.queries) {
+            (GeneratorName::File, Some(path)) => Some(Recorded::read(path, &passages)?),
+            _ => None,
+        };
         let twins = Twins::of(&passages);
         twins.share(&mut judgements.qrels, &passages);
         let (places, skipped) = (Vec::new(), Vec::new());
-        let mut plan = Self { job, passages, judgements, twins, places, skipped };
+        let mut plan = Self { job, passages, judgements, recorded, twins, places, skipped };
         plan.choose();
         Ok(plan)
     }
@@ -132,6 +140,9 @@ impl<'a> Plan<'a> {
                 }
                 None => self.places.push(at),
             }
+        }
+        if let Some(recorded) = &self.recorded {
+            self.places.retain(|at| recorded.has(&self.passages[*at].id));
         }
         if let Some(most) = config.ask.max_passages {
             self.places.shuffle(&mut crate::random::rng(config.seed, "ask", "passages"));

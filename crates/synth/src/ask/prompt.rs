@@ -160,11 +160,13 @@ impl<'a> Prompt<'a> {
 
     fn schema(&self, style: Style) -> Value {
         let mut item = json!({"type": "string"});
-        let whole = !matches!(style, Style::Keyword | Style::Troubleshooting);
+        let whole = !matches!(style, Style::Mixed | Style::Keyword | Style::Troubleshooting);
         if whole && !self.config.question_pattern.is_empty() {
             item["pattern"] = json!(self.config.question_pattern);
         }
-        let (fewest, most) = (self.config.min_queries, self.config.max_queries);
+        let most = self.config.max_queries;
+        // This style may say that a passage answers nothing.
+        let fewest = if style == Style::Mixed { 0 } else { self.config.min_queries };
         object([(
             "questions",
             json!({"type": "array", "items": item, "minItems": fewest, "maxItems": most}),
@@ -201,18 +203,17 @@ mod tests {
         let request = request(&config, &passage("p", "Some text."));
         let system = &request.messages[0].content;
         for part in
-            ["Write questions that", "is a gardener.", "Each has 4 to 9 words.", "Write in German."]
+            ["Write queries that", "is a gardener.", "Each has 4 to 9 words.", "Write in German."]
         {
             assert!(system.contains(part), "{system}");
         }
         let user = &request.messages.last().unwrap().content;
         assert!(
-            user.starts_with(
-                "Title: Book > Water\nPassage: Some text.\n\nWrite 3 to 5 questions as"
-            ),
+            user.starts_with("Title: Book > Water\nPassage: Some text.\n\nWrite 3 to 5 queries as"),
             "{user}"
         );
-        let plain = self::request(&AskConfig::default(), &passage("p", "x"));
+        let nobody = AskConfig { personas: Vec::new(), ..AskConfig::default() };
+        let plain = self::request(&nobody, &passage("p", "x"));
         assert!(!plain.messages[0].content.contains("The person"));
     }
 

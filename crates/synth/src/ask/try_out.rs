@@ -47,6 +47,10 @@ pub fn preview(job: &AskJob, count: usize, progress: &dyn Progress) -> Result<Ve
             BuiltIn::new(&plan.passages, &config.ask, &config.filter, config.seed)
                 .generate(&sample, progress)?
         }
+        GeneratorName::File => {
+            let recorded = plan.recorded.as_ref().expect("read where the generator is a file");
+            recorded.generate(&sample, progress)?
+        }
         GeneratorName::Openai => questions(llm.as_ref(), &plan)?.generate(&sample, progress)?,
     };
     let mut previews = Vec::new();

@@ -14,12 +14,16 @@ pub enum GeneratorName {
     BuiltIn,
     /// An LLM behind any OpenAI-compatible endpoint.
     Openai,
+    /// A file of queries that were made elsewhere.
+    File,
 }
 
 /// The kind of query to ask an LLM for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Style {
+    /// A question, a situation and keywords for one passage.
+    Mixed,
     Natural,
     Keyword,
     MultiConstraint,
@@ -29,7 +33,8 @@ pub enum Style {
 }
 
 impl Style {
-    pub const ALL: [Style; 6] = [
+    pub const ALL: [Style; 7] = [
+        Style::Mixed,
         Style::Natural,
         Style::Keyword,
         Style::MultiConstraint,
@@ -41,6 +46,7 @@ impl Style {
     /// The word in configs and in a query's metadata.
     pub fn name(self) -> &'static str {
         match self {
+            Style::Mixed => "mixed",
             Style::Natural => "natural",
             Style::Keyword => "keyword",
             Style::MultiConstraint => "multi-constraint",
@@ -56,6 +62,8 @@ impl Style {
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct AskConfig {
     pub generator: GeneratorName,
+    /// JSONL file of queries for `generator = "file"`: passage and its queries.
+    pub queries: Option<PathBuf>,
     /// JSONL file of human questions with the quotes that answer them.
     pub judgements: Option<PathBuf>,
     /// Fewest queries asked of the generator for a passage.
@@ -86,14 +94,23 @@ pub struct AskConfig {
     /// Longest answer, in the LLM's tokens.
     pub max_answer_tokens: u32,
     /// Regular expression for each question in the JSON schema, on servers that support one; empty
-    /// for none. Keyword queries ignore it.
+    /// for none. Styles that are not all questions ignore it.
     pub question_pattern: String,
 }
+
+/// People who differ in what they know and in what they are after.
+const PERSONAS: [&str; 4] = [
+    "new to the subject and does not know its terms",
+    "somebody who works with it every day and is in a hurry",
+    "an expert who looks for one detail",
+    "somebody with a problem that has to be solved now",
+];
 
 impl Default for AskConfig {
     fn default() -> Self {
         Self {
             generator: GeneratorName::BuiltIn,
+            queries: None,
             judgements: None,
             min_queries: 3,
             max_queries: 5,
@@ -101,8 +118,8 @@ impl Default for AskConfig {
             prompt: None,
             examples: None,
             max_examples: 3,
-            styles: BTreeMap::from([(Style::Natural, 1.0)]),
-            personas: Vec::new(),
+            styles: BTreeMap::from([(Style::Mixed, 1.0)]),
+            personas: PERSONAS.map(str::to_owned).into(),
             query_words: None,
             language: None,
             check_language: true,
@@ -120,6 +137,8 @@ impl Default for AskConfig {
 impl AskConfig {
     /// Refuses impossible values.
     pub fn check(&self) -> Result<()> {
+        let named = self.generator != GeneratorName::File || self.queries.is_some();
+        must(named, "ask.queries", "a file where `generator = \"file\"`", "none")?;
         must(self.min_queries >= 1, "ask.min-queries", "at least 1", self.min_queries)?;
         must(
             (self.min_queries..=20).contains(&self.max_queries),

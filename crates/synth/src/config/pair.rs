@@ -28,6 +28,8 @@ pub struct PairConfig {
     pub max_dev_queries: usize,
     /// Most test queries, a seeded sample; 0: all.
     pub max_test_queries: usize,
+    /// Share of the built-in queries in whose positive some of the query's words are masked.
+    pub mask_fraction: f64,
     /// The source of a training pair's `teacher`.
     pub teacher: Teacher,
     /// Factor on the bi-encoder's score, a cosine.
@@ -44,6 +46,7 @@ impl Default for PairConfig {
             max_pairs: 0,
             max_dev_queries: 200,
             max_test_queries: 0,
+            mask_fraction: 0.5,
             teacher: Teacher::None,
             teacher_scale: 10.0,
             teacher_label_weight: 4.0,
@@ -59,6 +62,12 @@ impl PairConfig {
             "pair.rrf-k",
             "a number of at least 0",
             self.rrf_k,
+        )?;
+        must(
+            (0.0..=1.0).contains(&self.mask_fraction),
+            "pair.mask-fraction",
+            "in 0..=1",
+            self.mask_fraction,
         )?;
         let sane = |value: f32| (0.0..=100.0).contains(&value);
         must(sane(self.teacher_scale), "pair.teacher-scale", "from 0 to 100", self.teacher_scale)?;

@@ -1,6 +1,7 @@
 //! Makes the files of a trainer: training pairs, candidate lists for dev and test, qrels and the
 //! first stage's runs. A check on the finished pairs refuses a document in two splits.
 
+mod mask;
 mod measured;
 mod teacher;
 mod train;
@@ -112,6 +113,8 @@ fn only_measures(collection: &Collection, test: &[usize]) -> bool {
 /// Everything that the stage writes.
 struct Pairs {
     train: Vec<Group>,
+    /// Queries whose passages were masked.
+    masked: u64,
     dev: Measured,
     test: Measured,
     /// Of train, dev and test.
@@ -126,6 +129,7 @@ impl Pairs {
         let negatives: Vec<Negative> = read_jsonl(&data.negatives())?;
         let groups = training_groups(collection, negatives, &grade::read(out)?)?;
         let mut train = sample_groups(groups, pair.max_pairs, seed);
+        let masked = mask::mask(&mut train, collection, pair.mask_fraction, seed);
         if pair.teacher == Teacher::BiEncoder {
             teacher::teach(&mut train, &data.pair_scores(), pair)?;
         }
@@ -151,6 +155,7 @@ impl Pairs {
         }
         Ok(Self {
             train,
+            masked,
             dev: measure(collection, &dev, &mined, pair.depth)?,
             test: measure(collection, &test, &mined, pair.depth)?,
             qrels,
@@ -187,6 +192,9 @@ impl Pairs {
         counts.insert("train-pairs".into(), train.count() as u64);
         counts.insert("train-positives".into(), positives as u64);
         counts.insert("train-queries-used".into(), self.train.len() as u64);
+        if self.masked > 0 {
+            counts.insert("train-queries-masked".into(), self.masked);
+        }
         for (split, measured) in self.measured() {
             counts.insert(format!("{split}-pairs"), measured.pairs.len() as u64);
             counts.insert(format!("{split}-queries-used"), measured.candidates.len() as u64);

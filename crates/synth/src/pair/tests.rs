@@ -136,6 +136,7 @@ fn a_bi_encoders_score_and_the_label_make_the_teachers_score() {
         teacher: Teacher::BiEncoder,
         teacher_scale: 2.0,
         teacher_label_weight: 3.0,
+        mask_fraction: 0.0,
         ..PairConfig::default()
     };
     run_pair(&folder, &config, &SPLIT, 1).unwrap();

@@ -8,6 +8,9 @@ use whetstone_records::Passage;
 
 /// Longest document title, in words, that can stand in a question.
 const MAX_TITLE_WORDS: usize = 7;
+/// Longest names beside other words, and longest heading, in words.
+const MAX_NAME_WORDS: usize = 4;
+const MAX_HEADING_WORDS: usize = 8;
 
 /// Title and headings of a passage, ready to be used in a query.
 pub struct Context {
@@ -90,33 +93,40 @@ impl Context {
         if names.is_empty() || (full && self.title.len() <= 5) { &self.title } else { names }
     }
 
-    /// The title's words for a keyword query, without those already in the query.
-    pub fn keywords(&self, query: &[Word], full: bool) -> Vec<Word> {
+    /// The names in the title, or a short title, as they stand beside other words; empty where the
+    /// query has them.
+    pub fn names_beside(&self, query: &[Word], full: bool) -> String {
+        if self.is_silent() || self.is_named_in(query) {
+            return String::new();
+        }
         let has = |word: &Word| query.iter().any(|other| stem(&other.lower) == stem(&word.lower));
-        let mut words = self.phrase(full).to_vec();
-        words.retain(|word| !word.is_stop_word() && !has(word));
-        words.truncate(4);
-        words
+        let phrase = self.phrase(full);
+        if phrase.len() > MAX_NAME_WORDS || phrase.iter().any(has) {
+            return String::new();
+        }
+        join(phrase)
+    }
+
+    /// Whether the title says nothing that a query could use: there is none, or it is a sentence.
+    pub fn is_silent(&self) -> bool {
+        self.is_sentence || self.title.is_empty()
     }
 
     /// The last heading, where it is short enough to stand in a query.
     pub fn heading(&self) -> Option<&[Word]> {
-        self.headings.last().map(Vec::as_slice).filter(|heading| heading.len() <= 6)
+        self.headings.last().map(Vec::as_slice).filter(|heading| heading.len() <= MAX_HEADING_WORDS)
     }
 }
 
-/// Adds the missing context to a question.
+/// Adds the names that a question lacks.
 pub fn in_context(question: &str, context: &Context, full: bool) -> String {
-    if context.is_sentence || context.title.is_empty() || context.is_named_in(&words(question)) {
+    let names = context.names_beside(&words(question), full);
+    let phrase = words(&names);
+    let Some(first) = phrase.first() else { return question.to_owned() };
+    // A title that does something, as in `moving in`, has no preposition that always fits.
+    if first.lower.ends_with("ing") || phrase.iter().any(Word::is_preposition) {
         return question.to_owned();
     }
-    let phrase = context.phrase(full);
-    let first = &phrase[0];
-    let preposition = match () {
-        _ if first.lower.ends_with("ing") && phrase.len() > 1 && !first.is_identifier() => "when",
-        _ if phrase.len() == 1 && first.is_number() => "in",
-        _ if phrase.iter().any(|word| word.lower == "for") => "in",
-        _ => "for",
-    };
-    format!("{question} {preposition} {}", join(phrase))
+    let preposition = if phrase.len() == 1 && first.is_number() { "in" } else { "for" };
+    format!("{question} {preposition} {names}")
 }

@@ -8,15 +8,15 @@ type List = LazyLock<HashSet<&'static str>>;
 
 /// Words that carry no topic.
 pub static STOP_WORDS: List = LazyLock::new(|| {
-    "a about above after again against all almost along already also although always am among an and another any \
-     are as at away be because been before being below between both but by can cannot could did do does done down \
-     during each either else etc even ever every few for from further had has have having he hence her here his \
-     how however i if in instead into is it its itself just least less like many may me might more moreover most \
+    "a about above answering anybody anyone anything myself thanks themselves yourself after again against all almost along already also although always am among an and another any \
+     are as at away be because been before being below between both but by can cannot could dated did do does done down \
+     during each either else ended etc even ever every excluding few for from further had has have having he hence her here his \
+     how however i if in including instead into is it its itself just least less like many may me might more moreover most \
      much must my neither no nor not nothing now of off often on once one only or other others otherwise our out \
-     over own per quite rather same shall she should since so some somebody something soon still such than that \
+     over own per quite rather regarding relating same shall she should since so some somebody someone something soon still such than that \
      the their them then there thereby therefore these they this those though through thus to together too toward \
      towards two under until up upon us used using very via was we well were what whatever when where whereas \
-     whether which while who whom whose why will with within without would yet you your"
+     whether which while who whom whose why will with within without would yes yet you your"
         .split_whitespace()
         .collect()
 });
@@ -24,7 +24,7 @@ pub static STOP_WORDS: List = LazyLock::new(|| {
 /// Prepositions, at which a phrase is cut.
 pub static PREPOSITIONS: List = LazyLock::new(|| {
     "about above across after against along among apart around as at before behind below besides between beyond \
-     by despite during except following for from in inside into like near of on onto outside over per since than \
+     by concerning despite during except excluding following for from in including inside into like near of on onto outside over per regarding relating since than \
      through throughout to toward towards under unlike until upon using via with within without"
         .split_whitespace()
         .collect()
@@ -57,7 +57,7 @@ pub static PLAIN_WORDS: List = LazyLock::new(|| {
 
 /// Numbers as words.
 pub static NUMBERS: List = LazyLock::new(|| {
-    "eight eleven fifteen fifty five forty four half hundred nine ninety seven six sixty ten thirty thousand \
+    "billion eight eleven fifteen fifty five forty four half hundred million nine ninety seven six sixty ten thirty thousand \
      three twelve twenty twice two"
         .split_whitespace()
         .collect()
@@ -78,24 +78,6 @@ pub static MEASURES: List =
 pub static QUALIFIERS: List = LazyLock::new(|| {
     "about approximately around at exactly further least less more most nearly never no not only roughly some \
      than up"
-        .split_whitespace()
-        .collect()
-});
-
-/// Words at the start of a sentence that can be dropped.
-pub static OPENERS: List = LazyLock::new(|| {
-    "additionally also and but consequently conversely finally furthermore hence here however importantly indeed \
-     instead interestingly moreover notably or overall recently similarly so specifically surprisingly then \
-     therefore thus together"
-        .split_whitespace()
-        .collect()
-});
-
-/// Verbs that report what the clause after `that` says.
-pub static REPORTING: List = LazyLock::new(|| {
-    "conclude concluded confirmed demonstrate demonstrated demonstrates discovered established evidence find \
-     found hypothesis hypothesized imply indicate indicated indicates note observed propose report reported \
-     reveal revealed show showed shown shows speculate suggest suggested suggests"
         .split_whitespace()
         .collect()
 });
@@ -126,22 +108,20 @@ pub static AUXILIARIES: List = LazyLock::new(|| {
 
 /// Participles that do not end in `ed` or `en`.
 pub static PARTICIPLES: List = LazyLock::new(|| {
-    "become been begun come done found gone had led made met run shown".split_whitespace().collect()
-});
-
-/// Verbs that say little without what follows them.
-pub static LIGHT_VERBS: List = LazyLock::new(|| {
-    "appear arise become come fall get go grow happen have last lie look mean remain result rise run see show \
-     stand stay tell turn weigh work"
+    "become been begun bought brought built come done drawn found given gone grown had held kept known led lost \
+     made met paid put run seen sent set shown sold spent taken thrown told worn written"
         .split_whitespace()
         .collect()
 });
 
-/// Verbs whose preposition belongs in the question.
-pub static VERBS_WITH_PREPOSITION: List = LazyLock::new(|| {
-    "apply to, belong to, bind to, contribute to, correlate with, depend on, differ from, interact with, lead to, \
-     protect from, refer to, respond to, suffer from, wait for"
-        .split(", ")
+/// Verbs that say little without what follows them.
+pub static LIGHT_VERBS: List = LazyLock::new(|| {
+    "affect agree allow anticipate appear arise assume be become believe come consider contain continue depend do \
+     enjoy exceed expect fall feel get give go grow guess happen hate have hear hope imagine include intend involve \
+     keep know last lie like look love mean mention need note notice occur pass put receive recommend refer relate remain remember \
+     represent require result rise run say see seem show stand stay suggest tell tend think turn understand want \
+     weigh wish work"
+        .split_whitespace()
         .collect()
 });
 
@@ -161,3 +141,108 @@ pub static REGULAR_VERBS: List = LazyLock::new(|| {
         .split_whitespace()
         .collect()
 });
+
+/// Words that a person who types leaves out before a noun.
+pub static ARTICLES: List = LazyLock::new(|| {
+    "a an her his its my our the their these this those your".split_whitespace().collect()
+});
+
+/// Words before a verb.
+pub static BEFORE_VERBS: List = LazyLock::new(|| {
+    "can can't cannot could didn't doesn't don't he i it let may might must not please shall she should that they \
+     to we which who will won't would you"
+        .split_whitespace()
+        .collect()
+});
+
+/// Words that only a verb follows.
+pub static BEFORE_ACTIONS: List = LazyLock::new(|| {
+    "can can't cannot could couldn't didn't doesn't don't i might must shall should they we will won't would you"
+        .split_whitespace()
+        .collect()
+});
+
+/// Nouns that end like verbs.
+pub static NOUNS_IN_ING: List = LazyLock::new(|| {
+    "accounting bearing beginning bottling brewing building casing ceiling clothing coating cooking cooling drawing \
+     dressing drilling earning engineering evening financing fitting funding heating holding housing king licensing \
+     lighting listing malting manufacturing marketing meeting metering morning offering opening packaging pairing \
+     piping planning plating plumbing pricing rating reading recycling ring saving setting shipping spring string \
+     testing training warning welding wiring wing"
+        .split_whitespace()
+        .collect()
+});
+
+/// Nouns that end like adverbs.
+pub static NOUNS_IN_LY: List = LazyLock::new(|| {
+    "anomaly assembly barley belly butterfly family italy july multiply reply supply"
+        .split_whitespace()
+        .collect()
+});
+
+/// Adjectives that a noun phrase can't end in.
+pub static NOT_HEADS: List = LazyLock::new(|| {
+    "able afterwards ahead alike apart available aware away back bad best better big close common correct cool cold dark different difficult dry due easy \
+     equal exact following free fresh full general good great hard high hot huge ideal important large likely low \
+     main necessary new nice old only open payable possible potential present previous proper ready real recent \
+     regular related relative responsible right same short significant similar simple single special specific \
+     standard strong subject such sure true typical unable unlikely useful warm weak wet wide worse worth wrong \
+     young"
+        .split_whitespace()
+        .collect()
+});
+
+/// Adjectives that narrow nothing down.
+pub static DULL: List = LazyLock::new(|| {
+    "additional aka amazing appropriate available basic best big bit certain clear closest complete current different easy entire \
+     essential exact excellent existing following full further good great huge important individual initial \
+     interesting key large likely main major necessary new nice numerous obvious old original overall particular \
+     perfect popular possible potential present previous primary proper real reasonable recent related relevant \
+     respective serious significant similar simple special specific substantial such suitable sure true typical \
+     unique unusual useful usual various wide wonderful"
+        .split_whitespace()
+        .collect()
+});
+
+/// Nouns that mean something only beside what was said before.
+pub static VAGUE: List = LazyLock::new(|| {
+    "accordance addition anywhere hundreds majority multiples ones thousands advance amount answer approach area article aspect basis bit bottom bunch case cause chance \
+     choice comment consideration contrast couple course decision degree detail difference edit effect end event \
+     everything example experience extent fact factor feel feeling few figure form front fun ground group guess guy half hand \
+     idea impact information instance interest issue item job kind lack level line list look lot love manner matter \
+     meaning method middle mind moment name nature need note nothing number occasion one opinion option order other \
+     page paragraph past pair period person place plan point position possibility post principle problem process \
+     purpose question range reason reference regard relation respect response result role rule same search section \
+     sense sentence sentences series set side similarity situation sort source stage start step stuff subject table \
+     term text thing think thought time title top topic trouble try turn type use user value variety version view way \
+     wife word work world year amounts answers approaches areas aspects basics cases comments details differences \
+     examples facts factors figures folks forms groups guys hands ideas instances issues items kinds levels lines \
+     lists lots matters methods months names needs notes numbers opinions options others pages pairs parts people \
+     periods places points possibilities posts problems purposes questions ranges reasons results rules sections \
+     services sides sorts sources stages steps terms things thoughts times types uses users values ways words years"
+        .split_whitespace()
+        .collect()
+});
+
+/// Verbs that a function's summary begins with, in their base form.
+pub static CODE_VERBS: List = LazyLock::new(|| {
+    "add append apply assert assign attach build calculate check clean clear close collect compile compute \
+     concatenate configure connect construct convert copy count create cut decode decorate decrypt define delete \
+     deserialize detect determine disable disconnect display do download draw dump encode encrypt ensure estimate \
+     evaluate execute export extract fetch fill filter find fit flatten flush format generate get give grab group \
+     guess handle import indent initialize insert install inspect interpolate iterate join keep kill list load \
+     locate log look lookup make map mark match merge modify move multiply normalize notify open order pack pad \
+     parse pause perform pick plot pop populate post prepare pretty print process pull push put query raise read \
+     rebuild receive recursively redirect reduce refresh register release reload remove rename render reorder \
+     replace request reset resize resolve restart restore retrieve return reverse rotate round run sample save \
+     scale scan schedule search select send serialize set setup show shuffle sleep solve sort split start stop \
+     store stream strip submit subtract sum swap sync synchronize tag test tokenize toggle trace train transform \
+     translate traverse trim truncate try unpack update upload use validate verify view visualize wait walk warn \
+     wrap write yield zip"
+        .split_whitespace()
+        .collect()
+});
+
+/// Titles of people, about whom nobody asks what they are.
+pub static BEFORE_NAMES: List =
+    LazyLock::new(|| "dr miss mr mrs ms professor sir".split_whitespace().collect());

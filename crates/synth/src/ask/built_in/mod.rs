@@ -1,17 +1,22 @@
 //! The built-in generator: queries from the passage's own words, with no model and no network.
 //!
-//! It looks for definitions, values, conditions, reasons, headings, table cells and key terms, and
-//! turns them into questions and keyword queries by closed lists of English words. It makes no
-//! paraphrases and no questions that need two sentences; an LLM makes better queries. The result is
-//! enough to try the whole job offline, and to tune a model to the vocabulary of a corpus.
+//! It takes titles and headings as they stand, noun phrases that the text itself joins, table cells,
+//! named items, and the few patterns of sentences whose grammar surely holds in a question. Of a
+//! function it takes the comment and the name. It makes no paraphrases and no questions that need
+//! two sentences; an LLM makes better queries. The result is enough to try the whole job offline,
+//! and to tune a model to the vocabulary of a corpus.
 
+mod abbreviations;
 mod clause;
+mod code;
 mod context;
 mod corpus;
 mod lists;
 mod parts;
+mod phrases;
 mod questions;
 mod reading;
+mod topic;
 mod unspaced;
 mod values;
 mod verbs;
@@ -22,22 +27,32 @@ use super::generator::{Answer, Generator, Proposal};
 use crate::config::{AskConfig, FilterConfig};
 use crate::error::Result;
 use crate::titles::SharedTitles;
+use abbreviations::Abbreviations;
 use context::{Context, in_context, shared_titles};
 use corpus::CorpusTerms;
+use phrases::{chains, phrases, typed};
+use questions::Parsed;
 use rayon::prelude::*;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
+use topic::Topic;
 use unspaced::UnspacedTerms;
-use whetstone_records::{Passage, Progress, sha256_bytes};
-use words::{Word, join, terms_of, words};
+use whetstone_records::{BUILT_IN, Passage, Progress, sha256_bytes};
+use words::{Word, words};
 
 pub(super) use unspaced::is_unspaced;
 pub(super) use words::{is_general, stem};
+
+/// Words of a passage for each of its queries.
+const WORDS_A_QUERY: usize = 40;
 
 /// Makes queries from the words of a passage, weighted by the corpus.
 pub struct BuiltIn<'a> {
     terms: CorpusTerms,
     unspaced: UnspacedTerms,
+    abbreviations: Abbreviations,
     shared_titles: SharedTitles,
+    /// How many passages have a title.
+    titles: HashMap<String, usize>,
     config: &'a AskConfig,
     filter: &'a FilterConfig,
     seed: u64,
@@ -64,7 +79,12 @@ impl<'a> BuiltIn<'a> {
         Self {
             terms: CorpusTerms::of(corpus),
             unspaced: UnspacedTerms::of(corpus),
+            abbreviations: Abbreviations::of(corpus),
             shared_titles: shared_titles(corpus),
+            titles: corpus.iter().fold(HashMap::new(), |mut titles, passage| {
+                *titles.entry(passage.title.clone()).or_default() += 1;
+                titles
+            }),
             config,
             filter,
             seed,
@@ -83,117 +103,111 @@ impl<'a> BuiltIn<'a> {
             let title = passage.title.split(" > ").next().unwrap_or_default();
             return self.unspaced.candidates(passage, self.shared_titles.cut(title));
         }
-        let reading = reading::read(&passage.text);
-        let context = Context::of(&passage.title, &self.shared_titles, &self.terms);
-        let mut candidates = Vec::new();
-        for (source, sentence) in reading.sentences.iter().enumerate() {
-            let salience = self.salience(&words(sentence));
-            for (style, question) in questions::questions(sentence, &self.terms) {
-                let merit = salience + self.merit(style, &question);
-                let text = asked(&in_context(&question, &context, self.coin(&question)));
-                candidates.push(Candidate { style, text, source, merit });
-            }
-            candidates.extend(self.keywords(sentence, &context, source, salience));
-        }
-        let mut source = reading.sentences.len();
-        for candidate in self.parts(&reading, &context) {
-            source += 1;
-            candidates.push(Candidate { source, ..candidate });
-        }
-        candidates.extend(self.heading(&reading, &context, source + 1));
+        let mut candidates = match code::function(&passage.text) {
+            Some(function) => self.of_function(&function),
+            None => self.of_prose(passage),
+        };
+        let swapped = candidates.iter().filter_map(|candidate| {
+            let text = self.abbreviations.swapped(&candidate.text, &passage.text)?;
+            let merit = candidate.merit + 0.3;
+            Some(Candidate { style: "abbreviation", text, source: candidate.source, merit })
+        });
+        let swapped: Vec<Candidate> = swapped.collect();
+        candidates.extend(swapped);
         candidates
     }
 
-    /// Mean weight of the words with a topic. Identifiers and numbers weigh more.
-    fn salience(&self, sentence: &[Word]) -> f32 {
-        let topics: Vec<f32> = sentence
-            .iter()
-            .map(|word| self.terms.weight(word))
-            .filter(|weight| *weight > 0.0)
-            .collect();
-        if topics.len() < 2 {
-            return 0.0;
+    fn of_function(&self, function: &code::Function) -> Vec<Candidate> {
+        let queries = code::queries(function, &self.terms).into_iter().enumerate();
+        let candidate = |(source, (style, text)): (usize, (&'static str, String))| Candidate {
+            style,
+            text,
+            source,
+            merit: 4.0 - source as f32,
+        };
+        queries.map(candidate).collect()
+    }
+
+    fn of_prose(&self, passage: &Passage) -> Vec<Candidate> {
+        let reading = reading::read(&passage.text);
+        let context = Context::of(&passage.title, &self.shared_titles, &self.terms);
+        let sentences: Vec<Vec<Word>> = reading.sentences.iter().map(|text| words(text)).collect();
+        let phrases: Vec<_> =
+            sentences.iter().map(|sentence| phrases(sentence, &self.terms)).collect();
+        let topic = Topic::of(&sentences, &phrases, &self.terms);
+        let mut candidates = Vec::new();
+        for (source, (words, phrases)) in sentences.iter().zip(&phrases).enumerate() {
+            let chains = chains(words, phrases);
+            let parsed = Parsed { words, phrases, chains: &chains };
+            for (style, question) in questions::questions(&parsed, &self.terms) {
+                let merit = merit(style, &question);
+                let text = asked(&in_context(&question, &context, self.coin(&question)));
+                candidates.push(Candidate { style, text, source, merit });
+            }
+            candidates.extend(self.key_phrases(&parsed, &context, topic.as_ref(), source));
         }
-        let named =
-            sentence.iter().filter(|word| word.is_identifier() || word.is_number()).count().min(2)
-                as f32;
-        let anaphors = sentence.iter().filter(|word| word.is_anaphor()).count().min(2) as f32;
-        topics.iter().sum::<f32>() / topics.len() as f32 + 0.5 * named - 0.5 * anaphors
+        let source = sentences.len();
+        let parts = self.parts(&reading, &context).into_iter().enumerate();
+        candidates.extend(
+            parts.map(|(at, candidate)| Candidate { source: source + 1 + at, ..candidate }),
+        );
+        candidates.extend(self.heading(passage, &context, topic.as_ref(), source));
+        candidates
     }
 
-    /// How good a question is by its own words and its pattern.
-    fn merit(&self, style: &str, question: &str) -> f32 {
-        let asked = words(question);
-        let topics = asked.iter().filter(|word| !word.is_stop_word()).count();
-        let length = match asked.len() {
-            5..=13 => 1.0,
-            4 | 14..=16 => 0.0,
-            _ => -2.0,
-        };
-        let open = asked.iter().filter(|word| word.is_anaphor()).count() as f32;
-        let pattern = match style {
-            "value" => 2.0,
-            "definition" | "condition" | "why" => 1.5,
-            "question" => 0.8,
-            _ => 0.0,
-        };
-        length + pattern + topics.min(5) as f32 * 0.4 - 2.0 * open
-    }
-
-    /// The heaviest terms of a sentence, with the words that name the document.
-    fn keywords(
+    /// The noun phrases of a sentence: several that prepositions join, or one beside what the
+    /// passage is about.
+    fn key_phrases(
         &self,
-        sentence: &str,
+        sentence: &Parsed,
         context: &Context,
+        topic: Option<&Topic>,
         source: usize,
-        salience: f32,
-    ) -> Option<Candidate> {
-        let all = words(sentence);
-        let chosen = self.best_terms(&terms_of(&all), 4);
-        if chosen.len() < 2 {
-            return None;
-        }
-        let text = self.with_names(chosen, context, sentence);
-        if text.split(' ').count() < 3 {
-            return None;
-        }
-        Some(Candidate { style: "keywords", text, source, merit: salience })
-    }
-
-    /// The heaviest runs of words, up to `limit` words together, in the order of the text.
-    fn best_terms(&self, runs: &[&[Word]], limit: usize) -> Vec<Word> {
-        let weight = |run: &[Word]| run.iter().map(|word| self.terms.weight(word)).sum::<f32>();
-        let mut order: Vec<usize> = (0..runs.len()).collect();
-        order.sort_by(|a, b| weight(runs[*b]).total_cmp(&weight(runs[*a])).then(a.cmp(b)));
-        let mut taken = Vec::new();
-        let mut count = 0;
-        for place in order {
-            if count + runs[place].len() <= limit {
-                count += runs[place].len();
-                taken.push(place);
+    ) -> Vec<Candidate> {
+        let weight = |words: &[Word]| {
+            let topics: Vec<f32> =
+                words.iter().map(|word| self.terms.weight(word)).filter(|w| *w > 0.0).collect();
+            topics.iter().sum::<f32>() / topics.len().max(1) as f32
+        };
+        let mut candidates = Vec::new();
+        for chain in sentence.chains {
+            let words = &sentence.words[chain.clone()];
+            let topics = words.iter().filter(|word| !word.is_stop_word()).count();
+            if topics >= 3 {
+                let text = self.with_names(&typed(words, &self.terms), context);
+                let merit = 2.0 + 0.3 * weight(words);
+                candidates.push(Candidate { style: "phrase", text, source, merit });
             }
         }
-        taken.sort_unstable();
-        let mut seen = HashSet::new();
-        let words = taken
-            .into_iter()
-            .flat_map(|place| runs[place])
-            .filter(|word| seen.insert(stem(&word.lower)));
-        words.map(|word| Word { stop: None, ..word.clone() }).collect()
+        for phrase in sentence.phrases.iter().filter(|phrase| phrase.len() > 1) {
+            let words = &sentence.words[phrase.clone()];
+            let said = typed(words, &self.terms);
+            let beside = topic.filter(|topic| {
+                // Beside a phrase of a sentence without it, it would be a guess.
+                let elsewhere = topic.is_in(sentence.words) && !topic.is_in(words);
+                context.is_silent() && phrase.len() == 2 && elsewhere
+            });
+            let text = match beside {
+                Some(topic) if self.coin(&said) => format!("{} {said}", topic.text),
+                Some(topic) => format!("{said} {}", topic.text),
+                None => self.with_names(&said, context),
+            };
+            let shape = 0.4 * phrase.len() as f32 - if beside.is_some() { 0.5 } else { 0.0 };
+            let merit = 1.0 + 0.3 * weight(words) + shape;
+            candidates.push(Candidate { style: "keywords", text, source, merit });
+        }
+        candidates
     }
 
     /// A keyword query with the document's names. Half of the queries put them first, as people do,
     /// half last.
-    fn with_names(&self, terms: Vec<Word>, context: &Context, salt: &str) -> String {
-        let names = match context.is_sentence {
-            true => Vec::new(),
-            false => context.keywords(&terms, self.coin(&format!("full {salt}"))),
-        };
-        let text = match self.coin(salt) {
-            true => [names, terms].concat(),
-            false => [terms, names].concat(),
-        };
-        join(&text)
+    fn with_names(&self, said: &str, context: &Context) -> String {
+        let names = context.names_beside(&words(said), self.coin(&format!("full {said}")));
+        match names {
+            names if names.is_empty() => said.to_owned(),
+            names if self.coin(said) => format!("{names} {said}"),
+            names => format!("{said} {names}"),
+        }
     }
 
     /// The best of every style, spread over the passage, up to the wanted number.
@@ -230,15 +244,29 @@ impl<'a> BuiltIn<'a> {
         chosen.into_iter().map(|(_, _, proposal)| proposal).collect()
     }
 
-    /// A number between the fewest and the most queries, higher for longer passages.
+    /// A number up to the most queries, higher for longer passages.
     fn wanted(&self, passage: &Passage) -> usize {
-        let by_length = passage.text.split_whitespace().count() / 20 + 1;
-        by_length.clamp(self.config.min_queries, self.config.max_queries)
+        let by_length = passage.text.split_whitespace().count() / WORDS_A_QUERY + 1;
+        by_length.min(self.config.max_queries)
     }
 
     fn coin(&self, text: &str) -> bool {
         sha256_bytes(format!("{} {text}", self.seed).as_bytes()).as_bytes()[0].is_multiple_of(2)
     }
+}
+
+/// How good a question is, by its pattern and its length.
+fn merit(style: &str, question: &str) -> f32 {
+    let asked = words(question);
+    let topics = asked.iter().filter(|word| !word.is_stop_word()).count();
+    let length = if asked.len() > 13 { -1.0 } else { 0.0 };
+    let pattern = match style {
+        "definition" => 4.0,
+        "value" => 3.5,
+        "question" => 3.0,
+        _ => 2.8,
+    };
+    pattern + length + topics.min(5) as f32 * 0.2
 }
 
 fn topics(text: &str) -> HashSet<String> {
@@ -258,7 +286,7 @@ fn asked(question: &str) -> String {
 
 impl Generator for BuiltIn<'_> {
     fn name(&self) -> &str {
-        "built-in"
+        BUILT_IN
     }
 
     fn generate(&self, passages: &[&Passage], progress: &dyn Progress) -> Result<Vec<Answer>> {

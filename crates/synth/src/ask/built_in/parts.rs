@@ -1,104 +1,106 @@
 //! Queries from a passage's table cells, named items and heading.
 
 use super::context::{Context, in_context};
+use super::phrases::is_vague;
 use super::reading::Reading;
-use super::words::{Word, terms_of, words};
+use super::topic::Topic;
+use super::words::{Word, join, words};
 use super::{BuiltIn, Candidate, asked};
+use whetstone_records::Passage;
+
+/// Longest title that is a query, in words.
+const MAX_TITLE_WORDS: usize = 20;
 
 impl BuiltIn<'_> {
     /// Questions for table cells and named items.
     pub(super) fn parts(&self, reading: &Reading, context: &Context) -> Vec<Candidate> {
         let mut candidates = Vec::new();
-        let mut symptoms = Vec::new();
-        let mut push = |style, question: String, merit: f32| {
-            let text = asked(&in_context(&question, context, self.coin(&question)));
+        let mut push = |style, text: String, merit: f32| {
             candidates.push(Candidate { style, text, source: 0, merit });
         };
         for cell in &reading.cells {
             let (column, row) = (words(&cell.column), words(&cell.row));
             let short = (1..=5).contains(&column.len()) && (1..=6).contains(&row.len());
             if short && cell.value.len() > 1 {
-                let merit = 4.0 + self.salience(&row);
-                let (column, row) =
-                    (self.terms.within_sentence(&column), self.terms.within_sentence(&row));
-                push("table", format!("what is the {column} for {row}"), merit);
+                let [column, row] = [&column, &row].map(|words| self.terms.within_sentence(words));
+                let text = match self.coin(&cell.row) {
+                    true => {
+                        let question = format!("what is the {column} for {row}");
+                        asked(&in_context(&question, context, true))
+                    }
+                    false => self.with_names(&format!("{row} {column}"), context),
+                };
+                push("table", text, 3.2);
             }
         }
         for (name, rest) in &reading.items {
             let name = words(name);
-            let merit = 4.0 + self.salience(&name);
             match name.split_first() {
                 Some((code, symptom)) if code.is_identifier() && code.stop.is_some() => {
-                    push("definition", format!("what does {} mean", code.text), merit);
-                    symptoms.push((symptom.to_vec(), merit));
+                    let question = format!("what does {} mean", code.text);
+                    push("definition", asked(&in_context(&question, context, true)), 4.5);
+                    let symptom = self.terms.within_sentence(symptom);
+                    if symptom.contains(' ') {
+                        push("item", self.with_names(&symptom, context), 3.5);
+                    }
                 }
-                Some(_) if name.len() <= 6 && !rest.is_empty() => {
-                    push(
-                        "definition",
-                        format!("what is {}", self.terms.within_sentence(&name)),
-                        merit,
-                    );
+                Some(_) if (2..=6).contains(&name.len()) && !rest.is_empty() => {
+                    let said = self.terms.within_sentence(&name);
+                    push("item", self.with_names(&said, context), 3.2);
                 }
                 _ => {}
             }
         }
-        for (symptom, merit) in symptoms.into_iter().filter(|(symptom, _)| symptom.len() >= 2) {
-            let text = self.with_names(symptom, context, "symptom");
-            candidates.push(Candidate {
-                style: "keywords",
-                text: format!("{text} what to do"),
-                source: 0,
-                merit,
-            });
-        }
         candidates
     }
 
-    /// A query from the heading, with the passage's most telling term where the heading alone is
-    /// too general.
+    /// The passage's title or heading as it stands. Where several passages have the same, what this
+    /// one is about stands beside it.
     pub(super) fn heading(
         &self,
-        reading: &Reading,
+        passage: &Passage,
         context: &Context,
+        topic: Option<&Topic>,
         source: usize,
     ) -> Option<Candidate> {
-        let heading = context.heading()?;
-        let said = self.terms.within_sentence(heading);
-        let question = match heading[0].lower.as_str() {
-            "how" | "what" | "when" | "where" | "why" | "who" | "which" => Some(said.clone()),
-            "if" | "after" => Some(format!("what happens {said}")),
-            "before" => Some(format!("what to do {said}")),
-            _ if heading.len() > 2 && self.coin(&said) => Some(format!("what applies to {said}")),
-            _ => None,
+        let mut parts = passage.title.split(" > ");
+        let document = self.shared_titles.cut(parts.next()?).trim();
+        if context.title.is_empty() {
+            return None;
+        }
+        let (style, said) = match context.heading() {
+            Some(heading) => ("heading", self.headed(heading, context)?),
+            None => ("title", join(&words(document.trim_end_matches('.')))),
         };
-        let text = match question {
-            Some(question) => asked(&in_context(&question, context, self.coin(&question))),
-            None => {
-                let all: Vec<Word> =
-                    reading.sentences.iter().flat_map(|sentence| words(sentence)).collect();
-                let runs = terms_of(&all);
-                let fresh = runs.into_iter().filter(|run| {
-                    !run.iter().any(|word| heading.iter().any(|h| h.lower == word.lower))
-                });
-                let telling =
-                    fresh.max_by(|a, b| self.telling(a, &all).total_cmp(&self.telling(b, &all)));
-                let mut terms = heading.to_vec();
-                let general = terms.len() < 3 || context.is_sentence;
-                terms.extend(telling.filter(|_| general).into_iter().flatten().cloned());
-                terms.iter_mut().for_each(|word| word.stop = None);
-                self.with_names(terms, context, &said)
-            }
+        let is_shared = self.titles.get(&passage.title).is_some_and(|count| *count > 1);
+        let beside = topic.filter(|topic| is_shared && !topic.is_in(&words(&said)));
+        let text = match beside {
+            // A question is whole, and one word more seldom makes sense of a heading.
+            Some(topic) if said.ends_with('?') || !topic.text.contains(' ') => return None,
+            Some(topic) => format!("{said} {}", topic.text),
+            None => said,
         };
-        Some(Candidate { style: "heading", text, source, merit: 2.5 })
+        let fits = (2..=MAX_TITLE_WORDS).contains(&text.split_whitespace().count());
+        fits.then_some(Candidate { style, text, source, merit: 4.0 })
     }
 
-    /// The weight of a term in a passage: higher if the corpus rarely has it, and if the passage
-    /// repeats it.
-    fn telling(&self, run: &[Word], all: &[Word]) -> f32 {
-        let repeated = |word: &Word| {
-            (all.iter().filter(|other| other.lower == word.lower).count() as f32).sqrt()
-        };
-        run.iter().map(|word| self.terms.weight(word) * repeated(word)).sum::<f32>()
-            / (run.len() as f32).sqrt()
+    /// A heading with the names of its document; none where it says nothing outside of it.
+    fn headed(&self, heading: &[Word], context: &Context) -> Option<String> {
+        let said = self.terms.within_sentence(heading);
+        let first = &heading[0];
+        let asks = matches!(first.lower.as_str(), "how" | "what" | "where" | "why" | "who");
+        let is_open = heading.last().is_some_and(Word::is_stop_word)
+            || first.is_preposition()
+            || heading.iter().any(Word::is_anaphor)
+            || matches!(first.lower.as_str(), "when" | "if" | "which" | "to");
+        if is_open {
+            return None;
+        }
+        if asks {
+            return Some(asked(&in_context(&said, context, self.coin(&said))));
+        }
+        let named = self.with_names(&said, context);
+        let topics = heading.iter().filter(|word| !is_vague(word) && !word.is_stop_word()).count();
+        (named != said || topics > 1).then_some(named)
     }
 }

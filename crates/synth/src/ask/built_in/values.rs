@@ -151,32 +151,35 @@ pub fn question(clause: &Clause<'_>, subject: &str) -> Option<String> {
     {
         return None;
     }
-    let asked = asked(&value, adjective.map(|word| word.lower.as_str()));
+    let asked = asked(&value, adjective.map(|word| word.lower.as_str()))?;
     let (inverted, base) = clause.inverted(subject);
     Some(squeeze(&format!("{asked} {inverted} {} {before} {after}", base.unwrap_or_default())))
 }
 
-fn asked(value: &Value<'_>, adjective: Option<&str>) -> String {
+fn asked(value: &Value<'_>, adjective: Option<&str>) -> Option<String> {
     if let Some(adjective) = adjective {
-        return format!("how {adjective}");
+        return Some(format!("how {adjective}"));
     }
     let unit = if value.unit.is_number() { "percent" } else { value.unit.lower.as_str() };
     let with = |asked: &str| match value.preposition {
         Some("of") | None => asked.to_owned(),
         Some(preposition) => format!("{preposition} {asked}"),
     };
-    match (kind(unit), value.preposition) {
+    Some(match (kind(unit), value.preposition) {
         (Kind::Time, Some("for")) => "how long".into(),
         (Kind::Time, Some("within")) => "how soon".into(),
         (Kind::Time, Some("every" | "per")) => "how often".into(),
+        (Kind::Time, None | Some("at")) => return None,
         (Kind::Time, _) => with(&format!("how many {unit}")),
+        (Kind::Temperature, Some("above" | "below" | "over" | "under")) => return None,
         (Kind::Temperature, _) => with("what temperature"),
         (Kind::Pressure, _) => with("what pressure"),
         (Kind::Money, _) => with("how much"),
         (Kind::Share, _) => with("what percentage"),
         (Kind::Count, _) if unit == "times" => "how often".into(),
-        (Kind::Count, _) => with(&format!("how many {}", value.unit.text)),
-    }
+        // What is counted seldom fits the rest of the sentence.
+        (Kind::Count, _) => return None,
+    })
 }
 
 /// What follows the value, up to the end of the phrase.
@@ -222,7 +225,6 @@ mod tests {
             ),
             ("The quota is 600 calls per hour.", "what is the quota per hour"),
             ("The safety valve is set to 3 bar.", "to what pressure is the safety valve set"),
-            ("Hourly values reach back 36 months.", "how many months do hourly values reach back"),
             ("The plinth must be 100 mm high.", "how high must the plinth be"),
             (
                 "The protein has an apparent mass of 46 kDa.",

@@ -49,6 +49,11 @@ impl Word {
         self.text.chars().next().is_some_and(char::is_uppercase)
     }
 
+    /// Whether the word is written like a name, wherever it stands.
+    pub fn is_name_like(&self) -> bool {
+        self.is_capitalised() || self.is_identifier()
+    }
+
     pub fn is_number(&self) -> bool {
         let digits = self.text.trim_start_matches(['-', '−', '+', '±', '>', '<', '~', '≥', '≤']);
         digits.starts_with(|c: char| c.is_ascii_digit())
@@ -119,14 +124,6 @@ pub fn clauses(words: &[Word]) -> Vec<&[Word]> {
     clauses
 }
 
-/// Whether a word belongs in a keyword query: it has a topic, and is no verb, adverb or plain word.
-fn is_key(word: &Word) -> bool {
-    let adverb = word.lower.ends_with("ly") && word.lower.len() > 5;
-    let plain = lists::PLAIN_WORDS.contains(word.lower.as_str());
-    let number = (word.is_number() || word.is_number_word()) && !word.is_identifier();
-    !word.is_stop_word() && !plain && !adverb && !number && word.text.chars().count() > 1
-}
-
 /// Whether a sentence that begins with this word tells the reader what to do.
 pub fn is_order(first: &Word) -> bool {
     lists::ORDERS.contains(first.lower.as_str())
@@ -136,34 +133,6 @@ pub fn is_order(first: &Word) -> bool {
 /// Whether a word in small letters has no topic of its own.
 pub fn is_general(lower: &str) -> bool {
     lists::STOP_WORDS.contains(lower) || lists::PLAIN_WORDS.contains(lower)
-}
-
-/// Runs of adjacent key words, which a reader would take for the terms of a sentence. A verb ends a
-/// run.
-pub fn terms_of(sentence: &[Word]) -> Vec<&[Word]> {
-    let mut runs = Vec::new();
-    let mut start = 0;
-    for index in 0..=sentence.len() {
-        let word = sentence.get(index);
-        let inflected = |word: &Word| {
-            verb(&word.lower).is_some_and(|(_, form)| form != Form::Base)
-                && !word.is_capitalised()
-                && !word.is_identifier()
-        };
-        let ends = (index == 0 && word.is_some_and(is_order))
-            || word.is_none_or(|word| {
-                !is_key(word) || (index > start && word.opens) || inflected(word)
-            });
-        let after_stop = index > start && sentence[index - 1].stop.is_some();
-        if ends || after_stop {
-            if index > start {
-                // Of a long run, keep the head, which comes last in English.
-                runs.push(&sentence[index.saturating_sub(3).max(start)..index]);
-            }
-            start = if ends { index + 1 } else { index };
-        }
-    }
-    runs
 }
 
 /// A crude stem, so that `valves` and `valve` count as one term.
@@ -189,17 +158,5 @@ mod tests {
         assert_eq!(texts, ["Set", "VX-40", "to", "−3", "°C", "or", "50", "%", "see", "K-204"]);
         assert_eq!((found[4].stop, found[7].stop, found[1].opens), (Some(','), Some(';'), true));
         assert!(found[1].is_identifier() && found[9].is_identifier() && !found[3].is_identifier());
-    }
-
-    #[test]
-    fn terms_are_runs_of_words_with_a_topic() {
-        let sentence = words(
-            "The residual-current device must be type B, since the pump inverter usually leaks direct current.",
-        );
-        let terms: Vec<String> = terms_of(&sentence).into_iter().map(join).collect();
-        assert_eq!(
-            terms,
-            ["residual-current device", "type", "pump inverter", "leaks direct current"]
-        );
     }
 }

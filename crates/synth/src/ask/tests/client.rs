@@ -21,7 +21,7 @@ fn every_passage_is_asked_about_once_and_never_again() {
     let queries = queries(out);
     assert_eq!(queries[0].id.as_str(), "d0.md#0001-q1");
     assert_eq!(queries[0].metadata.generator.as_deref(), Some("test-llm"));
-    assert_eq!(queries[0].metadata.style.as_deref(), Some("natural"));
+    assert_eq!(queries[0].metadata.style.as_deref(), Some("mixed"));
     let qrels = Qrels::read(&out.join("qrels/all.tsv")).unwrap();
     assert_eq!(qrels.get("d2.md#0002-q3").unwrap()["d2.md#0002"], 1);
     assert!(

@@ -126,7 +126,7 @@ fn a_preview_is_paid_once() {
     let config = config(&server);
     let previews = preview(&job(folder.path(), &config), 5, &Silent).unwrap();
     assert_eq!((previews.len(), server.count()), (5, 5));
-    assert_eq!((previews[0].kept.len(), previews[0].kept[0].1.as_str()), (3, "natural"));
+    assert_eq!((previews[0].kept.len(), previews[0].kept[0].1.as_str()), (3, "mixed"));
     assert!(!folder.path().join("queries.jsonl").exists());
     run(folder.path(), &config).unwrap();
     assert_eq!(server.count(), 20);

@@ -16,6 +16,10 @@ fn built_in() -> SynthConfig {
 #[test]
 fn a_sample_is_seeded_and_leaves_out_documents_that_humans_judged() {
     let folder = data_set(20);
+    let corpus = folder.path().join("corpus.jsonl");
+    let named = ["\"text\":\"topic", " is a thing of the world"];
+    let text = fs::read_to_string(&corpus).unwrap().replace(named[0], "\"text\":\"The topic");
+    fs::write(&corpus, text.replace(named[1], " valve of the heating plant is red")).unwrap();
     let judged = folder.path().join("judged.jsonl");
     let line = r#"{"_id":"h1","text":"price of topic3","answers":[{"document":"d1.md","quote":"costs 3 kr","grade":2}]}"#;
     fs::write(&judged, line).unwrap();
@@ -89,7 +93,7 @@ fn a_passage_in_documents_of_several_splits_is_not_asked_about() {
         |document: &str| Place { document: document.into(), title: String::new(), span: (0, 9) };
     let passage = |(id, text): &(&str, &str), places: &[&str]| Passage {
         id: (*id).into(),
-        title: String::new(),
+        title: format!("Short notes on matter {id}"),
         text: (*text).into(),
         metadata: PassageMetadata {
             document: Some((*id).into()),
