@@ -41,4 +41,5 @@ pub use notes::{notes_of, read_notes, scaling_of};
 pub use rerank::{RERANK, RerankJob, rerank};
 pub use run_file::{first_stages, folder, run_name, stage_name};
 pub use texts::{TextFiles, Texts, Wanted};
+pub use whetstone_eval::{Fusion, Scaling};
 pub use whetstone_model::{Ranked, Reranker, RerankerOptions};
