@@ -5,6 +5,7 @@ use crate::error::{Error, Result};
 use serde::Deserialize;
 use std::collections::HashMap;
 use std::path::Path;
+use std::sync::Weak;
 use whetstone_model::{CrossEncoderNetwork, Engine, PairTokenizer, Precision, Tokens};
 use whetstone_rank::{Fusion, Scaling, notes_of, read_notes};
 use whetstone_records::{ModelDir, read_json};
@@ -50,9 +51,19 @@ pub struct Prepared {
     pub lengths: Vec<usize>,
 }
 
+/// The texts of a request.
+pub struct Texts<'a> {
+    pub query: &'a str,
+    pub documents: &'a [String],
+    pub cut: Cut,
+    pub max_document_tokens: usize,
+}
+
 /// Why a request's texts cannot be scored.
 #[derive(Debug)]
 pub enum Unprepared {
+    /// The client has gone, or its time is over.
+    Unwanted,
     /// A document that is too long together with the query, under [`Cut::Refuse`].
     TooLong {
         document: usize,
@@ -148,41 +159,39 @@ impl Served {
         }
     }
 
-    /// Tokenizes a query and its documents. Equal documents become one pair, since they must score
-    /// the same whatever batch they are in.
-    pub fn prepare(
-        &self,
-        query: &str,
-        documents: &[String],
-        cut: Cut,
-        max_document_tokens: usize,
-    ) -> Result<Prepared, Unprepared> {
-        let mut numbers = HashMap::new();
-        let mut texts = vec![query];
-        let places: Vec<usize> = documents
-            .iter()
-            .map(|document| {
-                *numbers.entry(document.as_str()).or_insert_with(|| {
-                    texts.push(document);
-                    texts.len() - 2
-                })
-            })
-            .collect();
-        let mut tokens = self.tokenizer.tokenize(&texts).map_err(Unprepared::Model)?;
-        let mut passages = tokens.split_off(1);
-        let query = tokens.remove(0);
-        let limit = self.tokenizer.max_seq_tokens();
-        let room = limit.saturating_sub(self.tokenizer.special_tokens() + query.len());
-        for (at, passage) in passages.iter_mut().enumerate() {
-            if cut == Cut::Refuse && passage.len() > room {
-                let document = places.iter().position(|&place| place == at).unwrap_or(at);
-                let tokens = passage.len() + limit - room;
+    /// Tokenizes a query and its documents, as long as anybody holds `wanted`. Equal documents
+    /// become one pair, since they must score the same whatever batch they are in.
+    ///
+    /// It stays on the calling thread. Other threads would be those that score, and a long request
+    /// would keep them from the requests of others.
+    pub fn prepare(&self, texts: &Texts, wanted: &Weak<()>) -> Result<Prepared, Unprepared> {
+        let tokenizer = &self.tokenizer;
+        let limit = tokenizer.max_seq_tokens();
+        let query = tokenizer.first_tokens(texts.query, usize::MAX).map_err(Unprepared::Model)?;
+        let room = limit.saturating_sub(tokenizer.special_tokens() + query.len());
+        let most = room.min(texts.max_document_tokens);
+        let (mut numbers, mut passages) = (HashMap::new(), Vec::new());
+        let mut places = Vec::with_capacity(texts.documents.len());
+        for (document, text) in texts.documents.iter().enumerate() {
+            let place = *numbers.entry(text.as_str()).or_insert(passages.len());
+            places.push(place);
+            if place < passages.len() {
+                continue;
+            }
+            if wanted.strong_count() == 0 {
+                return Err(Unprepared::Unwanted);
+            }
+            // Only the end may be left unread.
+            let read = if texts.cut == Cut::Right { most } else { usize::MAX };
+            let tokens = tokenizer.first_tokens(text, read).map_err(Unprepared::Model)?;
+            if texts.cut == Cut::Refuse && tokens.len() > room {
+                let tokens = tokens.len() + limit - room;
                 return Err(Unprepared::TooLong { document, tokens, limit });
             }
-            shorten(passage, room.min(max_document_tokens), cut);
+            passages.push(shortened(tokens, most, texts.cut));
         }
         let lengths =
-            passages.iter().map(|passage| self.tokenizer.joined_len(&query, passage)).collect();
+            passages.iter().map(|passage| tokenizer.joined_len(&query, passage)).collect();
         Ok(Prepared { query, passages, places, lengths })
     }
 
@@ -193,14 +202,12 @@ impl Served {
     }
 }
 
-/// Keeps at most `room` tokens of a passage.
-fn shorten(passage: &mut Tokens, room: usize, cut: Cut) {
-    if passage.len() > room {
-        let kept = match cut {
-            Cut::Left => &passage[passage.len() - room..],
-            Cut::Right | Cut::Refuse => &passage[..room],
-        };
-        *passage = kept.into();
+/// Keeps at most `most` tokens of a passage.
+fn shortened(tokens: Tokens, most: usize, cut: Cut) -> Tokens {
+    match tokens.len().checked_sub(most) {
+        None | Some(0) => tokens,
+        Some(over) if cut == Cut::Left => tokens[over..].into(),
+        Some(_) => tokens[..most].into(),
     }
 }
 

@@ -7,7 +7,7 @@ use super::refusal::{Kind, Refusal};
 use super::{RequestId, Scored, is_json};
 use crate::event::Event;
 use crate::fusion::fused;
-use crate::served::{Prepared, Served, Unprepared};
+use crate::served::{Prepared, Served, Texts, Unprepared};
 use crate::shared::Shared;
 use axum::Extension;
 use axum::extract::{Request, State};
@@ -88,7 +88,8 @@ async fn rerank(
     timeout_at(deadline, answer).await.map_err(late)?
 }
 
-/// Parses and tokenizes on a thread of its own, since a long body takes a while.
+/// Parses and tokenizes on a thread of its own, since a long body takes a while. The work ends early
+/// if this future is dropped.
 async fn prepare(
     api: Api,
     shared: &Arc<Shared>,
@@ -96,6 +97,8 @@ async fn prepare(
     body: Vec<u8>,
 ) -> Result<(Ask, Prepared), Refusal> {
     let (model, limits) = (Arc::clone(model), shared.config.limits);
+    let wanting = Arc::new(());
+    let wanted = Arc::downgrade(&wanting);
     let work = move || {
         let ask = Ask::read(api, &body, &limits)?;
         drop(body);
@@ -103,13 +106,19 @@ async fn prepare(
             let problem = "cannot be used: the model has no fusion. Run `whetstone calibrate`";
             return Err(Refusal::field(Kind::Field, "first_stage_scores", problem));
         }
-        let prepared = model
-            .prepare(&ask.query, &ask.documents, ask.cut, ask.max_document_tokens)
-            .map_err(|error| unprepared(api, error))?;
+        let texts = Texts {
+            query: &ask.query,
+            documents: &ask.documents,
+            cut: ask.cut,
+            max_document_tokens: ask.max_document_tokens,
+        };
+        let prepared = model.prepare(&texts, &wanted).map_err(|error| unprepared(api, error))?;
         Ok((ask, prepared))
     };
     let failed = |_| Refusal::new(Kind::Internal, "the request could not be tokenized");
-    spawn_blocking(work).await.map_err(failed)?
+    let done = spawn_blocking(work).await.map_err(failed)?;
+    drop(wanting);
+    done
 }
 
 fn unprepared(api: Api, error: Unprepared) -> Refusal {
@@ -119,6 +128,7 @@ fn unprepared(api: Api, error: Unprepared) -> Refusal {
             let problem = format!("and the query have {tokens} tokens, at most {limit} are taken");
             Refusal::field(Kind::TooLarge, field, problem)
         }
+        Unprepared::Unwanted => Refusal::new(Kind::TimedOut, "nobody waits for the scores"),
         Unprepared::Model(error) => Refusal::new(Kind::Internal, one_line(&error)),
     }
 }

@@ -7,6 +7,8 @@ use std::io::Write;
 use whetstone_model::Reranker;
 
 const QUERY: &str = "How often must the filter be cleaned?";
+/// A pair in a batch with the pairs of other clients: sums round differently.
+const OTHER_BATCH: f32 = 1e-5;
 const PASSAGES: [&str; 4] = [
     "Above four bar the relief valve opens and the water returns to the tank.",
     "Once a month in normal use, and once a week when the water is hard.",
@@ -113,8 +115,12 @@ fn each_of_many_clients_gets_its_own_answer() {
                 for _ in 0..5 {
                     let answer = post(server.address, "/rerank", &body).json();
                     let found = scores(&answer, "score");
-                    let wanted: Vec<_> = logits.iter().map(|hit| (hit.index, hit.score)).collect();
-                    assert_eq!(found, wanted, "client {client}");
+                    let wanted = logits.iter().map(|hit| (hit.index, hit.score));
+                    let close = |((at, found), (index, logit)): (&(usize, f32), (usize, f32))| {
+                        *at == index && (found - logit).abs() < OTHER_BATCH
+                    };
+                    assert!(found.iter().zip(wanted).all(close), "client {client}: {found:?}");
+                    assert_eq!(found.len(), logits.len());
                 }
             });
         }
@@ -128,7 +134,7 @@ fn the_server_tells_what_it_serves_and_counts() {
     let info = get(server.address, "/info").json();
     assert_eq!(
         (&info["max_input_length"], &info["max_client_batch_size"], &info["scores"]),
-        (&json!(64), &json!(1000), &json!("sigmoid"))
+        (&json!(128), &json!(1000), &json!("sigmoid"))
     );
     let document = get(server.address, "/openapi.json").json();
     assert_eq!(document["openapi"], "3.1.0");

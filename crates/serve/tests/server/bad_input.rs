@@ -104,7 +104,7 @@ fn a_body_that_is_no_json_is_refused() {
         b"{\"query\": \"q\", \"texts\": [\"a\"]} x",
         "the body is not JSON: trailing characters",
     );
-    refused("[".repeat(100_000).as_bytes(), "the body is not JSON: recursion limit");
+    refused("[".repeat(100_000).as_bytes(), "the body is not JSON: EOF while parsing a list");
     let text = "POST /v1/rerank HTTP/1.1\r\nhost: here\r\ncontent-type: text/plain\r\n\
                 content-length: 2\r\n\r\n{}";
     let reply = raw(server.address, text.as_bytes()).unwrap();
@@ -146,8 +146,8 @@ fn a_body_beyond_the_limit_is_refused_whether_its_length_is_said_or_not() {
 #[test]
 fn a_client_that_is_slow_or_gone_harms_nobody() {
     let server = Running::start(|config| {
-        config.limits.request_timeout = Duration::from_millis(400);
-        config.limits.head_timeout = Duration::from_millis(400);
+        config.limits.request_timeout = Duration::from_secs(2);
+        config.limits.head_timeout = Duration::from_secs(2);
     });
     let whole = request("/v1/rerank", "", br#"{"query": "q", "documents": ["a"]}"#);
     // The body stops in the middle.

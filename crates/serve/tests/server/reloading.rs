@@ -40,7 +40,7 @@ fn a_new_manifest_brings_a_new_model_if_it_scores_as_it_should() {
         config.limits.poll = Duration::from_millis(20);
     });
     let before = logit(&server);
-    assert_eq!(longest_input(&server), 64);
+    assert_eq!(longest_input(&server), 128);
 
     // The folder's files change, but it does not score as it should.
     write(model.join("sentence_bert_config.json"), r#"{"max_seq_length": 32}"#).unwrap();
@@ -50,7 +50,7 @@ fn a_new_manifest_brings_a_new_model_if_it_scores_as_it_should() {
     let Event::ReloadFailed { reason, hint } = failed else { unreachable!() };
     assert!(reason.contains("golden.json`: pair 0 scores 1.10"), "{reason}");
     assert!(reason.ends_with("and 7 is expected") && hint.is_some(), "{reason}");
-    assert_eq!((longest_input(&server), logit(&server)), (json!(64), before.clone()));
+    assert_eq!((longest_input(&server), logit(&server)), (json!(128), before.clone()));
 
     let right = Reranker::open(model).unwrap().rank("pump", &["water"]).unwrap()[0].score;
     write_golden(model, right);
