@@ -10,10 +10,12 @@ import argparse
 import json
 import math
 import os
+import socket
 import subprocess
 import sys
 import tempfile
 import threading
+import time
 import traceback
 
 KEY = "a-key-of-the-check"
@@ -91,20 +93,44 @@ def langchain_cohere(url):
 
 
 @case
-def langchain_contextual_compression(url):
-    """A retriever over LangChain's vector store in memory, with the server as compressor."""
+def langchain_retriever_over_chroma(url):
+    """A ContextualCompressionRetriever over a Chroma server, with the server here as compressor."""
+    import chromadb
+    from langchain_chroma import Chroma
     from langchain_classic.retrievers import ContextualCompressionRetriever
     from langchain_cohere import CohereRerank
     from langchain_core.embeddings import DeterministicFakeEmbedding
-    from langchain_core.vectorstores import InMemoryVectorStore
 
-    store = InMemoryVectorStore.from_texts(PASSAGES, DeterministicFakeEmbedding(size=8))
-    retriever = ContextualCompressionRetriever(
-        base_compressor=CohereRerank(model="any", cohere_api_key=KEY, base_url=url, top_n=TOP),
-        base_retriever=store.as_retriever(search_kwargs={"k": len(PASSAGES)}),
-    )
-    found = retriever.invoke(QUERY)
+    reranker = CohereRerank(model="any", cohere_api_key=KEY, base_url=url, top_n=TOP)
+    with tempfile.TemporaryDirectory() as folder, socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+        free.close()
+        chroma = os.path.join(os.path.dirname(sys.executable), "chroma")
+        command = [chroma, "run", "--path", folder, "--port", str(port)]
+        server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            client = connected(lambda: chromadb.HttpClient("127.0.0.1", port))
+            store = Chroma("passages", DeterministicFakeEmbedding(size=8), client=client)
+            store.add_texts(PASSAGES)
+            found = ContextualCompressionRetriever(
+                base_compressor=reranker,
+                base_retriever=store.as_retriever(search_kwargs={"k": len(PASSAGES)}),
+            ).invoke(QUERY)
+        finally:
+            server.terminate()
+            server.wait(60)
     return [(PASSAGES.index(hit.page_content), hit.metadata["relevance_score"]) for hit in found]
+
+
+def connected(connect):
+    """Tries until the other server is there, for half a minute."""
+    for _ in range(60):
+        try:
+            return connect()
+        except Exception:
+            time.sleep(0.5)
+    return connect()
 
 
 @case

@@ -131,7 +131,7 @@ impl Served {
             Precision::Bf16 => GOLDEN_TOLERANCE_BF16,
         };
         let logits = self.logits(&texts)?;
-        let wrong = |(found, pair): &(f32, &GoldenPair)| !((found - pair.logit).abs() <= tolerance);
+        let wrong = |(found, pair): &(f32, &GoldenPair)| (found - pair.logit).abs() > tolerance;
         match logits.into_iter().zip(&pairs).enumerate().find(|(_, pair)| wrong(pair)) {
             None => Ok(()),
             Some((pair, (found, golden))) => {
