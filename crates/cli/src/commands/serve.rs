@@ -59,6 +59,7 @@ pub struct Args {
     max_body_bytes: usize,
     /// Seconds from a request's first byte to its answer
     #[arg(long, value_name = "SECONDS", default_value_t = Limits::default().request_timeout.as_secs())]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=86_400))]
     timeout_s: u64,
 }
 
@@ -84,6 +85,7 @@ pub fn run(args: &Args, talk: &Talk) -> Result<()> {
             max_documents: args.max_documents,
             max_body_bytes: args.max_body_bytes,
             request_timeout: Duration::from_secs(args.timeout_s),
+            max_held_bytes: Limits::default().max_held_bytes.max(args.max_body_bytes),
             ..Limits::default()
         },
         ..ServeConfig::new(model)

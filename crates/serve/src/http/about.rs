@@ -2,7 +2,7 @@
 
 use super::api::{self, Api};
 use super::refusal::{Kind, Refusal};
-use super::{PATHS, RequestId};
+use super::{PATHS, RequestId, body};
 use crate::shared::Shared;
 use axum::Extension;
 use axum::extract::{Request, State};
@@ -67,9 +67,10 @@ pub async fn not_found(
     Extension(RequestId(id)): Extension<RequestId>,
     request: Request,
 ) -> Response {
-    let path = request.uri().path();
+    let path = request.uri().path().to_owned();
+    body::drain(request.into_body()).await;
     let message = format!("there is no `{path}`; there are {}", PATHS.join(", "));
-    Api::of(path).refuse(&Refusal::new(Kind::NoSuchPath, message), &id)
+    Api::of(&path).refuse(&Refusal::new(Kind::NoSuchPath, message), &id)
 }
 
 pub async fn wrong_method(

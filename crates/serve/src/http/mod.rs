@@ -68,7 +68,8 @@ async fn around(State(shared): State<Arc<Shared>>, mut request: Request, next: N
         true => next.run(request).await,
         false => {
             let refusal = Refusal::new(Kind::Key, "a valid API key is needed: Bearer KEY");
-            let mut response = Api::of(request.uri().path()).refuse(&refusal, &entry.id);
+            let mut response = Api::of(&entry.path).refuse(&refusal, &entry.id);
+            body::drain(request.into_body()).await;
             response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
             response
         }

@@ -64,6 +64,9 @@ fn only_keys_of_the_file_are_let_in() {
         assert_eq!(refused.header("www-authenticate"), Some("Bearer"));
         assert_eq!(refused.json()["message"], refused.json()["detail"]);
     }
+    // A client that sends much still reads why it was refused.
+    let long = request("/v1/rerank", "", &b" ".repeat(8 << 20));
+    assert_eq!(raw(server.address, &long).unwrap().status, 401);
     assert_eq!(get(server.address, "/metrics").status, 401);
     assert_eq!(get(server.address, "/health").status, 200);
 
