@@ -33,6 +33,10 @@ rerank MODEL="out/model" DATA="out/data" OUT="out/runs/tuned.run":
     {{whetstone}} rerank --model {{MODEL}} --corpus {{DATA}}/corpus.jsonl --queries {{DATA}}/queries.jsonl \
         --candidates {{DATA}}/candidates.run --out {{OUT}}
 
+# Answer rerank requests over HTTP; docs/serving.md has the requests and the limits
+serve MODEL="out/model" *FLAGS="":
+    {{whetstone}} serve --model {{MODEL}} {{FLAGS}}
+
 # Fuse the order of the model with those of the first stages
 fuse DATA="out/data" RUN="out/runs/tuned.run" OUT="out/runs/fused.run":
     {{whetstone}} fuse {{DATA}}/runs/bm25.run {{DATA}}/runs/dense.run {{RUN}} --out {{OUT}}
@@ -149,6 +153,23 @@ check-cuda:
 check-export MODEL="out/quickstart/model" PYTHON="python3":
     cargo build --release
     {{PYTHON}} tests/oracles/check_export.py {{MODEL}} target/release/whetstone
+
+# PYTHON needs `pip install -r tests/e2e/clients.txt`.
+# Ask a server through the clients of Cohere, LangChain, LlamaIndex and Haystack.
+check-clients PYTHON="python3" *FLAGS="":
+    cargo build --release
+    {{PYTHON}} tests/e2e/check_clients.py target/release/whetstone {{FLAGS}}
+
+# Needs a machine with nothing else to do.
+# Compare 16 clients of a server with the engine alone, and send a burst of 1,000 clients.
+bench-serve MODEL="models/minilm-l6" *FLAGS="":
+    cargo build --release
+    python3 tests/e2e/load.py target/release/whetstone {{MODEL}} {{FLAGS}}
+
+# Whether a valid request is taken depends on the model and on the other fields, so that check is off.
+# Send requests made from the OpenAPI document to the server at URL (`pip install schemathesis`).
+fuzz-serve URL="http://127.0.0.1:8080" *FLAGS="":
+    schemathesis run {{URL}}/openapi.json --exclude-checks positive_data_acceptance {{FLAGS}}
 
 # Run everything that must pass before a change goes in
 ci:

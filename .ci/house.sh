@@ -22,6 +22,7 @@ allowed() {
     train) echo "records model eval" ;;
     export) echo "records model" ;;
     rank) echo "records model retrieve eval llm" ;;
+    serve) echo "records model hub rank" ;;
     *) return 1 ;;
     esac
 }

@@ -6,6 +6,9 @@ use std::sync::Mutex;
 /// The part in progress, for whoever ends the program in the middle of it.
 static NOW: Mutex<Option<Standing>> = Mutex::new(None);
 
+/// What a program does at the first signal in place of dying of it.
+static INSTEAD: Mutex<Option<Box<dyn FnOnce() + Send>>> = Mutex::new(None);
+
 struct Standing {
     part: String,
     done: u64,
@@ -45,6 +48,12 @@ fn set(now: Option<Standing>) {
     *NOW.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = now;
 }
 
+/// Has the first signal call `stop`, for a program that ends in its own time. The second signal ends
+/// the program at once.
+pub fn instead(stop: impl FnOnce() + Send + 'static) {
+    *INSTEAD.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(Box::new(stop));
+}
+
 /// Starts a thread that waits for Ctrl-C (SIGINT) and SIGTERM. It says where the program stands and
 /// lets it die of the signal, so that shells see what happened. Call it before any other thread
 /// starts: later ones inherit that they do not get these signals.
@@ -53,7 +62,13 @@ pub fn watch() {
     let signals = unix::wanted();
     if unix::mask(libc::SIG_BLOCK, &signals) {
         std::thread::spawn(move || {
-            let Some(signal) = unix::wait(&signals) else { return };
+            let Some(mut signal) = unix::wait(&signals) else { return };
+            let instead = INSTEAD.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take();
+            if let Some(stop) = instead {
+                stop();
+                let Some(second) = unix::wait(&signals) else { return };
+                signal = second;
+            }
             tell();
             unix::mask(libc::SIG_UNBLOCK, &signals);
             unix::die_of(signal);

@@ -8,6 +8,7 @@ mod allocator;
 mod cli;
 mod commands;
 mod crash;
+mod descriptors;
 #[cfg(test)]
 mod documented;
 mod failure;

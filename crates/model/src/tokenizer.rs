@@ -42,6 +42,14 @@ enum Part {
     Passage,
 }
 
+/// Returns the words in the first `bytes` of a text; None where that is all of it, or no whole word.
+/// No token reaches over a space, so their tokens are those of the text.
+fn whole_words(text: &str, bytes: usize) -> Option<&str> {
+    let beginning = text.get(..text.floor_char_boundary(bytes))?;
+    let words = beginning[..beginning.rfind(char::is_whitespace)?].trim_end();
+    (bytes < text.len() && !words.is_empty()).then_some(words)
+}
+
 impl PairTokenizer {
     /// Reads the tokenizer of a model folder.
     ///
@@ -98,6 +106,21 @@ impl PairTokenizer {
     fn tokenize_one(&self, text: &str) -> Result<Tokens> {
         let encoding = self.tokenizer.encode_fast(text, false).map_err(Error::Tokenize)?;
         Ok(encoding.get_ids().into())
+    }
+
+    /// Returns at least the first `most` ids of a text, or all if it has fewer, on the calling
+    /// thread. Reads no more of a long text than it takes.
+    pub fn first_tokens(&self, text: &str, most: usize) -> Result<Tokens> {
+        // Tokens of English have 4 to 5 bytes.
+        let mut bytes = most.saturating_mul(8);
+        while let Some(beginning) = whole_words(text, bytes) {
+            let tokens = self.tokenize_one(beginning)?;
+            if tokens.len() >= most {
+                return Ok(tokens);
+            }
+            bytes = bytes.saturating_mul(4);
+        }
+        self.tokenize_one(text)
     }
 
     /// Returns the number of tokens of a text, without special tokens.
@@ -226,5 +249,26 @@ impl Joint {
             }
         }
         into.end_sequence();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_tokens_of_a_long_text_are_those_of_the_whole() {
+        let model = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/oracles/tiny-model");
+        let tokenizer = PairTokenizer::open(Path::new(model), 64).unwrap();
+        let spaced = "Déjà vu: valves,\n\n  pumps \t& filters (once a week)... ".repeat(300);
+        let unspaced = "水が弱い".repeat(500);
+        for text in [&spaced, &unspaced, "", "  ", "one two"] {
+            let whole = tokenizer.tokenize(&[text]).unwrap().remove(0);
+            for most in [0, 1, 7, 64, 1000, usize::MAX] {
+                let first = tokenizer.first_tokens(text, most).unwrap();
+                assert!(first.len() >= most.min(whole.len()) && whole.starts_with(&first));
+            }
+        }
+        assert!(tokenizer.first_tokens(&spaced, 64).unwrap().len() < 200);
     }
 }

@@ -58,5 +58,5 @@ pub use rerank::{RERANK, RerankJob, rerank};
 pub use results::{Results, read_results};
 pub use run_file::{RunPaths, by_name, first_stages, folder, run_name, stage_name};
 pub use texts::{TextFiles, Texts, Wanted};
-pub use whetstone_eval::{Join, Order, Recommendation};
+pub use whetstone_eval::{Join, Order, Recommendation, Scaling};
 pub use whetstone_model::{Ranked, Reranker, RerankerOptions};

@@ -141,6 +141,8 @@ folder! {
         NOTES notes = "whetstone.json",
         /// Measures of the model.
         RESULTS results = "results.json",
+        /// Pairs with their logits.
+        GOLDEN golden = "golden.json",
     }
 }
 

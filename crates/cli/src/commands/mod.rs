@@ -19,6 +19,7 @@ pub mod pull;
 pub mod quickstart;
 pub mod rerank;
 pub mod runs;
+pub mod serve;
 pub mod synth;
 pub mod train;
 

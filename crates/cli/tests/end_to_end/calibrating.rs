@@ -6,7 +6,7 @@ use std::path::Path;
 const PASSAGES: &str = "oil the chain\nthe light is dark\nspokes of a wheel\npump the tyre\n";
 
 /// A model of its own, for a test to write into.
-fn model(folder: &Path) -> String {
+pub fn model(folder: &Path) -> String {
     let model = folder.join("model");
     copy_folder(&quickstart_folder().join("model"), &model);
     text(&model)
@@ -18,7 +18,7 @@ fn notes(model: &str) -> Value {
 
 /// A data set whose dev labels follow the model's own logits: the 60 highest are relevant, but for
 /// one in twelve.
-fn data_that_agrees(model: &str, folder: &Path, with_scores: bool) -> String {
+pub fn data_that_agrees(model: &str, folder: &Path, with_scores: bool) -> String {
     let passages: Vec<String> =
         (0..30).map(|at| format!("{} {}", PASSAGES.lines().nth(at % 4).unwrap(), at)).collect();
     let mut hits = Vec::new();

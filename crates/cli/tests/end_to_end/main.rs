@@ -14,6 +14,7 @@ mod labelling;
 mod pulling;
 mod quickstart;
 mod reranking;
+mod serving;
 mod stopping;
 mod terminal;
 mod whetstone;

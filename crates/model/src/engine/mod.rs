@@ -57,6 +57,11 @@ impl Engine {
         Ok(devices.map(|device| Self { device, layout, precision: Precision::F32 }).collect())
     }
 
+    /// The same device with the large products of a network in `precision`.
+    pub fn with_precision(self, precision: Precision) -> Self {
+        Self { precision, ..self }
+    }
+
     /// The same device without the kernels: it tests on a CPU what a GPU computes.
     pub fn without_kernels(&self) -> Self {
         Self { layout: Layout::Padded, ..self.clone() }

@@ -1,0 +1,218 @@
+//! A model that is served: its network, its tokenizer, and what its folder says about its scores.
+
+use crate::config::ServeConfig;
+use crate::error::{Error, Result};
+use serde::Deserialize;
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Weak;
+use whetstone_model::{CrossEncoderNetwork, Engine, PairTokenizer, Precision, Tokens};
+use whetstone_rank::{Fusion, Scaling, notes_of, read_notes};
+use whetstone_records::{ModelDir, read_json};
+
+/// The largest difference to golden.json: f32 sums in another order, over a dozen layers.
+const GOLDEN_TOLERANCE: f32 = 1e-3;
+/// bfloat16 keeps 8 bits of a product's inputs.
+const GOLDEN_TOLERANCE_BF16: f32 = 0.25;
+
+/// A loaded model.
+pub struct Served {
+    /// The folder as it was named.
+    pub name: String,
+    pub tokenizer: PairTokenizer,
+    network: CrossEncoderNetwork,
+    engine: Engine,
+    pub precision: Precision,
+    /// From logits to probabilities, if the model was calibrated.
+    pub scaling: Option<Scaling>,
+    /// How to join the model's scores with a first stage's, if the model was calibrated.
+    pub fusion: Option<Fusion>,
+}
+
+/// Which part of a passage is kept if a pair is too long.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Cut {
+    /// The end is cut off.
+    #[default]
+    Right,
+    /// The beginning is cut off.
+    Left,
+    /// Nothing is cut: a pair that is too long is refused.
+    Refuse,
+}
+
+/// The distinct pairs of a request, ready to be scored.
+pub struct Prepared {
+    pub query: Tokens,
+    pub passages: Vec<Tokens>,
+    /// Which pair each document is.
+    pub places: Vec<usize>,
+    /// The length of each pair.
+    pub lengths: Vec<usize>,
+}
+
+/// The texts of a request.
+pub struct Texts<'a> {
+    pub query: &'a str,
+    pub documents: &'a [String],
+    pub cut: Cut,
+    pub max_document_tokens: usize,
+}
+
+/// Why a request's texts cannot be scored.
+#[derive(Debug)]
+pub enum Unprepared {
+    /// The client has gone, or its time is over.
+    Unwanted,
+    /// A document that is too long together with the query, under [`Cut::Refuse`].
+    TooLong {
+        document: usize,
+        tokens: usize,
+        limit: usize,
+    },
+    Model(whetstone_model::Error),
+}
+
+/// `golden.json`: pairs whose logits are known.
+#[derive(Deserialize)]
+struct Golden {
+    pairs: Vec<GoldenPair>,
+}
+
+#[derive(Deserialize)]
+struct GoldenPair {
+    query: String,
+    passage: String,
+    logit: f32,
+}
+
+impl Served {
+    /// Loads the model folder and scores a pair, so that the first request finds a warm model.
+    pub fn open(config: &ServeConfig) -> Result<Self> {
+        let ServeConfig { model: path, device, precision, .. } = config;
+        if !precision.is_supported() {
+            return Err(Error::NoBf16);
+        }
+        let model = ModelDir::new(path);
+        let engine = Engine::open(*device)?.with_precision(*precision);
+        let tokenizer = PairTokenizer::open(path, PairTokenizer::stored_limit(path)?)?;
+        let network = CrossEncoderNetwork::load(path, &engine)?;
+        let (scaling, fusion) = match read_notes(&model)? {
+            Some(_) => what_dev_says(&model)?,
+            None => (None, None),
+        };
+        let served = Self {
+            name: path.display().to_string(),
+            tokenizer,
+            network,
+            engine,
+            precision: *precision,
+            scaling,
+            fusion,
+        };
+        served.logits(&[("ready", "The model is ready.")])?;
+        Ok(served)
+    }
+
+    /// Scores the pairs of golden.json, if the folder has one.
+    ///
+    /// # Errors
+    /// A logit that differs by more than rounding.
+    pub fn check_golden(&self, model: &Path) -> Result<()> {
+        let path = ModelDir::new(model).golden();
+        let Some(Golden { pairs }) = read_json::<Golden>(&path)? else { return Ok(()) };
+        if pairs.is_empty() {
+            return Err(Error::NoGolden { path });
+        }
+        let texts: Vec<(&str, &str)> =
+            pairs.iter().map(|pair| (&*pair.query, &*pair.passage)).collect();
+        let tolerance = match self.precision {
+            Precision::F32 => GOLDEN_TOLERANCE,
+            Precision::Bf16 => GOLDEN_TOLERANCE_BF16,
+        };
+        let logits = self.logits(&texts)?;
+        let wrong = |(found, pair): &(f32, &GoldenPair)| (found - pair.logit).abs() > tolerance;
+        match logits.into_iter().zip(&pairs).enumerate().find(|(_, pair)| wrong(pair)) {
+            None => Ok(()),
+            Some((pair, (found, golden))) => {
+                Err(Error::Golden { path, pair, found, expected: golden.logit })
+            }
+        }
+    }
+
+    fn logits(&self, pairs: &[(&str, &str)]) -> Result<Vec<f32>> {
+        let mut logits = Vec::with_capacity(pairs.len());
+        for (query, passage) in pairs {
+            let tokens = self.tokenizer.tokenize(&[query, passage])?;
+            logits.extend(self.score(&[(&tokens[0], &tokens[1])])?);
+        }
+        Ok(logits)
+    }
+
+    /// Returns the logit of every pair, in one pass through the network.
+    pub fn score(&self, pairs: &[(&Tokens, &Tokens)]) -> Result<Vec<f32>, whetstone_model::Error> {
+        let logits =
+            self.network.logits(&self.tokenizer.batch(pairs.iter().copied()), &self.engine);
+        match logits.iter().all(|logit| logit.is_finite()) {
+            true => Ok(logits),
+            false => Err(whetstone_model::Error::NoNumber { what: "score" }),
+        }
+    }
+
+    /// Tokenizes a query and its documents, as long as anybody holds `wanted`. Equal documents
+    /// become one pair, since they must score the same whatever batch they are in.
+    ///
+    /// It stays on the calling thread. Other threads would be those that score, and a long request
+    /// would keep them from the requests of others.
+    pub fn prepare(&self, texts: &Texts, wanted: &Weak<()>) -> Result<Prepared, Unprepared> {
+        let tokenizer = &self.tokenizer;
+        let limit = tokenizer.max_seq_tokens();
+        let query = tokenizer.first_tokens(texts.query, usize::MAX).map_err(Unprepared::Model)?;
+        let room = limit.saturating_sub(tokenizer.special_tokens() + query.len());
+        let most = room.min(texts.max_document_tokens);
+        let (mut numbers, mut passages) = (HashMap::new(), Vec::new());
+        let mut places = Vec::with_capacity(texts.documents.len());
+        for (document, text) in texts.documents.iter().enumerate() {
+            let place = *numbers.entry(text.as_str()).or_insert(passages.len());
+            places.push(place);
+            if place < passages.len() {
+                continue;
+            }
+            if wanted.strong_count() == 0 {
+                return Err(Unprepared::Unwanted);
+            }
+            // Only the end may be left unread.
+            let read = if texts.cut == Cut::Right { most } else { usize::MAX };
+            let tokens = tokenizer.first_tokens(text, read).map_err(Unprepared::Model)?;
+            if texts.cut == Cut::Refuse && tokens.len() > room {
+                let tokens = tokens.len() + limit - room;
+                return Err(Unprepared::TooLong { document, tokens, limit });
+            }
+            passages.push(shortened(tokens, most, texts.cut));
+        }
+        let lengths =
+            passages.iter().map(|passage| tokenizer.joined_len(&query, passage)).collect();
+        Ok(Prepared { query, passages, places, lengths })
+    }
+
+    /// Returns the probability that a passage with this logit is relevant: calibrated, or else the
+    /// sigmoid, as text-embeddings-inference has it.
+    pub fn probability(&self, logit: f32) -> f32 {
+        self.scaling.unwrap_or(Scaling::IDENTITY).probability(f64::from(logit)) as f32
+    }
+}
+
+/// Keeps at most `most` tokens of a passage.
+fn shortened(tokens: Tokens, most: usize, cut: Cut) -> Tokens {
+    match tokens.len().checked_sub(most) {
+        None | Some(0) => tokens,
+        Some(over) if cut == Cut::Left => tokens[over..].into(),
+        Some(_) => tokens[..most].into(),
+    }
+}
+
+/// Returns what `whetstone calibrate` left in the folder.
+fn what_dev_says(model: &ModelDir) -> Result<(Option<Scaling>, Option<Fusion>)> {
+    let notes = notes_of(model)?;
+    Ok((notes.calibration.map(|calibration| calibration.scaling), Some(notes.fusion.fusion)))
+}
