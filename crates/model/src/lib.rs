@@ -29,12 +29,13 @@ pub use cross_encoder::CrossEncoder;
 pub use engine::{AdamWState, StepDropout};
 pub use engine::{DeviceName, Engine};
 pub use error::{Error, Result};
-pub use families::{Architecture, Export, Family, Piece, Role, Template};
+pub use families::{Architecture, Export, Family, Names, Piece, Role, Template};
 pub use network::{CrossEncoderNetwork, has_head};
 pub use parameters::{Parameter, Slot};
 pub use reranker::{Ranked, Reranker, RerankerOptions};
 pub use spec::{DropoutRates, FeedForward, HeadKind, NormPlacement, Positions, Spec};
 pub use tokenizer::{PairTokenizer, Tokens};
+pub use weights::{Stored, Tensors, transpose};
 #[cfg(feature = "train")]
 pub use whetstone_kernels::AdamWStep;
 pub use whetstone_kernels::Precision;

@@ -2,7 +2,7 @@
 
 use crate::engine::Engine;
 use crate::error::{Error, Result};
-use crate::families::Family;
+use crate::families::{Architecture, Family};
 use crate::parameters::{Parameter, Slot};
 use burn::module::Param;
 use burn::tensor::{Device, Tensor, TensorData};
@@ -10,16 +10,24 @@ use half::{bf16, f16};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
+use whetstone_records::ModelDir;
 
 /// Tensors of a file, by the family's names.
-pub(crate) type Tensors = BTreeMap<String, Stored>;
+pub type Tensors = BTreeMap<String, Stored>;
 
 /// A tensor as f32 in the layout of the file.
-pub(crate) struct Stored {
+pub struct Stored {
     /// Its name in the file, for errors.
     pub file_name: String,
     pub shape: Vec<usize>,
     pub values: Vec<f32>,
+}
+
+impl Architecture {
+    /// Reads the tensors of a model folder under the family's names.
+    pub fn tensors(&self, model_dir: &Path) -> Result<Tensors> {
+        read(&ModelDir::new(model_dir).weights(), self.family)
+    }
 }
 
 /// Reads every tensor that the family does not ignore.
@@ -144,7 +152,8 @@ fn parameter<const D: usize>(
     Param::from_tensor(Tensor::from_data(TensorData::new(values, shape), device))
 }
 
-pub(crate) fn transpose(values: &[f32], rows: usize, cols: usize) -> Vec<f32> {
+/// Turns a matrix `[rows, cols]` into `[cols, rows]`.
+pub fn transpose(values: &[f32], rows: usize, cols: usize) -> Vec<f32> {
     /// Columns of a strip: one cache line, so that each line is read once and those written stay in
     /// the cache.
     const STRIP: usize = 16;
