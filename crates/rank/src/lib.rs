@@ -1,4 +1,5 @@
-//! Stages on a model folder: rerank, fuse, calibrate, evaluate, forgetting, answers, label.
+//! Stages on a model folder: rerank, fuse, calibrate, evaluate, forgetting, answers, label. Also
+//! `verify`, and the model card, which is rendered from what lies beside the weights.
 //!
 //! A stage reads files, writes a whole file and a manifest. If its inputs have not changed since
 //! the last run, it says so and does nothing.
@@ -20,6 +21,7 @@
 
 mod answers;
 mod calibrate;
+mod card;
 mod error;
 mod evaluation;
 mod forgetting;
@@ -29,9 +31,11 @@ mod notes;
 mod rerank;
 mod run_file;
 mod texts;
+mod verify;
 
 pub use answers::{ANSWERS, Answers, AnswersJob};
 pub use calibrate::{CALIBRATE, CalibrateJob, calibrate};
+pub use card::write_card;
 pub use error::{Error, Result};
 pub use evaluation::{EVAL, EvalRequest, Evaluated};
 pub use forgetting::{Forgetting, ForgettingJob, GeneralSample};
@@ -41,4 +45,7 @@ pub use notes::{notes_of, read_notes, scaling_of};
 pub use rerank::{RERANK, RerankJob, rerank};
 pub use run_file::{first_stages, folder, run_name, stage_name};
 pub use texts::{TextFiles, Texts, Wanted};
+#[cfg(feature = "onnxruntime")]
+pub use verify::OnnxRuntime;
+pub use verify::{Agreement, Difference, F32_TOLERANCE, Server, Verification};
 pub use whetstone_model::{Ranked, Reranker, RerankerOptions};

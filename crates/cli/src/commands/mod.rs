@@ -21,6 +21,7 @@ pub mod rerank;
 pub mod runs;
 pub mod synth;
 pub mod train;
+pub mod verify;
 
 use crate::failure::{Problem, Result};
 use std::path::{Path, PathBuf};

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use std::path::Path;
 use tokenizers::Tokenizer;
 use whetstone_model::Export;
-use whetstone_records::{AtomicFile, ModelDir};
+use whetstone_records::{AtomicFile, ModelDir, write_json};
 
 /// Writes the tokenizer's files without truncation and padding, which are the caller's choice.
 /// `model_max_length` states the longest pair. The base model's own limit (128 tokens with MiniLM)
@@ -22,10 +22,10 @@ pub fn write(from: &Path, out: &Path, max_seq_tokens: usize, export: &Export) ->
 
     let config =
         config(read_object(&from.tokenizer_config())?.unwrap_or_default(), max_seq_tokens, export);
-    crate::write_json(&out.tokenizer_config(), &config)?;
+    write_json(&out.tokenizer_config(), &config)?;
     let special =
         read_object(&from.special_tokens())?.unwrap_or_else(|| special_tokens(export).collect());
-    crate::write_json(&out.special_tokens(), &special)?;
+    write_json(&out.special_tokens(), &special)?;
     let vocabulary = from.vocabulary();
     if vocabulary.exists() {
         let bytes = std::fs::read(&vocabulary)
