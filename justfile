@@ -144,6 +144,11 @@ check-export MODEL="out/quickstart/model" PYTHON="python3":
     cargo build --release
     {{PYTHON}} tests/oracles/check_export.py {{MODEL}} target/release/whetstone
 
+# Needs `pip install onnxruntime onnx transformers fastembed flashrank`. FLAGS of the script add Optimum and node.
+# Load the ONNX files of an exported folder in the programs that people have, and compare logits.
+check-onnx MODEL PYTHON="python3" *FLAGS:
+    {{PYTHON}} tests/oracles/check_onnx.py {{MODEL}} {{FLAGS}}
+
 # Run everything that must pass before a change goes in
 ci:
     .ci/run
