@@ -96,6 +96,12 @@ check-killed KILLS="100" SEED="1" *FLAGS:
     cargo build --release
     python3 tests/e2e/killed.py target/release/whetstone --kills {{KILLS}} --seed {{SEED}} {{FLAGS}}
 
+# Needs root, as it mounts small file systems in memory.
+# Fill the disk under every stage, make room and run it again: nothing may be lost (a minute).
+check-full-disk STEPS="20" *FLAGS:
+    cargo build --release
+    python3 tests/e2e/full_disk.py target/release/whetstone --steps {{STEPS}} {{FLAGS}}
+
 # Needs nightly Rust and `cargo install cargo-fuzz`.
 # Feed broken input to one parser of foreign bytes; fuzz/README.md lists the targets.
 fuzz TARGET SECONDS="600" *FLAGS:
@@ -148,6 +154,14 @@ check-export MODEL="out/quickstart/model" PYTHON="python3":
 # Load the ONNX files of an exported folder in the programs that people have, and compare logits.
 check-onnx MODEL PYTHON="python3" *FLAGS:
     {{PYTHON}} tests/oracles/check_onnx.py {{MODEL}} {{FLAGS}}
+
+# ONNXRUNTIME is libonnxruntime, such as `pip install onnxruntime` puts into site-packages/onnxruntime/capi.
+# Load an exported folder with candle, ort and fastembed-rs (builds them: ten minutes at first).
+check-consumers MODEL ONNXRUNTIME:
+    for program in candle onnx fastembed; do \
+        ORT_DYLIB_PATH={{ONNXRUNTIME}} cargo run --release --quiet --manifest-path tests/consumers/Cargo.toml \
+            --bin $program -- {{absolute_path(MODEL)}} || exit 1; \
+    done
 
 # Run everything that must pass before a change goes in
 ci:

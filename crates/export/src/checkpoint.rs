@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use whetstone_model::{Architecture, Family};
-use whetstone_records::{Best, ModelDir, Origin, RunDir, manifest_name, read_text, sha256_file};
+use whetstone_records::{Best, Input, ModelDir, Origin, RunDir, manifest_name, read_text};
 
 /// One step of a training run.
 #[derive(Debug)]
@@ -20,6 +20,8 @@ pub struct Checkpoint {
     pub max_seq_tokens: usize,
     /// The base model of the training, as named in the config.
     pub base_model: Option<String>,
+    /// The files of the run, digested before they were read.
+    of_run: Vec<Input>,
 }
 
 /// The keys of a run's `config.toml` that affect the model folder.
@@ -39,11 +41,12 @@ impl Checkpoint {
         let none = || Error::NoCheckpoint { path: path.into() };
         let run = RunDir::new(path);
         if run.best().is_file() {
+            let of_run = files_of_run(path)?;
             let best: Best = json(&run.best())?;
             if best.fresh_head && best.blended.is_none() {
                 return Err(Error::Untrained { run: path.into(), start: run.step(best.step) });
             }
-            return Self::of_step(run.path(best.folder()), path.into(), best.step);
+            return Self::of_step(run.path(best.folder()), path.into(), best.step, of_run);
         }
         if !ModelDir::new(path).weights().is_file() {
             return Err(none());
@@ -53,21 +56,22 @@ impl Checkpoint {
         let name = folder.file_name().and_then(|name| name.to_str()).ok_or_else(none)?;
         let step = RunDir::step_of(name).ok_or_else(none)?;
         let run = folder.parent().ok_or_else(none)?.to_path_buf();
-        Self::of_step(path.into(), run, step)
+        let of_run = files_of_run(&run)?;
+        Self::of_step(path.into(), run, step, of_run)
     }
 
-    fn of_step(folder: PathBuf, run: PathBuf, step: usize) -> Result<Self> {
+    fn of_step(folder: PathBuf, run: PathBuf, step: usize, of_run: Vec<Input>) -> Result<Self> {
         let path = RunDir::new(&run).config();
         let text = read_text(&path)?;
         let config: RunConfig =
             toml::from_str(&text).map_err(|source| Error::Toml { path: path.clone(), source })?;
         let max_seq_tokens =
             config.max_seq_tokens.ok_or_else(|| Error::NoCheckpoint { path: run.clone() })?;
-        Ok(Self { folder, run, step, max_seq_tokens, base_model: config.model })
+        Ok(Self { folder, run, step, max_seq_tokens, base_model: config.model, of_run })
     }
 
-    /// Returns the SHA-256 of every file that goes into the model folder, by name.
-    pub fn digests(&self) -> Result<Vec<(String, String)>> {
+    /// Digests every file that goes into the model folder, and those of the run.
+    pub fn digests(&self) -> Result<Vec<Input>> {
         let of_step = [
             ModelDir::WEIGHTS,
             ModelDir::CONFIG,
@@ -76,10 +80,9 @@ impl Checkpoint {
             ModelDir::SPECIAL_TOKENS,
             ModelDir::VOCABULARY,
         ];
-        let paths = of_step.iter().map(|name| (*name, self.folder.join(name)));
-        let of_run = [RunDir::CONFIG, RunDir::BEST].map(|name| (name, self.run.join(name)));
-        let present = paths.chain(of_run).filter(|(_, path)| path.exists());
-        present.map(|(name, path)| Ok((name.to_owned(), sha256_file(&path)?))).collect()
+        let mut inputs = digests_of(&self.folder, &of_step)?;
+        inputs.extend(self.of_run.iter().cloned());
+        Ok(inputs)
     }
 
     /// Returns the model's family.
@@ -142,6 +145,17 @@ fn licence(model: &str) -> Option<String> {
     Some(licence.trim().trim_matches(['"', '\'']).to_owned()).filter(|licence| !licence.is_empty())
 }
 
+fn files_of_run(run: &Path) -> Result<Vec<Input>> {
+    digests_of(run, &[RunDir::CONFIG, RunDir::BEST])
+}
+
+/// Digests those of the named files that a folder has.
+fn digests_of(folder: &Path, names: &[&str]) -> Result<Vec<Input>> {
+    let present = names.iter().map(|name| (*name, folder.join(name)));
+    let present = present.filter(|(_, path)| path.exists());
+    present.map(|(name, path)| Ok(Input::of_file(name, &path)?)).collect()
+}
+
 fn json<T: DeserializeOwned>(path: &Path) -> Result<T> {
     let text = read_text(path)?;
     serde_json::from_str(&text).map_err(|source| Error::Json { path: path.into(), source })
@@ -172,6 +186,27 @@ mod tests {
         let first = Checkpoint::open(&run.path().join("step-000000")).unwrap();
         assert_eq!(first.step, 0);
         assert_eq!(first.dev_ndcg_at_10().unwrap(), None);
+    }
+
+    #[test]
+    fn a_step_or_a_run_that_changes_while_it_is_exported_is_noticed() {
+        let run = run_folder();
+        let best = run.path().join("best.json");
+        std::fs::write(&best, r#"{"step": 500, "ndcg@10": 0.5}"#).unwrap();
+        let weights = run.path().join("step-000500/model.safetensors");
+        for path in [&best, &weights] {
+            let checkpoint = Checkpoint::open(run.path()).unwrap();
+            // As training does, which replaces it between two reads.
+            std::fs::write(path, "{\"step\": 0, \"ndcg@10\": 0.25}").unwrap();
+            let inputs = checkpoint.digests().unwrap();
+            let out = tempfile::tempdir().unwrap();
+            std::fs::write(path, "{\"step\": 1}").unwrap();
+            let stage = whetstone_records::Stage::new("export", out.path(), &(), inputs);
+            let error = stage.finish(&[], whetstone_records::Outcome::default()).unwrap_err();
+            let changed = format!("`{}` was changed while it was read", path.display());
+            assert_eq!(error.to_string(), changed);
+            std::fs::write(&best, r#"{"step": 500, "ndcg@10": 0.5}"#).unwrap();
+        }
     }
 
     #[test]

@@ -16,9 +16,7 @@ use checkpoint::Checkpoint;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use whetstone_model::{CrossEncoder, DeviceName, Engine};
-use whetstone_records::{
-    AtomicFolder, Manifest, ModelDir, Outcome, Stage, sha256_file, write_json,
-};
+use whetstone_records::{AtomicFolder, Input, Manifest, ModelDir, Outcome, Stage, write_json};
 
 /// What is exported.
 #[derive(Clone, Copy, Debug)]
@@ -56,7 +54,7 @@ pub fn export(job: &ExportJob, out: &Path) -> Result<Manifest> {
     let (formats, pairs) = (job.formats(), job.data.map(golden::source));
     let mut inputs = checkpoint.digests()?;
     if let Some(pairs) = &pairs {
-        inputs.push(("pairs".into(), sha256_file(pairs)?));
+        inputs.push(Input::of_file("pairs", pairs)?);
     }
     let stage = |folder: &Path| Stage::new("export", folder, &formats, inputs.clone());
     if let Some(manifest) = stage(out).up_to_date() {

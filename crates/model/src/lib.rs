@@ -10,6 +10,7 @@ mod cross_encoder;
 mod engine;
 mod error;
 mod families;
+mod file;
 mod group;
 mod network;
 mod nn;

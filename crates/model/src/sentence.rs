@@ -1,6 +1,7 @@
 //! Reads what sentence-transformers' files say about a bi-encoder.
 
 use crate::error::{Error, Result};
+use crate::file;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -166,11 +167,11 @@ fn unsupported<T>(
 
 /// Returns the content of a file; None if there is no file.
 fn json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
-    match std::fs::read(path) {
+    match file::read(path) {
         Ok(bytes) => serde_json::from_slice(&bytes)
             .map(Some)
             .map_err(|source| Error::Json { path: path.into(), source }),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(Error::io("read", path)(error)),
+        Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
     }
 }

@@ -3,12 +3,13 @@
 use crate::batch::Packed;
 use crate::error::{Error, Result};
 use crate::families::{Architecture, Piece, Template};
+use crate::file;
 use crate::spec::SHORTEST_INPUT;
 use rayon::prelude::*;
 use std::path::Path;
 use std::sync::Arc;
 use tokenizers::Tokenizer;
-use whetstone_records::ModelDir;
+use whetstone_records::{ModelDir, read_bytes};
 
 /// Turns texts and pairs into token ids as the model's family reads them, the passage truncated.
 #[derive(Clone)]
@@ -18,6 +19,9 @@ pub struct PairTokenizer {
     text: Joint,
     max_seq_tokens: usize,
 }
+
+/// What vocabularies call a word that they have no pieces for.
+const UNKNOWN: [&str; 2] = ["[UNK]", "<unk>"];
 
 /// The token ids of one text, without special tokens.
 pub type Tokens = Arc<[u32]>;
@@ -56,7 +60,7 @@ impl PairTokenizer {
             return Err(Error::MaxSeqTokens { value: max_seq_tokens, longest });
         }
         let path = ModelDir::new(model_dir).tokenizer();
-        let bytes = std::fs::read(&path).map_err(Error::io("read", &path))?;
+        let bytes = file::read(&path)?;
         let unusable = |source| Error::Tokenizer { path: path.clone(), source };
         let mut tokenizer = parse(&bytes).map_err(unusable)?;
         // The file may ask for truncation and padding of its own; both are done here instead.
@@ -81,7 +85,7 @@ impl PairTokenizer {
         ]
         .into_iter()
         .find_map(|(file, key)| {
-            let bytes = std::fs::read(model_dir.join(file)).ok()?;
+            let bytes = read_bytes(&model_dir.join(file)).ok()?;
             let json: serde_json::Value = serde_json::from_slice(&bytes).ok()?;
             usize::try_from(json.get(key)?.as_u64()?).ok()
         });
@@ -112,6 +116,26 @@ impl PairTokenizer {
     pub fn offsets(&self, text: &str) -> Result<Vec<(usize, usize)>> {
         let encoding = self.tokenizer.encode(text, false).map_err(Error::Tokenize)?;
         Ok(encoding.get_offsets().to_vec())
+    }
+
+    /// Returns the share of the letters of some texts in words that the tokenizer has no pieces
+    /// for. To the model, all of these words are one and the same token.
+    pub fn unknown_fraction(&self, texts: &[&str]) -> Result<f64> {
+        let unknown = UNKNOWN.iter().find_map(|token| self.tokenizer.token_to_id(token));
+        let letters = |text: &&str| {
+            let encoding = self.tokenizer.encode(*text, false).map_err(Error::Tokenize)?;
+            let tokens = encoding.get_ids().iter().zip(encoding.get_offsets());
+            let count = |(start, end): (usize, usize)| {
+                text.get(start..end).map_or(0, |word| word.chars().count())
+            };
+            Ok(tokens.fold([0, 0], |[of_unknown, all], (id, span)| {
+                let letters = count(*span);
+                [of_unknown + if Some(*id) == unknown { letters } else { 0 }, all + letters]
+            }))
+        };
+        let counted = texts.par_iter().map(letters).collect::<Result<Vec<[usize; 2]>>>()?;
+        let sum = |which: usize| counted.iter().map(|letters| letters[which]).sum::<usize>() as f64;
+        Ok(sum(0) / sum(1).max(1.0))
     }
 
     /// How many special tokens a pair has.

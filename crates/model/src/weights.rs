@@ -3,6 +3,7 @@
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::families::{Architecture, Family};
+use crate::file;
 use crate::parameters::{Parameter, Slot};
 use burn::module::Param;
 use burn::tensor::{Device, Tensor, TensorData};
@@ -32,7 +33,7 @@ impl Architecture {
 
 /// Reads every tensor that the family does not ignore.
 pub(crate) fn read(path: &Path, family: &Family) -> Result<Tensors> {
-    let bytes = std::fs::read(path).map_err(Error::io("read", path))?;
+    let bytes = file::read(path)?;
     let mut tensors = Tensors::new();
     for (file_name, view) in open(path, &bytes)?.iter() {
         let Some(name) = (family.known_as)(file_name) else { continue };
@@ -54,7 +55,7 @@ pub(crate) fn read(path: &Path, family: &Family) -> Result<Tensors> {
 
 /// Returns whether a file has a tensor, by the family's name, without converting a value.
 pub(crate) fn contains(path: &Path, family: &Family, name: &str) -> Result<bool> {
-    let bytes = std::fs::read(path).map_err(Error::io("read", path))?;
+    let bytes = file::read(path)?;
     let file = open(path, &bytes)?;
     Ok(file.names().into_iter().any(|known| (family.known_as)(known).as_deref() == Some(name)))
 }

@@ -2,9 +2,24 @@
 
 use crate::error::Result;
 use crate::notes::read_notes;
+use serde::Deserialize;
 use std::fmt::Write;
 use whetstone_eval::ModelNotes;
-use whetstone_records::{AtomicFile, ModelDir, Origin, read_json};
+use whetstone_records::{AtomicFile, ModelDir, Origin, read_json, sha256_file};
+
+/// The part of results.json that the card tells.
+#[derive(Deserialize)]
+struct Results {
+    /// Digest of the weights that were measured.
+    weights: String,
+    recommendation: Recommendation,
+}
+
+/// Which order does best on the test queries.
+#[derive(Deserialize)]
+struct Recommendation {
+    text: String,
+}
 
 /// Writes the card of an exported model. The stages that learn something about a model call it at
 /// their end. A model from elsewhere keeps its own card.
@@ -35,9 +50,19 @@ fn text(model: &ModelDir, origin: &Origin, notes: Option<&ModelNotes>) -> String
     card.push_str(USAGE);
     onnx(&mut card, model);
     card.push_str("\n## Results\n\n");
+    if let Some(measured) = measured(model) {
+        let _ = writeln!(card, "{measured}\n");
+    }
     results(&mut card, origin, notes);
     training(&mut card, origin);
     card
+}
+
+/// Returns what an evaluation says; None without one of these weights.
+fn measured(model: &ModelDir) -> Option<String> {
+    let results = read_json::<Results>(&model.results()).ok()??;
+    let weights = sha256_file(&model.weights()).ok()?;
+    (results.weights == weights).then_some(results.recommendation.text)
 }
 
 /// Lists the ONNX files that the folder has.
@@ -174,6 +199,26 @@ mod tests {
         std::fs::write(model.onnx(), "").unwrap();
         write_card(&model).unwrap();
         assert!(std::fs::read_to_string(model.card()).unwrap().contains("`onnx/model.onnx`"));
+    }
+
+    #[test]
+    fn results_are_told_unless_they_are_those_of_other_weights() {
+        let folder = tempfile::tempdir().unwrap();
+        let model = ModelDir::new(folder.path());
+        write_json(&model.origin(), &origin()).unwrap();
+        std::fs::write(model.weights(), "weights").unwrap();
+        let weights = sha256_file(&model.weights()).unwrap();
+        let results = serde_json::json!({
+            "version": "1", "weights": weights, "recommendation": { "text": "Use it alone." },
+        });
+        write_json(&model.results(), &results).unwrap();
+        let told = || {
+            write_card(&model).unwrap();
+            std::fs::read_to_string(model.card()).unwrap().contains("Use it alone.")
+        };
+        assert!(told());
+        std::fs::write(model.weights(), "other weights").unwrap();
+        assert!(!told());
     }
 
     #[test]

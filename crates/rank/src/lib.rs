@@ -45,7 +45,7 @@ pub use notes::{notes_of, read_notes, scaling_of};
 pub use rerank::{RERANK, RerankJob, rerank};
 pub use run_file::{first_stages, folder, run_name, stage_name};
 pub use texts::{TextFiles, Texts, Wanted};
+pub use verify::{Agreement, Difference, F32_TOLERANCE, Quality, Server, Verification};
 #[cfg(feature = "onnxruntime")]
-pub use verify::OnnxRuntime;
-pub use verify::{Agreement, Difference, F32_TOLERANCE, Server, Verification};
+pub use verify::{OnnxRuntime, QualityJob};
 pub use whetstone_model::{Ranked, Reranker, RerankerOptions};

@@ -34,6 +34,8 @@ pub enum Error {
     LongLine { path: PathBuf, line: usize, limit: usize },
     #[error("`{}` has more than {limit} bytes", path.display())]
     LargeFile { path: PathBuf, limit: u64 },
+    #[error("`{}` is {what}, not a file", path.display())]
+    NoFile { path: PathBuf, what: &'static str },
     #[error("`{}` cannot hold {what}: expected {expected}", path.display())]
     Unwritable { path: PathBuf, what: String, expected: &'static str },
     #[error("`{}` was changed while it was read", path.display())]
@@ -62,6 +64,8 @@ impl Hint for Error {
                 "check that this is the file you meant: it must have one record a line"
             }
             Error::NotUtf8 { .. } => "convert the file to UTF-8",
+            Error::NoFile { what: "a folder", .. } => "name a file in it",
+            Error::NoFile { .. } => "save what it holds to a file, and name that file",
             Error::Unwritable { .. } => "correct it at its source",
             Error::Changed { .. } => "run the same command again once the file is complete",
             Error::Busy { .. } => {

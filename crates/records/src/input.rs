@@ -1,7 +1,7 @@
 //! The inputs of a stage: their digests, and whether they changed.
 
 use crate::error::{Error, Result};
-use crate::io::{sha256_file, sha256_open};
+use crate::io::{open_file, sha256_bytes, sha256_file, sha256_open};
 use std::fs::{File, Metadata};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -27,21 +27,35 @@ impl From<Metadata> for Stamp {
     }
 }
 
-/// An input of a stage: its role, its SHA-256 and, for a file, its stamp.
+/// An input of a stage: its role, its SHA-256, and the files that it stands for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Input {
     pub role: String,
     pub digest: String,
-    file: Option<(PathBuf, Stamp)>,
+    files: Vec<Digested>,
 }
 
 impl Input {
     /// Digests a file.
     pub fn of_file(role: impl Into<String>, path: &Path) -> Result<Self> {
-        let mut file = File::open(path).map_err(Error::io("read", path))?;
-        let stamp = Stamp::of(&file).map_err(Error::io("read", path))?;
-        let digest = sha256_open(&mut file, path)?;
-        Ok(Self { role: role.into(), digest, file: Some((path.into(), stamp)) })
+        let file = Digested::of(path)?;
+        Ok(Self { role: role.into(), digest: file.digest.clone(), files: vec![file] })
+    }
+
+    /// Digests the files of a folder, each given with its name. One that cannot be read counts as
+    /// such.
+    pub fn of_files<'a>(
+        role: impl Into<String>,
+        files: impl IntoIterator<Item = (&'a str, &'a Path)>,
+    ) -> Self {
+        let mut lines = String::new();
+        let mut digested = Vec::new();
+        for (name, path) in files {
+            let file = Digested::of(path).unwrap_or_else(|_| Digested::unreadable(path));
+            lines += &format!("{} {name}\n", file.digest);
+            digested.push(file);
+        }
+        Self { role: role.into(), digest: sha256_bytes(lines.as_bytes()), files: digested }
     }
 
     /// Refuses a file that changed since it was digested.
@@ -49,19 +63,46 @@ impl Input {
     /// # Errors
     /// [`Error::Changed`]. A file that was only touched is digested again and passes.
     pub fn check(&self) -> Result<()> {
-        let Some((path, stamp)) = &self.file else { return Ok(()) };
-        let is_untouched = path.metadata().is_ok_and(|metadata| Stamp::from(metadata) == *stamp);
-        if is_untouched || sha256_file(path).is_ok_and(|digest| digest == self.digest) {
-            return Ok(());
+        match self.files.iter().find(|file| !file.is_unchanged()) {
+            Some(file) => Err(Error::Changed { path: file.path.clone() }),
+            None => Ok(()),
         }
-        Err(Error::Changed { path: path.clone() })
+    }
+}
+
+/// A file as it was when it was digested.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Digested {
+    path: PathBuf,
+    /// None if it could not be read.
+    stamp: Option<Stamp>,
+    /// Empty if it could not be read.
+    digest: String,
+}
+
+impl Digested {
+    fn of(path: &Path) -> Result<Self> {
+        let mut file = open_file(path)?;
+        let stamp = Stamp::of(&file).map_err(Error::io("read", path))?;
+        let digest = sha256_open(&mut file, path)?;
+        Ok(Self { path: path.into(), stamp: Some(stamp), digest })
+    }
+
+    fn unreadable(path: &Path) -> Self {
+        Self { path: path.into(), stamp: None, digest: String::new() }
+    }
+
+    fn is_unchanged(&self) -> bool {
+        let now = self.path.metadata().ok().map(Stamp::from);
+        (now.is_some() && now == self.stamp)
+            || sha256_file(&self.path).unwrap_or_default() == self.digest
     }
 }
 
 /// An input that has a digest but is not a file.
 impl From<(String, String)> for Input {
     fn from((role, digest): (String, String)) -> Self {
-        Self { role, digest, file: None }
+        Self { role, digest, files: Vec::new() }
     }
 }
 
@@ -89,5 +130,22 @@ mod tests {
         assert!(message.ends_with("corpus.jsonl` was changed while it was read"), "{message}");
         std::fs::remove_file(&path).unwrap();
         assert!(input.check().is_err());
+    }
+
+    #[test]
+    fn of_many_files_the_one_that_changed_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let [a, b, gone] = ["a.md", "b.md", "gone.md"].map(|name| folder.path().join(name));
+        std::fs::write(&a, "one").unwrap();
+        std::fs::write(&b, "two").unwrap();
+        let files = [("a.md", a.as_path()), ("b.md", &b), ("gone.md", &gone)];
+        let input = Input::of_files("corpus", files);
+        input.check().unwrap();
+        std::fs::write(&gone, "").unwrap();
+        assert!(input.check().unwrap_err().to_string().contains("gone.md` was changed"));
+        std::fs::remove_file(&gone).unwrap();
+        std::fs::write(&b, "three").unwrap();
+        assert!(input.check().unwrap_err().to_string().contains("b.md` was changed"));
+        assert_ne!(Input::of_files("corpus", files).digest, input.digest);
     }
 }

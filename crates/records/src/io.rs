@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 use crate::lines::without_mark;
 use serde::{Serialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
-use std::fs::File;
+use std::fs::{File, FileType};
 use std::io::Read;
 use std::path::Path;
 
@@ -32,17 +32,52 @@ pub fn seeded_key(seed: u64, id: impl std::fmt::Display) -> String {
 /// The largest file read as one text, in bytes. No config or list of passages comes near it.
 const TEXT: u64 = 256 << 20;
 
-/// Returns the text of a file without its byte order mark.
+/// Opens a file to read it.
 ///
 /// # Errors
-/// [`Error::NotUtf8`], and [`Error::LargeFile`] for more than 256 MiB.
-pub fn read_text(path: &Path) -> Result<String> {
-    let file = File::open(path).map_err(Error::io("read", path))?;
+/// [`Error::NoFile`] for what is no regular file: reading a pipe may wait for ever, and gives its
+/// bytes only once, while a stage reads its inputs twice.
+pub fn open_file(path: &Path) -> Result<File> {
+    let kind = std::fs::metadata(path).map_err(Error::io("read", path))?.file_type();
+    if !kind.is_file() {
+        return Err(Error::NoFile { path: path.into(), what: in_words(kind) });
+    }
+    File::open(path).map_err(Error::io("read", path))
+}
+
+fn in_words(kind: FileType) -> &'static str {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::FileTypeExt;
+        if kind.is_fifo() {
+            return "a pipe";
+        }
+        if kind.is_socket() {
+            return "a socket";
+        }
+    }
+    if kind.is_dir() { "a folder" } else { "a device" }
+}
+
+/// Returns the bytes of a file that belongs in memory.
+///
+/// # Errors
+/// [`Error::LargeFile`] for more than 256 MiB.
+pub fn read_bytes(path: &Path) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    file.take(TEXT + 1).read_to_end(&mut bytes).map_err(Error::io("read", path))?;
+    open_file(path)?.take(TEXT + 1).read_to_end(&mut bytes).map_err(Error::io("read", path))?;
     if bytes.len() as u64 > TEXT {
         return Err(Error::LargeFile { path: path.into(), limit: TEXT });
     }
+    Ok(bytes)
+}
+
+/// Returns the text of a file without its byte order mark.
+///
+/// # Errors
+/// [`Error::NotUtf8`], and those of [`read_bytes`].
+pub fn read_text(path: &Path) -> Result<String> {
+    let mut bytes = read_bytes(path)?;
     let marked = bytes.len() - without_mark(&bytes).len();
     bytes.drain(..marked);
     String::from_utf8(bytes).map_err(|_| Error::NotUtf8 { path: path.into() })
@@ -69,7 +104,7 @@ pub fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
 
 /// Returns the SHA-256 of a file's bytes in lower-case hexadecimal.
 pub fn sha256_file(path: &Path) -> Result<String> {
-    sha256_open(&mut File::open(path).map_err(Error::io("read", path))?, path)
+    sha256_open(&mut open_file(path)?, path)
 }
 
 /// Returns the SHA-256 of the rest of an open file. The path is only for messages.
@@ -114,7 +149,27 @@ mod tests {
         let path = folder.path().join("a.toml");
         std::fs::write(&path, "\u{feff}seed = 1\n").unwrap();
         assert_eq!(read_text(&path).unwrap(), "seed = 1\n");
-        assert!(matches!(read_text(Path::new("/dev/zero")), Err(Error::LargeFile { .. })));
+        File::options().write(true).open(&path).unwrap().set_len(TEXT + 1).unwrap();
+        assert!(matches!(read_text(&path), Err(Error::LargeFile { .. })));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_is_no_file_is_named_and_never_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("queries.jsonl");
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status().unwrap();
+        assert!(made.success());
+        let cases = [
+            (pipe.as_path(), "a pipe"),
+            (folder.path(), "a folder"),
+            (Path::new("/dev/null"), "a device"),
+        ];
+        for (path, what) in cases {
+            for error in [sha256_file(path).unwrap_err(), read_text(path).unwrap_err()] {
+                assert!(error.to_string().ends_with(&format!("is {what}, not a file")), "{error}");
+            }
+        }
     }
 
     #[test]

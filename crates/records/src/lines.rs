@@ -1,6 +1,7 @@
 //! Reads a text file line by line and keeps only one line in memory.
 
 use crate::error::{Error, Result};
+use crate::io::open_file;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -25,8 +26,7 @@ pub(crate) struct LineReader {
 impl LineReader {
     /// Opens a file whose lines may have at most `limit` bytes.
     pub fn open(path: &Path, limit: usize) -> Result<Self> {
-        let file = File::open(path).map_err(Error::io("read", path))?;
-        let reader = BufReader::with_capacity(1 << 16, file);
+        let reader = BufReader::with_capacity(1 << 16, open_file(path)?);
         Ok(Self { reader, path: path.into(), limit, number: 0, buffer: Vec::new() })
     }
 

@@ -1,13 +1,57 @@
 //! The records of the JSONL files.
 
 use crate::ids::{DocumentId, PassageId, QueryId};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
+use std::fmt;
+use std::marker::PhantomData;
 
 /// Reads `null` as empty, since table exporters write it for an empty cell.
 fn null_is_empty<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(
     deserializer: D,
 ) -> Result<T, D::Error> {
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
+/// Reads the object of a record that other programs fill as they like: what is no object says
+/// nothing to us.
+fn object_or_nothing<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(
+    deserializer: D,
+) -> Result<T, D::Error> {
+    struct Object<T>(PhantomData<T>);
+    impl<'de, T: Default + Deserialize<'de>> Visitor<'de> for Object<T> {
+        type Value = T;
+        fn expecting(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+            formatter.write_str("any JSON")
+        }
+        fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
+            T::deserialize(MapAccessDeserializer::new(map))
+        }
+        fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<T, A::Error> {
+            while seq.next_element::<IgnoredAny>()?.is_some() {}
+            Ok(T::default())
+        }
+        fn visit_str<E>(self, _: &str) -> Result<T, E> {
+            Ok(T::default())
+        }
+        fn visit_bool<E>(self, _: bool) -> Result<T, E> {
+            Ok(T::default())
+        }
+        fn visit_i64<E>(self, _: i64) -> Result<T, E> {
+            Ok(T::default())
+        }
+        fn visit_u64<E>(self, _: u64) -> Result<T, E> {
+            Ok(T::default())
+        }
+        fn visit_f64<E>(self, _: f64) -> Result<T, E> {
+            Ok(T::default())
+        }
+        fn visit_unit<E>(self) -> Result<T, E> {
+            Ok(T::default())
+        }
+    }
+    deserializer.deserialize_any(Object(PhantomData))
 }
 
 /// One line of BEIR's `corpus.jsonl`.
@@ -19,7 +63,7 @@ pub struct Passage {
     pub title: String,
     #[serde(deserialize_with = "null_is_empty")]
     pub text: String,
-    #[serde(default, deserialize_with = "null_is_empty")]
+    #[serde(default, deserialize_with = "object_or_nothing")]
     pub metadata: PassageMetadata,
 }
 
@@ -99,7 +143,7 @@ pub struct Query {
     #[serde(rename = "_id")]
     pub id: QueryId,
     pub text: String,
-    #[serde(default, deserialize_with = "null_is_empty")]
+    #[serde(default, deserialize_with = "object_or_nothing")]
     pub metadata: QueryMetadata,
 }
 
@@ -192,8 +236,11 @@ mod tests {
         let passage: Passage =
             serde_json::from_str(r#"{"_id":7,"title":null,"text":null,"metadata":null}"#).unwrap();
         assert_eq!((passage.id.as_str(), passage.full_text().as_str()), ("7", ""));
-        let query = r#"{"_id":"q","text":"a","metadata":null}"#;
-        assert!(serde_json::from_str::<Query>(query).is_ok());
+        for metadata in ["null", "\"{}\"", "[1, [2]]", "7", "-7", "0.5", "true", "{\"url\": 1}"] {
+            let query = format!(r#"{{"_id":"q","metadata":{metadata},"text":"a"}}"#);
+            let query: Query = serde_json::from_str(&query).unwrap();
+            assert_eq!((query.text.as_str(), query.metadata), ("a", QueryMetadata::default()));
+        }
         assert!(serde_json::from_str::<Query>(r#"{"_id":"q","text":null}"#).is_err());
         assert!(serde_json::from_str::<Passage>(r#"{"_id":"p"}"#).is_err(), "a text is needed");
     }

@@ -114,6 +114,9 @@ impl Hint for Error {
                 Some("put the documents (.md, .txt, .html) into a folder and name the folder".into())
             }
             Error::CorpusIsOutput { .. } => Some("choose another --out folder, or keep the source elsewhere".into()),
+            Error::EmptyCorpus { path, .. } if path.is_file() => {
+                Some("every line needs a `text` with words in it".into())
+            }
             Error::EmptyCorpus { .. } => {
                 Some("documents are files named .md, .txt, .html or .htm with text in UTF-8".into())
             }

@@ -5,7 +5,7 @@ use crate::config::SplitConfig;
 use crate::error::Result;
 use std::path::Path;
 use whetstone_records::{
-    Passage, PassageMetadata, Qrels, Query, QueryMetadata, sha256_bytes, write_jsonl,
+    Passage, PassageMetadata, Progress, Qrels, Query, QueryMetadata, sha256_bytes, write_jsonl,
 };
 
 pub const PASSAGES_PER_DOCUMENT: usize = 6;
@@ -107,4 +107,17 @@ pub fn embed(texts: &[&str]) -> Vec<f32> {
         embeddings.extend(row.map(|value| value / length));
     }
     embeddings
+}
+
+/// Adds a line to a file as soon as work has begun, as an editor or a download may.
+pub struct Rewriting<'a>(pub &'a Path);
+
+impl Progress for Rewriting<'_> {
+    fn start(&self, _: &str, _: Option<u64>, _: &str) {
+        let mut bytes = std::fs::read(self.0).unwrap();
+        bytes.push(b'\n');
+        std::fs::write(self.0, bytes).unwrap();
+    }
+
+    fn warn(&self, _: &str) {}
 }

@@ -91,17 +91,12 @@ impl Checkpoints {
 
     /// Returns where the last whole checkpoint stands, or None if there is none.
     pub fn last(&self) -> Result<Option<State>> {
-        let mut last: Option<State> = None;
-        for (_, path) in self.folders()?.into_iter().filter(|(step, _)| step.is_some()) {
-            let path = path.join(RunDir::STATE);
-            let missing = || Error::Checkpoint { path: path.clone(), what: "it is missing".into() };
-            let state: Option<State> = read_json(&path).map_err(|error| damaged(&path, error))?;
-            let state = state.ok_or_else(missing)?;
-            if last.as_ref().is_none_or(|last| last.step < state.step) {
-                last = Some(state);
-            }
-        }
-        Ok(last)
+        // In order, so that the last one is the newest.
+        let Some((Some(_), path)) = self.folders()?.pop() else { return Ok(None) };
+        let path = path.join(RunDir::STATE);
+        let missing = || Error::Checkpoint { path: path.clone(), what: "it is missing".into() };
+        let state: Option<State> = read_json(&path).map_err(|error| damaged(&path, error))?;
+        state.ok_or_else(missing).map(Some)
     }
 
     /// Writes a checkpoint, whole or not at all, then deletes those no longer needed.

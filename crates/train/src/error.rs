@@ -3,7 +3,7 @@
 use crate::dev::Mute;
 use crate::watch::Sign;
 use std::path::PathBuf;
-use whetstone_records::Hint;
+use whetstone_records::{Hint, RunDir};
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -86,8 +86,12 @@ impl Hint for Error {
                 "lower `learning-rate`; the last checkpoint before this step is kept".into()
             }
             Error::Collapse { .. } => "`strict = false` makes this a warning".into(),
-            Error::Checkpoint { path, .. } => {
-                format!("delete `{}`; the run then resumes from the one before", path.display())
+            Error::Checkpoint { path, .. } if path.ends_with(RunDir::BEST) => {
+                "run the same `whetstone train` again, which writes it anew".into()
+            }
+            // Only the newest step has an optimizer to go on with.
+            Error::Checkpoint { .. } => {
+                "start the run over with --force, or give it another --out".into()
             }
             Error::Model(error) => return error.hint(),
             Error::Records(error) => return error.hint(),

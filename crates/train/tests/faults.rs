@@ -291,6 +291,44 @@ fn a_data_set_replaced_as_a_whole_leaves_a_training_alone() {
 }
 
 #[test]
+fn a_damaged_file_of_a_run_is_named_and_the_hint_leads_out() {
+    let (data, whole) = (data_folder(true), tempfile::tempdir().unwrap());
+    run(data.path(), whole.path(), &short_run(), &Silent).unwrap();
+    let best = std::fs::read(RunDir::new(whole.path()).best()).unwrap();
+    for name in ["run.json", "log.jsonl", "state.json", "optimizer.safetensors", "best.json"] {
+        let out = tempfile::tempdir().unwrap();
+        let dir = RunDir::new(out.path());
+        let stopped = || run(data.path(), out.path(), &short_run(), &StopAt(AtomicU64::new(5)));
+        assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(stopped)).is_err());
+        let in_step = ["state.json", "optimizer.safetensors"].contains(&name);
+        let path = if in_step { dir.step(3).join(name) } else { dir.path(name) };
+        assert!(path.exists(), "{}", path.display());
+        std::fs::write(&path, "{ half of").unwrap();
+        if name == "best.json" {
+            let error = whetstone_train::best_step(out.path()).unwrap_err();
+            assert!(error.hint().unwrap().starts_with("run the same"), "{error}");
+        } else {
+            let error = run(data.path(), out.path(), &short_run(), &Silent).unwrap_err();
+            assert!(matches!(error, Error::Checkpoint { .. }), "{error:?}");
+            assert!(error.to_string().contains(name), "{error}");
+            assert!(error.hint().unwrap().starts_with("start the run over with --force"));
+            whetstone_train::forget_run(out.path()).unwrap();
+        }
+        run(data.path(), out.path(), &short_run(), &Silent).unwrap();
+        assert_eq!(std::fs::read(dir.best()).unwrap(), best, "{name}");
+    }
+}
+
+#[test]
+fn a_damaged_step_that_is_not_the_last_stops_nothing() {
+    let (data, out) = (data_folder(true), tempfile::tempdir().unwrap());
+    let stopped = || run(data.path(), out.path(), &short_run(), &StopAt(AtomicU64::new(5)));
+    assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(stopped)).is_err());
+    std::fs::write(RunDir::new(out.path()).step(0).join("state.json"), "{ half").unwrap();
+    run(data.path(), out.path(), &short_run(), &Silent).unwrap();
+}
+
+#[test]
 fn the_longest_input_stands_in_the_data_set_alone() {
     let (data, out) = (data_folder(true), tempfile::tempdir().unwrap());
     let inputs: [(String, String); 0] = [];

@@ -16,4 +16,5 @@ mod quickstart;
 mod reranking;
 mod stopping;
 mod terminal;
+mod verifying;
 mod whetstone;

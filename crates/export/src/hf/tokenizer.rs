@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use std::path::Path;
 use tokenizers::Tokenizer;
 use whetstone_model::Export;
-use whetstone_records::{AtomicFile, ModelDir, write_json};
+use whetstone_records::{AtomicFile, ModelDir, read_bytes, write_json};
 
 /// Writes the tokenizer's files without truncation and padding, which are the caller's choice.
 /// `model_max_length` states the longest pair. The base model's own limit (128 tokens with MiniLM)
@@ -28,8 +28,7 @@ pub fn write(from: &Path, out: &Path, max_seq_tokens: usize, export: &Export) ->
     write_json(&out.special_tokens(), &special)?;
     let vocabulary = from.vocabulary();
     if vocabulary.exists() {
-        let bytes = std::fs::read(&vocabulary)
-            .map_err(whetstone_records::Error::io("read", &vocabulary))?;
+        let bytes = read_bytes(&vocabulary)?;
         AtomicFile::write_all_to(&out.vocabulary(), &bytes)?;
     }
     Ok(())
@@ -70,7 +69,7 @@ fn read_object(path: &Path) -> Result<Option<Map<String, Value>>> {
     if !path.exists() {
         return Ok(None);
     }
-    let bytes = std::fs::read(path).map_err(whetstone_records::Error::io("read", path))?;
+    let bytes = read_bytes(path)?;
     serde_json::from_slice(&bytes)
         .map(Some)
         .map_err(|source| Error::Json { path: path.into(), source })

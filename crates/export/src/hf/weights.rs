@@ -3,13 +3,16 @@
 use crate::error::{Error, Result};
 use safetensors::SafeTensors;
 use std::collections::HashMap;
+use std::io::Read;
 use std::path::Path;
-use whetstone_records::AtomicFile;
+use whetstone_records::{AtomicFile, open_file};
 
 /// Copies the tensors of a safetensors file into another, with the metadata that transformers
 /// requires.
 pub fn write(from: &Path, to: &Path) -> Result<()> {
-    let bytes = std::fs::read(from).map_err(whetstone_records::Error::io("read", from))?;
+    let mut bytes = Vec::new();
+    let read = open_file(from)?.read_to_end(&mut bytes);
+    read.map_err(whetstone_records::Error::io("read", from))?;
     let invalid = |path: &Path| {
         let path = path.to_path_buf();
         move |source| Error::Safetensors { path, source }

@@ -4,6 +4,7 @@
 mod bert;
 
 use crate::error::{Error, Result};
+use crate::file;
 use crate::spec::Spec;
 use serde::Deserialize;
 use serde_json::Value;
@@ -144,7 +145,7 @@ impl Architecture {
     /// computes.
     pub fn read(model_dir: &Path) -> Result<Self> {
         let path = ModelDir::new(model_dir).config();
-        let bytes = std::fs::read(&path).map_err(Error::io("read", &path))?;
+        let bytes = file::read(&path)?;
         let config: ModelType = parse(&path, &bytes)?;
         let family = match config.model_type {
             None => OLDEST,

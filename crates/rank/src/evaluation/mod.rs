@@ -39,6 +39,8 @@ pub struct EvalRequest {
 /// The inputs and the results.
 pub struct Evaluated<'a> {
     request: &'a EvalRequest,
+    /// Digested before they were read, so that a change in between is noticed.
+    sources: Sources,
     inputs: Inputs,
     pub assessment: Assessment,
 }
@@ -47,10 +49,14 @@ const OUTPUTS: [&str; 4] = [EvalDir::MEASURES, EvalDir::PER_QUERY, EvalDir::REPO
 
 impl EvalRequest {
     /// Measures, compares and judges.
+    ///
+    /// # Errors
+    /// Any of the files cannot be read or parsed.
     pub fn evaluate(&self) -> Result<Evaluated<'_>> {
+        let sources = Sources::gather(self)?;
         let inputs = Inputs::read(&self.qrels, &self.runs, self.candidates.as_deref())?;
         let assessment = assess(&inputs, &self.caveats(&inputs)?, &self.config)?;
-        Ok(Evaluated { request: self, inputs, assessment })
+        Ok(Evaluated { request: self, sources, inputs, assessment })
     }
 
     /// The guards' findings in the data set. Leakage refuses the verdict; other findings are told
@@ -86,15 +92,15 @@ struct Measures<'a> {
 impl Evaluated<'_> {
     /// Writes measures, per-query values and the report into a folder, the manifest last.
     pub fn write(&self, out: &Path, progress: &dyn Progress) -> Result<Manifest> {
-        let sources = Sources::gather(self.request)?;
+        let sources = &self.sources;
         let stage = Stage::new(EVAL, out, &sources.config(self.request), sources.digests());
         if let Some(manifest) = stage.begin()? {
             return Ok(manifest);
         }
         progress.start("report", None, "");
-        let material = material::gather(self.request, &self.inputs, &sources)?;
+        let material = material::gather(self.request, &self.inputs, sources)?;
         let why = why(&self.inputs, &self.assessment, &material);
-        self.write_files(&EvalDir::new(out), &sources, why.as_ref())?;
+        self.write_files(&EvalDir::new(out), why.as_ref())?;
         progress.finish();
         let counts = [("queries", self.assessment.queries()), ("runs", self.request.runs.len())];
         let counts: BTreeMap<_, _> =
@@ -105,8 +111,8 @@ impl Evaluated<'_> {
         )?)
     }
 
-    fn write_files(&self, out: &EvalDir, sources: &Sources, why: Option<&Why>) -> Result<()> {
-        let assessment = &self.assessment;
+    fn write_files(&self, out: &EvalDir, why: Option<&Why>) -> Result<()> {
+        let Self { assessment, sources, .. } = self;
         let calibration = self.request.calibration()?;
         let page = Page {
             assessment,
@@ -119,5 +125,36 @@ impl Evaluated<'_> {
         write_jsonl(&out.per_query(), assessment.report.per_query())?;
         AtomicFile::write_all_to(&out.report(), markdown(&page).as_bytes())?;
         Ok(AtomicFile::write_all_to(&out.page(), html(&page).as_bytes())?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use whetstone_records::Silent;
+
+    #[test]
+    fn a_file_that_changes_while_it_is_evaluated_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        for name in ["qrels.tsv", "a.run"] {
+            std::fs::write(at("qrels.tsv"), "q1 0 p1 1\nq1 0 p2 0\n").unwrap();
+            std::fs::write(at("a.run"), "q1 Q0 p1 1 0.9 a\nq1 Q0 p2 2 0.5 a\n").unwrap();
+            let request = EvalRequest {
+                qrels: at("qrels.tsv"),
+                runs: vec![("a".into(), at("a.run"))],
+                candidates: None,
+                data: None,
+                model: None,
+                config: AssessConfig::default(),
+            };
+            let evaluated = request.evaluate().unwrap();
+            let text = std::fs::read_to_string(at(name)).unwrap();
+            std::fs::write(at(name), text.replace("p2", "p3")).unwrap();
+            let error = evaluated.write(&at("out"), &Silent).unwrap_err();
+            let expected = format!("`{}` was changed while it was read", at(name).display());
+            assert_eq!(error.to_string(), expected);
+            assert!(!request.evaluate().unwrap().write(&at("out"), &Silent).unwrap().up_to_date);
+        }
     }
 }

@@ -10,13 +10,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use whetstone_eval::{AssessConfig, Origin};
 use whetstone_records::{
-    Cost, DataSet, Manifest, ModelDir, manifest_name, read_text, sha256_bytes, sha256_file,
+    Cost, DataSet, Input, Manifest, ModelDir, manifest_name, read_text, sha256_bytes,
 };
 
 /// Everything that a report depends on.
 pub struct Sources {
     /// Every input file by its role.
     pub origins: Vec<Origin>,
+    /// The same files, which are looked at again at the end.
+    files: Vec<Input>,
     /// The manifests of their stages.
     pub made_by: Vec<(String, Manifest)>,
     /// The cost of reranking, by the name of the run.
@@ -38,6 +40,7 @@ impl Sources {
     pub fn gather(request: &EvalRequest) -> Result<Self> {
         let mut sources = Self {
             origins: vec![],
+            files: vec![],
             made_by: vec![],
             costs: BTreeMap::new(),
             seen: BTreeSet::new(),
@@ -78,7 +81,9 @@ impl Sources {
     }
 
     fn file(&mut self, role: &str, path: &Path) -> Result<String> {
-        let digest = sha256_file(path)?;
+        let input = Input::of_file(role, path)?;
+        let digest = input.digest.clone();
+        self.files.push(input);
         self.origins.push(Origin {
             role: role.into(),
             path: path.display().to_string(),
@@ -107,15 +112,14 @@ impl Sources {
         Ok(Some(manifest))
     }
 
-    /// The digests of all inputs by role. Of a manifest, only the part in the report counts.
-    pub fn digests(&self) -> BTreeMap<String, String> {
-        let files = self.origins.iter().map(|origin| (origin.role.clone(), origin.digest.clone()));
+    /// All inputs with their digests. Of a manifest, only the part in the report counts.
+    pub fn digests(&self) -> Vec<Input> {
         let manifests = self.made_by.iter().map(|(path, manifest)| {
             let text = serde_json::to_vec(manifest)
                 .expect("manifests are plain data, which always serialises");
-            (format!("manifest {path}"), sha256_bytes(&text))
+            Input::from((format!("manifest {path}"), sha256_bytes(&text)))
         });
-        files.chain(manifests).collect()
+        self.files.iter().cloned().chain(manifests).collect()
     }
 
     pub fn config<'a>(&'a self, request: &'a EvalRequest) -> Config<'a> {

@@ -3,15 +3,20 @@
 
 #[cfg(feature = "onnxruntime")]
 mod onnx;
+#[cfg(feature = "onnxruntime")]
+mod quality;
 mod server;
 
 #[cfg(feature = "onnxruntime")]
 pub use onnx::OnnxRuntime;
+#[cfg(feature = "onnxruntime")]
+pub use quality::QualityJob;
 pub use server::Server;
 
 use crate::error::{Error, Result};
 use serde::Serialize;
 use std::path::Path;
+use whetstone_eval::{Interval, Measure};
 use whetstone_model::{CrossEncoder, DeviceName, Engine};
 use whetstone_records::{Golden, GoldenPair, ModelDir, Silent};
 
@@ -67,6 +72,20 @@ impl Agreement {
             worst,
         })
     }
+}
+
+/// The measure of one program on a data set.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Quality {
+    /// What computed the logits.
+    pub scorer: String,
+    pub queries: usize,
+    pub measure: Measure,
+    pub mean: f64,
+    /// The mean less that of our engine; None for the engine itself.
+    pub difference: Option<f64>,
+    /// Of the difference.
+    pub interval: Option<Interval>,
 }
 
 /// The model whose `golden.json` is scored again.

@@ -59,16 +59,19 @@ impl OnnxRuntime {
 }
 
 impl OnnxEncoder {
-    /// Returns the raw logit of every pair.
+    /// Returns the raw logit of every pair. Pairs of similar length go into one call.
     pub fn score(&self, pairs: &[(&str, &str)]) -> Result<Vec<f32>> {
         let (queries, passages): (Vec<&str>, Vec<&str>) = pairs.iter().copied().unzip();
         let (queries, passages) =
             (self.tokenizer.tokenize(&queries)?, self.tokenizer.tokenize(&passages)?);
-        let tokens: Vec<_> = queries.iter().zip(&passages).collect();
-        let mut logits = Vec::with_capacity(pairs.len());
-        for group in tokens.chunks(BATCH) {
-            let batch = self.tokenizer.batch(group.iter().copied());
-            logits.extend(self.logits(&batch)?);
+        let length = |&pair: &usize| self.tokenizer.joined_len(&queries[pair], &passages[pair]);
+        let mut order: Vec<usize> = (0..pairs.len()).collect();
+        order.sort_by_key(length);
+        let mut logits = vec![0.0; pairs.len()];
+        for group in order.chunks(BATCH) {
+            let batch = group.iter().map(|&pair| (&queries[pair], &passages[pair]));
+            let found = self.logits(&self.tokenizer.batch(batch))?;
+            group.iter().zip(found).for_each(|(&pair, logit)| logits[pair] = logit);
         }
         Ok(logits)
     }

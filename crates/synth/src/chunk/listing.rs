@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use whetstone_records::{sha256_bytes, sha256_file};
+use whetstone_records::Input;
 
 /// A readable file of the corpus folder.
 pub(crate) struct Source {
@@ -25,6 +25,7 @@ pub(crate) enum Skip {
     BrokenLink,
     LinkedFolder,
     Unreadable,
+    TooLarge,
     /// A pipe, socket or device.
     NoFile,
     /// Its name is that of another file, once what is no UTF-8 is written out.
@@ -44,6 +45,7 @@ impl Skip {
             Skip::BrokenLink => "skipped-broken-link",
             Skip::LinkedFolder => "skipped-linked-folder",
             Skip::Unreadable => "skipped-unreadable",
+            Skip::TooLarge => "skipped-too-large",
             Skip::NoFile => "skipped-no-file",
             Skip::SameName => "skipped-same-name",
             Skip::Redirect => "skipped-redirect",
@@ -60,6 +62,7 @@ impl Skip {
             Skip::BrokenLink => "a link that leads nowhere",
             Skip::LinkedFolder => "a link to a folder",
             Skip::Unreadable => "it cannot be read",
+            Skip::TooLarge => "more than 64 MiB",
             Skip::NoFile => "neither a file nor a folder",
             Skip::SameName => "another file has its name",
             Skip::Redirect => "it only leads to another page",
@@ -111,7 +114,8 @@ impl Listing {
     }
 
     fn push(&mut self, name: String, path: PathBuf) {
-        if matches!(extension(&path).as_str(), "md" | "txt" | "html" | "htm") {
+        let kinds = ["md", "mdx", "markdown", "txt", "html", "htm"];
+        if kinds.contains(&extension(&path).as_str()) {
             self.sources.push(Source { name, path });
         } else {
             self.skipped.push((name, Skip::OtherExtension));
@@ -136,15 +140,10 @@ impl Listing {
         skipped.sort();
     }
 
-    /// Returns a digest of all names and contents.
-    pub fn digest(&self) -> Result<String> {
-        let mut lines = String::new();
-        for source in &self.sources {
-            // What cannot be read is skipped later.
-            let digest = sha256_file(&source.path).unwrap_or_default();
-            lines += &format!("{digest} {}\n", source.name);
-        }
-        Ok(sha256_bytes(lines.as_bytes()))
+    /// Digests all names and contents. What cannot be read is skipped later.
+    pub fn digest(&self, role: &str) -> Input {
+        let files = self.sources.iter().map(|source| (source.name.as_str(), source.path.as_path()));
+        Input::of_files(role, files)
     }
 }
 
@@ -203,9 +202,9 @@ mod tests {
         assert_eq!(names(&listing), ["a.HTML", "b/1.txt", "b/2.md"]);
         let skipped: Vec<&str> = listing.skipped.iter().map(|(name, _)| name.as_str()).collect();
         assert_eq!(skipped, ["b/logo.png", "c.pdf"]);
-        let before = listing.digest().unwrap();
+        let before = listing.digest("corpus");
         std::fs::write(at("b/1.txt"), "changed").unwrap();
-        assert_ne!(listing.digest().unwrap(), before);
+        assert_ne!(listing.digest("corpus").digest, before.digest);
     }
 
     #[cfg(unix)]

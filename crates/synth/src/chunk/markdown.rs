@@ -1,5 +1,7 @@
 //! Markdown as blocks: in its own words where it holds no HTML, else as a reader sees it.
 
+mod shortcodes;
+
 use super::document::{Block, Kind};
 use super::html::{PLACE, Reader, inline_text, squeeze, walk};
 use pulldown_cmark::{Event, LinkType, Options, Parser, Tag, TagEnd};
@@ -14,6 +16,13 @@ const MAX_ADDRESS_BYTES: usize = 200;
 ///
 /// A file without HTML, pictures and the like stays as it is, and its blocks are slices of it.
 pub(crate) fn read(source: &str, start: usize) -> (String, Vec<Block>) {
+    match shortcodes::without(&source[start..]) {
+        Some(text) => read_markdown(&format!("{}{text}", &source[..start]), start),
+        None => read_markdown(source, start),
+    }
+}
+
+fn read_markdown(source: &str, start: usize) -> (String, Vec<Block>) {
     let (parts, definitions) = parts(source, start);
     let is_plain = |part: &Part| part.edits.is_empty() && !part.is_html;
     if definitions == 0 && parts.iter().all(is_plain) {

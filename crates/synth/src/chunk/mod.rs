@@ -30,12 +30,14 @@ use site::Site;
 use std::path::Path;
 use whetstone_model::PairTokenizer;
 use whetstone_records::{
-    DataSet, Manifest, ModelDir, Outcome, Passage, PassageId, Progress, Stage, sha256_file,
-    write_jsonl,
+    DataSet, Input, Manifest, ModelDir, Outcome, Passage, PassageId, Progress, Stage, write_jsonl,
 };
 
 /// Returns the byte span of every token of a text.
 pub(crate) type Tokenize<'a> = &'a (dyn Fn(&str) -> Result<Vec<(usize, usize)>> + Sync);
+
+/// How many passages to look at for words that the tokenizer does not know.
+const SAMPLE: usize = 500;
 
 /// Cuts the documents of `input` (a folder of .md, .txt and .html files, or a BEIR `corpus.jsonl`)
 /// into passages and writes `OUT/corpus.jsonl`. Lengths are measured with the tokenizer of the
@@ -49,21 +51,33 @@ pub fn chunk(
 ) -> Result<Manifest> {
     config.check()?;
     let tokenizer = PairTokenizer::open(model_dir, config.max_seq_tokens)?;
-    let digest = sha256_file(&ModelDir::new(model_dir).tokenizer())?;
-    chunk_with(input, out, (&|text| Ok(tokenizer.offsets(text)?), digest), config, progress)
+    let file = Input::of_file("tokenizer", &ModelDir::new(model_dir).tokenizer())?;
+    let measure = Measure {
+        tokenize: &|text| Ok(tokenizer.offsets(text)?),
+        unknown_fraction: &|texts| Ok(tokenizer.unknown_fraction(texts)?),
+        tokenizer: file,
+    };
+    chunk_with(input, out, measure, config, progress)
 }
 
-/// [`chunk`] with any tokenizer, given with its digest.
+/// A tokenizer as chunking uses it.
+struct Measure<'a> {
+    tokenize: Tokenize<'a>,
+    /// Returns the share of some texts that the tokenizer does not know.
+    unknown_fraction: &'a (dyn Fn(&[&str]) -> Result<f64> + Sync),
+    tokenizer: Input,
+}
+
+/// [`chunk`] with any tokenizer.
 fn chunk_with(
     input: &Path,
     out: &Path,
-    (tokenize, digest): (Tokenize<'_>, String),
+    Measure { tokenize, unknown_fraction, tokenizer }: Measure<'_>,
     config: &ChunkConfig,
     progress: &dyn Progress,
 ) -> Result<Manifest> {
     let corpus = Corpus::find(input, out)?;
-    let inputs = [("corpus".to_owned(), corpus.digest()?), ("tokenizer".to_owned(), digest)];
-    let stage = Stage::new("chunk", out, config, inputs);
+    let stage = Stage::new("chunk", out, config, [corpus.digest()?, tokenizer]);
     if let Some(manifest) = stage.begin()? {
         return Ok(manifest);
     }
@@ -75,7 +89,10 @@ fn chunk_with(
         return Err(Error::EmptyCorpus { path: input.into(), skipped: report.skipped() });
     }
     write_jsonl(&DataSet::new(out).corpus(), &passages)?;
-    let (counts, notes) = report.finish(config);
+    let (counts, mut notes) = report.finish(config);
+    let texts = passages.iter().step_by(passages.len().div_ceil(SAMPLE));
+    let texts: Vec<&str> = texts.map(|passage| passage.text.as_str()).collect();
+    notes.extend(report::unknown(unknown_fraction(&texts)?));
     Ok(stage.finish(
         &[DataSet::CORPUS],
         Outcome {
@@ -116,10 +133,11 @@ impl<'a> Corpus<'a> {
         Ok(Self::Beir(input))
     }
 
-    fn digest(&self) -> Result<String> {
+    fn digest(&self) -> Result<Input> {
+        const ROLE: &str = "corpus";
         match self {
-            Self::Folder(listing) => listing.digest(),
-            Self::Beir(path) => Ok(sha256_file(path)?),
+            Self::Folder(listing) => Ok(listing.digest(ROLE)),
+            Self::Beir(path) => Ok(Input::of_file(ROLE, path)?),
         }
     }
 }

@@ -3,9 +3,12 @@
 use super::document::{Document, Titles};
 use super::listing::{Skip, Source, extension};
 use super::{front_matter, html, markdown, plain};
+use std::io::Read;
 use std::path::Path;
-use whetstone_records::DocumentId;
+use whetstone_records::{DocumentId, open_file};
 
+/// Largest file that is read, in bytes. The page of an HTML file takes many times its size.
+const MAX_BYTES: u64 = 64 << 20;
 /// Shortest data in an address that is cut out of a text, in bytes.
 const MIN_DATA_BYTES: usize = 64;
 /// Longest text of a page that leads to another one, in bytes.
@@ -13,7 +16,12 @@ const MAX_REDIRECT_BYTES: usize = 400;
 
 /// Reads one source and finds where it may be cut.
 pub(crate) fn read_document(source: &Source) -> Result<Document, Skip> {
-    let bytes = std::fs::read(&source.path).map_err(|_| Skip::Unreadable)?;
+    let mut bytes = Vec::new();
+    let file = open_file(&source.path).map_err(|_| Skip::Unreadable)?;
+    file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(|_| Skip::Unreadable)?;
+    if bytes.len() as u64 > MAX_BYTES {
+        return Err(Skip::TooLarge);
+    }
     document_of(&source.name, bytes)
 }
 
@@ -28,10 +36,11 @@ pub(crate) fn document_of(name: &str, bytes: Vec<u8>) -> Result<Document, Skip> 
     if source.starts_with('\u{feff}') {
         source.remove(0);
     }
+    let source = without_controls(source);
     let front = front_matter::read(&source);
     let mut titles = Titles { front: front.title, head: None };
     let extension = extension(Path::new(name));
-    let is_html = !matches!(extension.as_str(), "md" | "txt");
+    let is_html = !matches!(extension.as_str(), "md" | "mdx" | "markdown" | "txt");
     let (text, blocks) = if is_html {
         let page = html::extract(&source[front.end..]);
         if page.redirects && page.text.len() <= MAX_REDIRECT_BYTES {
@@ -42,7 +51,7 @@ pub(crate) fn document_of(name: &str, bytes: Vec<u8>) -> Result<Document, Skip> 
     } else {
         let source = without_data(source, front.end);
         match extension.as_str() {
-            "md" => markdown::read(&source, front.end),
+            "md" | "mdx" | "markdown" => markdown::read(&source, front.end),
             _ => {
                 let blocks = plain::read(&source, front.end);
                 (source, blocks)
@@ -53,6 +62,30 @@ pub(crate) fn document_of(name: &str, bytes: Vec<u8>) -> Result<Document, Skip> 
         return Err(Skip::Empty);
     }
     Ok(Document { id: DocumentId::new(name), titles, text, blocks, is_html })
+}
+
+/// The text without signs for terminals, and with the line ends of old Macs as others write them.
+fn without_controls(text: String) -> String {
+    let is_sign = |c: char| c.is_control() && !"\n\r\t\u{c}\u{85}".contains(c);
+    let old_ends = text.contains('\r') && !text.contains('\n');
+    if !old_ends && !text.contains(is_sign) {
+        return text;
+    }
+    let mut kept = String::with_capacity(text.len());
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        match c {
+            // `ESC [ 31 m` sets a colour.
+            '\u{1b}' if chars.next_if_eq(&'[').is_some() => {
+                while chars.next_if(|c| c.is_ascii_digit() || ";?".contains(*c)).is_some() {}
+                chars.next_if(char::is_ascii_alphabetic);
+            }
+            '\r' if old_ends => kept.push('\n'),
+            c if is_sign(c) => {}
+            c => kept.push(c),
+        }
+    }
+    kept
 }
 
 /// The text without the data of `data:` addresses, wherever they stand.
@@ -102,6 +135,19 @@ mod tests {
     }
 
     #[test]
+    fn a_file_too_large_for_a_document_is_passed_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log.txt");
+        let file = std::fs::File::create(&path).unwrap();
+        let source = Source { name: "log.txt".into(), path };
+        for (bytes, skip) in [(MAX_BYTES, Skip::Binary), (MAX_BYTES + 1, Skip::TooLarge)] {
+            // Zeros, which take no room on the disk.
+            file.set_len(bytes).unwrap();
+            assert_eq!(read_document(&source).err(), Some(skip));
+        }
+    }
+
+    #[test]
     fn front_matter_is_no_text_behind_a_byte_order_mark_and_in_every_format() {
         for (name, text) in [
             ("a.md", "\u{feff}---\ntitle: Pumps\n---\nText."),
@@ -115,6 +161,17 @@ mod tests {
                 document.blocks.iter().map(|block| &document.text[block.span.clone()]).collect();
             assert_eq!(texts.concat().trim(), "Text.");
         }
+    }
+
+    #[test]
+    fn signs_for_terminals_are_no_text_and_a_return_ends_a_line() {
+        let text = |name: &str, text: &str| document_of(name, text.into()).unwrap().text;
+        assert_eq!(
+            text("a.txt", "\u{1b}[1;31mRed\u{1b}[0m \u{7}valve\u{1b}.\tOpen."),
+            "Red valve.\tOpen."
+        );
+        assert_eq!(text("a.md", "# Head\r\rText.\r"), "# Head\n\nText.\n");
+        assert_eq!(text("a.md", "# Head\r\nText.\r\n"), "# Head\r\nText.\r\n");
     }
 
     #[test]

@@ -14,6 +14,9 @@ const SPECIAL_TOKENS: usize = 3;
 /// How many skipped files, and pages left out for one reason, are named.
 const NAMED: usize = 10;
 
+/// From this share on, text in words that the tokenizer does not know is worth a note.
+const UNKNOWN_FRACTION: f64 = 0.1;
+
 /// What is counted while documents are cut.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Report {
@@ -121,6 +124,17 @@ impl Report {
         }
         (counts, notes)
     }
+}
+
+/// Says that a model cannot read much of the text.
+pub(crate) fn unknown(fraction: f64) -> Option<String> {
+    (fraction >= UNKNOWN_FRACTION).then(|| {
+        format!(
+            "the model cannot read {:.0} % of the text: its vocabulary has no pieces for these words, and takes \
+             them all for one; choose a `model` whose vocabulary covers the language",
+            100.0 * fraction
+        )
+    })
 }
 
 /// Names pages that are left out for one reason.

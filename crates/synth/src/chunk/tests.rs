@@ -1,6 +1,7 @@
 //! Tests of `chunk` on folders.
 
 use super::*;
+use crate::fixture::Rewriting;
 use std::fs;
 use whetstone_records::{DocumentId, Hint, Silent, read_jsonl};
 
@@ -11,7 +12,18 @@ fn by_words(text: &str) -> Result<Vec<(usize, usize)>> {
 }
 
 fn run(input: &Path, out: &Path, config: &ChunkConfig) -> Result<Manifest> {
-    chunk_with(input, out, (&by_words, "by-words".into()), config, &Silent)
+    run_watched(input, out, config, &Silent)
+}
+
+fn run_watched(
+    input: &Path,
+    out: &Path,
+    config: &ChunkConfig,
+    progress: &dyn Progress,
+) -> Result<Manifest> {
+    let tokenizer = Input::from(("tokenizer".to_owned(), "by-words".to_owned()));
+    let measure = Measure { tokenize: &by_words, unknown_fraction: &|_| Ok(0.0), tokenizer };
+    chunk_with(input, out, measure, config, progress)
 }
 
 fn corpus(files: &[(&str, &[u8])]) -> tempfile::TempDir {
@@ -55,6 +67,24 @@ fn a_folder_becomes_titled_passages_that_are_slices_of_their_documents() {
     assert!(run(&input, &out, &config).unwrap().up_to_date);
     fs::write(input.join("a.txt"), "Four five six.").unwrap();
     assert!(!run(&input, &out, &config).unwrap().up_to_date);
+}
+
+#[test]
+fn a_document_that_changes_while_it_is_read_is_named_and_nothing_counts_as_done() {
+    let beir = br#"{"_id": "a", "text": "One two three four."}"#;
+    for (name, text) in [("a.md", &b"One two three."[..]), ("corpus.jsonl", beir)] {
+        let folder = corpus(&[(name, text)]);
+        let (input, out) = (folder.path().join("in"), folder.path().join("out"));
+        let file = input.join(name);
+        let input = if name == "a.md" { &input } else { &file };
+        let config = ChunkConfig { min_tokens: 3, ..ChunkConfig::default() };
+        let error = run_watched(input, &out, &config, &Rewriting(&file)).unwrap_err();
+        let expected = format!("`{}` was changed while it was read", file.display());
+        assert_eq!(error.to_string(), expected);
+        assert!(error.hint().unwrap().starts_with("run the same command again"));
+        fs::write(&file, text).unwrap();
+        assert!(!run(input, &out, &config).unwrap().up_to_date);
+    }
 }
 
 /// A page as mdBook writes it.
@@ -197,6 +227,20 @@ fn ids_that_would_break_qrels_are_refused() {
     };
     assert!(refuse("space.jsonl").ends_with("space.jsonl` line 1: `a b` cannot be an id"));
     assert!(refuse("twice.jsonl").ends_with("line 2: id `a` occurs twice"));
+}
+
+#[test]
+fn a_language_that_the_model_cannot_read_is_told() {
+    let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/oracles/tiny-model");
+    let config = ChunkConfig { max_seq_tokens: 128, min_tokens: 3, ..ChunkConfig::default() };
+    let thai = "ปั๊มน้ำรุ่นนี้ออกแบบมาสำหรับบ้านพักอาศัยขนาดกลาง";
+    for (text, is_read) in [("The valve opens at three bar of pressure.", true), (thai, false)] {
+        let folder = corpus(&[("a.md", text.as_bytes())]);
+        let (input, out) = (folder.path().join("in"), folder.path().join("out"));
+        let notes = chunk(&input, &out, &model, &config, &Silent).unwrap().notes;
+        let told = notes.iter().any(|note| note.starts_with("the model cannot read 100 %"));
+        assert_eq!(told, !is_read, "{notes:?}");
+    }
 }
 
 #[test]

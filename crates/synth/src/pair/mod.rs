@@ -17,14 +17,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use train::{Group, is_positive, sample_groups, training_groups};
 use whetstone_records::{
-    DataSet, Manifest, Negative, Outcome, Progress, Qrels, QueryId, Stage, read_jsonl, sha256_file,
-    write_jsonl,
+    DataSet, Input, Manifest, Negative, Outcome, Progress, Qrels, Query, QueryId, Stage,
+    read_jsonl, write_jsonl,
 };
 
-/// What the files of every data set are called; each retriever has a run beside them.
 /// How many questions that are not measured are named.
 const NAMED: usize = 5;
 
+/// What the files of every data set are called; each retriever has a run beside them.
 const OUTPUTS: [&str; 7] = [
     DataSet::TRAIN,
     DataSet::DEV,
@@ -78,10 +78,10 @@ fn unmeasured(collection: &Collection) -> Option<String> {
     })
 }
 
-/// Returns the digests of everything that the stage reads.
-fn inputs(out: &Path, config: &SynthConfig) -> Result<Vec<(String, String)>> {
+/// Digests everything that the stage reads.
+fn inputs(out: &Path, config: &SynthConfig) -> Result<Vec<Input>> {
     let data = DataSet::new(out);
-    let digest = |file: &str| Ok((file.to_owned(), sha256_file(&data.path(file))?));
+    let digest = |file: &str| Ok(Input::of_file(file, &data.path(file))?);
     let before_mined = [DataSet::CORPUS, DataSet::QUERIES, DataSet::ALL_QRELS];
     let mut inputs = before_mined.map(digest).into_iter().collect::<Result<Vec<_>>>()?;
     let mut mined = vec![DataSet::NEGATIVES.to_owned()];
@@ -100,6 +100,12 @@ fn inputs(out: &Path, config: &SynthConfig) -> Result<Vec<(String, String)>> {
         inputs.push(digest(DataSet::GRADES)?);
     }
     Ok(inputs)
+}
+
+/// Whether the data set has questions of people for the test and no query of any other kind.
+fn only_measures(collection: &Collection, test: &[usize]) -> bool {
+    let human = |query: &Query| query.metadata.generator.is_none();
+    !test.is_empty() && collection.queries.iter().all(human)
 }
 
 /// Everything that the stage writes.
@@ -136,7 +142,7 @@ impl Pairs {
             qrels_of(collection, test_ids),
         ];
         verify::verify(collection, &train, &qrels[1], &qrels[2])?;
-        if train.is_empty() {
+        if train.is_empty() && !only_measures(collection, &test) {
             let queries = collection.queries_of(Split::Train).len();
             let documents =
                 collection.document_split.iter().filter(|split| **split == Split::Train).count();
@@ -193,7 +199,9 @@ impl Pairs {
 
     fn notes(&self) -> Vec<String> {
         let mut notes = Vec::new();
-        if self.dev.candidates.is_empty() {
+        if self.train.is_empty() {
+            notes.push("no queries to train on: this data set only measures".to_owned());
+        } else if self.dev.candidates.is_empty() {
             notes.push("no dev queries: training cannot choose its best checkpoint".to_owned());
         }
         if self.test.candidates.is_empty() {

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::config::{PairConfig, Source, SplitConfig};
-use crate::fixture::{Fixture, HIDDEN, PASSAGES_PER_DOCUMENT, embed};
+use crate::fixture::{Fixture, HIDDEN, PASSAGES_PER_DOCUMENT, Rewriting, embed};
 use crate::mine::mine_with_embeddings;
 use std::collections::HashMap;
 use std::fs;
@@ -253,6 +253,17 @@ fn nothing_to_train_on_is_an_error() {
 }
 
 #[test]
+fn questions_of_people_alone_make_a_data_set_that_only_measures() {
+    let mut fixture = Fixture::new(20).with_human_question("h1", &[3, 4]);
+    fixture.queries.retain(|query| query.metadata.generator.is_none());
+    let folder = mined(&fixture, &SPLIT, 1);
+    let manifest = run_pair(&folder, &PairConfig::default(), &SPLIT, 1).unwrap();
+    assert!(manifest.notes[0].contains("only measures"), "{:?}", manifest.notes);
+    assert!(pairs(&folder, "train.jsonl").is_empty() && !pairs(&folder, "test.jsonl").is_empty());
+    assert!(Run::read(&folder.path().join("candidates.run")).unwrap().get("h1").is_some());
+}
+
+#[test]
 fn a_run_of_another_search_takes_part_in_the_candidates_and_is_measured_on_them() {
     let fixture = Fixture::new(20).with_human_question("h1", &[3, 4]);
     let folder = tempfile::tempdir().unwrap();
@@ -376,4 +387,16 @@ fn equal_texts_share_their_judgements() {
     let labels: Vec<(&str, f32)> =
         labelled.iter().map(|pair| (pair.passage_id.as_str(), pair.label)).collect();
     assert!(labels.contains(&("d04-0", 1.0)) && labels.contains(&("d09-0", 1.0)), "{labels:?}");
+}
+
+#[test]
+fn a_file_that_changes_while_it_is_paired_is_named() {
+    for name in ["corpus.jsonl", "negatives.jsonl", "mined/dense.run"] {
+        let folder = mined(&Fixture::new(20), &SPLIT, 1);
+        let path = folder.path().join(name);
+        let error = pair(folder.path(), &config_of(&SPLIT, 1), &Rewriting(&path)).unwrap_err();
+        let expected = format!("`{}` was changed while it was read", path.display());
+        assert_eq!(error.to_string(), expected);
+        assert!(!run_pair(&folder, &PairConfig::default(), &SPLIT, 1).unwrap().up_to_date);
+    }
 }

@@ -5,6 +5,7 @@ use super::Candidate;
 use crate::chunk::sentences;
 use rayon::prelude::*;
 use std::collections::{HashMap, HashSet};
+use std::ops::Range;
 use unicode_segmentation::UnicodeSegmentation;
 use whetstone_records::Passage;
 
@@ -13,6 +14,8 @@ const JOINING: &str =
     "的了是在和与及或为以于对从到把被这那有不也就都而且其之将由並并與為於對從這會会可";
 /// Vowels of Thai and Lao that are written before their syllable.
 const LEADING_VOWELS: [char; 10] = ['เ', 'แ', 'โ', 'ใ', 'ไ', 'ເ', 'ແ', 'ໂ', 'ໃ', 'ໄ'];
+/// Those that are written behind their consonant and cannot begin a syllable.
+const FOLLOWING_VOWELS: [char; 7] = ['ะ', 'า', 'ำ', 'ๅ', 'າ', 'ຳ', 'ຽ'];
 /// Letters of the longest term, of one script and of those that write syllables with several.
 const MAX_LETTERS: usize = 6;
 const MAX_SYLLABIC_LETTERS: usize = 8;
@@ -20,6 +23,9 @@ const MAX_SYLLABIC_LETTERS: usize = 8;
 /// taken for a copy.
 const TERMS: usize = 3;
 const SENTENCE_FRACTION: f64 = 0.6;
+
+/// Letters of the shortest part of a sentence, except for its last.
+const MIN_CLAUSE_LETTERS: usize = 40;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Script {
@@ -82,8 +88,9 @@ impl UnspacedTerms {
     /// A query for each sentence: the title's terms, then the sentence's heaviest in their order.
     pub(super) fn candidates(&self, passage: &Passage, title: &str) -> Vec<Candidate> {
         let title: Vec<&str> = self.heaviest(terms(title).collect(), 1, usize::MAX);
-        let spans = sentences(&passage.text).into_iter().enumerate();
-        let candidate = |(source, span): (usize, std::ops::Range<usize>)| {
+        let spans = sentences(&passage.text).into_iter();
+        let spans = spans.flat_map(|span| clauses(&passage.text, span)).enumerate();
+        let candidate = |(source, span): (usize, Range<usize>)| {
             let sentence = &passage.text[span];
             let letters = sentence.unicode_words().count() as f64 * SENTENCE_FRACTION;
             let chosen = self.heaviest(terms(sentence).collect(), TERMS, letters as usize);
@@ -120,6 +127,26 @@ impl UnspacedTerms {
     }
 }
 
+/// The parts of a sentence. Thai and its neighbours set spaces between clauses and no full stop, so
+/// that a paragraph is one sentence; clauses go together until they are long enough for a query.
+fn clauses(text: &str, sentence: Range<usize>) -> Vec<Range<usize>> {
+    let mut parts: Vec<Range<usize>> = Vec::new();
+    let mut at = sentence.start;
+    for clause in text[sentence].split_inclusive(' ') {
+        let end = at + clause.len();
+        let is_long = |part: &Range<usize>| {
+            text[part.clone()].unicode_words().count() >= MIN_CLAUSE_LETTERS
+                && clause.chars().any(|c| script(c) == Script::SouthEastAsian)
+        };
+        match parts.last_mut() {
+            Some(last) if !is_long(last) => last.end = end,
+            _ => parts.push(at..end),
+        }
+        at = end;
+    }
+    parts
+}
+
 /// The terms of a text, in order.
 fn terms(text: &str) -> impl Iterator<Item = &str> {
     let is_japanese = text.chars().any(|c| script(c) == Script::Hiragana);
@@ -145,14 +172,21 @@ fn terms(text: &str) -> impl Iterator<Item = &str> {
 
 /// The end of a long run, in Thai from where a syllable begins.
 fn cut(run: &str) -> &str {
-    let letters: Vec<(usize, &str)> = run.grapheme_indices(true).collect();
+    let is_syllabic = script(run.chars().next().unwrap_or(' ')) == Script::SouthEastAsian;
+    // As the filters count them, where some vowels of Thai are letters of their own.
+    let letters: Vec<(usize, &str)> = match is_syllabic {
+        true => run.unicode_word_indices().collect(),
+        false => run.grapheme_indices(true).collect(),
+    };
     let start = match script(run.chars().next().unwrap_or(' ')) {
         Script::Other => 0,
         Script::SouthEastAsian => {
             let first = letters.len().saturating_sub(MAX_SYLLABIC_LETTERS);
             let begins = |at: &usize| letters[*at].1.starts_with(LEADING_VOWELS);
             let next = (first..letters.len().saturating_sub(2)).find(begins);
-            if first == 0 { 0 } else { next.unwrap_or(first) }
+            let no_vowel = |at: &usize| !letters[*at].1.starts_with(FOLLOWING_VOWELS);
+            let start = next.or_else(|| (first..letters.len()).find(no_vowel)).unwrap_or(first);
+            if first == 0 { 0 } else { start }
         }
         _ => letters.len().saturating_sub(MAX_LETTERS),
     };
@@ -171,6 +205,13 @@ mod tests {
             ["暖房", "温度", "45", "VX", "40", "ポンプ"]
         );
         assert_eq!(found("水泵的安全阀在三巴打开。"), ["水泵", "安全阀", "三巴打开"]);
+        // By letters as they are compared with the passage, where a vowel may count alone.
+        let long = found("สายไฟที่ชำรุดโดยช่างผู้ชำนาญ");
+        assert!(long[0].unicode_words().count() <= MAX_SYLLABIC_LETTERS, "{long:?}");
+        assert_eq!(found("ภายสามสิบวินาที"), ["มสิบวินาที"], "begins with no vowel");
+        let text = "ปั๊มน้ำรุ่นนี้ออกแบบมาสำหรับบ้านพักอาศัยขนาดกลาง ก่อนใช้งานครั้งแรกต้องเติมน้ำให้เต็ม หากเปิดเครื่อง";
+        let parts = clauses(text, 0..text.len());
+        assert!(parts.len() > 1 && parts.last().unwrap().end == text.len(), "{parts:?}");
         assert!(is_unspaced("暖房の VX-40") && is_unspaced("วาล์วเปิด") && !is_unspaced("펌프 밸브"));
     }
 }

@@ -96,6 +96,17 @@ const CHROME_ROLES: &[&str] =
 /// What a heading's link to itself shows.
 const PERMALINKS: &[&str] = &["", "#", "¶", "§", "🔗", "\u{f0c1}"];
 
+/// Elements of tables and of lines that people write.
+const INLINE: &[&str] = &[
+    "a", "abbr", "b", "br", "code", "col", "del", "em", "font", "i", "img", "ins", "kbd", "mark",
+    "s", "small", "span", "strong", "sub", "sup", "td", "th", "tr", "u", "var",
+];
+
+/// Whether HTML has an element of this name.
+pub(in crate::chunk) fn is_element(name: &str) -> bool {
+    [BLOCK, DROPPED, INLINE].iter().any(|names| names.contains(&name))
+}
+
 pub(super) fn is_block(name: &str) -> bool {
     BLOCK.contains(&name)
 }

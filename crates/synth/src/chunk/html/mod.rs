@@ -3,6 +3,7 @@
 mod elements;
 mod reader;
 
+pub(in crate::chunk) use elements::is_element;
 pub(in crate::chunk) use reader::Reader;
 
 use super::document::Block;
