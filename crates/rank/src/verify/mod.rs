@@ -137,7 +137,7 @@ impl Verification {
         }
         let score = |(file, tolerance): (&str, f64)| {
             let logits = runtime.open(&self.model, file, self.golden.max_seq_tokens)?;
-            let logits = logits.score(&self.golden.texts())?;
+            let logits = logits.score(&self.golden.texts(), &Silent)?;
             self.agreement(&logits, format!("ONNX Runtime, {file}"), tolerance)
         };
         files.into_iter().map(score).collect()

@@ -8,7 +8,7 @@ use ort::value::TensorRef;
 use std::path::Path;
 use std::sync::Mutex;
 use whetstone_model::{Packed, PairTokenizer};
-use whetstone_records::ModelDir;
+use whetstone_records::{ModelDir, Progress};
 
 /// Halves keep 11 bits of every number: two dozen roundings of 5e-4 in a row, on logits up to 12.
 const F16_TOLERANCE: f64 = 5e-2;
@@ -60,7 +60,7 @@ impl OnnxRuntime {
 
 impl OnnxEncoder {
     /// Returns the raw logit of every pair. Pairs of similar length go into one call.
-    pub fn score(&self, pairs: &[(&str, &str)]) -> Result<Vec<f32>> {
+    pub fn score(&self, pairs: &[(&str, &str)], progress: &dyn Progress) -> Result<Vec<f32>> {
         let (queries, passages): (Vec<&str>, Vec<&str>) = pairs.iter().copied().unzip();
         let (queries, passages) =
             (self.tokenizer.tokenize(&queries)?, self.tokenizer.tokenize(&passages)?);
@@ -72,6 +72,7 @@ impl OnnxEncoder {
             let batch = group.iter().map(|&pair| (&queries[pair], &passages[pair]));
             let found = self.logits(&self.tokenizer.batch(batch))?;
             group.iter().zip(found).for_each(|(&pair, logit)| logits[pair] = logit);
+            progress.advance(group.len() as u64);
         }
         Ok(logits)
     }
