@@ -171,6 +171,19 @@ bench-serve MODEL="models/minilm-l6" *FLAGS="":
 fuzz-serve URL="http://127.0.0.1:8080" *FLAGS="":
     schemathesis run {{URL}}/openapi.json --exclude-checks positive_data_acceptance {{FLAGS}}
 
+# Needs `pip install onnxruntime onnx transformers fastembed flashrank`. FLAGS of the script add Optimum and node.
+# Load the ONNX files of an exported folder in the programs that people have, and compare logits.
+check-onnx MODEL PYTHON="python3" *FLAGS:
+    {{PYTHON}} tests/oracles/check_onnx.py {{MODEL}} {{FLAGS}}
+
+# ONNXRUNTIME is libonnxruntime, such as `pip install onnxruntime` puts into site-packages/onnxruntime/capi.
+# Load an exported folder with candle, ort and fastembed-rs (builds them: ten minutes at first).
+check-consumers MODEL ONNXRUNTIME:
+    for program in candle onnx fastembed; do \
+        ORT_DYLIB_PATH={{ONNXRUNTIME}} cargo run --release --quiet --manifest-path tests/consumers/Cargo.toml \
+            --bin $program -- {{absolute_path(MODEL)}} || exit 1; \
+    done
+
 # Run everything that must pass before a change goes in
 ci:
     .ci/run

@@ -4,9 +4,10 @@ use crate::error::{Error, Result};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use whetstone_model::{Architecture, Family};
-use whetstone_records::{Best, Input, ModelDir, RunDir, manifest_name, read_text};
+use whetstone_records::{Best, Input, ModelDir, Origin, RunDir, manifest_name, read_text};
 
 /// One step of a training run.
 #[derive(Debug)]
@@ -102,20 +103,40 @@ impl Checkpoint {
         Ok(measured.filter(|_| best.step == self.step))
     }
 
-    /// Returns the text of the run's config.
-    pub fn config_text(&self) -> Result<String> {
-        Ok(read_text(&RunDir::new(&self.run).config())?)
+    /// Returns what the model is made of.
+    pub fn origin(&self) -> Result<Origin> {
+        Ok(Origin {
+            version: env!("CARGO_PKG_VERSION").into(),
+            base_model: self.base_model.clone(),
+            base_license: self.base_model.as_deref().and_then(licence),
+            step: self.step,
+            max_seq_tokens: self.max_seq_tokens,
+            template: self.family()?.template.to_string(),
+            dev_ndcg_at_10: self.dev_ndcg_at_10()?,
+            data: self.data_digests()?,
+            config: read_text(&RunDir::new(&self.run).config())?,
+        })
     }
 
     /// Returns the SHA-256 of the training data, by role; empty if the run has no manifest.
-    pub fn data_digests(&self) -> Result<Vec<(String, String)>> {
+    fn data_digests(&self) -> Result<BTreeMap<String, String>> {
         let path = self.run.join(manifest_name("train"));
         if !path.is_file() {
-            return Ok(vec![]);
+            return Ok(BTreeMap::new());
         }
         let manifest: whetstone_records::Manifest = json(&path)?;
-        Ok(manifest.inputs.into_iter().collect())
+        Ok(manifest.inputs)
     }
+}
+
+/// Returns the licence in the card of a model folder: the line `license: …` of its front matter.
+fn licence(model: &str) -> Option<String> {
+    let card = read_text(&ModelDir::new(model).card()).ok()?;
+    let mut lines = card.lines();
+    lines.next().filter(|line| line.trim_end() == "---")?;
+    let mut matter = lines.take_while(|line| line.trim_end() != "---");
+    let licence = matter.find_map(|line| line.strip_prefix("license:"))?;
+    Some(licence.trim().trim_matches(['"', '\'']).to_owned()).filter(|licence| !licence.is_empty())
 }
 
 fn files_of_run(run: &Path) -> Result<Vec<Input>> {
@@ -191,6 +212,20 @@ mod tests {
         let hint = whetstone_records::Hint::hint(&error).unwrap();
         assert!(matches!(error, Error::Untrained { .. }) && hint.contains("step-000000"), "{hint}");
         assert_eq!(Checkpoint::open(&run.path().join("step-000000")).unwrap().step, 0);
+    }
+
+    #[test]
+    fn the_licence_is_read_from_the_front_matter_of_the_base_models_card() {
+        let folder = tempfile::tempdir().unwrap();
+        let name = folder.path().to_str().unwrap();
+        assert_eq!(licence(name), None);
+        let card = |text: &str| std::fs::write(folder.path().join("README.md"), text).unwrap();
+        card("---\nlanguage: en\nlicense: \"apache-2.0\"\n---\n# MiniLM\n");
+        assert_eq!(licence(name).as_deref(), Some("apache-2.0"));
+        card("---\nlanguage: en\n---\nlicense: mit\n");
+        assert_eq!(licence(name), None);
+        card("license: mit\n");
+        assert_eq!(licence(name), None);
     }
 
     #[test]

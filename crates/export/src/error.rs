@@ -39,6 +39,12 @@ pub enum Error {
         #[source]
         source: tokenizers::Error,
     },
+    #[error("the ONNX export does not know this {what}: `{kind}`")]
+    OnnxKind { what: &'static str, kind: String },
+    #[error("`{}` would have {bytes} bytes, and an ONNX file has less than 2 GiB", path.display())]
+    OnnxSize { path: PathBuf, bytes: usize },
+    #[error("`{}` has no pairs", path.display())]
+    NoPairs { path: PathBuf },
     #[error(transparent)]
     Model(#[from] whetstone_model::Error),
     #[error(transparent)]
@@ -61,6 +67,16 @@ impl Hint for Error {
             | Error::Safetensors { .. }
             | Error::Tokenizer { .. } => {
                 Some("the checkpoint is damaged; choose another step, or train again".into())
+            }
+            Error::OnnxKind { .. } => Some(
+                "leave --format out: the folder has safetensors, which Hugging Face's tools load"
+                    .into(),
+            ),
+            Error::OnnxSize { .. } => {
+                Some("export it with `--format onnx-f16` or `--format onnx-int8` alone".into())
+            }
+            Error::NoPairs { .. } => {
+                Some("name another data set with --data, or none: there are built-in pairs".into())
             }
             Error::Model(error) => error.hint(),
             Error::Records(error) => error.hint(),

@@ -1,43 +1,76 @@
-//! Writes a checkpoint as a folder that transformers, sentence-transformers and
-//! text-embeddings-inference load as it is. They compute the same logits as Whetstone.
+//! Writes a checkpoint as a folder that other programs load as it is: transformers,
+//! sentence-transformers and text-embeddings-inference, and with ONNX files the programs over ONNX
+//! Runtime. They compute the same logits as Whetstone, and `golden.json` lets them prove it.
 
-mod card;
 mod checkpoint;
-mod config;
 mod error;
-mod tokenizer;
-mod weights;
+mod format;
+mod golden;
+mod hf;
+mod onnx;
 
 pub use error::{Error, Result};
+pub use format::Format;
 
 use checkpoint::Checkpoint;
-use serde_json::json;
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use whetstone_model::{CrossEncoder, DeviceName, Engine};
-use whetstone_records::{AtomicFile, AtomicFolder, Manifest, ModelDir, Outcome, Stage};
+use whetstone_records::{AtomicFolder, Input, Manifest, ModelDir, Outcome, Stage, write_json};
 
-/// Writes the best step of a run folder, or the given step folder, as the model folder `out`.
+/// What is exported.
+#[derive(Clone, Copy, Debug)]
+pub struct ExportJob<'a> {
+    /// A run, whose best step is taken, or the folder of a step.
+    pub checkpoint: &'a Path,
+    /// What the folder gets beside Hugging Face's files.
+    pub formats: &'a [Format],
+    /// A data set whose test or dev pairs become golden.json; none for built-in pairs.
+    pub data: Option<&'a Path>,
+}
+
+impl<'a> ExportJob<'a> {
+    /// Hugging Face's files alone.
+    pub fn of(checkpoint: &'a Path) -> Self {
+        Self { checkpoint, formats: &[], data: None }
+    }
+
+    /// The formats, each once, in an order of their own.
+    fn formats(&self) -> Vec<Format> {
+        let mut formats = self.formats.to_vec();
+        formats.sort_unstable();
+        formats.dedup();
+        formats
+    }
+}
+
+/// Writes a checkpoint as the model folder `out`.
 ///
 /// # Errors
-/// `checkpoint` is incomplete or something else, or `out` exists and no export made it.
-pub fn export(checkpoint: &Path, out: &Path) -> Result<Manifest> {
-    let checkpoint = Checkpoint::open(checkpoint)?;
-    let inputs = checkpoint.digests()?;
-    let stage = |folder: &Path| Stage::new("export", folder, &(), inputs.clone());
+/// The checkpoint is incomplete or something else, its network has no such format, or `out` exists
+/// and no export made it.
+pub fn export(job: &ExportJob, out: &Path) -> Result<Manifest> {
+    let checkpoint = Checkpoint::open(job.checkpoint)?;
+    let (formats, pairs) = (job.formats(), job.data.map(golden::source));
+    let mut inputs = checkpoint.digests()?;
+    if let Some(pairs) = &pairs {
+        inputs.push(Input::of_file("pairs", pairs)?);
+    }
+    let stage = |folder: &Path| Stage::new("export", folder, &formats, inputs.clone());
     if let Some(manifest) = stage(out).up_to_date() {
         AtomicFolder::tidy(out)?;
         return Ok(manifest);
     }
     // The loader used for scoring must accept the checkpoint before anything is written.
-    CrossEncoder::load(
+    let encoder = CrossEncoder::load(
         &checkpoint.folder,
         Some(checkpoint.max_seq_tokens),
         &Engine::open(DeviceName::Cpu)?,
     )?;
     let folder = AtomicFolder::create(out, "export")?;
     let started = stage(folder.path());
-    let files = write(&checkpoint, folder.path())?;
+    let export = Export { checkpoint: &checkpoint, formats: &formats, pairs };
+    let files = export.write(&encoder, folder.path())?;
     let counts = BTreeMap::from([
         ("step".to_owned(), checkpoint.step as u64),
         ("max-seq-tokens".to_owned(), checkpoint.max_seq_tokens as u64),
@@ -51,36 +84,28 @@ pub fn export(checkpoint: &Path, out: &Path) -> Result<Manifest> {
     Ok(manifest)
 }
 
-/// Writes every file of the model folder. Returns their names.
-fn write(checkpoint: &Checkpoint, out: &Path) -> Result<Vec<&'static str>> {
-    let tokens = checkpoint.max_seq_tokens;
-    let family = checkpoint.family()?;
-    let dir = ModelDir::new(out);
-    weights::write(&ModelDir::new(&checkpoint.folder).weights(), &dir.weights())?;
-    write_json(&dir.config(), &config::exported(checkpoint.base_config()?, family))?;
-    // sentence-transformers reads it if there is a modules.json. The others read config.json.
-    write_json(&dir.sentence_transformers(), &config::sentence_transformers())?;
-    // text-embeddings-inference refuses this file without the key.
-    write_json(&dir.sentence_config(), &json!({ "max_seq_length": tokens }))?;
-    tokenizer::write(&checkpoint.folder, out, tokens, &family.export)?;
-    AtomicFile::write_all_to(&dir.card(), card::text(checkpoint)?.as_bytes())?;
-    let mut files = vec![
-        ModelDir::WEIGHTS,
-        ModelDir::CONFIG,
-        ModelDir::SENTENCE_TRANSFORMERS,
-        ModelDir::SENTENCE_CONFIG,
-        ModelDir::TOKENIZER,
-        ModelDir::TOKENIZER_CONFIG,
-        ModelDir::SPECIAL_TOKENS,
-        ModelDir::CARD,
-    ];
-    if dir.vocabulary().exists() {
-        files.push(ModelDir::VOCABULARY);
-    }
-    Ok(files)
+/// What goes into a folder.
+struct Export<'a> {
+    checkpoint: &'a Checkpoint,
+    formats: &'a [Format],
+    /// The file with the pairs of golden.json.
+    pairs: Option<PathBuf>,
 }
 
-fn write_json(path: &Path, value: &impl serde::Serialize) -> Result<()> {
-    let text = serde_json::to_vec_pretty(value).expect("plain JSON values always serialise");
-    Ok(AtomicFile::write_all_to(path, &text)?)
+impl Export<'_> {
+    /// Writes every file of the model folder. Returns their names.
+    fn write(&self, encoder: &CrossEncoder, out: &Path) -> Result<Vec<&'static str>> {
+        let (checkpoint, dir) = (self.checkpoint, ModelDir::new(out));
+        let mut files = hf::write(checkpoint, out)?;
+        for format in self.formats {
+            let (to, tokens) = (format.path(&dir), checkpoint.max_seq_tokens);
+            onnx::write(&checkpoint.folder, &to, format.numbers(), tokens)?;
+            files.push(format.file());
+        }
+        let golden = golden::golden(self.pairs.as_deref(), encoder, checkpoint.max_seq_tokens)?;
+        write_json(&dir.golden(), &golden)?;
+        write_json(&dir.origin(), &checkpoint.origin()?)?;
+        files.extend([ModelDir::GOLDEN, ModelDir::ORIGIN]);
+        Ok(files)
+    }
 }

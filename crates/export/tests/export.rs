@@ -1,8 +1,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
-use whetstone_export::{Error, export};
+use whetstone_export::{Error, ExportJob, Format};
 use whetstone_model::{CrossEncoder, DeviceName, Engine};
-use whetstone_records::Silent;
+use whetstone_records::{Golden, Manifest, ModelDir, Origin, Silent, read_json};
 
 const PAIRS: [(&str, &str); 3] = [
     ("what is the limit", "the limit is 60 degrees at the meter"),
@@ -32,6 +32,11 @@ fn run_of(model: &str) -> tempfile::TempDir {
     fs::write(run.path().join("config.toml"), "max-seq-tokens = 32\nmodel = \"tiny\"\n").unwrap();
     fs::write(run.path().join("best.json"), r#"{"step": 7, "ndcg@10": 0.25}"#).unwrap();
     run
+}
+
+/// Exports a run as a Hugging Face folder alone.
+fn export(run: &Path, out: &Path) -> Result<Manifest, Error> {
+    whetstone_export::export(&ExportJob::of(run), out)
 }
 
 fn logits(folder: &Path, max_seq_tokens: Option<usize>) -> Vec<f32> {
@@ -107,16 +112,69 @@ fn an_export_is_up_to_date_until_the_checkpoint_changes() {
 }
 
 #[test]
-fn the_model_card_states_base_step_measure_and_config() {
+fn the_origin_states_base_step_measure_and_config() {
     let run = run_folder();
     let out = run.path().join("model");
     export(run.path(), &out).unwrap();
-    let card = fs::read_to_string(out.join("README.md")).unwrap();
-    for part in
-        ["Base model: `tiny`", "Step 7 of its run", "dev queries: 0.2500", "max-seq-tokens = 32"]
-    {
-        assert!(card.contains(part), "{part} is not in\n{card}");
+    let origin: Origin = read_json(&ModelDir::new(&out).origin()).unwrap().unwrap();
+    assert_eq!((origin.base_model.as_deref(), origin.step), (Some("tiny"), 7));
+    assert_eq!((origin.max_seq_tokens, origin.dev_ndcg_at_10), (32, Some(0.25)));
+    assert_eq!(origin.config, "max-seq-tokens = 32\nmodel = \"tiny\"\n");
+    assert_eq!(origin.template, "[CLS] query [SEP] passage [SEP]");
+}
+
+#[test]
+fn golden_json_has_the_logits_of_the_exported_weights() {
+    let run = run_folder();
+    let out = run.path().join("model");
+    export(run.path(), &out).unwrap();
+    let golden = Golden::read(&ModelDir::new(&out)).unwrap();
+    assert_eq!((golden.pairs.len(), golden.max_seq_tokens), (20, 32));
+    let engine = Engine::open(DeviceName::Cpu).unwrap();
+    let encoder = CrossEncoder::load(&out, None, &engine).unwrap();
+    let scores = encoder.score(&golden.texts(), &Silent).unwrap();
+    for (pair, score) in golden.pairs.iter().zip(scores) {
+        assert!((pair.logit - score).abs() < 1e-6, "{pair:?}: {score}");
     }
+}
+
+#[test]
+fn pairs_of_a_data_set_become_golden_and_make_the_export_anew() {
+    let run = run_folder();
+    let (out, data) = (run.path().join("model"), run.path().join("data"));
+    let job = ExportJob { data: Some(&data), ..ExportJob::of(run.path()) };
+    let pair = |query| {
+        format!(
+            r#"{{"query":"{query}","passage":"p","label":1.0,"query_id":"1","passage_id":"1"}}"#
+        )
+    };
+    fs::create_dir(&data).unwrap();
+    fs::write(data.join("dev.jsonl"), "").unwrap();
+    assert!(matches!(whetstone_export::export(&job, &out), Err(Error::NoPairs { .. })));
+    fs::write(data.join("dev.jsonl"), pair("dev")).unwrap();
+    whetstone_export::export(&job, &out).unwrap();
+    fs::write(data.join("test.jsonl"), pair("test")).unwrap();
+    assert!(!whetstone_export::export(&job, &out).unwrap().up_to_date);
+    let golden = Golden::read(&ModelDir::new(&out)).unwrap();
+    assert_eq!((golden.pairs.len(), &*golden.pairs[0].query), (1, "test"));
+}
+
+#[test]
+fn onnx_files_lie_beside_the_weights_and_are_outputs_of_the_export() {
+    let run = run_folder();
+    let out = run.path().join("model");
+    let formats = [Format::OnnxInt8, Format::Onnx, Format::OnnxF16, Format::Onnx];
+    let job = ExportJob { formats: &formats, ..ExportJob::of(run.path()) };
+    let manifest = whetstone_export::export(&job, &out).unwrap();
+    let sizes = ["model.onnx", "model_fp16.onnx", "model_quantized.onnx"].map(|name| {
+        let name = format!("onnx/{name}");
+        assert!(manifest.outputs.contains_key(&name), "{name}");
+        fs::metadata(out.join(name)).unwrap().len()
+    });
+    assert!(sizes[0] > sizes[1] && sizes[1] > sizes[2], "{sizes:?}");
+    assert!(whetstone_export::export(&job, &out).unwrap().up_to_date);
+    assert!(!export(run.path(), &out).unwrap().up_to_date);
+    assert!(!out.join("onnx").exists());
 }
 
 #[test]

@@ -32,7 +32,7 @@ pub use cross_encoder::CrossEncoder;
 pub use engine::{AdamWState, StepDropout};
 pub use engine::{DeviceName, Engine};
 pub use error::{Error, Result};
-pub use families::{Architecture, ConfigFields, Export, Family, Piece, Role, Template};
+pub use families::{Architecture, ConfigFields, Export, Family, Names, Piece, Role, Template};
 pub use labels::{HeadStart, head_start};
 pub use network::CrossEncoderNetwork;
 pub use parameters::{Parameter, Slot};
@@ -42,6 +42,7 @@ pub use spec::{
 };
 pub use tokenizer::{PairTokenizer, Tokens};
 pub use tokenizer_files::read_tokenizer;
+pub use weights::{Stored, Tensors, transpose};
 #[cfg(feature = "train")]
 pub use whetstone_kernels::AdamWStep;
 pub use whetstone_kernels::Precision;

@@ -5,7 +5,8 @@ use std::fmt::Display;
 use std::path::Path;
 
 /// The shape of a network. A kind on which all families agree has one variant: whoever adds another
-/// is led by the compiler to every place that must handle it.
+/// is led by the compiler to every place in this crate that must handle it. Other crates refuse
+/// kinds that they do not know.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Spec {
     /// Rows of the word table.
@@ -33,6 +34,7 @@ pub struct Spec {
 
 /// How a token learns its position.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum Positions {
     /// A learned vector for each position; the first token of a sequence has row `first`. Tokens
     /// `padding` have the row of that number and are not counted, even in the midst of a text.
@@ -57,6 +59,7 @@ pub struct Rotary {
 
 /// Where LayerNorm stands in a layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum NormPlacement {
     /// After each residual.
     AfterResidual,
@@ -66,6 +69,7 @@ pub enum NormPlacement {
 
 /// The function between the two linear layers of the feed-forward part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum FeedForward {
     /// The exact one, with erf.
     Gelu,
@@ -75,6 +79,7 @@ pub enum FeedForward {
 
 /// How the last layer's vectors become a logit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum HeadKind {
     /// The first token's vector through a linear layer, tanh, and a linear layer.
     FirstTokenTanh,

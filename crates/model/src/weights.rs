@@ -17,14 +17,21 @@ use std::path::{Path, PathBuf};
 use whetstone_records::ModelDir;
 
 /// Tensors of a file, by the family's names.
-pub(crate) type Tensors = BTreeMap<String, Stored>;
+pub type Tensors = BTreeMap<String, Stored>;
 
 /// A tensor as f32 in the layout of the file.
-pub(crate) struct Stored {
+pub struct Stored {
     /// Its name in the file, for errors.
     pub file_name: String,
     pub shape: Vec<usize>,
     pub values: Vec<f32>,
+}
+
+impl Architecture {
+    /// Reads the tensors of a model folder under the family's names.
+    pub fn tensors(&self, model_dir: &Path) -> Result<Tensors> {
+        read(model_dir, self.family)
+    }
 }
 
 /// Reads every tensor that the family does not ignore, from all files of the weights.
@@ -207,7 +214,8 @@ fn parameter<const D: usize>(
     Param::from_tensor(Tensor::from_data(TensorData::new(values, shape), device))
 }
 
-pub(crate) fn transpose(values: &[f32], rows: usize, cols: usize) -> Vec<f32> {
+/// Turns a matrix `[rows, cols]` into `[cols, rows]`.
+pub fn transpose(values: &[f32], rows: usize, cols: usize) -> Vec<f32> {
     /// Columns of a strip: one cache line, so that each line is read once and those written stay in
     /// the cache.
     const STRIP: usize = 16;

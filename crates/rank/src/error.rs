@@ -61,6 +61,26 @@ pub enum Error {
     JudgedTwice { path: PathBuf, line: usize, query: QueryId, passage: PassageId },
     #[error("`{}` is open in another labeller", path.display())]
     JudgementsInUse { path: PathBuf },
+    #[error("cannot reach `{url}`")]
+    Unreachable {
+        url: String,
+        #[source]
+        source: Box<ureq::Error>,
+    },
+    #[error("`{url}` answered with status {status}: {message}")]
+    ServerAnswer { url: String, status: u16, message: String },
+    #[cfg(feature = "onnxruntime")]
+    #[error("`{}` has no ONNX file", model.display())]
+    NoOnnx { model: PathBuf },
+    #[cfg(feature = "onnxruntime")]
+    #[error("`{}` cannot be used as ONNX Runtime: {message}", path.display())]
+    OnnxLibrary { path: PathBuf, message: String },
+    #[cfg(feature = "onnxruntime")]
+    #[error("ONNX Runtime refuses `{}`: {message}", path.display())]
+    Onnx { path: PathBuf, message: String },
+    #[cfg(feature = "onnxruntime")]
+    #[error("ONNX Runtime failed: {message}")]
+    OnnxRun { message: String },
 }
 
 impl Hint for Error {
@@ -101,6 +121,27 @@ impl Hint for Error {
             Error::NoRuns { .. } => "name the runs to judge with --run NAME=RUN".into(),
             Error::JudgedTwice { .. } => "delete one of the two lines".into(),
             Error::JudgementsInUse { .. } => "close it, or name another file with --out".into(),
+            Error::Unreachable { .. } => {
+                "start the server, and give its address with the scheme: http://127.0.0.1:8080"
+                    .into()
+            }
+            Error::ServerAnswer { status: 401 | 403, .. } => {
+                "name the environment variable with the server's key with --api-key-env".into()
+            }
+            Error::ServerAnswer { .. } => {
+                "the server must rerank as text-embeddings-inference does: POST /rerank".into()
+            }
+            #[cfg(feature = "onnxruntime")]
+            Error::NoOnnx { .. } => "export the model with `--format onnx`".into(),
+            #[cfg(feature = "onnxruntime")]
+            Error::OnnxLibrary { .. } => {
+                "name libonnxruntime.so, .dylib or .dll, version 1.17 or later".into()
+            }
+            #[cfg(feature = "onnxruntime")]
+            Error::Onnx { .. } | Error::OnnxRun { .. } => {
+                "the file is damaged, or the library is too old: export again, or take a newer one"
+                    .into()
+            }
         })
     }
 

@@ -1,4 +1,5 @@
-//! Stages on a model folder: rerank, fuse, calibrate, evaluate, forgetting, answers, label.
+//! Stages on a model folder: rerank, fuse, calibrate, evaluate, forgetting, answers, label. Also
+//! `verify`, and the model card, which is rendered from what lies beside the weights.
 //!
 //! A stage reads files, writes a whole file and a manifest. If its inputs have not changed since
 //! the last run, it says so and does nothing.
@@ -35,6 +36,7 @@
 
 mod answers;
 mod calibrate;
+mod card;
 mod error;
 mod evaluation;
 mod forgetting;
@@ -45,9 +47,11 @@ mod rerank;
 mod results;
 mod run_file;
 mod texts;
+mod verify;
 
 pub use answers::{ANSWERS, Answers, AnswersJob};
 pub use calibrate::{CALIBRATE, CalibrateJob, calibrate};
+pub use card::write_card;
 pub use error::{Error, Result};
 pub use evaluation::{EVAL, EvalRequest, Evaluated};
 pub use forgetting::{Forgetting, ForgettingJob, GeneralSample};
@@ -58,5 +62,8 @@ pub use rerank::{RERANK, RerankJob, rerank};
 pub use results::{Results, read_results};
 pub use run_file::{RunPaths, by_name, first_stages, folder, run_name, stage_name};
 pub use texts::{TextFiles, Texts, Wanted};
+pub use verify::{Agreement, Difference, F32_TOLERANCE, Quality, Server, Verification};
+#[cfg(feature = "onnxruntime")]
+pub use verify::{OnnxRuntime, QualityJob};
 pub use whetstone_eval::{Join, Order, Recommendation, Scaling};
 pub use whetstone_model::{Ranked, Reranker, RerankerOptions};

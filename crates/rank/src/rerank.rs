@@ -65,7 +65,12 @@ pub fn rerank(
     let texts = Texts::of_candidates(job.texts, [&candidates])?;
     let encoder =
         CrossEncoder::load_label(job.model, job.head_label, None, &Engine::open(device)?)?;
-    let reranked = order(&candidates, &texts, &encoder, progress)?;
+    let reranked = order(&candidates, &texts, |pairs| {
+        progress.start("rerank", Some(pairs.len() as u64), "pairs");
+        let scores = encoder.score(pairs, progress)?;
+        progress.finish();
+        Ok(scores)
+    })?;
     match job.joining {
         Some(joining) => joining.apply(&reranked)?.write(out, JOINED_NAME)?,
         None => reranked.write(out, LOGITS_NAME)?,
@@ -82,12 +87,11 @@ pub fn rerank(
     Ok(stage.finish(&[&file_name(out)], outcome)?)
 }
 
-/// The candidates with the model's logits as their scores.
-fn order(
+/// The candidates with the logits of their pairs as their scores.
+pub(crate) fn order(
     candidates: &Run,
     texts: &Texts,
-    encoder: &CrossEncoder,
-    progress: &dyn Progress,
+    score: impl FnOnce(&[(&str, &str)]) -> Result<Vec<f32>>,
 ) -> Result<Run> {
     let passages: HashMap<&PassageId, String> =
         texts.passages.iter().map(|(id, passage)| (id, passage.full_text())).collect();
@@ -99,10 +103,7 @@ fn order(
         .iter()
         .map(|(query, passage)| (&*texts.queries[*query].text, &*passages[passage]))
         .collect();
-    progress.start("rerank", Some(pairs.len() as u64), "pairs");
-    let scores = encoder.score(&pairs, progress)?;
-    progress.finish();
-    let hits = ids.into_iter().zip(scores);
+    let hits = ids.into_iter().zip(score(&pairs)?);
     Ok(hits
         .map(|((query, passage), score)| (query.clone(), Hit { passage: passage.clone(), score }))
         .collect())

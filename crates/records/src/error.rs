@@ -46,6 +46,8 @@ pub enum Error {
     Busy { path: PathBuf },
     #[error("`{}` exists and was not made by `whetstone {stage}`", path.display())]
     Occupied { path: PathBuf, stage: String },
+    #[error("`{}` is missing or has no pairs", path.display())]
+    NoGolden { path: PathBuf },
 }
 
 impl Hint for Error {
@@ -71,6 +73,9 @@ impl Hint for Error {
             Error::Changed { .. } => "run the same command again once the file is complete",
             Error::Busy { .. } => {
                 "wait for the other run to end, or stop it; what is complete is kept"
+            }
+            Error::NoGolden { .. } => {
+                "`whetstone export` writes it: export the model again with this version"
             }
             Error::Occupied { .. } => "name another folder with --out, or move that one away",
         };

@@ -141,8 +141,14 @@ folder! {
         NOTES notes = "whetstone.json",
         /// Measures of the model.
         RESULTS results = "results.json",
-        /// Pairs with their logits.
+        /// Where the weights come from: base model, data, config.
+        ORIGIN origin = "origin.json",
+        /// Pairs with their logits, against which other programs are held.
         GOLDEN golden = "golden.json",
+        /// The network for ONNX runtimes; the names are those that transformers.js looks for.
+        ONNX onnx = "onnx/model.onnx",
+        ONNX_F16 onnx_f16 = "onnx/model_fp16.onnx",
+        ONNX_INT8 onnx_int8 = "onnx/model_quantized.onnx",
     }
 }
 

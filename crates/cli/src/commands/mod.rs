@@ -22,6 +22,7 @@ pub mod runs;
 pub mod serve;
 pub mod synth;
 pub mod train;
+pub mod verify;
 
 use crate::failure::{Problem, Result};
 use std::path::{Path, PathBuf};

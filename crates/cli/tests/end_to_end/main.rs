@@ -17,4 +17,5 @@ mod reranking;
 mod serving;
 mod stopping;
 mod terminal;
+mod verifying;
 mod whetstone;

@@ -36,7 +36,7 @@ pub struct Family {
     pub model_type: &'static str,
     /// Reads a config.json. Errors name its path.
     pub(crate) spec: fn(&Path, &[u8]) -> Result<Spec>,
-    pub(crate) names: Names,
+    pub names: Names,
     /// Returns the name in [`Names`] of a tensor of a file; None if the loader ignores the tensor.
     pub(crate) known_as: fn(&str) -> Option<String>,
     pub template: Template,
@@ -59,7 +59,7 @@ impl Family {
 
 /// Names of tensors in a cross-encoder's file, without `.weight` and `.bias`.
 #[derive(Debug)]
-pub(crate) struct Names {
+pub struct Names {
     pub word: &'static str,
     pub position: &'static str,
     pub token_type: &'static str,

@@ -2,6 +2,7 @@
 
 mod dev_set;
 
+use crate::card::write_card;
 use crate::error::Result;
 use crate::notes::write_notes;
 use crate::run_file::{RunPaths, runs_in};
@@ -89,7 +90,9 @@ pub fn calibrate(
     let notes = dev.notes(&logits, job.precisions, provenance);
     write_notes(job.model, &notes)?;
     let outcome = Outcome { counts: counts(&notes), notes: notes.notes, ..Outcome::default() };
-    Ok(stage.finish(&[ModelDir::NOTES], outcome)?)
+    let manifest = stage.finish(&[ModelDir::NOTES], outcome)?;
+    write_card(job.model)?;
+    Ok(manifest)
 }
 
 fn counts(notes: &ModelNotes) -> BTreeMap<String, u64> {

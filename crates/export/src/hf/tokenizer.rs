@@ -4,7 +4,7 @@ use crate::error::{Error, Result};
 use serde_json::{Map, Value, json};
 use std::path::Path;
 use whetstone_model::{Export, read_tokenizer};
-use whetstone_records::{AtomicFile, ModelDir, read_bytes};
+use whetstone_records::{AtomicFile, ModelDir, read_bytes, write_json};
 
 /// Writes the tokenizer's files without truncation and padding, which are the caller's choice.
 /// `model_max_length` states the longest pair. The base model's own limit (128 tokens with MiniLM)
@@ -19,10 +19,10 @@ pub fn write(from: &Path, out: &Path, max_seq_tokens: usize, export: &Export) ->
 
     let config =
         config(read_object(&from.tokenizer_config())?.unwrap_or_default(), max_seq_tokens, export);
-    crate::write_json(&out.tokenizer_config(), &config)?;
+    write_json(&out.tokenizer_config(), &config)?;
     let special =
         read_object(&from.special_tokens())?.unwrap_or_else(|| special_tokens(export).collect());
-    crate::write_json(&out.special_tokens(), &special)?;
+    write_json(&out.special_tokens(), &special)?;
     let vocabulary = from.vocabulary();
     if vocabulary.exists() {
         let bytes = read_bytes(&vocabulary)?;

@@ -1,0 +1,38 @@
+//! Writes the files that transformers, sentence-transformers and text-embeddings-inference load.
+
+mod config;
+mod tokenizer;
+mod weights;
+
+use crate::checkpoint::Checkpoint;
+use crate::error::Result;
+use serde_json::json;
+use std::path::Path;
+use whetstone_records::{ModelDir, write_json};
+
+/// Writes weights, config and tokenizer into a folder. Returns the files' names.
+pub fn write(checkpoint: &Checkpoint, out: &Path) -> Result<Vec<&'static str>> {
+    let tokens = checkpoint.max_seq_tokens;
+    let family = checkpoint.family()?;
+    let dir = ModelDir::new(out);
+    weights::write(&ModelDir::new(&checkpoint.folder).weights(), &dir.weights())?;
+    write_json(&dir.config(), &config::exported(checkpoint.base_config()?, family))?;
+    // sentence-transformers reads it if there is a modules.json. The others read config.json.
+    write_json(&dir.sentence_transformers(), &config::sentence_transformers())?;
+    // text-embeddings-inference refuses this file without the key.
+    write_json(&dir.sentence_config(), &json!({ "max_seq_length": tokens }))?;
+    tokenizer::write(&checkpoint.folder, out, tokens, &family.export)?;
+    let mut files = vec![
+        ModelDir::WEIGHTS,
+        ModelDir::CONFIG,
+        ModelDir::SENTENCE_TRANSFORMERS,
+        ModelDir::SENTENCE_CONFIG,
+        ModelDir::TOKENIZER,
+        ModelDir::TOKENIZER_CONFIG,
+        ModelDir::SPECIAL_TOKENS,
+    ];
+    if dir.vocabulary().exists() {
+        files.push(ModelDir::VOCABULARY);
+    }
+    Ok(files)
+}
