@@ -3,7 +3,6 @@
 use crate::batch::Packed;
 use crate::error::{Error, Result};
 use crate::families::{Architecture, Piece, Template};
-use crate::file;
 use crate::spec::SHORTEST_INPUT;
 use crate::tokenizer_files::read_tokenizer;
 use rayon::prelude::*;
@@ -11,7 +10,7 @@ use serde::Deserialize;
 use std::path::Path;
 use std::sync::Arc;
 use tokenizers::Tokenizer;
-use whetstone_records::{ModelDir, read_json};
+use whetstone_records::{ModelDir, read_bytes, read_json};
 
 /// Turns texts and pairs into token ids as the model's family reads them, the passage truncated.
 #[derive(Clone)]

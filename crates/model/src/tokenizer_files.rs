@@ -2,8 +2,8 @@
 //! its settings, from which it makes the same.
 
 use crate::error::{Error, Result};
-use crate::file;
 use crate::families::{Architecture, Family, Piece};
+use crate::file;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;

@@ -2,24 +2,10 @@
 
 use crate::error::Result;
 use crate::notes::read_notes;
-use serde::Deserialize;
+use crate::results::read_results;
 use std::fmt::Write;
 use whetstone_eval::ModelNotes;
-use whetstone_records::{AtomicFile, ModelDir, Origin, read_json, sha256_file};
-
-/// The part of results.json that the card tells.
-#[derive(Deserialize)]
-struct Results {
-    /// Digest of the weights that were measured.
-    weights: String,
-    recommendation: Recommendation,
-}
-
-/// Which order does best on the test queries.
-#[derive(Deserialize)]
-struct Recommendation {
-    text: String,
-}
+use whetstone_records::{AtomicFile, ModelDir, Origin, read_json};
 
 /// Writes the card of an exported model. The stages that learn something about a model call it at
 /// their end. A model from elsewhere keeps its own card.
@@ -50,19 +36,12 @@ fn text(model: &ModelDir, origin: &Origin, notes: Option<&ModelNotes>) -> String
     card.push_str(USAGE);
     onnx(&mut card, model);
     card.push_str("\n## Results\n\n");
-    if let Some(measured) = measured(model) {
-        let _ = writeln!(card, "{measured}\n");
+    if let Some(results) = read_results(model) {
+        let _ = writeln!(card, "{}\n", results.recommendation.text);
     }
     results(&mut card, origin, notes);
     training(&mut card, origin);
     card
-}
-
-/// Returns what an evaluation says; None without one of these weights.
-fn measured(model: &ModelDir) -> Option<String> {
-    let results = read_json::<Results>(&model.results()).ok()??;
-    let weights = sha256_file(&model.weights()).ok()?;
-    (results.weights == weights).then_some(results.recommendation.text)
 }
 
 /// Lists the ONNX files that the folder has.
@@ -95,14 +74,14 @@ fn results(card: &mut String, origin: &Origin, notes: Option<&ModelNotes>) {
     if let Some(notes) = notes {
         let _ = writeln!(
             card,
-            "\nOn {} dev queries, {}: the first stage `{}` alone {:.4}, reranked {:.4}, joined \
-             with it {:.4}.",
+            "\nOn {} dev queries, {}: the first stages {:.4}, the model alone {:.4}, joined with their \
+             scores ({}) {:.4}.",
             notes.dev.queries,
             notes.fusion.measure,
-            notes.first_stage,
-            notes.fusion.first_stage_alone,
-            notes.fusion.reranked,
-            notes.fusion.fused
+            notes.fusion.first_stages,
+            notes.fusion.model_alone,
+            notes.fusion.join,
+            notes.fusion.joined
         );
     }
 }
@@ -160,7 +139,7 @@ text-embeddings-inference applies a sigmoid unless a request says `\"raw_scores\
 #[cfg(test)]
 mod tests {
     use super::*;
-    use whetstone_records::write_json;
+    use whetstone_records::{sha256_file, write_json};
 
     fn origin() -> Origin {
         Origin {
@@ -209,7 +188,10 @@ mod tests {
         std::fs::write(model.weights(), "weights").unwrap();
         let weights = sha256_file(&model.weights()).unwrap();
         let results = serde_json::json!({
-            "version": "1", "weights": weights, "recommendation": { "text": "Use it alone." },
+            "version": "1", "weights": weights, "qrels": "", "recommendation": {
+                "order": "model-alone", "temperature": 4.0, "weights": {}, "measure": "ndcg@10",
+                "queries": 60, "queries_of_people": null, "orders": [], "text": "Use it alone.",
+            },
         });
         write_json(&model.results(), &results).unwrap();
         let told = || {

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Weak;
 use whetstone_model::{CrossEncoderNetwork, Engine, PairTokenizer, Precision, Tokens};
-use whetstone_rank::{Fusion, Scaling, notes_of, read_notes};
+use whetstone_rank::{Join, Scaling, notes_of, read_notes};
 use whetstone_records::{ModelDir, read_json};
 
 /// The largest difference to golden.json: f32 sums in another order, over a dozen layers.
@@ -26,7 +26,7 @@ pub struct Served {
     /// From logits to probabilities, if the model was calibrated.
     pub scaling: Option<Scaling>,
     /// How to join the model's scores with a first stage's, if the model was calibrated.
-    pub fusion: Option<Fusion>,
+    pub fusion: Option<Join>,
 }
 
 /// Which part of a passage is kept if a pair is too long.
@@ -212,7 +212,7 @@ fn shortened(tokens: Tokens, most: usize, cut: Cut) -> Tokens {
 }
 
 /// Returns what `whetstone calibrate` left in the folder.
-fn what_dev_says(model: &ModelDir) -> Result<(Option<Scaling>, Option<Fusion>)> {
+fn what_dev_says(model: &ModelDir) -> Result<(Option<Scaling>, Option<Join>)> {
     let notes = notes_of(model)?;
-    Ok((notes.calibration.map(|calibration| calibration.scaling), Some(notes.fusion.fusion)))
+    Ok((notes.calibration.map(|calibration| calibration.scaling), Some(notes.fusion.join)))
 }

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
+use std::path::Path;
 use std::process::{Child, ChildStderr, Stdio};
 
 /// A server as a child, and its log so far.
@@ -120,7 +121,13 @@ fn a_calibrated_model_serves_its_probabilities_and_joins_a_first_stages_scores()
         file("candidates.run", lines(&|at| format!("q Q0 p{at} 1 {} bm25\n", first_stage[at])));
     let out = text(&folder.path().join("fused.run"));
     let args = ["rerank", "--model", &model, "--corpus", &corpus, "--queries", &queries];
+    let notes: Value =
+        serde_json::from_slice(&fs::read(Path::new(&model).join("whetstone.json")).unwrap())
+            .unwrap();
+    let name = notes["fusion"]["weights"].as_object().unwrap().keys().next().unwrap().clone();
+    let named = format!("{name}={candidates}");
     let more = ["--candidates", &candidates, "--out", &out, "--fuse", "--json"];
+    let more = [&more[..], &["--first-stage", &named]].concat();
     run(&[&args[..], &more].concat()).json();
     let fused: Vec<(u64, f32)> = fs::read_to_string(&out)
         .unwrap()
@@ -130,7 +137,7 @@ fn a_calibrated_model_serves_its_probabilities_and_joins_a_first_stages_scores()
             (fields[2][1..].parse().unwrap(), fields[4].parse().unwrap())
         })
         .collect();
-    body["first_stage_scores"] = json!(first_stage);
+    body["first_stage_scores"] = json!({ name: first_stage });
     let answer = serving.post("/v2/rerank", &body);
     assert_eq!(scores(&answer["results"], "relevance_score"), fused);
 }

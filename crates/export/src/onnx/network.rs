@@ -71,7 +71,8 @@ fn check_kinds(spec: &Spec) -> Result<PositionRows> {
         token_types: _,
         positions,
         longest_input: _,
-        hidden: _,
+        hidden,
+        embedding,
         layers: _,
         heads: _,
         ffn: _,
@@ -81,9 +82,12 @@ fn check_kinds(spec: &Spec) -> Result<PositionRows> {
         head,
         dropout: _,
     } = *spec;
-    let Positions::Absolute { rows, first } = positions else {
+    let Positions::Absolute { rows, first, padding: None } = positions else {
         return Err(unknown("positions", positions));
     };
+    if embedding != hidden {
+        return Err(unknown("width of the embeddings", embedding));
+    }
     let FeedForward::Gelu = feed_forward else {
         return Err(unknown("feed-forward part", feed_forward));
     };

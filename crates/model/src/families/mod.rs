@@ -87,7 +87,7 @@ pub struct Names {
 
 /// Names that only a network with norms before its sub-layers has.
 #[derive(Debug)]
-pub(crate) struct PreNormNames {
+pub struct PreNormNames {
     /// Query, key and value in one, inside a layer.
     pub qkv: &'static str,
     /// After the last layer.

@@ -5,6 +5,7 @@ mod deployable;
 mod material;
 mod sources;
 
+use crate::card::write_card;
 use crate::error::Result;
 use crate::notes::notes_of;
 use crate::results::write_results;
@@ -105,7 +106,8 @@ impl Evaluated<'_> {
         let sources = &self.sources;
         if let (Some(model), Some(found)) = (&self.request.model, &self.assessment.recommendation) {
             // They inform and nothing depends on them, so a folder that is read-only costs no report.
-            let written = write_results(model, &sha256_file(&self.request.qrels)?, found);
+            let written = write_results(model, &sha256_file(&self.request.qrels)?, found)
+                .and_then(|()| write_card(model));
             written.unwrap_or_else(|error| progress.warn(&one_line(&error)));
         }
         let stage = Stage::new(EVAL, out, &sources.config(self.request), sources.digests());

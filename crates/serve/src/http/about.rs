@@ -49,7 +49,7 @@ pub async fn info(
         "version": env!("CARGO_PKG_VERSION"),
         "device": shared.config.device.to_string(),
         "scores": if model.scaling.is_some() { "calibrated" } else { "sigmoid" },
-        "fusion": model.fusion.map(|fusion| fusion.to_string()),
+        "fusion": model.fusion.as_ref().map(|join| join.to_string()),
     }))
 }
 

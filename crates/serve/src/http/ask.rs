@@ -4,7 +4,9 @@ use super::api::Api;
 use super::fields::{Direction, Document, Fields, List};
 use super::refusal::{Kind, Refusal};
 use crate::config::Limits;
+use crate::fusion::FirstStages;
 use crate::served::Cut;
+use std::collections::BTreeMap;
 
 /// The fields of text-embeddings-inference, with `first_stage_scores` of our own.
 const TEI: &[&str] = &[
@@ -40,8 +42,8 @@ pub struct Ask {
     pub raw_scores: bool,
     /// Documents are sent back.
     pub echo: bool,
-    /// A first stage's scores of the documents, to be joined with the model's.
-    pub first_stage_scores: Option<Vec<f32>>,
+    /// The first stages' scores of the documents, to be joined with the model's.
+    pub first_stage_scores: Option<FirstStages>,
 }
 
 impl Ask {
@@ -73,7 +75,7 @@ impl Ask {
             max_document_tokens: usize::MAX,
             raw_scores: fields.raw_scores.unwrap_or(false),
             echo: fields.return_text.unwrap_or(false),
-            first_stage_scores: fields.first_stage_scores.map(|List(scores)| scores),
+            first_stage_scores: fields.first_stage_scores.map(plain),
         })
     }
 
@@ -91,7 +93,7 @@ impl Ask {
             raw_scores: false,
             // Jina sends documents back unless it is told not to. Cohere's clients take both.
             echo: fields.return_documents.unwrap_or(api == Api::V1),
-            first_stage_scores: fields.first_stage_scores.map(|List(scores)| scores),
+            first_stage_scores: fields.first_stage_scores.map(plain),
         })
     }
 
@@ -122,18 +124,25 @@ impl Ask {
     }
 
     fn check_first_stage(&self) -> Result<(), Refusal> {
-        let Some(scores) = &self.first_stage_scores else { return Ok(()) };
-        if let Some(at) = scores.iter().position(|score| !score.is_finite()) {
-            let field = format!("first_stage_scores[{at}]");
-            return Err(Refusal::field(Kind::Field, field, "is beyond the range of f32"));
-        }
-        let (count, documents) = (scores.len(), self.documents.len());
-        if count != documents {
-            let problem = format!("has {count} scores for {documents} documents");
-            return Err(Refusal::field(Kind::Field, "first_stage_scores", problem));
+        for (name, scores) in self.first_stage_scores.iter().flatten() {
+            let field = format!("first_stage_scores.{name}");
+            let is_no_number = |score: &Option<f32>| score.is_some_and(|score| !score.is_finite());
+            if let Some(at) = scores.iter().position(is_no_number) {
+                let field = format!("{field}[{at}]");
+                return Err(Refusal::field(Kind::Field, field, "is beyond the range of f32"));
+            }
+            let (count, documents) = (scores.len(), self.documents.len());
+            if count != documents {
+                let problem = format!("has {count} scores for {documents} documents");
+                return Err(Refusal::field(Kind::Field, field, problem));
+            }
         }
         Ok(())
     }
+}
+
+fn plain(stages: BTreeMap<String, List<Option<f32>>>) -> FirstStages {
+    stages.into_iter().map(|(name, List(scores))| (name, scores)).collect()
 }
 
 /// Returns a number from 1 on; without one, no limit.
@@ -190,14 +199,14 @@ mod tests {
                 "invalid type: sequence, expected a JSON object at line 1 column 0",
             ),
             (
-                r#"{"query": "q", "texts": ["a"], "first_stage_scores": [1, 2]}"#,
+                r#"{"query": "q", "texts": ["a"], "first_stage_scores": {"bm25": [1, null]}}"#,
                 Kind::Field,
-                "`first_stage_scores` has 2 scores for 1 documents",
+                "`first_stage_scores.bm25` has 2 scores for 1 documents",
             ),
             (
-                r#"{"query": "q", "texts": ["a"], "first_stage_scores": [1e200]}"#,
+                r#"{"query": "q", "texts": ["a"], "first_stage_scores": {"bm25": [1e200]}}"#,
                 Kind::Field,
-                "`first_stage_scores[0]` is beyond the range of f32",
+                "`first_stage_scores.bm25[0]` is beyond the range of f32",
             ),
             (
                 r#"{"query": "q""#,

@@ -4,6 +4,7 @@ use super::refusal::{Kind, Refusal};
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, de};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -24,7 +25,7 @@ pub struct Fields {
     pub rank_fields: Option<List<String>>,
     pub top_n: Option<i64>,
     pub max_tokens_per_doc: Option<i64>,
-    pub first_stage_scores: Option<List<f32>>,
+    pub first_stage_scores: Option<BTreeMap<String, List<Option<f32>>>>,
 }
 
 /// A list whose errors name the place.

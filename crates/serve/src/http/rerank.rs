@@ -6,7 +6,7 @@ use super::body::{self, Held};
 use super::refusal::{Kind, Refusal};
 use super::{RequestId, Scored, is_json};
 use crate::event::Event;
-use crate::fusion::fused;
+use crate::fusion::joined;
 use crate::served::{Prepared, Served, Texts, Unprepared};
 use crate::shared::Shared;
 use axum::Extension;
@@ -102,10 +102,7 @@ async fn prepare(
     let work = move || {
         let ask = Ask::read(api, &body, &limits)?;
         drop(body);
-        if ask.first_stage_scores.is_some() && model.fusion.is_none() {
-            let problem = "cannot be used: the model has no fusion. Run `whetstone calibrate`";
-            return Err(Refusal::field(Kind::Field, "first_stage_scores", problem));
-        }
+        check_names(&ask, &model)?;
         let texts = Texts {
             query: &ask.query,
             documents: &ask.documents,
@@ -119,6 +116,24 @@ async fn prepare(
     let done = spawn_blocking(work).await.map_err(failed)?;
     drop(wanting);
     done
+}
+
+/// Refuses first stages that the model was not joined with.
+fn check_names(ask: &Ask, model: &Served) -> Result<(), Refusal> {
+    let Some(stages) = &ask.first_stage_scores else { return Ok(()) };
+    let Some(join) = &model.fusion else {
+        let problem = "cannot be used: the model has no fusion. Run `whetstone calibrate`";
+        return Err(Refusal::field(Kind::Field, "first_stage_scores", problem));
+    };
+    match stages.keys().find(|name| !join.weights.contains_key(*name)) {
+        None => Ok(()),
+        Some(name) => {
+            let known: Vec<&str> = join.weights.keys().map(String::as_str).collect();
+            let problem =
+                format!("is no first stage of the model, which has: {}", known.join(", "));
+            Err(Refusal::field(Kind::Field, format!("first_stage_scores.{name}"), problem))
+        }
+    }
 }
 
 fn unprepared(api: Api, error: Unprepared) -> Refusal {
@@ -135,8 +150,8 @@ fn unprepared(api: Api, error: Unprepared) -> Refusal {
 
 /// Returns the documents to send back with their scores, best first. Equal ones keep their order.
 fn order(model: &Served, ask: &Ask, logits: &[f32]) -> Vec<(usize, f32)> {
-    let joined = match (&ask.first_stage_scores, model.fusion) {
-        (Some(first_stage), Some(fusion)) => Some(fused(fusion, first_stage, logits)),
+    let joined = match (&ask.first_stage_scores, &model.fusion) {
+        (Some(first_stages), Some(join)) => Some(joined(join, first_stages, logits)),
         _ => None,
     };
     // Probabilities are rounded more coarsely than logits near 1.

@@ -35,7 +35,7 @@ fn each_api_has_its_status_and_shape_and_names_the_field() {
             "`LIST[1]` has 10485760 bytes, at most 1048576 are taken",
         ),
         (
-            json!({"query": "q", "LIST": ["a"], "first_stage_scores": [1.0]}),
+            json!({"query": "q", "LIST": ["a"], "first_stage_scores": {"bm25": [1.0]}}),
             [422, 422, 400],
             "`first_stage_scores` cannot be used: the model has no fusion",
         ),
