@@ -163,6 +163,7 @@ mod tests {
                 candidates: None,
                 data: None,
                 model: None,
+                logits: None,
                 config: AssessConfig::default(),
             };
             let evaluated = request.evaluate().unwrap();

@@ -6,7 +6,7 @@ use crate::output;
 use crate::stages::Stages;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
-use whetstone_model::has_head;
+use whetstone_model::{HeadStart, head_start};
 use whetstone_records::{QuickstartDir, one_line, read_json, write_json};
 use whetstone_train::TrainConfig;
 
@@ -46,7 +46,8 @@ impl Quickstart<'_> {
                 "the base is `{base}` with a fresh head in place of `{better}`. {WEAKER}"
             ));
         }
-        let config = if has_head(&folder)? { &self.train } else { &self.fresh };
+        let has_head = matches!(head_start(&folder, None)?, HeadStart::Taken);
+        let config = if has_head { &self.train } else { &self.fresh };
         Ok((folder, TrainConfig { model: base.base, ..config.clone() }))
     }
 
