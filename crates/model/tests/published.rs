@@ -86,7 +86,7 @@ fn three_labels(family: common::Tiny) -> tempfile::TempDir {
     let folder = copy_of(family.model);
     change_weights(folder.path(), |file| {
         let name = match family.prefix {
-            "bert." => "classifier",
+            "bert." | "model." => "classifier",
             _ => "classifier.out_proj",
         };
         for kind in ["weight", "bias"] {

@@ -59,6 +59,13 @@ fn in_words(kind: FileType) -> &'static str {
     if kind.is_dir() { "a folder" } else { "a device" }
 }
 
+/// Returns the bytes of a file, however large: weights have no limit.
+pub fn read_whole(path: &Path) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    open_file(path)?.read_to_end(&mut bytes).map_err(Error::io("read", path))?;
+    Ok(bytes)
+}
+
 /// Returns the bytes of a file that belongs in memory.
 ///
 /// # Errors

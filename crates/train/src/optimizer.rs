@@ -6,10 +6,9 @@ use burn::module::Param;
 use burn::tensor::{Gradients, Tensor};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use std::collections::{BTreeMap, HashMap};
-use std::io::Read;
 use std::path::Path;
 use whetstone_model::{AdamWState, AdamWStep, CrossEncoderNetwork, Engine, Parameter, Role, Slot};
-use whetstone_records::{AtomicFile, f32_bytes, open_file};
+use whetstone_records::{AtomicFile, f32_bytes, read_whole};
 
 // PyTorch's defaults; burn's own differ (eps 1e-5, weight decay 1e-4).
 const BETA1: f64 = 0.9;
@@ -124,9 +123,7 @@ impl AdamW {
     /// Reads what [`AdamW::save`] wrote.
     pub fn load(path: &Path, engine: &Engine) -> Result<Self> {
         let damaged = |what: String| Error::Checkpoint { path: path.into(), what };
-        let mut bytes = Vec::new();
-        let read = open_file(path)?.read_to_end(&mut bytes);
-        read.map_err(whetstone_records::Error::io("read", path))?;
+        let bytes = read_whole(path)?;
         let file =
             SafeTensors::deserialize(&bytes).map_err(|source| damaged(source.to_string()))?;
         let (_, header) =

@@ -20,6 +20,16 @@ fn long_training(folder: &Path, out: &str) -> (Vec<String>, PathBuf) {
     (args.map(str::to_owned).to_vec(), out)
 }
 
+/// The same for a training that ends only when it is stopped, however late the test looks again.
+fn endless_training(folder: &Path, out: &str) -> (Vec<String>, PathBuf) {
+    let training = long_training(folder, out);
+    let config = folder.join("long.toml");
+    let endless =
+        fs::read_to_string(&config).unwrap().replace("epochs = 40", "epochs = 4000\npatience = 0");
+    fs::write(&config, endless).unwrap();
+    training
+}
+
 /// Starts a command and waits until it has written a checkpoint.
 fn start(args: &[&str], out: &Path) -> Child {
     let mut child = command(args).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
@@ -66,7 +76,7 @@ fn a_killed_training_goes_on_and_ends_as_if_nothing_had_happened() {
 fn ctrl_c_leaves_a_line_that_says_where_it_stood_and_how_to_resume() {
     use std::os::unix::process::ExitStatusExt;
     let folder = tempfile::tempdir().unwrap();
-    let (args, out) = long_training(folder.path(), "stopped");
+    let (args, out) = endless_training(folder.path(), "stopped");
     for signal in [libc::SIGINT, libc::SIGTERM] {
         let child = start(&strs(&args), &out);
         // SAFETY: kill has no preconditions, and the process is a child not yet waited for.

@@ -3,16 +3,13 @@
 use crate::error::{Error, Result};
 use safetensors::SafeTensors;
 use std::collections::HashMap;
-use std::io::Read;
 use std::path::Path;
-use whetstone_records::{AtomicFile, open_file};
+use whetstone_records::{AtomicFile, read_whole};
 
 /// Copies the tensors of a safetensors file into another, with the metadata that transformers
 /// requires.
 pub fn write(from: &Path, to: &Path) -> Result<()> {
-    let mut bytes = Vec::new();
-    let read = open_file(from)?.read_to_end(&mut bytes);
-    read.map_err(whetstone_records::Error::io("read", from))?;
+    let bytes = read_whole(from)?;
     let invalid = |path: &Path| {
         let path = path.to_path_buf();
         move |source| Error::Safetensors { path, source }
