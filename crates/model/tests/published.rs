@@ -158,7 +158,9 @@ fn several_labels_are_refused_by_a_reranker_and_replaced_by_training() {
 
 #[test]
 fn without_tokenizer_json_the_vocabulary_and_its_settings_give_the_same_tokens() {
-    for family in FAMILIES.into_iter().filter(|family| family.model != "tiny-xlm-roberta") {
+    // XLM-RoBERTa and ModernBERT have no vocabulary beside their tokenizer.json.
+    let without = ["tiny-xlm-roberta", "tiny-modernbert"];
+    for family in FAMILIES.into_iter().filter(|family| !without.contains(&family.model)) {
         let (folder, goldens) = (copy_of(family.model), family.goldens());
         std::fs::remove_file(folder.path().join("tokenizer.json")).unwrap();
         let tokenizer = PairTokenizer::open(folder.path(), goldens.max_length).unwrap();

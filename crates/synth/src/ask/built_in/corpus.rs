@@ -8,6 +8,9 @@ use rayon::prelude::*;
 use std::collections::{HashMap, HashSet};
 use whetstone_records::Passage;
 
+/// Passages from which on a single use may be chance.
+const LARGE: u32 = 300;
+
 /// Counts over all passages.
 #[derive(Default)]
 pub struct CorpusTerms {
@@ -147,13 +150,25 @@ impl CorpusTerms {
         let [nouns, verbs] = self.uses(&word.lower);
         !owns
             && !acts
-            && ((nouns > 1 && nouns > verbs) || word.is_identifier() || self.is_name(word))
+            && ((nouns > self.doubt() && nouns > verbs)
+                || word.is_identifier()
+                || self.is_name(word))
     }
 
     /// Whether the corpus surely uses a word as a noun.
     pub fn is_common_noun(&self, word: &Word) -> bool {
         let [nouns, verbs] = self.uses(&word.lower);
-        nouns > 2 && nouns > 2 * verbs
+        nouns > 2 * self.doubt() && nouns > 2 * verbs
+    }
+
+    /// How many uses say nothing. In a small corpus every use counts, as few words occur twice.
+    fn doubt(&self) -> u32 {
+        u32::from(!self.is_small())
+    }
+
+    /// Whether the corpus is too small to choose among its passages: each of them has to be asked.
+    pub fn is_small(&self) -> bool {
+        self.passages < LARGE
     }
 
     fn uses(&self, lower: &str) -> [u32; 2] {

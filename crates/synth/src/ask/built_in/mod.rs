@@ -45,6 +45,9 @@ pub(super) use words::{is_general, stem};
 /// Words of a passage for each of its queries.
 const WORDS_A_QUERY: usize = 40;
 
+/// Queries of each passage of a small corpus, where few passages must teach a model.
+const MIN_OF_SMALL: usize = 3;
+
 /// Makes queries from the words of a passage, weighted by the corpus.
 pub struct BuiltIn<'a> {
     terms: CorpusTerms,
@@ -151,7 +154,16 @@ impl<'a> BuiltIn<'a> {
         candidates.extend(
             parts.map(|(at, candidate)| Candidate { source: source + 1 + at, ..candidate }),
         );
+        let topic = match self.terms.is_small() {
+            true => topic.or_else(|| Topic::once(&sentences, &phrases, &self.terms)),
+            false => topic,
+        };
         candidates.extend(self.heading(passage, &context, topic.as_ref(), source));
+        if self.terms.is_small() {
+            let words = sentences.iter().enumerate();
+            candidates
+                .extend(words.filter_map(|(at, words)| self.heavy_words(words, &context, at)));
+        }
         candidates
     }
 
@@ -244,10 +256,11 @@ impl<'a> BuiltIn<'a> {
         chosen.into_iter().map(|(_, _, proposal)| proposal).collect()
     }
 
-    /// A number up to the most queries, higher for longer passages.
+    /// A number up to the most queries, higher for longer passages and in a small corpus.
     fn wanted(&self, passage: &Passage) -> usize {
+        let least = if self.terms.is_small() { MIN_OF_SMALL } else { 1 };
         let by_length = passage.text.split_whitespace().count() / WORDS_A_QUERY + 1;
-        by_length.min(self.config.max_queries)
+        by_length.max(least).min(self.config.max_queries)
     }
 
     fn coin(&self, text: &str) -> bool {

@@ -11,6 +11,9 @@ use whetstone_records::Passage;
 /// Longest title that is a query, in words.
 const MAX_TITLE_WORDS: usize = 20;
 
+/// Words of a query that is made of the heaviest ones.
+const HEAVY_WORDS: usize = 3;
+
 impl BuiltIn<'_> {
     /// Questions for table cells and named items.
     pub(super) fn parts(&self, reading: &Reading, context: &Context) -> Vec<Candidate> {
@@ -76,12 +79,42 @@ impl BuiltIn<'_> {
         let beside = topic.filter(|topic| is_shared && !topic.is_in(&words(&said)));
         let text = match beside {
             // A question is whole, and one word more seldom makes sense of a heading.
-            Some(topic) if said.ends_with('?') || !topic.text.contains(' ') => return None,
+            Some(topic) if said.ends_with('?') || self.is_loose(topic) => return None,
             Some(topic) => format!("{said} {}", topic.text),
+            None if is_shared && self.terms.is_small() => return None,
             None => said,
         };
         let fits = (2..=MAX_TITLE_WORDS).contains(&text.split_whitespace().count());
         fits.then_some(Candidate { style, text, source, merit: 4.0 })
+    }
+
+    /// Whether a topic is one word, which seldom makes sense beside a heading. A small corpus has
+    /// to do with what it has.
+    fn is_loose(&self, topic: &Topic) -> bool {
+        !topic.text.contains(' ') && !self.terms.is_small()
+    }
+
+    /// The heaviest words of a sentence in their order, with the document's names: what is left
+    /// where the grammar of a passage gives nothing.
+    pub(super) fn heavy_words(
+        &self,
+        sentence: &[Word],
+        context: &Context,
+        source: usize,
+    ) -> Option<Candidate> {
+        let fits = |word: &Word| !word.is_number() && !word.is_number_word() && !is_vague(word);
+        let mut places: Vec<usize> = (0..sentence.len())
+            .filter(|at| fits(&sentence[*at]) && self.terms.weight(&sentence[*at]) > 0.0)
+            .collect();
+        places.sort_by(|a, b| {
+            self.terms.weight(&sentence[*b]).total_cmp(&self.terms.weight(&sentence[*a]))
+        });
+        places.truncate(HEAVY_WORDS);
+        places.sort_unstable();
+        let said: Vec<String> =
+            places.iter().map(|at| self.terms.within_sentence(&sentence[*at..=*at])).collect();
+        let text = self.with_names(&said.join(" "), context);
+        (said.len() > 1).then_some(Candidate { style: "keywords", text, source, merit: 0.6 })
     }
 
     /// A heading with the names of its document; none where it says nothing outside of it.

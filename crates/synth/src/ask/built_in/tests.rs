@@ -57,8 +57,8 @@ fn queries(passages: &[Passage]) -> Vec<Vec<(String, String)>> {
 #[test]
 fn queries_name_what_tells_a_passage_from_its_near_misses() {
     let queries = queries(&corpus());
-    assert!(queries.iter().all(|queries| !queries.is_empty()), "{queries:?}");
-    for (index, names) in [(1, "plus"), (2, "rest mode")] {
+    assert!(queries.iter().all(|queries| (3..=5).contains(&queries.len())), "{queries:?}");
+    for (index, names) in [(1, "plus"), (2, "rest")] {
         let all = queries[index].iter().all(|(_, text)| text.to_lowercase().contains(names));
         assert!(all, "{:?}", queries[index]);
     }
@@ -73,7 +73,7 @@ fn what_all_titles_share_is_in_no_query() {
         passage.title = name.into();
     }
     let all = queries(&passages).concat();
-    assert!(!all.is_empty());
+    assert!(all.iter().any(|(_, text)| text.contains("boost")), "{all:?}");
     assert!(all.iter().all(|(_, text)| !text.to_lowercase().contains("plant book")), "{all:?}");
     for (passage, name) in passages.iter_mut().zip(["Faults", "Boost", "Rest", "Cells"]) {
         passage.title = format!("{name} | Plant Docs > Part");
@@ -112,11 +112,29 @@ fn each_pattern_gives_its_query() {
     };
     for (style, begin) in [
         ("definition", "What does K-204 mean"),
+        ("definition", "What is a boost window"),
+        ("value", "How long does the window last"),
+        ("table", "What is the normal rest for VX-20"),
+        ("item", "Kelvin 5.0 meter bus silent"),
+        ("heading", "rest mode ceilings"),
         ("title", "A kinase that nobody had looked at is needed"),
-        ("heading", "plus service terms boost window"),
+        ("phrase", "growth of muscle cells in mice"),
+        ("keywords", "control room plus"),
     ] {
         assert!(asked(style, begin), "{style} {begin}: {queries:#?}");
     }
+}
+
+#[test]
+fn passages_of_a_small_corpus_that_share_a_heading_get_queries_of_their_own() {
+    let texts = ["Loosen the bolt first.", "Wash it off with water.", "Then ride ten slow stops."];
+    let passages = texts.map(|text| passage(text, "Rim brakes > Pads", text));
+    let queries = queries(&passages);
+    for (queries, own) in queries.iter().zip(["bolt", "water", "slow"]) {
+        assert!(queries.iter().any(|(_, text)| text.contains(own)), "{queries:?}");
+    }
+    let all: HashSet<&String> = queries.iter().flatten().map(|(_, text)| text).collect();
+    assert_eq!(all.len(), queries.iter().map(Vec::len).sum::<usize>(), "{queries:?}");
 }
 
 #[test]

@@ -28,7 +28,26 @@ impl Topic {
         for word in sentences.iter().flatten() {
             *counts.entry(stem(&word.lower)).or_default() += 1;
         }
-        let repeated = |word: &Word| counts.get(&stem(&word.lower)).copied().unwrap_or(0);
+        Self::heaviest(sentences, phrases, terms, |word| {
+            counts.get(&stem(&word.lower)).copied().unwrap_or(0)
+        })
+    }
+
+    /// The noun phrase with the largest weight, repeated or not.
+    pub fn once(
+        sentences: &[Vec<Word>],
+        phrases: &[Vec<Range<usize>>],
+        terms: &CorpusTerms,
+    ) -> Option<Self> {
+        Self::heaviest(sentences, phrases, terms, |_| 2)
+    }
+
+    fn heaviest(
+        sentences: &[Vec<Word>],
+        phrases: &[Vec<Range<usize>>],
+        terms: &CorpusTerms,
+        repeated: impl Fn(&Word) -> usize,
+    ) -> Option<Self> {
         let score = |words: &[Word]| {
             let weights =
                 words.iter().map(|word| terms.weight(word) * (repeated(word) as f32).sqrt());
