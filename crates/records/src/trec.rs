@@ -213,7 +213,10 @@ impl Row<'_, '_> {
 pub(crate) fn check_id(id: &str) -> Result<(), &'static str> {
     match id {
         "" => Err("an id that is not empty"),
-        _ if id.contains(char::is_whitespace) => Err("an id without white space"),
+        // At the start of a file a byte order mark is no part of the id, so it is none anywhere.
+        _ if id.contains(|c: char| c.is_whitespace() || c == '\u{feff}') => {
+            Err("an id without white space")
+        }
         _ => Ok(()),
     }
 }
@@ -264,6 +267,8 @@ mod tests {
         refused(qrels(&["q\t0\tBasel III\t1"]), "expected an id without white space");
         refused(qrels(&["q 1\tp\t1"]), "expected an id without white space");
         refused(qrels(&["q\tp\u{a0}1\t1"]), "expected an id without white space");
+        refused(qrels(&[" \u{feff}q\tp\t1"]), "expected an id without white space");
+        refused(run(&[" \u{feff}q Q0 p 1 0.5"]), "expected an id without white space");
         // Without tabs nothing tells the ids apart, but the number of columns differs.
         refused(qrels(&["q p 1", "q Basel III 1"]), "line 2: expected as many columns");
         refused(qrels(&["q 0 p 1", "q\tBasel III\t1"]), "line 2: expected as many columns");
