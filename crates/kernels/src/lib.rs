@@ -38,4 +38,4 @@ pub use layer::LayerSpec;
 pub use op::{LayerTensors, encoder_layer};
 pub use precision::Precision;
 #[cfg(feature = "train")]
-pub use train::{AdamWStep, adamw, squared_norm};
+pub use train::{AdamWStep, Mask, adamw, squared_norm};

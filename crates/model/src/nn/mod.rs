@@ -1,5 +1,7 @@
 //! The boxes of the figure: each in plain burn operations, with the shapes.
 
+#[cfg(feature = "train")]
+mod dropout;
 mod embeddings;
 mod encoder;
 mod head;
@@ -12,25 +14,18 @@ pub(crate) use layer::{EncoderLayer, LayerDropout};
 
 use crate::spec::Spec;
 use burn::nn::{LayerNorm, LayerNormConfig};
-use burn::tensor::{Device, Tensor};
-use whetstone_kernels::Dropout;
+use burn::tensor::Device;
+#[cfg(feature = "train")]
+use dropout::drop;
 
 fn norm(spec: &Spec, device: &Device) -> LayerNorm {
     LayerNormConfig::new(spec.hidden).with_epsilon(spec.eps).init(device)
 }
 
-/// Multiplies by the factors of a dropout.
-#[cfg(feature = "train")]
-fn drop(x: Tensor<2>, dropout: Dropout) -> Tensor<2> {
-    if dropout == Dropout::default() {
-        return x;
-    }
-    let (dims, device) = (x.dims(), x.device());
-    let factors = burn::tensor::TensorData::new(dropout.factors(dims[0] * dims[1]), dims);
-    x * Tensor::<2>::from_data(factors, &device)
-}
-
 #[cfg(not(feature = "train"))]
-fn drop(x: Tensor<2>, _dropout: Dropout) -> Tensor<2> {
+fn drop(
+    x: burn::tensor::Tensor<2>,
+    _dropout: whetstone_kernels::Dropout,
+) -> burn::tensor::Tensor<2> {
     x
 }
