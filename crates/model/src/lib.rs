@@ -27,7 +27,7 @@ pub use batch::Packed;
 pub use bi_encoder::BiEncoder;
 pub use cross_encoder::CrossEncoder;
 #[cfg(feature = "train")]
-pub use engine::{AdamWState, StepDropout};
+pub use engine::{AdamWState, Clipping, StepDropout};
 pub use engine::{DeviceName, Engine};
 pub use error::{Error, Result};
 pub use families::{Architecture, Export, Family, Piece, Role, Template};

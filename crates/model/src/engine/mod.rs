@@ -11,10 +11,11 @@ mod training;
 pub use device::DeviceName;
 pub use dropout::StepDropout;
 #[cfg(feature = "train")]
-pub use training::AdamWState;
+pub use training::{AdamWState, Clipping};
 
 use crate::batch::Packed;
 use crate::error::Result;
+use crate::group::by_length;
 use crate::nn::Encoder;
 use burn::tensor::{Device, Tensor};
 use whetstone_kernels::Precision;
@@ -32,6 +33,13 @@ enum Layout {
     Packed,
     Padded,
 }
+
+/// Tokens of one forward pass on the CPU: enough for efficient matrix products, few enough to stay
+/// near the caches.
+const TOKENS: usize = 4096;
+/// Tokens of one forward pass elsewhere: enough to keep a GPU busy for longer than it takes to
+/// launch all its kernels. Twelve heads' attention to 512 tokens takes 400 MB a layer.
+const TOKENS_APART: usize = 16_384;
 
 /// A vector for each token of a batch, in the layout of the engine.
 pub(crate) enum Hidden {
@@ -67,11 +75,47 @@ impl Engine {
         self.layout == Layout::Padded
     }
 
+    /// Whether the device works on while the host goes on. Then results are read late and together,
+    /// and all parameters take their step at once.
+    pub fn works_apart(&self) -> bool {
+        self.layout == Layout::Padded
+    }
+
     /// How many tokens a batch takes to compute, padding included.
     pub fn computed_tokens(&self, batch: &Packed) -> usize {
         match self.layout {
             Layout::Packed => batch.tokens(),
-            Layout::Padded => batch.longest() * batch.sequences(),
+            Layout::Padded => padded::padded_len(batch, usize::MAX) * batch.sequences(),
+        }
+    }
+
+    /// Splits sequences of these lengths into groups for one forward pass each, longest first.
+    pub fn groups(&self, lengths: &[usize]) -> Vec<Vec<usize>> {
+        by_length(lengths, if self.works_apart() { TOKENS_APART } else { TOKENS })
+    }
+
+    /// Starts every job, and finishes each in turn. Where the device works apart, it has the next
+    /// job before the host waits for one.
+    pub fn in_turn<J, T, E>(
+        &self,
+        jobs: impl IntoIterator<Item = J>,
+        mut start: impl FnMut(&J) -> T,
+        mut finish: impl FnMut(J, T) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut running = None;
+        for job in jobs {
+            let started = start(&job);
+            let earlier = match self.works_apart() {
+                true => running.replace((job, started)),
+                false => Some((job, started)),
+            };
+            if let Some((job, started)) = earlier {
+                finish(job, started)?;
+            }
+        }
+        match running {
+            Some((job, started)) => finish(job, started),
+            None => Ok(()),
         }
     }
 
