@@ -139,6 +139,12 @@ check-memory:
     cargo test --release -p whetstone-kernels --features train --lib \
         --config "target.'cfg(all())'.runner='valgrind --quiet --error-exitcode=9'"
 
+# Needs python3 with pip and g++, but no GPU and no CUDA (half an hour on two cores).
+# Build for NVIDIA GPUs. LLVM comes as two Python wheels with pinned digests.
+build-cuda:
+    .ci/llvm-for-cuda.sh
+    CUDARC_CUDA_VERSION=13000 cargo build --release --locked --features cuda
+
 # DOCS_RS keeps burn from fetching LLVM.
 # Type-check the CUDA build; needs neither a GPU nor CUDA (about 5 minutes).
 check-cuda:

@@ -28,7 +28,7 @@ pub use bi_encoder::BiEncoder;
 pub use cross_encoder::CrossEncoder;
 #[cfg(feature = "train")]
 pub use engine::{AdamWState, Clipping, StepDropout};
-pub use engine::{DeviceName, Engine};
+pub use engine::{DeviceName, Engine, Surveyed, devices};
 pub use error::{Error, Result};
 pub use families::{Architecture, Export, Family, Piece, Role, Template};
 pub use network::{CrossEncoderNetwork, has_head};

@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::{Duration, Instant};
-use whetstone_model::{CrossEncoderNetwork, Engine};
+use whetstone_model::{CrossEncoderNetwork, Engine, Precision};
 use whetstone_records::{Best, Input, Manifest, ModelDir, Outcome, Progress, RunDir, Stage};
 
 /// Steps whose batches are prepared ahead of the loop.
@@ -46,6 +46,7 @@ pub fn train(
     let config = &config.for_data(data)?;
     config.check()?;
     config.check_devices(engines.len())?;
+    let config = &with_precision(config, &engines[0], progress);
     let inputs = inputs(data, model_dir, config)?;
     let by_role: BTreeMap<String, String> =
         inputs.iter().map(|input| (input.role.clone(), input.digest.clone())).collect();
@@ -74,9 +75,6 @@ pub fn train(
     if config.freeze_embeddings {
         network.freeze_embeddings();
     }
-    if !config.precision.is_supported() {
-        progress.warn("this CPU has no bfloat16 products: training in f32");
-    }
     if let Some(why) = fit.last_is_best() {
         progress.warn(&why);
     }
@@ -90,6 +88,15 @@ pub fn train(
     }
     let best = format!("{}/{}", state.best.folder(), ModelDir::WEIGHTS);
     Ok(stage.finish(&[RunDir::BEST, RunDir::LOG, RunDir::CONFIG, &best], outcome)?)
+}
+
+/// Returns the config with the precision that the device has, so that config.toml says what ran.
+fn with_precision(config: &TrainConfig, engine: &Engine, progress: &dyn Progress) -> TrainConfig {
+    if engine.supports(config.precision) {
+        return config.clone();
+    }
+    progress.warn("this device has no bfloat16 products: training in f32");
+    TrainConfig { precision: Precision::F32, ..config.clone() }
 }
 
 impl Fit<'_> {

@@ -5,11 +5,15 @@ mod device;
 mod dropout;
 mod packed;
 mod padded;
+#[cfg(any(feature = "gpu", test))]
+mod probe;
+mod survey;
 #[cfg(feature = "train")]
 mod training;
 
 pub use device::DeviceName;
 pub use dropout::StepDropout;
+pub use survey::{Surveyed, devices};
 #[cfg(feature = "train")]
 pub use training::{AdamWState, Clipping};
 
@@ -17,7 +21,7 @@ use crate::batch::Packed;
 use crate::error::Result;
 use crate::group::by_length;
 use crate::nn::Encoder;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{DType, Device, Tensor};
 use whetstone_kernels::Precision;
 
 /// A device, and how a network runs there.
@@ -81,6 +85,14 @@ impl Engine {
         self.layout == Layout::Padded
     }
 
+    /// Whether it computes products in this precision. Elsewhere they are computed in f32.
+    pub fn supports(&self, precision: Precision) -> bool {
+        match self.layout {
+            Layout::Packed => precision.is_supported(),
+            Layout::Padded => precision == Precision::F32 || computes_bf16(&self.device),
+        }
+    }
+
     /// How many tokens a batch takes to compute, padding included.
     pub fn computed_tokens(&self, batch: &Packed) -> usize {
         match self.layout {
@@ -133,7 +145,7 @@ impl Engine {
     ) -> Tensor<2> {
         match self.layout {
             Layout::Packed => packed::forward(encoder, batch, dropout, self.precision, true),
-            Layout::Padded => padded::first(padded::forward(encoder, batch, dropout, &self.device)),
+            Layout::Padded => padded::first(padded::forward(encoder, batch, dropout, self)),
         }
     }
 
@@ -144,9 +156,7 @@ impl Engine {
             Layout::Packed => {
                 Hidden::Packed(packed::forward(encoder, batch, dropout, self.precision, false))
             }
-            Layout::Padded => {
-                Hidden::Padded(padded::forward(encoder, batch, dropout, &self.device))
-            }
+            Layout::Padded => Hidden::Padded(padded::forward(encoder, batch, dropout, self)),
         }
     }
 }
@@ -171,6 +181,11 @@ impl Hidden {
         }
         means
     }
+}
+
+/// Some devices store bfloat16 but cannot compute with it.
+fn computes_bf16(device: &Device) -> bool {
+    device.supports_dtype(DType::BF16)
 }
 
 /// The values of a tensor, row-major.

@@ -1,17 +1,19 @@
-//! Pads the sequences of a batch to one length and uses plain burn operations, which run on any device.
+//! Pads the sequences of a batch to one length and uses plain burn operations, which run on any
+//! device.
 
-use super::StepDropout;
+use super::{Engine, StepDropout};
 use crate::batch::Packed;
 use crate::nn::Encoder;
-use burn::tensor::{Bool, Device, Tensor, TensorData};
+use burn::tensor::{Bool, Tensor, TensorData};
 
 /// Returns `[batch, seq, hidden]`.
 pub fn forward(
     encoder: &Encoder,
     batch: &Packed,
     dropout: StepDropout,
-    device: &Device,
+    engine: &Engine,
 ) -> Tensor<3> {
+    let device = &engine.device;
     let (sequences, seq) = (batch.sequences(), padded_len(batch, encoder.spec.longest_input));
     let (padded, is_padding) = pad(batch, seq);
     let x = encoder.embeddings.forward(&padded, dropout.of_embeddings(), device); // [batch · seq, hidden]
@@ -20,7 +22,8 @@ pub fn forward(
         Tensor::<1, Bool>::from_data(TensorData::new(is_padding, [sequences * seq]), device)
             .reshape([sequences, 1, 1, seq]); // [batch, 1, 1, seq]
     for (index, layer) in encoder.layers.iter().enumerate() {
-        x = layer.forward(x, &is_padding, dropout.of_layer(index)); // [batch, seq, hidden]
+        let dropout = dropout.of_layer(index);
+        x = layer.forward(x, &is_padding, dropout, engine.precision); // [batch, seq, hidden]
     }
     x
 }

@@ -1,6 +1,7 @@
-//! What training needs from an engine: backward passes, and the optimizer's step. On the CPU the
-//! kernels do a parameter's step in one pass over its memory. Elsewhere every operation is a launch,
-//! so all parameters lie one after the other and take their step together.
+//! What training needs from an engine: backward passes, and the optimizer's step.
+//!
+//! On the CPU the kernels do a parameter's step in one pass over its memory. Elsewhere every
+//! operation is a launch, so all parameters lie one after the other and take their step together.
 
 use super::Engine;
 use burn::tensor::{Bool, Tensor, TensorData, Transaction};
@@ -27,8 +28,10 @@ impl Engine {
     /// at them without a copy, and its sums are of a fixed shape.
     pub const CHUNK: usize = 4096;
 
-    /// The same device with backward passes, and the large products of a network in `precision`.
+    /// The same device with backward passes, and the large products of a network in `precision`, as
+    /// far as it has that.
     pub fn for_training(&self, precision: Precision) -> Self {
+        let precision = if self.supports(precision) { precision } else { Precision::F32 };
         Self { device: self.device.clone().autodiff(), precision, ..self.clone() }
     }
 

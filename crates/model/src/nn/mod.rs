@@ -6,6 +6,7 @@ mod embeddings;
 mod encoder;
 mod head;
 mod layer;
+mod product;
 
 pub(crate) use embeddings::Embeddings;
 pub(crate) use encoder::Encoder;
