@@ -129,7 +129,7 @@ golden ENCODER="models/minilm-l6" PYTHON="python3":
 # Check logits, every gradient and four training steps on `wgpu`, `cuda` or `ndarray`.
 test-gpu DEVICE="wgpu":
     WHETSTONE_TEST_DEVICE={{DEVICE}} cargo test --release -p whetstone-model -p whetstone-train \
-        --features whetstone-model/{{DEVICE}} --test golden --test gradients --test training \
+        --features whetstone-model/{{DEVICE}} --test golden --test gradients --test families --test training \
         -- transformers pytorch
 
 # Test the kernels under an address sanitizer (nightly Rust) and valgrind (20 minutes at first)

@@ -1,30 +1,35 @@
 """Scoring and a training step on fixed shapes, in turns with PyTorch: milliseconds, and how many times as long PyTorch takes.
 
-needs: torch, transformers        usage: bench_step.py MODEL_DIR COMMAND…
+needs: torch, transformers        usage: [SHAPES="8x128 8x512"] [TURNS=5] [REPEATS=3] bench_step.py MODEL_DIR COMMAND…
 
 COMMAND is the bench of crates/train/benches/step.rs, which is given MODEL_DIR and the repeats of a turn, of which it prints the
 median. No padding and no dropout, as there; AdamW; bf16 by autocast, where the CPU has it. Threads: all cores.
 """
 import os, re, statistics, subprocess, sys, time
 import torch
-from transformers import AutoModelForSequenceClassification, logging
+from transformers import AutoConfig, AutoModelForSequenceClassification, logging
 
 model_dir, *command = sys.argv[1:]
 logging.set_verbosity_error()
 logging.disable_progress_bar()
 torch.set_num_threads(os.cpu_count())
-TURNS, REPEATS = 5, 3
+TURNS, REPEATS = (int(os.environ.get(key, usual)) for key, usual in [("TURNS", 5), ("REPEATS", 3)])
+SHAPES = os.environ.get("SHAPES", "").split()
 
 
 def network():
-    dropout = {"num_labels": 1, "hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
-    return AutoModelForSequenceClassification.from_pretrained(model_dir, **dropout)
+    config = AutoConfig.from_pretrained(model_dir, num_labels=1)
+    for key in ("hidden_dropout_prob", "attention_probs_dropout_prob"):
+        if hasattr(config, key):
+            setattr(config, key, 0.0)
+    return AutoModelForSequenceClassification.from_pretrained(model_dir, config=config)
 
 
 def batch(sequences, seq):
     ids = torch.randint(1000, 30000, (sequences, seq), generator=torch.Generator().manual_seed(1))
     types = (torch.arange(seq) >= 12).long().expand(sequences, seq)
-    return {"input_ids": ids, "token_type_ids": types, "attention_mask": torch.ones_like(ids)}
+    inputs = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+    return inputs if AutoConfig.from_pretrained(model_dir).model_type == "modernbert" else inputs | {"token_type_ids": types}
 
 
 def median_ms(run):
@@ -60,7 +65,7 @@ def train(shape, bf16):
 
 def ours():
     """Milliseconds by (precision, what, shape)."""
-    text = subprocess.run([*command, model_dir, str(REPEATS)], capture_output=True, text=True, check=True).stdout
+    text = subprocess.run([*command, model_dir, str(REPEATS), *SHAPES], capture_output=True, text=True, check=True).stdout
     times, precision = {}, None
     for line in text.splitlines():
         if line in ("F32", "Bf16"):

@@ -2,7 +2,8 @@
 """Golden values of Hugging Face transformers: token ids, logits, embeddings, loss, gradients, four AdamW steps.
 
 needs  pip install torch transformers tokenizers safetensors   (CPU is enough)
-run    python make_goldens.py                      writes goldens-tiny.json from tiny-model/ and tiny-encoder/
+run    python make_goldens.py                      writes goldens-tiny.json from tiny-model/ and tiny-encoder/,
+           and goldens-FAMILY.json from tiny-FAMILY/ of every other family
        python make_goldens.py --model ENCODER_DIR --save-model OUT_DIR --out FILE.json --max-length 256
            the same values, without gradients, for a published encoder such as all-MiniLM-L6-v2. The encoder gets
            a seeded random head; OUT_DIR is the complete model folder that the logits belong to.
@@ -19,7 +20,7 @@ import shutil
 
 import torch
 import transformers
-from transformers import AutoTokenizer, BertForSequenceClassification, BertModel
+from transformers import AutoModel, AutoModelForSequenceClassification, AutoTokenizer, BertForSequenceClassification
 
 HERE = pathlib.Path(__file__).resolve().parent
 SEED = 7
@@ -27,6 +28,7 @@ POS_WEIGHT = 3.0
 LEARNING_RATE = {"tiny": 1e-3, "published": 5e-5}  # 1e-3 would throw a trained encoder about
 ADAMW = {"beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-8, "weight_decay": 0.01, "clip_norm": 1.0}
 STEPS = 4
+FAMILIES = ["xlm-roberta", "roberta", "electra"]  # besides BERT
 TOKENIZER_FILES = ["tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt"]
 
 MANUAL = (
@@ -65,10 +67,25 @@ TEXTS = [
 ]
 
 
-def near_limit(max_length):
-    """A query of max_length - 4 one-token words: three special tokens and one passage token fill the rest."""
-    words = ["pump", "valve", "water", "filter"]
-    return " ".join(words[at % len(words)] for at in range(max_length - 4))
+def near_limit(tokenizer, max_length):
+    """A query of short words that leaves room for the special tokens and one token of the passage."""
+    room = max_length - tokenizer.num_special_tokens_to_add(pair=True) - 1
+    words, query = ["pump", "valve", "water", "filter"], ""
+    length = lambda text: len(tokenizer(text, add_special_tokens=False)["input_ids"])
+    for at in range(room):
+        longer = f"{query} {words[at % len(words)]}".strip()
+        query = longer if length(longer) <= room else query + " a"
+        if length(query) == room:
+            return query
+    raise AssertionError("no query has that length")
+
+
+def own_tokens(tokenizer, text):
+    """The text with its special tokens, which are BERT's, spelled as the tokenizer has them."""
+    own = [tokenizer.sep_token, tokenizer.mask_token, tokenizer.cls_token, tokenizer.pad_token]
+    for bert, token in zip(["[SEP]", "[MASK]", "[CLS]", "[PAD]"], own):
+        text = text.replace(bert, token)
+    return text
 
 
 def digits(value):
@@ -97,7 +114,8 @@ def pair_values(model, tokenizer, pairs, max_length):
         found["logit_batched" + name] = logits(model, whole)
     rows = []
     for at, (query, passage, label) in enumerate(pairs):
-        ids, types = single[at]["input_ids"][0], single[at]["token_type_ids"][0]
+        ids = single[at]["input_ids"][0]
+        types = single[at].get("token_type_ids", torch.zeros_like(single[at]["input_ids"]))[0]
         # padding must change nothing but the length
         assert whole["input_ids"][at, : len(ids)].tolist() == ids.tolist() and int(whole["attention_mask"][at].sum()) == len(ids)
         rows.append({
@@ -158,8 +176,13 @@ def adamw_steps(model, batch, labels, learning_rate):
         optimizer.step()
     with torch.no_grad():
         after = digits(loss_of(model, batch, labels))
-    return {"losses": losses, "gradient_norms": norms, "loss_after": after, "classifier_bias_after": numbers(model.classifier.bias),
-            "classifier_weight_after": numbers(model.classifier.weight.flatten()[:16])}
+    return {"losses": losses, "gradient_norms": norms, "loss_after": after, "classifier_bias_after": numbers(output_of(model).bias),
+            "classifier_weight_after": numbers(output_of(model).weight.flatten()[:16])}
+
+
+def output_of(model):
+    """The layer that gives the logit."""
+    return getattr(model.classifier, "out_proj", model.classifier)
 
 
 def with_head(folder):
@@ -196,38 +219,25 @@ def write(path, values):
     path.write_text("{\n" + body + "\n}\n", encoding="utf-8")
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", type=pathlib.Path, help="folder of a published encoder (default: the tiny models here)")
-    parser.add_argument("--save-model", type=pathlib.Path, help="where the encoder with its head is saved")
-    parser.add_argument("--out", type=pathlib.Path, default=HERE / "goldens-tiny.json")
-    parser.add_argument("--max-length", type=int, default=64)
-    args = parser.parse_args()
-    tiny = args.model is None
-    if not tiny and args.save_model is None:
-        parser.error("--model needs --save-model")
+def goldens(model_dir, encoder_dir, out, max_length, tiny):
+    model = AutoModelForSequenceClassification.from_pretrained(model_dir, attn_implementation="eager", dtype=torch.float32).eval()
+    encoder = AutoModel.from_pretrained(encoder_dir, attn_implementation="eager", dtype=torch.float32).eval()
+    tokenizer = AutoTokenizer.from_pretrained(model_dir)
+    pairs = [(near_limit(tokenizer, max_length) if query is None else query, passage, label) for query, passage, label in PAIRS]
+    pairs = [(own_tokens(tokenizer, query), own_tokens(tokenizer, passage), label) for query, passage, label in pairs]
 
-    transformers.logging.set_verbosity_error()
-    torch.set_num_threads(1 if tiny else 2)  # the float32 fields depend on it
-    model_dir, encoder_dir = (HERE / "tiny-model", HERE / "tiny-encoder") if tiny else (args.save_model, args.model)
-    if not tiny:
-        save(with_head(args.model), args.model, args.save_model)
-    model = BertForSequenceClassification.from_pretrained(model_dir, attn_implementation="eager", dtype=torch.float32).eval()
-    encoder = BertModel.from_pretrained(encoder_dir, attn_implementation="eager", dtype=torch.float32).eval()
-    pairs = [(near_limit(args.max_length) if query is None else query, passage, label) for query, passage, label in PAIRS]
-
-    rows, batch = pair_values(model, AutoTokenizer.from_pretrained(model_dir), pairs, args.max_length)
-    assert len(rows[-1]["input_ids"]) == args.max_length and rows[-1]["token_type_ids"].count(1) == 2
+    rows, batch = pair_values(model, tokenizer, pairs, max_length)
+    assert len(rows[-1]["input_ids"]) == max_length and rows[-1]["truncated"]
     values = {
         "about": {
             "made_by": "make_goldens.py", "transformers": transformers.__version__, "torch": torch.__version__.split("+")[0],
-            "model": "tiny-model" if tiny else "a published encoder with a seeded random head", "truncation": "only_second",
+            "model": model_dir.name if tiny else "a published encoder with a seeded random head", "truncation": "only_second",
             "precision": "float64; *_f32 in float32", "attention": "eager", "dropout": 0.0,
         },
-        "max_length": args.max_length,
+        "max_length": max_length,
         "batch_shape": list(batch["input_ids"].shape),
         "pairs": rows,
-        "embeddings": embedding_values(encoder, AutoTokenizer.from_pretrained(encoder_dir), args.max_length),
+        "embeddings": embedding_values(encoder, AutoTokenizer.from_pretrained(encoder_dir), max_length),
     }
     labels = torch.tensor([label for _, _, label in pairs], dtype=torch.float64)
     model.double()
@@ -243,12 +253,34 @@ def main():
     }
     model.load_state_dict(start)
     values["adamw"]["losses_f32"] = adamw_steps(model.float(), batch, labels, rate)["losses"]
-    write(args.out, values)
+    write(out, values)
 
     worst = lambda a, b: max(abs(row[a] - row[b]) for row in rows)
-    print(f"{args.out.name}: {len(rows)} pairs, logits {min(r['logit'] for r in rows):.3f} to {max(r['logit'] for r in rows):.3f}; "
+    print(f"{out.name}: {len(rows)} pairs, logits {min(r['logit'] for r in rows):.3f} to {max(r['logit'] for r in rows):.3f}; "
           f"alone against batched: float64 {worst('logit', 'logit_batched'):.1e}, float32 {worst('logit_f32', 'logit_batched_f32'):.1e}; "
           f"float32 against float64: {worst('logit', 'logit_f32'):.1e}")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", type=pathlib.Path, help="folder of a published encoder (default: the tiny models here)")
+    parser.add_argument("--save-model", type=pathlib.Path, help="where the encoder with its head is saved")
+    parser.add_argument("--out", type=pathlib.Path)
+    parser.add_argument("--max-length", type=int, default=64)
+    parser.add_argument("--family", help="only this one of the tiny models: `bert`, or what follows `tiny-`")
+    args = parser.parse_args()
+
+    transformers.logging.set_verbosity_error()
+    torch.set_num_threads(1 if args.model is None else 2)  # the float32 fields depend on it
+    if args.model is not None:
+        if args.save_model is None or args.out is None:
+            parser.error("--model needs --save-model and --out")
+        save(with_head(args.model), args.model, args.save_model)
+        return goldens(args.save_model, args.model, args.out, args.max_length, tiny=False)
+    for model, encoder, family in [("tiny-model", "tiny-encoder", "bert")] + [(f"tiny-{name}",) * 2 + (name,) for name in FAMILIES]:
+        if args.family in (None, family):
+            name = "tiny" if family == "bert" else family
+            goldens(HERE / model, HERE / encoder, HERE / f"goldens-{name}.json", args.max_length, tiny=True)
 
 
 if __name__ == "__main__":

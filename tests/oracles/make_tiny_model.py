@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes tiny-model/ and tiny-encoder/: two small random BERTs in Hugging Face layout.
+"""Makes small random models in Hugging Face layout: tiny-model/ and tiny-encoder/ (BERT), and one of each other family.
 
 needs  pip install torch transformers tokenizers safetensors   (CPU is enough)
 run    python make_tiny_model.py        in this folder; the seed is fixed, the files come out the same
@@ -8,17 +8,23 @@ tiny-model/    BertForSequenceClassification with one label, as an exported rera
 tiny-encoder/  the same encoder and pooler as all-MiniLM-L6-v2 is published: tensor names without `bert.`, an I64
                `embeddings.position_ids`, no classifier. Like MiniLM's, its tokenizer.json carries a fixed padding and
                a short truncation that a reader must override.
+tiny-xlm-roberta/  XLMRobertaForSequenceClassification: Unigram after a small Precompiled normalizer, positions from 2
+tiny-roberta/      RobertaForSequenceClassification: byte-level BPE, also as vocab.json and merges.txt
+tiny-electra/      ElectraForSequenceClassification: embeddings half as wide as the layers
 """
+import base64
 import collections
 import json
+import math
 import pathlib
 import shutil
 import string
+import zlib
 
 import torch
 from safetensors.torch import save_file
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, decoders
-from transformers import BertConfig, BertForSequenceClassification
+from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers, processors, decoders
+from transformers import AutoConfig, AutoModelForSequenceClassification, BertConfig, BertForSequenceClassification
 
 HERE = pathlib.Path(__file__).resolve().parent
 SEED = 20240
@@ -83,6 +89,19 @@ darkness, kindness, movement, payment, operation, installation, description, act
 # every printable ASCII character stands alone in the vocabulary, and so do these
 ALPHABET = [chr(c) for c in range(33, 127) if not chr(c).isupper()] + list("éßøæœ°§µ€£–—’“”…") + list("中文水泵过热重启压力阀門日本語の")
 
+# sentencepiece's normalization of ten characters, as its trainer compiles it from a normalization_rule_tsv: no-break
+# space, tab, newline and zero-width space are spaces; U+2026, U+FB01 and U+00BD are three dots, fi and 1/2; micro is mu;
+# e with a combining acute is one character. XLM-R's own map has a quarter of a million bytes.
+CHARSMAP = zlib.decompress(base64.b64decode(
+    "eNol03mQiHUYB/Bnd9JgphkasRmFlHGuM+U+OpArQm6lrGjcRyJZ6cCqXOUIrZso1zqqpWMpjKSbcpRjVFOUkDufN++8n/f7znyfP34z7/PGDR"
+    "FRKqJAgYiC+SK5MndHaoy7KcKdmV3Yo1RqFBI3klU6tJG5Kr8Z8wW9G0n62NA/4mZ5C0UoRlFuJY0tjSOKy9soQUlup/T1I0QZ7uAu7mTpioiy"
+    "sjzlqEgFKlOJKqRTjarUoDp3U5N7qEVt7qUudahPPRrSAMeKRtxHEx7gfpryIM1pRgseohUtaUNr2vIwj9CODrTnUTrSmU50pQvd6UZPevA4j/"
+    "EEvejNk/Qhg748xdP0o38yMyM1BsoBDGYQQxnCcIbxDCN4lpGMZhRjeI6xPM+45KMznhd4iRd5hZeZyASymMSrTOZ1XmMqU5jONN5gBjN5k9nM"
+    "4i3mMI+5vM18FpDNIhayhMUsS3YAaxDLWck7vMsqVvMea1nDetYle0gOm9jI+2zmQz5I9pBcPmIrn/AxeXzKdrbxOZ+xkx1Jl5MSu+QX7OZL9v"
+    "AVe/mGr/mOb/mB79nPPn7iRw5ygMMc4hd+5ihHOM4xTnAqLSV+k78m3YSU+F3+yR9Jx0n+5i/+4TRnOcO/nOMC57nERa5wmf+4+v+/l56eHtWq"
+    "VI+MvpG3IvbkxjWmGZEM"
+))
+
 
 def vocabulary():
     """The WordPiece vocabulary, learnt by pair merges with ties broken by spelling.
@@ -125,7 +144,7 @@ def tokenizer(vocab):
     return out
 
 
-def write_tokenizer(folder, vocab, like_minilm):
+def write_tokenizer(folder, vocab, like_minilm, tokenizer_class="BertTokenizer"):
     out = tokenizer(vocab)
     if like_minilm:
         out.enable_truncation(max_length=32, strategy="longest_first")
@@ -136,8 +155,114 @@ def write_tokenizer(folder, vocab, like_minilm):
     write_json(folder / "special_tokens_map.json", names)
     write_json(folder / "tokenizer_config.json", {
         "do_lower_case": True, **names, "tokenize_chinese_chars": True, "strip_accents": None,
-        "do_basic_tokenize": True, "never_split": None, "tokenizer_class": "BertTokenizer", "model_max_length": MAX_POSITIONS,
+        "do_basic_tokenize": True, "never_split": None, "tokenizer_class": tokenizer_class, "model_max_length": MAX_POSITIONS,
     })
+
+
+def pieces(size):
+    """A Unigram vocabulary: every character, then the most frequent parts of words, with their log probabilities."""
+    words = collections.Counter("▁" + word for word in CORPUS.split())
+    parts = collections.Counter()
+    for word, count in words.items():
+        for first in range(len(word)):
+            for last in range(first + 2, min(len(word), first + 10) + 1):
+                parts[word[first:last]] += count
+    letters = sorted(set(ALPHABET) | set(CORPUS) - set("\n ") | {"▁"})
+    longer = sorted(parts, key=lambda part: (-parts[part] * (len(part) - 1), part))[: size - len(letters)]
+    total = sum(parts[part] for part in longer)
+    floor = math.log(1 / total)
+    found = [(part, math.log(parts[part] / total)) for part in longer]
+    return sorted(found, key=lambda piece: -piece[1]) + [(letter, floor - 2.0) for letter in letters]
+
+
+def unigram(size):
+    special = [("<s>", 0.0), ("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0)]
+    vocab = special + pieces(size - 5) + [("<mask>", 0.0)]
+    out = Tokenizer(models.Unigram(vocab, unk_id=3, byte_fallback=False))
+    out.normalizer = normalizers.Precompiled(CHARSMAP)
+    out.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace(replacement="▁", prepend_scheme="always")])
+    out.decoder = decoders.Metaspace(replacement="▁", prepend_scheme="always")
+    out.post_processor = processors.TemplateProcessing(
+        single=["<s>", "$A", "</s>"], pair=["<s>", "$A", "</s>", "</s>", "$B", "</s>"], special_tokens=[("<s>", 0), ("</s>", 2)])
+    return out
+
+
+def byte_pairs(size):
+    """A byte-level BPE vocabulary and its merges, learnt with ties broken by spelling."""
+    split = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    counts = collections.Counter(word for line in CORPUS.split("\n") for word, _ in split.pre_tokenize_str(" " + line))
+    words = {word: list(word) for word in counts}
+    vocab = ["<s>", "<pad>", "</s>", "<unk>"] + sorted(pre_tokenizers.ByteLevel.alphabet())
+    merges = []
+    while len(vocab) < size - 1:
+        pairs = collections.Counter()
+        for word, parts in words.items():
+            for pair in zip(parts, parts[1:]):
+                pairs[pair] += counts[word]
+        best = max(pairs, key=lambda pair: (pairs[pair], pair))
+        merges.append(best)
+        vocab.append("".join(best))
+        for parts in words.values():
+            for at in range(len(parts) - 2, -1, -1):
+                if tuple(parts[at : at + 2]) == best:
+                    parts[at : at + 2] = ["".join(best)]
+    return {token: index for index, token in enumerate(vocab + ["<mask>"])}, merges
+
+
+def byte_level(size):
+    vocab, merges = byte_pairs(size)
+    out = Tokenizer(models.BPE(vocab=vocab, merges=merges, continuing_subword_prefix="", end_of_word_suffix="", fuse_unk=False))
+    out.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, trim_offsets=True)
+    out.decoder = decoders.ByteLevel()
+    out.post_processor = processors.RobertaProcessing(("</s>", 2), ("<s>", 0), trim_offsets=True, add_prefix_space=False)
+    return out, vocab, merges
+
+
+def with_angles(out, folder, tokenizer_class, **settings):
+    """Adds the special tokens that RoBERTa and XLM-R share, and writes the tokenizer's files."""
+    names = {"bos_token": "<s>", "eos_token": "</s>", "sep_token": "</s>", "cls_token": "<s>", "unk_token": "<unk>", "pad_token": "<pad>"}
+    out.add_special_tokens(["<s>", "<pad>", "</s>", "<unk>"])
+    out.add_special_tokens([AddedToken("<mask>", lstrip=True, normalized=False, special=True)])
+    out.save(str(folder / "tokenizer.json"), pretty=False)
+    write_json(folder / "tokenizer_config.json", {
+        **names, "mask_token": "<mask>", "tokenizer_class": tokenizer_class, "model_max_length": MAX_POSITIONS, **settings})
+    mask = {"content": "<mask>", "lstrip": True, "normalized": False, "rstrip": False, "single_word": False}
+    write_json(folder / "special_tokens_map.json", {**names, "mask_token": mask})
+
+
+def family(model_type, seed, **shape):
+    """A random classifier of a family with one label; the configs are those of the published models, but for the sizes."""
+    config = AutoConfig.for_model(
+        model_type, attention_probs_dropout_prob=0.1, hidden_act="gelu", hidden_dropout_prob=0.1, hidden_size=16,
+        initializer_range=0.02, intermediate_size=32, num_attention_heads=2, num_hidden_layers=2, num_labels=1, **shape)
+    model = AutoModelForSequenceClassification.from_config(config).eval()
+    random = torch.Generator().manual_seed(seed)
+    state = {}
+    for name, tensor in model.state_dict().items():
+        noise = torch.randn(tensor.shape, generator=random) * 0.4  # so that logits differ by more than rounding errors
+        state[name] = (noise + 1.0 if name.endswith("LayerNorm.weight") else noise).contiguous()
+    folder = fresh("tiny-" + model_type)
+    save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
+    told = {key: value for key, value in config.to_diff_dict().items() if key != "transformers_version"}
+    told = {"architectures": [type(model).__name__], "model_type": model_type, **shape, "hidden_size": 16, "num_hidden_layers": 2,
+            "num_attention_heads": 2, "intermediate_size": 32, "hidden_act": "gelu", "hidden_dropout_prob": 0.1,
+            "attention_probs_dropout_prob": 0.1, **told, "id2label": {"0": "LABEL_0"}, "label2id": {"LABEL_0": 0}}
+    write_json(folder / "config.json", {**told, "sentence_transformers": {"activation_fn": "torch.nn.modules.linear.Identity"}})
+    return folder
+
+
+def families(vocab):
+    angles = dict(max_position_embeddings=MAX_POSITIONS + 2, type_vocab_size=1, layer_norm_eps=1e-5, pad_token_id=1, bos_token_id=0, eos_token_id=2)
+    folder = family("xlm-roberta", SEED + 1, vocab_size=500, **angles)
+    with_angles(unigram(500), folder, "XLMRobertaTokenizer")
+    folder = family("roberta", SEED + 2, vocab_size=500, **angles)
+    out, ids, merges = byte_level(500)
+    with_angles(out, folder, "RobertaTokenizer", add_prefix_space=False, trim_offsets=True)
+    (folder / "vocab.json").write_text(json.dumps(ids, ensure_ascii=False), encoding="utf-8")
+    (folder / "merges.txt").write_text("#version: 0.2\n" + "".join(f"{a} {b}\n" for a, b in merges), encoding="utf-8")
+    folder = family("electra", SEED + 3, vocab_size=len(vocab), embedding_size=8, max_position_embeddings=MAX_POSITIONS,
+                    type_vocab_size=2, layer_norm_eps=1e-12, pad_token_id=0)
+    write_tokenizer(folder, vocab, like_minilm=False, tokenizer_class="ElectraTokenizer")
 
 
 def write_json(path, value):
@@ -182,6 +307,7 @@ def main():
     save_file(encoder, folder / "model.safetensors", metadata={"format": "pt"})
     write_json(folder / "config.json", {"architectures": ["BertModel"], **common})
     write_tokenizer(folder, vocab, like_minilm=True)
+    families(vocab)
     for weights in HERE.glob("tiny-*/model.safetensors"):
         weights.chmod(0o644)
     print(f"{len(vocab)} tokens, {sum(tensor.numel() for tensor in state.values())} parameters")

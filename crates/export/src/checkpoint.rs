@@ -71,14 +71,8 @@ impl Checkpoint {
 
     /// Digests every file that goes into the model folder, and those of the run.
     pub fn digests(&self) -> Result<Vec<Input>> {
-        let of_step = [
-            ModelDir::WEIGHTS,
-            ModelDir::CONFIG,
-            ModelDir::TOKENIZER,
-            ModelDir::TOKENIZER_CONFIG,
-            ModelDir::SPECIAL_TOKENS,
-            ModelDir::VOCABULARY,
-        ];
+        let of_step = [ModelDir::WEIGHTS, ModelDir::CONFIG].into_iter();
+        let of_step: Vec<&str> = of_step.chain(ModelDir::TOKENIZER_PARTS).collect();
         let mut inputs = digests_of(&self.folder, &of_step)?;
         inputs.extend(self.of_run.iter().cloned());
         Ok(inputs)

@@ -9,7 +9,7 @@ const IDENTITY: &str = "torch.nn.modules.linear.Identity";
 
 /// Turns the encoder's `config.json` into that of a cross-encoder with one label.
 pub fn exported(mut config: Map<String, Value>, family: &Family) -> Map<String, Value> {
-    for (key, value) in (family.export.config_defaults)() {
+    for (key, value) in (family.export.config_defaults)(&config) {
         config.entry(key).or_insert(value);
     }
     // These keys describe the base model and the library that wrote it.
@@ -68,5 +68,21 @@ mod tests {
         assert_eq!(config["layer_norm_eps"], json!(1e-5));
         assert_eq!(config["pad_token_id"], 3);
         assert_eq!(config["type_vocab_size"], 2);
+    }
+
+    #[test]
+    fn a_modernbert_in_the_spelling_of_transformers_5_gets_that_of_the_hub_too() {
+        let base = json!({
+            "layer_types": ["full_attention", "sliding_attention", "full_attention"],
+            "rope_parameters": { "full_attention": { "rope_theta": 5e4, "rope_type": "default" } },
+        });
+        let Value::Object(base) = base else { unreachable!("an object is given") };
+        let config = exported(base, Family::named("modernbert").unwrap());
+        assert_eq!(config["global_attn_every_n_layers"], 2);
+        assert_eq!(
+            (&config["global_rope_theta"], &config["local_rope_theta"]),
+            (&json!(5e4), &json!(1e4))
+        );
+        assert!(config.contains_key("layer_types") && config.contains_key("rope_parameters"));
     }
 }

@@ -3,8 +3,7 @@
 use crate::error::{Error, Result};
 use serde_json::{Map, Value, json};
 use std::path::Path;
-use tokenizers::Tokenizer;
-use whetstone_model::Export;
+use whetstone_model::{Export, read_tokenizer};
 use whetstone_records::{AtomicFile, ModelDir, read_bytes};
 
 /// Writes the tokenizer's files without truncation and padding, which are the caller's choice.
@@ -12,11 +11,9 @@ use whetstone_records::{AtomicFile, ModelDir, read_bytes};
 /// does not apply.
 pub fn write(from: &Path, out: &Path, max_seq_tokens: usize, export: &Export) -> Result<()> {
     let (from, out) = (ModelDir::new(from), ModelDir::new(out));
+    let tokenizer = read_tokenizer(from.root())?;
     let path = from.tokenizer();
     let unusable = |source| Error::Tokenizer { path: path.clone(), source };
-    let mut tokenizer = Tokenizer::from_file(&path).map_err(unusable)?;
-    tokenizer.with_padding(None);
-    tokenizer.with_truncation(None).map_err(unusable)?;
     let text = tokenizer.to_string(true).map_err(unusable)?;
     AtomicFile::write_all_to(&out.tokenizer(), text.as_bytes())?;
 

@@ -14,9 +14,9 @@ pub enum Error {
     #[error("`{}` is no model: it has no {}", folder.display(), missing.join(", "))]
     NotAModel {
         folder: PathBuf,
-        missing: Vec<&'static str>,
-        /// Weights in an unsupported form, if the folder has them.
-        other_weights: Option<&'static str>,
+        missing: Vec<String>,
+        /// What the folder has in place of the first missing file, in a form that is not read.
+        instead: Option<PathBuf>,
     },
     #[error("`{}` is not whole JSON", path.display())]
     Json {
@@ -50,7 +50,7 @@ pub enum Error {
         source: ApiError,
     },
     #[error("the hub's `{id}` has no {file}")]
-    HubLacks { id: String, file: &'static str },
+    HubLacks { id: String, file: String },
     #[error("no pip is installed")]
     NoPip,
     #[error("`{command}` failed: {message}")]
@@ -84,9 +84,7 @@ impl Hint for Error {
         Some(match self {
             Error::Records(error) => return error.hint(),
             Error::Fetch { source, .. } => return source.hint(),
-            Error::NotAModel { other_weights: Some(name), .. } => format!(
-                "only models in one safetensors file are read, not {name}; convert it first"
-            ),
+            Error::NotAModel { instead: Some(path), .. } => ModelDir::conversion(path),
             Error::NotAModel { missing, .. } => {
                 format!("place {} of the model in that folder", missing.join(", "))
             }
@@ -100,7 +98,8 @@ impl Hint for Error {
                 .into(),
             Error::HubRefused { id, source } => refusal_hint(id, source),
             Error::HubLacks { .. } => {
-                "choose a BERT model with one model.safetensors and a tokenizer.json".into()
+                "choose a model with safetensors and a tokenizer.json; docs/models.md names families"
+                    .into()
             }
             Error::NoMiniLm { .. } => format!(
                 "place {} of {MINILM_ON_THE_HUB} in `{}` by hand, and run the same command again",

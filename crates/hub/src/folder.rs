@@ -8,19 +8,17 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use whetstone_records::{Error as RecordsError, ModelDir, read_text, sha256_file};
 
-/// Weights of other tools, and of models in several files.
-const OTHER_WEIGHTS: [&str; 4] =
-    ["pytorch_model.bin", "tf_model.h5", "flax_model.msgpack", ModelDir::WEIGHTS_INDEX];
-
 /// Returns the SHA-256 of each file of a model, by name.
 pub fn digests(model: &ModelDir) -> Result<Vec<(String, String)>> {
-    model.files().map(|name| Ok((name.to_owned(), sha256_file(&model.path(name))?))).collect()
+    let digest = |name: String| Ok((sha256_file(&model.path(&name))?, name));
+    let digests = model.files()?.into_iter().map(digest).collect::<Result<Vec<_>>>()?;
+    Ok(digests.into_iter().map(|(digest, name)| (name, digest)).collect())
 }
 
 /// Copies the files of a model from one folder into another.
 pub fn copy(from: &ModelDir, to: &Path) -> Result<()> {
     check(from)?;
-    from.files().try_for_each(|name| copy_file(&from.path(name), to, name))
+    from.files()?.iter().try_for_each(|name| copy_file(&from.path(name), to, name))
 }
 
 /// Copies a file to its place below a folder.
@@ -39,21 +37,33 @@ pub fn place(folder: &Path, name: &str) -> Result<PathBuf> {
 
 /// Refuses a folder with a missing or incomplete file.
 pub fn check(model: &ModelDir) -> Result<()> {
-    let is_missing = |name: &&str| !model.path(name).is_file();
-    let missing: Vec<_> = ModelDir::NEEDED.into_iter().filter(is_missing).collect();
-    if !missing.is_empty() {
-        let lacks_weights = missing.contains(&ModelDir::WEIGHTS);
-        let other_weights =
-            OTHER_WEIGHTS.into_iter().find(|name| lacks_weights && model.path(name).exists());
-        return Err(Error::NotAModel { folder: model.root().into(), missing, other_weights });
+    let missing = missing(model)?;
+    if let Some(first) = missing.first() {
+        let others: &[&str] = match first.as_str() {
+            ModelDir::WEIGHTS => &ModelDir::OTHER_WEIGHTS,
+            ModelDir::TOKENIZER => &ModelDir::SENTENCE_PIECE,
+            _ => &[],
+        };
+        let instead = others.iter().map(|name| model.path(name)).find(|path| path.is_file());
+        return Err(Error::NotAModel { folder: model.root().into(), missing, instead });
     }
-    for name in model.files().filter(|name| name.ends_with(".json")) {
+    let files = model.files()?;
+    for name in files.iter().filter(|name| name.ends_with(".json")) {
         let path = model.path(name);
         if let Err(source) = serde_json::from_str::<serde::de::IgnoredAny>(&read_text(&path)?) {
             return Err(Error::Json { path, source });
         }
     }
-    check_weights(&model.weights())
+    let is_weights = |name: &&String| name.ends_with(".safetensors");
+    files.iter().filter(is_weights).try_for_each(|name| check_weights(&model.path(name)))
+}
+
+/// Returns the files that a folder needs and does not have.
+fn missing(model: &ModelDir) -> Result<Vec<String>> {
+    let needed = std::iter::once(ModelDir::CONFIG.to_owned());
+    let needed = needed.chain(model.weight_files()?);
+    let needed = needed.chain(model.tokenizer_files().iter().map(|&name| name.to_owned()));
+    Ok(needed.filter(|name| !model.path(name).is_file()).collect())
 }
 
 /// The part of a tensor's header entry that says where its bytes end.
@@ -148,7 +158,7 @@ mod tests {
         fs::write(from.path().join("thesis.tex"), "x").unwrap();
         copy(&model, to.path()).unwrap();
         let copied = ModelDir::new(to.path());
-        assert!(copied.files().eq(model.files()));
+        assert_eq!(copied.files().unwrap(), model.files().unwrap());
         assert_eq!(fs::read_to_string(copied.pooling()).unwrap(), "{\"a\": 1}");
         assert!(!to.path().join("thesis.tex").exists());
     }
@@ -160,6 +170,46 @@ mod tests {
         let model = model(folder.path(), b"");
         fs::rename(model.weights(), folder.path().join("pytorch_model.bin")).unwrap();
         let hint = check(&model).unwrap_err().hint().unwrap();
-        assert!(hint.contains("not pytorch_model.bin"), "{hint}");
+        assert!(hint.contains("torch.load(") && hint.contains("pytorch_model.bin'"), "{hint}");
+    }
+
+    #[test]
+    fn a_folder_with_a_sentence_piece_model_alone_says_how_to_write_tokenizer_json() {
+        use whetstone_records::Hint;
+        let folder = tempfile::tempdir().unwrap();
+        let model = model(folder.path(), &weights(8));
+        fs::rename(model.tokenizer(), folder.path().join("sentencepiece.bpe.model")).unwrap();
+        let error = check(&model).unwrap_err();
+        assert!(error.to_string().ends_with("is no model: it has no tokenizer.json"), "{error}");
+        let hint = error.hint().unwrap();
+        assert!(hint.contains("from transformers import AutoTokenizer"), "{hint}");
+    }
+
+    #[test]
+    fn weights_in_several_files_are_a_model_once_all_are_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let model = model(folder.path(), &weights(8));
+        fs::rename(model.weights(), folder.path().join("a.safetensors")).unwrap();
+        let index = r#"{"weight_map": {"x": "a.safetensors", "y": "b.safetensors"}}"#;
+        fs::write(model.weights_index(), index).unwrap();
+        let message = check(&model).unwrap_err().to_string();
+        assert!(message.ends_with("it has no b.safetensors"), "{message}");
+        fs::write(folder.path().join("b.safetensors"), &weights(8)[..60]).unwrap();
+        assert!(check(&model).unwrap_err().to_string().contains("b.safetensors`"));
+        fs::write(folder.path().join("b.safetensors"), weights(8)).unwrap();
+        let to = tempfile::tempdir().unwrap();
+        copy(&model, to.path()).unwrap();
+        check(&ModelDir::new(to.path())).unwrap();
+    }
+
+    #[test]
+    fn a_vocabulary_takes_the_place_of_tokenizer_json() {
+        let folder = tempfile::tempdir().unwrap();
+        let model = model(folder.path(), &weights(8));
+        fs::remove_file(model.tokenizer()).unwrap();
+        fs::write(model.bpe_vocabulary(), "{}").unwrap();
+        assert!(check(&model).unwrap_err().to_string().ends_with("has no tokenizer.json"));
+        fs::write(model.merges(), "").unwrap();
+        check(&model).unwrap();
     }
 }

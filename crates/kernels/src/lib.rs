@@ -24,6 +24,7 @@ mod embeddings;
 mod gemm;
 mod layer;
 mod op;
+mod pre_norm;
 mod precision;
 #[cfg(test)]
 mod reference;
@@ -36,6 +37,9 @@ pub use dropout::Dropout;
 pub use embeddings::{EmbeddingSpec, embeddings};
 pub use layer::LayerSpec;
 pub use op::{LayerTensors, encoder_layer};
+pub use pre_norm::PreNormSpec;
+pub use pre_norm::op::{PreNormTensors, pre_norm_layer};
+pub use pre_norm::rotation::Rotation;
 pub use precision::Precision;
 #[cfg(feature = "train")]
 pub use train::{AdamWStep, Mask, adamw, squared_norm};

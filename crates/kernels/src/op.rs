@@ -206,6 +206,11 @@ fn check([tokens, hidden]: [usize; 2], tensors: &LayerTensors, spec: &LayerSpec)
         let len = if i == 6 { ffn } else { hidden };
         assert!(vector.dims() == [len], "vector {i} is {:?}, not [{len}]", vector.dims());
     }
+    check_starts(tokens, hidden, spec);
+}
+
+/// Checks what every kind of layer asks of its sequences and heads.
+pub(crate) fn check_starts(tokens: usize, hidden: usize, spec: &LayerSpec) {
     let LayerSpec { starts, heads, .. } = spec;
     assert!(
         *heads > 0 && hidden.is_multiple_of(*heads),

@@ -100,6 +100,14 @@ simd! {
         }
     }
 
+    /// x := x · factors.
+    #[cfg_attr(not(feature = "train"), allow(dead_code))]
+    fn scale(x: &mut [f32], factors: &[f32]) {
+        for (x, factor) in x.iter_mut().zip(factors) {
+            *x *= factor;
+        }
+    }
+
     fn add(sum: &mut [f32], x: &[f32]) {
         for (sum, x) in sum.iter_mut().zip(x) {
             *sum += x;
@@ -124,6 +132,29 @@ simd! {
             y[i] = fma::<FMA>(x[i], gamma[i], beta[i]);
         }
         inv_std
+    }
+
+    /// normalised := normalised x, y := normalised · gamma. Returns 1/σ.
+    fn norm(x: &[f32], gamma: &[f32], normalised: &mut [f32], y: &mut [f32], eps: f32) -> f32 {
+        let count = x.len() as f32;
+        let mean = sum_lanes::<FMA>(x) / count;
+        for (to, x) in normalised.iter_mut().zip(x) {
+            *to = x - mean;
+        }
+        let inv_std = 1.0 / (dot_lanes::<FMA>(normalised, normalised) / count + eps).sqrt();
+        for i in 0..x.len() {
+            normalised[i] *= inv_std;
+            y[i] = normalised[i] * gamma[i];
+        }
+        inv_std
+    }
+
+    /// y := gelu(first half of x) · second half.
+    fn geglu(x: &[f32], y: &mut [f32]) {
+        let (x, gates) = x.split_at(y.len());
+        for i in 0..y.len() {
+            y[i] = x[i] * normal_cdf::<FMA>(x[i]).0 * gates[i];
+        }
     }
 
     /// scores := softmax(scores · scale).

@@ -5,7 +5,8 @@ use crate::engine::{Engine, StepDropout, values};
 use crate::error::{Error, Result};
 use crate::families::Architecture;
 use crate::nn::Encoder;
-use crate::sentence::{Pooling, SentenceConfig};
+use crate::sentence::SentenceConfig;
+use crate::spec::Pooling;
 use crate::tokenizer::{PairTokenizer, Tokens};
 use crate::weights;
 use std::path::Path;
@@ -21,17 +22,23 @@ pub struct BiEncoder {
 }
 
 impl BiEncoder {
-    /// The files of a model folder that its vectors depend on. Some models lack some of them.
-    pub const FILES: [&str; 8] = [
-        ModelDir::CONFIG,
-        ModelDir::WEIGHTS,
-        ModelDir::TOKENIZER,
-        ModelDir::TOKENIZER_CONFIG,
-        ModelDir::SENTENCE_CONFIG,
-        ModelDir::MODULES,
-        ModelDir::POOLING,
-        ModelDir::SENTENCE_TRANSFORMERS,
-    ];
+    /// Returns the files of a model folder that its vectors depend on, by their paths below it.
+    pub fn files(model_dir: &Path) -> Result<Vec<String>> {
+        let dir = ModelDir::new(model_dir);
+        let mut files = vec![ModelDir::CONFIG.to_owned()];
+        files.extend(dir.weight_files()?);
+        files.extend(dir.tokenizer_files().iter().map(|&file| file.to_owned()));
+        let others = [
+            ModelDir::TOKENIZER_CONFIG,
+            ModelDir::SENTENCE_CONFIG,
+            ModelDir::MODULES,
+            ModelDir::POOLING,
+            ModelDir::SENTENCE_TRANSFORMERS,
+        ];
+        files.extend(others.map(str::to_owned));
+        files.retain(|file| dir.path(file).is_file());
+        Ok(files)
+    }
 
     /// Loads the encoder of a model folder. It ignores a head.
     ///
@@ -43,8 +50,8 @@ impl BiEncoder {
         let sentence = SentenceConfig::read(model_dir)?;
         let limit = sentence.max_seq_tokens.min(PairTokenizer::stored_limit(model_dir)?);
         let tokenizer = PairTokenizer::open(model_dir, limit)?;
-        let path = ModelDir::new(model_dir).weights();
-        let mut tensors = weights::read(&path, family)?;
+        let path = weights::place(model_dir);
+        let mut tensors = weights::read(model_dir, family)?;
         tensors.retain(|name, _| !family.names.is_head(name));
         let mut encoder = Encoder::init(&spec, engine.device());
         weights::fill(encoder.parameters(&family.names), tensors, &path, engine)?;

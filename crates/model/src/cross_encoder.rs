@@ -20,12 +20,23 @@ impl CrossEncoder {
     /// Loads a model folder. `max_seq_tokens` defaults to the folder's own limit, at most the
     /// model's longest input.
     pub fn load(model_dir: &Path, max_seq_tokens: Option<usize>, engine: &Engine) -> Result<Self> {
+        Self::load_label(model_dir, None, max_seq_tokens, engine)
+    }
+
+    /// The same, with the score of a label where the head has several: its name, its number, or the
+    /// difference of two.
+    pub fn load_label(
+        model_dir: &Path,
+        label: Option<&str>,
+        max_seq_tokens: Option<usize>,
+        engine: &Engine,
+    ) -> Result<Self> {
         let limit = match max_seq_tokens {
             Some(limit) => limit,
             None => PairTokenizer::stored_limit(model_dir)?,
         };
         let tokenizer = PairTokenizer::open(model_dir, limit)?;
-        let network = CrossEncoderNetwork::load(model_dir, engine)?;
+        let network = CrossEncoderNetwork::load_label(model_dir, label, engine)?;
         Ok(Self { network, tokenizer, engine: engine.clone() })
     }
 

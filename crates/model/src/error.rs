@@ -3,7 +3,7 @@
 use crate::engine::DeviceName;
 use crate::families;
 use std::path::PathBuf;
-use whetstone_records::Hint;
+use whetstone_records::{Hint, ModelDir};
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -33,12 +33,18 @@ pub enum Error {
         #[source]
         source: safetensors::SafeTensorError,
     },
-    #[error("`{}` does not fit the network: missing [{}], unused [{}]", path.display(), missing.join(", "), unused.join(", "))]
+    #[error("`{}` does not fit the network: missing [{}], unused [{}]", path.display(), few(missing), few(unused))]
     Names { path: PathBuf, missing: Vec<String>, unused: Vec<String> },
     #[error("`{}`: tensor `{name}` has shape {found:?}, the config asks for {expected:?}", path.display())]
     Shape { path: PathBuf, name: String, expected: Vec<usize>, found: Vec<usize> },
-    #[error("`{}`: the head gives {labels} labels, and one is needed", path.display())]
-    Labels { path: PathBuf, labels: usize },
+    #[error("`{}`: the head gives {} labels ({}), and one is needed", path.display(), labels.len(), few(labels))]
+    Labels { path: PathBuf, labels: Vec<String> },
+    #[error("`{}` has no label `{label}` in `id2label`", path.display())]
+    NoLabel { path: PathBuf, label: String, labels: Vec<String> },
+    #[error("`{}` cannot be read: weights must be safetensors", path.display())]
+    OtherWeights { path: PathBuf },
+    #[error("`{}` is a SentencePiece model, and there is no tokenizer.json", path.display())]
+    SentencePiece { path: PathBuf },
     #[error("`{}`: tensor `{name}` is {dtype}, which is not supported", path.display())]
     Dtype { path: PathBuf, name: String, dtype: String },
     #[error("`{}` cannot be used as a tokenizer", path.display())]
@@ -47,8 +53,8 @@ pub enum Error {
         #[source]
         source: tokenizers::Error,
     },
-    #[error("`{}` has no token `{token}`", path.display())]
-    SpecialToken { path: PathBuf, token: &'static str },
+    #[error("`{}` has no token `{token}`, which models of `{family}` need", path.display())]
+    SpecialToken { path: PathBuf, token: &'static str, family: &'static str },
     #[error("`{}` has {tokens} tokens, the model {embeddings} embeddings", path.display())]
     Vocabulary { path: PathBuf, tokens: usize, embeddings: usize },
     #[error("a text could not be tokenized")]
@@ -88,9 +94,30 @@ impl Hint for Error {
                 "weights are loaded all or not at all, and only models of {} are supported",
                 families::known()
             ),
-            Error::Labels { .. } => {
-                "a reranker has one score: choose a model with `\"num_labels\": 1`, or train one from an encoder \
-                 without a head"
+            Error::Labels { labels, .. } => format!(
+                "name the one that is the score, with `--head-label \"{}\"` of rerank or with `head-label` \
+                 in a training config",
+                labels.first().map_or("0", String::as_str)
+            ),
+            Error::NoLabel { labels, .. } => format!(
+                "`head-label` is one of {}, its number from 0, or the difference of two, `{}`",
+                few(labels),
+                labels.iter().take(2).map(String::as_str).collect::<Vec<_>>().join(" - ")
+            ),
+            Error::OtherWeights { path } | Error::SentencePiece { path } => {
+                ModelDir::conversion(path)
+            }
+            Error::Family { .. } => {
+                "docs/models.md lists which models each of these families has".into()
+            }
+            Error::Unsupported { .. } => {
+                "choose another model: no code here computes what this config asks for".into()
+            }
+            Error::Shape { .. } => {
+                "config and weights are of two models: take both from the same place".into()
+            }
+            Error::SpecialToken { .. } => {
+                "the tokenizer is of another family than the weights: take both from the same place"
                     .into()
             }
             Error::Vocabulary { .. } => {
@@ -118,6 +145,15 @@ impl Hint for Error {
             Error::Records(error) => return error.hint(),
             _ => return None,
         })
+    }
+}
+
+/// The first of many names, and how many there are besides.
+fn few(names: &[String]) -> String {
+    const SHOWN: usize = 8;
+    match names.len().checked_sub(SHOWN) {
+        None | Some(0) => names.join(", "),
+        Some(more) => format!("{} and {more} more", names[..SHOWN].join(", ")),
     }
 }
 

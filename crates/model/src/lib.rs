@@ -12,6 +12,7 @@ mod error;
 mod families;
 mod file;
 mod group;
+mod labels;
 mod network;
 mod nn;
 mod parameters;
@@ -19,6 +20,7 @@ mod reranker;
 mod sentence;
 mod spec;
 mod tokenizer;
+mod tokenizer_files;
 #[cfg(feature = "train")]
 mod training;
 mod weights;
@@ -30,12 +32,16 @@ pub use cross_encoder::CrossEncoder;
 pub use engine::{AdamWState, Clipping, StepDropout};
 pub use engine::{DeviceName, Engine, Surveyed, devices};
 pub use error::{Error, Result};
-pub use families::{Architecture, Export, Family, Piece, Role, Template};
-pub use network::{CrossEncoderNetwork, has_head};
+pub use families::{Architecture, ConfigFields, Export, Family, Piece, Role, Template};
+pub use labels::{HeadStart, head_start};
+pub use network::CrossEncoderNetwork;
 pub use parameters::{Parameter, Slot};
 pub use reranker::{Ranked, Reranker, RerankerOptions};
-pub use spec::{DropoutRates, FeedForward, HeadKind, NormPlacement, Positions, Spec};
+pub use spec::{
+    DropoutRates, FeedForward, HeadKind, NormPlacement, Pooling, Positions, Rotary, Spec,
+};
 pub use tokenizer::{PairTokenizer, Tokens};
+pub use tokenizer_files::read_tokenizer;
 #[cfg(feature = "train")]
 pub use whetstone_kernels::AdamWStep;
 pub use whetstone_kernels::Precision;

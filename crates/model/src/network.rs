@@ -4,15 +4,16 @@ use crate::batch::Packed;
 use crate::engine::{Engine, StepDropout, values};
 use crate::error::{Error, Result};
 use crate::families::{Architecture, Family, Names};
+use crate::labels::{self, output};
 use crate::nn::{Encoder, Head};
 use crate::parameters::Parameter;
+use crate::spec::{HeadKind, Pooling, Spec};
 use crate::weights::{self, Stored, Tensors};
 use burn::module::Module;
 use burn::tensor::Tensor;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 use std::path::Path;
-use whetstone_records::ModelDir;
 
 /// A network that gives a pair of texts one logit.
 #[derive(Module, Debug)]
@@ -32,42 +33,56 @@ impl CrossEncoderNetwork {
     /// # Errors
     /// [`Error::NoHead`] for an encoder alone; names, shapes and files as in [`Error`].
     pub fn load(model_dir: &Path, engine: &Engine) -> Result<Self> {
-        let architecture = Architecture::read(model_dir)?;
-        let tensors = weights::read(&ModelDir::new(model_dir).weights(), architecture.family)?;
-        if !tensors.contains_key(&output_weight(&architecture.family.names)) {
-            return Err(Error::NoHead { path: model_dir.into() });
-        }
-        Self::from_tensors(model_dir, architecture, tensors, engine)
+        Self::load_label(model_dir, None, engine)
     }
 
-    /// Loads a model folder. If it has no relevance head, makes one from `seed`.
-    pub fn load_or_init_head(model_dir: &Path, seed: u64, engine: &Engine) -> Result<Self> {
+    /// The same, with the score of a label where the head has several: its name, its number, or the
+    /// difference of two.
+    pub fn load_label(model_dir: &Path, label: Option<&str>, engine: &Engine) -> Result<Self> {
         let architecture = Architecture::read(model_dir)?;
-        let path = ModelDir::new(model_dir).weights();
-        let mut tensors = weights::read(&path, architecture.family)?;
-        let (names, spec) = (&architecture.family.names, &architecture.spec);
-        let word = tensors.get(&format!("{}.weight", names.word));
-        if let (Some(word), false) = (word, tensors.contains_key(&output_weight(names))) {
-            // The config's width counts only once a tensor confirms it.
-            word.expect_shape(&path, &[spec.vocabulary, spec.hidden])?;
-            add_head(&mut tensors, names, spec.hidden, seed);
+        let tensors = weights::read(model_dir, architecture.family)?;
+        if !tensors.contains_key(&output(&architecture.family.names, "weight")) {
+            return Err(Error::NoHead { path: model_dir.into() });
         }
-        Self::from_tensors(model_dir, architecture, tensors, engine)
+        Self::from_tensors(model_dir, architecture, tensors, (label, engine))
+    }
+
+    /// Loads a model folder to train it. If it has no relevance head, or one of several labels and
+    /// none is named, makes one from `seed`.
+    pub fn load_or_init_head(
+        model_dir: &Path,
+        label: Option<&str>,
+        seed: u64,
+        engine: &Engine,
+    ) -> Result<Self> {
+        let architecture = Architecture::read(model_dir)?;
+        let path = weights::place(model_dir);
+        let mut tensors = weights::read(model_dir, architecture.family)?;
+        let (names, spec) = (&architecture.family.names, &architecture.spec);
+        if label.is_none() {
+            labels::drop_several(&mut tensors, names);
+        }
+        let has_head = tensors.contains_key(&output(names, "weight"));
+        if label.is_some() && !has_head {
+            return Err(Error::NoHead { path: model_dir.into() });
+        }
+        let word = tensors.get(&format!("{}.weight", names.word));
+        if let (Some(word), false) = (word, has_head) {
+            // The config's width counts only once a tensor confirms it.
+            word.expect_shape(&path, &[spec.vocabulary, spec.embedding])?;
+            add_head(&mut tensors, names, spec, seed);
+        }
+        Self::from_tensors(model_dir, architecture, tensors, (label, engine))
     }
 
     fn from_tensors(
         model_dir: &Path,
         Architecture { family, spec }: Architecture,
-        tensors: Tensors,
-        engine: &Engine,
+        mut tensors: Tensors,
+        (label, engine): (Option<&str>, &Engine),
     ) -> Result<Self> {
-        let path = ModelDir::new(model_dir).weights();
-        if let Some(output) = tensors.get(&output_weight(&family.names))
-            && let [labels, _] = output.shape[..]
-            && labels != 1
-        {
-            return Err(Error::Labels { path, labels });
-        }
+        let path = weights::place(model_dir);
+        labels::reduce(&mut tensors, &family.names, model_dir, label)?;
         let mut network = Self {
             encoder: Encoder::init(&spec, engine.device()),
             head: Head::init(&spec, engine.device()),
@@ -84,8 +99,11 @@ impl CrossEncoderNetwork {
 
     /// Returns the logit of every pair, `[batch]`.
     pub(crate) fn pass(&self, batch: &Packed, dropout: StepDropout, engine: &Engine) -> Tensor<1> {
-        let first = engine.first_tokens(&self.encoder, batch, dropout); // [batch, hidden]
-        self.head.forward(first, dropout.of_head()) // [batch]
+        let pooled = match self.head.pooling() {
+            Pooling::FirstToken => engine.first_tokens(&self.encoder, batch, dropout),
+            Pooling::Mean => engine.means(&self.encoder, batch, dropout),
+        }; // [batch, hidden]
+        self.head.forward(pooled, dropout.of_head()) // [batch]
     }
 
     /// Every parameter under its Hugging Face name.
@@ -96,18 +114,9 @@ impl CrossEncoderNetwork {
     }
 }
 
-/// Returns whether a model folder has a relevance head.
-pub fn has_head(model_dir: &Path) -> Result<bool> {
-    let family = Architecture::read(model_dir)?.family;
-    weights::contains(&ModelDir::new(model_dir).weights(), family, &output_weight(&family.names))
-}
-
-fn output_weight(names: &Names) -> String {
-    format!("{}.weight", names.head_output)
-}
-
-/// Adds the head's last layer, and its first if there is none.
-fn add_head(tensors: &mut Tensors, names: &Names, hidden: usize, seed: u64) {
+/// Adds the head's last layer, and what stands before it if there is none.
+fn add_head(tensors: &mut Tensors, names: &Names, spec: &Spec, seed: u64) {
+    let hidden = spec.hidden;
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let mut normal = |len: usize| -> Vec<f32> {
         (0..len).map(|_| HEAD_STD * standard_normal(&mut rng)).collect()
@@ -119,7 +128,12 @@ fn add_head(tensors: &mut Tensors, names: &Names, hidden: usize, seed: u64) {
     add(names.head_output, "weight", vec![1, hidden], normal(hidden));
     add(names.head_output, "bias", vec![1], vec![0.0]);
     add(names.head_dense, "weight", vec![hidden, hidden], normal(hidden * hidden));
-    add(names.head_dense, "bias", vec![hidden], vec![0.0; hidden]);
+    if !matches!(spec.head, HeadKind::PooledGeluNorm { bias: false, .. }) {
+        add(names.head_dense, "bias", vec![hidden], vec![0.0; hidden]);
+    }
+    if let Some(names) = &names.pre_norm {
+        add(names.head_norm, "weight", vec![hidden], vec![1.0; hidden]);
+    }
 }
 
 /// Box & Muller 1958.

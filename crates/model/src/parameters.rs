@@ -1,7 +1,7 @@
 //! The parameters of a network by their family's names, in the order of the figure.
 
 use crate::families::{Names, Role};
-use crate::nn::{Embeddings, Encoder, EncoderLayer, Head};
+use crate::nn::{Embeddings, Encoder, EncoderLayer, Head, Layers, PreNormLayer, PreNormLayers};
 use burn::module::Param;
 use burn::nn::{LayerNorm, Linear};
 use burn::tensor::Tensor;
@@ -58,8 +58,22 @@ impl<'a> Collector<'a> {
 impl Encoder {
     pub(crate) fn parameters(&mut self, names: &Names) -> Vec<Parameter<'_>> {
         let mut found = self.embeddings.parameters(names);
-        for (index, layer) in self.layers.iter_mut().enumerate() {
-            found.extend(layer.parameters(names, index));
+        match &mut self.layers {
+            Layers::PostNorm(layers) => {
+                for (index, layer) in layers.iter_mut().enumerate() {
+                    found.extend(layer.parameters(names, index));
+                }
+            }
+            Layers::PreNorm(PreNormLayers { layers, .. }) => {
+                for (index, layer) in layers.iter_mut().enumerate() {
+                    found.extend(layer.parameters(names, index));
+                }
+            }
+        }
+        if let (Some(names), Some(norm)) = (&names.pre_norm, &mut self.final_norm) {
+            let mut collector = Collector::of(Role::Layer(self.spec.layers - 1));
+            collector.norm(names.final_norm, norm);
+            found.extend(collector.found);
         }
         found
     }
@@ -69,9 +83,16 @@ impl Embeddings {
     fn parameters(&mut self, names: &Names) -> Vec<Parameter<'_>> {
         let mut collector = Collector::of(Role::Embedding);
         collector.push(names.word, "weight", Slot::Table(&mut self.word.weight));
-        collector.push(names.position, "weight", Slot::Table(&mut self.position.weight));
-        collector.push(names.token_type, "weight", Slot::Table(&mut self.token_type.weight));
+        if let Some(position) = &mut self.position {
+            collector.push(names.position, "weight", Slot::Table(&mut position.weight));
+        }
+        if let Some(token_type) = &mut self.token_type {
+            collector.push(names.token_type, "weight", Slot::Table(&mut token_type.weight));
+        }
         collector.norm(names.embedding_norm, &mut self.norm);
+        if let (Some(name), Some(projection)) = (names.embedding_projection, &mut self.projection) {
+            collector.linear(name, projection);
+        }
         collector.found
     }
 }
@@ -92,10 +113,31 @@ impl EncoderLayer {
     }
 }
 
+impl PreNormLayer {
+    fn parameters(&mut self, names: &Names, index: usize) -> Vec<Parameter<'_>> {
+        let at = |part: &str| format!("{}{index}.{part}", names.layers);
+        let mut collector = Collector::of(Role::Layer(index));
+        if let Some(norm) = &mut self.attention_norm {
+            collector.norm(&at(names.attention_norm), norm);
+        }
+        if let Some(names) = &names.pre_norm {
+            collector.linear(&at(names.qkv), &mut self.qkv);
+        }
+        collector.linear(&at(names.attention_output), &mut self.attention_output);
+        collector.norm(&at(names.output_norm), &mut self.ffn_norm);
+        collector.linear(&at(names.intermediate), &mut self.intermediate);
+        collector.linear(&at(names.output), &mut self.output);
+        collector.found
+    }
+}
+
 impl Head {
     pub(crate) fn parameters(&mut self, names: &Names) -> Vec<Parameter<'_>> {
         let mut collector = Collector::of(Role::Head);
         collector.linear(names.head_dense, &mut self.dense);
+        if let (Some(names), Some(norm)) = (&names.pre_norm, &mut self.norm) {
+            collector.norm(names.head_norm, norm);
+        }
         collector.linear(names.head_output, &mut self.output);
         collector.found
     }

@@ -24,11 +24,14 @@ pub struct Reranker {
 }
 
 /// Options of [`Reranker::open_with`].
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct RerankerOptions {
     pub device: DeviceName,
     /// Tokens of the longest pair; by default the model folder's limit.
     pub max_seq_tokens: Option<usize>,
+    /// The label that is the score, if the model's head has several: its name, its number, or the
+    /// difference of two.
+    pub head_label: Option<String>,
 }
 
 /// A passage in a ranking.
@@ -52,7 +55,9 @@ impl Reranker {
     /// Opens a model folder on a device, or with another limit.
     pub fn open_with(model_dir: impl AsRef<Path>, options: RerankerOptions) -> Result<Self> {
         let engine = Engine::open(options.device)?;
-        let encoder = CrossEncoder::load(model_dir.as_ref(), options.max_seq_tokens, &engine)?;
+        let label = options.head_label.as_deref();
+        let limit = options.max_seq_tokens;
+        let encoder = CrossEncoder::load_label(model_dir.as_ref(), label, limit, &engine)?;
         Ok(Self { encoder })
     }
 

@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::file;
+use crate::spec::Pooling;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -12,13 +13,6 @@ use whetstone_records::ModelDir;
 /// Texts are cut here if the model states no length of its own. Bi-encoders are trained on short
 /// texts, and all-MiniLM-L6-v2 has this limit in sentence-transformers.
 const MAX_SEQ_TOKENS: usize = 256;
-
-/// How token vectors become one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Pooling {
-    FirstToken,
-    Mean,
-}
 
 #[derive(Debug, PartialEq)]
 pub(crate) struct SentenceConfig {

@@ -10,11 +10,13 @@ use std::path::Path;
 pub struct Spec {
     /// Rows of the word table.
     pub vocabulary: usize,
-    /// Rows of the token type table.
+    /// Rows of the token type table; 0 if there is none.
     pub token_types: usize,
     pub positions: Positions,
     /// Tokens of the longest input, special tokens included.
     pub longest_input: usize,
+    /// Width of the embeddings. A linear layer brings them to `hidden` if the two differ.
+    pub embedding: usize,
     pub hidden: usize,
     pub layers: usize,
     pub heads: usize,
@@ -30,10 +32,27 @@ pub struct Spec {
 }
 
 /// How a token learns its position.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Positions {
-    /// A learned vector for each position; the first token of a sequence has row `first`.
-    Absolute { rows: usize, first: usize },
+    /// A learned vector for each position; the first token of a sequence has row `first`. Tokens
+    /// `padding` have the row of that number and are not counted, even in the midst of a text.
+    Absolute { rows: usize, first: usize, padding: Option<u32> },
+    /// Attention turns queries and keys by angles that grow with the position (RoPE: Su et al.
+    /// 2021).
+    Rotary(Rotary),
+}
+
+/// Rotary positions, and how far the layers see.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Rotary {
+    /// Sets the slowest turn in the layers that see the whole sequence.
+    pub global_theta: f64,
+    /// The same in the others.
+    pub local_theta: f64,
+    /// How many tokens the others see on either side.
+    pub reach: usize,
+    /// Every so many-th layer from the first on sees the whole sequence.
+    pub global_every: usize,
 }
 
 /// Where LayerNorm stands in a layer.
@@ -41,6 +60,8 @@ pub enum Positions {
 pub enum NormPlacement {
     /// After each residual.
     AfterResidual,
+    /// Before each sub-layer but the very first, and once after the last. It has no bias.
+    BeforeSublayer,
 }
 
 /// The function between the two linear layers of the feed-forward part.
@@ -48,6 +69,8 @@ pub enum NormPlacement {
 pub enum FeedForward {
     /// The exact one, with erf.
     Gelu,
+    /// The same of one half, times the other half (GeGLU: Shazeer 2020), without biases.
+    GeGlu,
 }
 
 /// How the last layer's vectors become a logit.
@@ -55,6 +78,32 @@ pub enum FeedForward {
 pub enum HeadKind {
     /// The first token's vector through a linear layer, tanh, and a linear layer.
     FirstTokenTanh,
+    /// The same, with dropout before each of the two linear layers instead of the second alone.
+    FirstTokenDropTanh,
+    /// The same with GELU in place of tanh.
+    FirstTokenDropGelu,
+    /// The pooled vector through a linear layer with or without bias, GELU, LayerNorm, and a linear
+    /// layer.
+    PooledGeluNorm { pooling: Pooling, bias: bool },
+}
+
+/// How token vectors become one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pooling {
+    FirstToken,
+    Mean,
+}
+
+impl HeadKind {
+    /// Which vector the head reads.
+    pub(crate) fn pooling(self) -> Pooling {
+        match self {
+            HeadKind::FirstTokenTanh
+            | HeadKind::FirstTokenDropTanh
+            | HeadKind::FirstTokenDropGelu => Pooling::FirstToken,
+            HeadKind::PooledGeluNorm { pooling, .. } => pooling,
+        }
+    }
 }
 
 /// Shares of values that training drops.
@@ -78,12 +127,14 @@ impl Spec {
         let refuse = |key, expected, value: &dyn Display| {
             Err(Error::Unsupported { path: path.into(), key, expected, value: value.to_string() })
         };
+        let has_types = matches!(self.positions, Positions::Absolute { .. });
         for (key, value) in [
             ("vocab_size", self.vocabulary),
+            ("embedding_size", self.embedding),
             ("num_hidden_layers", self.layers),
             ("num_attention_heads", self.heads),
             ("intermediate_size", self.ffn),
-            ("type_vocab_size", self.token_types),
+            ("type_vocab_size", if has_types { self.token_types } else { 1 }),
         ] {
             if value == 0 {
                 return refuse(key, "positive", &value);

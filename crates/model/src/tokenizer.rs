@@ -5,11 +5,13 @@ use crate::error::{Error, Result};
 use crate::families::{Architecture, Piece, Template};
 use crate::file;
 use crate::spec::SHORTEST_INPUT;
+use crate::tokenizer_files::read_tokenizer;
 use rayon::prelude::*;
+use serde::Deserialize;
 use std::path::Path;
 use std::sync::Arc;
 use tokenizers::Tokenizer;
-use whetstone_records::{ModelDir, read_bytes};
+use whetstone_records::{ModelDir, read_json};
 
 /// Turns texts and pairs into token ids as the model's family reads them, the passage truncated.
 #[derive(Clone)]
@@ -40,15 +42,8 @@ enum Part {
     Passage,
 }
 
-/// Parses tokenizer.json. The library panics at some files, such as one that ends in its decoder.
-fn parse(bytes: &[u8]) -> tokenizers::Result<Tokenizer> {
-    serde_json::from_slice::<serde::de::IgnoredAny>(bytes)?;
-    std::panic::catch_unwind(|| Tokenizer::from_bytes(bytes))
-        .unwrap_or_else(|_| Err("a part of it is not what its type says".into()))
-}
-
 impl PairTokenizer {
-    /// Reads `tokenizer.json` of a model folder.
+    /// Reads the tokenizer of a model folder.
     ///
     /// # Errors
     /// `max_seq_tokens` beyond the model's longest input; a file that is missing, is no tokenizer
@@ -59,19 +54,17 @@ impl PairTokenizer {
         if !(SHORTEST_INPUT..=longest).contains(&max_seq_tokens) {
             return Err(Error::MaxSeqTokens { value: max_seq_tokens, longest });
         }
-        let path = ModelDir::new(model_dir).tokenizer();
-        let bytes = file::read(&path)?;
-        let unusable = |source| Error::Tokenizer { path: path.clone(), source };
-        let mut tokenizer = parse(&bytes).map_err(unusable)?;
-        // The file may ask for truncation and padding of its own; both are done here instead.
-        tokenizer.with_padding(None);
-        tokenizer.with_truncation(None).map_err(unusable)?;
+        let dir = ModelDir::new(model_dir);
+        let path = dir.path(dir.tokenizer_files()[0]);
+        let tokenizer = read_tokenizer(model_dir)?;
         let tokens = tokenizer.get_vocab(true).into_values().max().map_or(0, |id| id as usize + 1);
         if tokens > spec.vocabulary {
             return Err(Error::Vocabulary { path, tokens, embeddings: spec.vocabulary });
         }
         let Template { pair, text } = family.template;
-        let [pair, text] = [pair, text].map(|pieces| Joint::new(pieces, &tokenizer, &path));
+        let typed = has_token_types(&dir)?;
+        let of = |pieces| Joint::new(pieces, &tokenizer, (family.model_type, &path));
+        let [pair, text] = [pair, text].map(|pieces| of(pieces).map(|joint| joint.typed(typed)));
         Ok(Self { tokenizer: Arc::new(tokenizer), pair: pair?, text: text?, max_seq_tokens })
     }
 
@@ -85,7 +78,7 @@ impl PairTokenizer {
         ]
         .into_iter()
         .find_map(|(file, key)| {
-            let bytes = read_bytes(&model_dir.join(file)).ok()?;
+            let bytes = file::read(&model_dir.join(file)).ok()?;
             let json: serde_json::Value = serde_json::from_slice(&bytes).ok()?;
             usize::try_from(json.get(key)?.as_u64()?).ok()
         });
@@ -179,23 +172,45 @@ impl PairTokenizer {
     }
 }
 
+/// Whether the model was trained with token types, which the settings of its tokenizer may deny.
+fn has_token_types(dir: &ModelDir) -> Result<bool> {
+    #[derive(Deserialize)]
+    struct Inputs {
+        model_input_names: Option<Vec<String>>,
+    }
+    let inputs: Option<Inputs> = read_json(&dir.tokenizer_config())?;
+    let names = inputs.and_then(|inputs| inputs.model_input_names);
+    Ok(names.is_none_or(|names| names.iter().any(|name| name == "token_type_ids")))
+}
+
 impl Joint {
-    fn new(pieces: &[(Piece, u32)], tokenizer: &Tokenizer, path: &Path) -> Result<Self> {
+    fn new(
+        pieces: &[(Piece, u32)],
+        tokenizer: &Tokenizer,
+        (family, path): (&'static str, &Path),
+    ) -> Result<Self> {
         let part = |&(piece, kind): &(Piece, u32)| {
-            let part = match piece {
-                Piece::Query => Part::Query,
-                Piece::Passage => Part::Passage,
-                Piece::Special(token) => Part::Special(
-                    tokenizer
-                        .token_to_id(token)
-                        .ok_or_else(|| Error::SpecialToken { path: path.into(), token })?,
-                ),
-            };
+            let part =
+                match piece {
+                    Piece::Query => Part::Query,
+                    Piece::Passage => Part::Passage,
+                    Piece::Special(token) => {
+                        Part::Special(tokenizer.token_to_id(token).ok_or_else(|| {
+                            Error::SpecialToken { path: path.into(), token, family }
+                        })?)
+                    }
+                };
             Ok((part, kind))
         };
         let parts = pieces.iter().map(part).collect::<Result<Vec<_>>>()?;
         let specials = parts.iter().filter(|(part, _)| matches!(part, Part::Special(_))).count();
         Ok(Self { parts, specials })
+    }
+
+    /// Without token types, all parts have the first one.
+    fn typed(mut self, typed: bool) -> Self {
+        self.parts.iter_mut().filter(|_| !typed).for_each(|(_, kind)| *kind = 0);
+        self
     }
 
     /// Adds a sequence of at most `limit` tokens.

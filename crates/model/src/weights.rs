@@ -2,15 +2,18 @@
 
 use crate::engine::Engine;
 use crate::error::{Error, Result};
-use crate::families::Family;
+use crate::families::{Architecture, Family};
 use crate::file;
 use crate::parameters::{Parameter, Slot};
 use burn::module::Param;
 use burn::tensor::{Device, Tensor, TensorData};
 use half::{bf16, f16};
-use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+use safetensors::{Dtype, SafeTensorError, SafeTensors, tensor::TensorView};
+use serde::Deserialize;
 use std::collections::{BTreeMap, HashSet};
-use std::path::Path;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use whetstone_records::ModelDir;
 
 /// Tensors of a file, by the family's names.
 pub(crate) type Tensors = BTreeMap<String, Stored>;
@@ -23,10 +26,39 @@ pub(crate) struct Stored {
     pub values: Vec<f32>,
 }
 
-/// Reads every tensor that the family does not ignore.
-pub(crate) fn read(path: &Path, family: &Family) -> Result<Tensors> {
-    let bytes = file::read(path)?;
+/// Reads every tensor that the family does not ignore, from all files of the weights.
+pub(crate) fn read(model_dir: &Path, family: &Family) -> Result<Tensors> {
     let mut tensors = Tensors::new();
+    for path in files(model_dir)? {
+        read_into(&mut tensors, &path, family)?;
+    }
+    Ok(tensors)
+}
+
+/// The file or the index that names the weights in errors.
+pub(crate) fn place(model_dir: &Path) -> PathBuf {
+    let dir = ModelDir::new(model_dir);
+    match dir.weights().is_file() || !dir.weights_index().is_file() {
+        true => dir.weights(),
+        false => dir.weights_index(),
+    }
+}
+
+/// The safetensors files of a model folder.
+fn files(model_dir: &Path) -> Result<Vec<PathBuf>> {
+    let dir = ModelDir::new(model_dir);
+    if !place(model_dir).is_file() {
+        let other = ModelDir::OTHER_WEIGHTS.map(|name| dir.path(name));
+        if let Some(path) = other.into_iter().find(|path| path.is_file()) {
+            return Err(Error::OtherWeights { path });
+        }
+    }
+    let files = dir.weight_files()?.into_iter().filter(|name| name != ModelDir::WEIGHTS_INDEX);
+    Ok(files.map(|name| dir.path(name)).collect())
+}
+
+fn read_into(tensors: &mut Tensors, path: &Path, family: &Family) -> Result<()> {
+    let bytes = file::read(path)?;
     for (file_name, view) in open(path, &bytes)?.iter() {
         let Some(name) = (family.known_as)(file_name) else { continue };
         let values = to_f32(&view).ok_or_else(|| Error::Dtype {
@@ -42,14 +74,43 @@ pub(crate) fn read(path: &Path, family: &Family) -> Result<Tensors> {
             return Err(Error::Names { path, missing: vec![], unused });
         }
     }
-    Ok(tensors)
+    Ok(())
 }
 
-/// Returns whether a file has a tensor, by the family's name, without converting a value.
-pub(crate) fn contains(path: &Path, family: &Family, name: &str) -> Result<bool> {
-    let bytes = file::read(path)?;
-    let file = open(path, &bytes)?;
-    Ok(file.names().into_iter().any(|known| (family.known_as)(known).as_deref() == Some(name)))
+/// Returns the shape of a tensor, by the family's name, from the headers of the files. None if no
+/// file has it.
+pub(crate) fn shape(model_dir: &Path, name: &str) -> Result<Option<Vec<usize>>> {
+    let family = Architecture::read(model_dir)?.family;
+    for path in files(model_dir)? {
+        let header = header(&path)?;
+        let known = |file_name: &str| (family.known_as)(file_name).is_some_and(|own| own == name);
+        if let Some((_, entry)) = header.into_iter().find(|(file_name, _)| known(file_name)) {
+            return Ok(entry.shape);
+        }
+    }
+    Ok(None)
+}
+
+/// The part of a tensor's header entry that says how large it is.
+#[derive(Deserialize)]
+struct Entry {
+    shape: Option<Vec<usize>>,
+}
+
+fn header(path: &Path) -> Result<BTreeMap<String, Entry>> {
+    let mut file = file::open(path)?;
+    let mut bytes = [0u8; 8];
+    let whole = file.metadata().map_err(Error::io("read", path))?.len();
+    let mut length = 0;
+    if file.read_exact(&mut bytes).is_ok() {
+        length = u64::from_le_bytes(bytes).min(whole);
+    }
+    let mut bytes = Vec::new();
+    file.take(length).read_to_end(&mut bytes).map_err(Error::io("read", path))?;
+    serde_json::from_slice(&bytes).map_err(|_| Error::Safetensors {
+        path: path.into(),
+        source: SafeTensorError::InvalidHeaderLength,
+    })
 }
 
 fn open<'a>(path: &Path, bytes: &'a [u8]) -> Result<SafeTensors<'a>> {

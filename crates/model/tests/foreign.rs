@@ -2,12 +2,13 @@
 
 mod common;
 
-use common::{copy_of, engine, tiny};
-use safetensors::{Dtype, SafeTensors, tensor::TensorView};
-use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use common::{FAMILIES, change_json, change_weights, copy_of, engine, oracles, tiny};
+use safetensors::Dtype;
+use serde_json::json;
 use std::path::Path;
-use whetstone_model::{BiEncoder, CrossEncoder, CrossEncoderNetwork, PairTokenizer};
+use whetstone_model::{
+    BiEncoder, CrossEncoder, CrossEncoderNetwork, HeadStart, PairTokenizer, head_start,
+};
 use whetstone_records::{Hint, Silent};
 
 const PAIRS: [(&str, &str); 3] = [
@@ -15,32 +16,6 @@ const PAIRS: [(&str, &str); 3] = [
     ("what is the limit", "snow"),
     ("", "an empty query is still a pair"),
 ];
-
-/// Tensors of a file by name: type, shape, bytes.
-type File = BTreeMap<String, (Dtype, Vec<usize>, Vec<u8>)>;
-
-fn change_weights(model: &Path, change: impl FnOnce(&mut File)) {
-    let path = model.join("model.safetensors");
-    let bytes = std::fs::read(&path).unwrap();
-    let mut file: File = SafeTensors::deserialize(&bytes)
-        .unwrap()
-        .iter()
-        .map(|(name, view)| {
-            (name.to_owned(), (view.dtype(), view.shape().to_vec(), view.data().to_vec()))
-        })
-        .collect();
-    change(&mut file);
-    let views = file.iter().map(|(name, (dtype, shape, data))| {
-        (name, TensorView::new(*dtype, shape.clone(), data).unwrap())
-    });
-    std::fs::write(&path, safetensors::serialize(views, None).unwrap()).unwrap();
-}
-
-fn change_json(path: &Path, change: impl FnOnce(&mut Value)) {
-    let mut value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
-    change(&mut value);
-    std::fs::write(path, value.to_string()).unwrap();
-}
 
 fn logits(model: &Path) -> Result<Vec<f32>, whetstone_model::Error> {
     CrossEncoder::load(model, None, &engine())?.score(&PAIRS, &Silent)
@@ -78,8 +53,72 @@ fn the_public_bert_files_are_read_with_their_old_names_buffers_and_pretraining_h
         if model == "tiny-model" {
             assert_eq!(logits(folder.path()).unwrap(), logits(original.path()).unwrap());
         } else {
-            CrossEncoderNetwork::load_or_init_head(folder.path(), 1, &engine()).unwrap();
+            CrossEncoderNetwork::load_or_init_head(folder.path(), None, 1, &engine()).unwrap();
         }
+    }
+}
+
+#[test]
+fn an_encoder_is_read_with_or_without_prefix_and_without_the_heads_of_pretraining() {
+    for family in FAMILIES {
+        let expected = vectors(&oracles().join(family.model)).unwrap();
+        for prefix in [family.prefix, ""] {
+            let folder = copy_of(family.model);
+            change_weights(folder.path(), |file| {
+                let encoder = std::mem::take(file).into_iter().filter_map(|(name, tensor)| {
+                    Some((format!("{prefix}{}", name.strip_prefix(family.prefix)?), tensor))
+                });
+                *file = encoder.collect();
+                let heads = match family.prefix {
+                    "bert." => ["cls.predictions.bias", "cls.seq_relationship.bias"].as_slice(),
+                    "electra." => &[
+                        "discriminator_predictions.dense.weight",
+                        "generator_predictions.dense.weight",
+                        "generator_lm_head.weight",
+                    ],
+                    "model." => &["decoder.weight", "decoder.bias"],
+                    _ => &["lm_head.dense.weight", "lm_head.bias"],
+                };
+                let zeros = || (Dtype::F32, vec![2], vec![0; 8]);
+                file.extend(heads.iter().map(|&name| (name.to_owned(), zeros())));
+                if family.prefix == "roberta." {
+                    file.insert(format!("{prefix}pooler.dense.weight"), zeros());
+                }
+            });
+            assert_eq!(vectors(folder.path()).unwrap(), expected, "{family:?} {prefix}");
+            assert_eq!(head_start(folder.path(), None).unwrap(), HeadStart::Missing);
+            CrossEncoderNetwork::load_or_init_head(folder.path(), None, 1, &engine()).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_tensor_that_no_part_of_the_network_reads_is_refused_by_name() {
+    for family in FAMILIES {
+        let folder = copy_of(family.model);
+        change_weights(folder.path(), |file| {
+            file.insert("qa_outputs.bias".into(), (Dtype::F32, vec![2], vec![0; 8]));
+        });
+        let message = refusal(logits(folder.path()));
+        assert!(message.contains("unused [qa_outputs.bias]"), "{message}");
+    }
+}
+
+#[test]
+fn the_longest_input_is_what_the_table_of_positions_holds() {
+    for family in FAMILIES {
+        let folder = oracles().join(family.model);
+        let long = "pump ".repeat(300);
+        let tokenizer = PairTokenizer::open(&folder, 128).unwrap();
+        let tokens = tokenizer.tokenize(&[&long]).unwrap();
+        let batch = tokenizer.batch([(&tokens[0], &tokens[0])]);
+        assert_eq!(batch.tokens(), 128);
+        for engine in [engine(), engine().without_kernels()] {
+            let model = CrossEncoder::load(&folder, Some(128), &engine).unwrap();
+            assert!(model.score(&[("a", &long)], &Silent).unwrap()[0].is_finite());
+        }
+        let message = refusal(PairTokenizer::open(&folder, 129));
+        assert!(message.contains("`max-seq-tokens` must be in 8..=128"), "{message}");
     }
 }
 
@@ -119,19 +158,6 @@ fn two_names_for_one_parameter_are_refused() {
     });
     let message = refusal(logits(folder.path()));
     assert!(message.contains("unused [bert.embeddings.LayerNorm."), "{message}");
-}
-
-#[test]
-fn a_head_of_two_labels_is_told_that_one_is_needed() {
-    let folder = copy_of("tiny-model");
-    change_weights(folder.path(), |file| {
-        file.insert("classifier.weight".into(), (Dtype::F32, vec![2, 32], vec![0; 256]));
-        file.insert("classifier.bias".into(), (Dtype::F32, vec![2], vec![0; 8]));
-    });
-    let message = refusal(logits(folder.path()));
-    assert!(message.contains("gives 2 labels, and one is needed"), "{message}");
-    let fresh = CrossEncoderNetwork::load_or_init_head(folder.path(), 1, &engine());
-    assert!(refusal(fresh).contains("one is needed"));
 }
 
 #[test]
@@ -185,7 +211,7 @@ fn a_score_that_is_no_number_is_an_error() {
 #[test]
 fn a_config_that_no_network_has_is_refused_with_key_and_value() {
     for (key, value, expected) in [
-        ("model_type", json!("xlnet"), "`model_type` must be one of `bert`, got `xlnet`"),
+        ("model_type", json!("xlnet"), "`roberta`, `camembert`, `xlm-roberta`, got `xlnet`"),
         ("hidden_act", json!("relu"), "`hidden_act` must be gelu, got `relu`"),
         ("position_embedding_type", json!("relative_key"), "must be absolute, got `relative_key`"),
         ("type_vocab_size", json!(1), "`type_vocab_size` must be at least 2"),
@@ -205,7 +231,7 @@ fn a_config_that_no_network_has_is_refused_with_key_and_value() {
     let folder = copy_of("tiny-encoder");
     let path = folder.path().join("config.json");
     change_json(&path, |config| config["hidden_size"] = json!(1 << 20));
-    let fresh = CrossEncoderNetwork::load_or_init_head(folder.path(), 1, &engine());
+    let fresh = CrossEncoderNetwork::load_or_init_head(folder.path(), None, 1, &engine());
     assert!(refusal(fresh).contains("the config asks for [1200, 1048576]"));
 }
 
@@ -216,4 +242,17 @@ fn a_config_without_a_model_type_is_berts() {
         config.as_object_mut().unwrap().remove("model_type");
     });
     assert_eq!(logits(folder.path()).unwrap(), logits(&tiny().0).unwrap());
+}
+
+#[test]
+fn a_config_without_a_model_type_is_of_the_family_of_its_class() {
+    for (model, class) in [("tiny-roberta", "RobertaForMaskedLM"), ("tiny-electra", "ElectraModel")]
+    {
+        let folder = copy_of(model);
+        change_json(&folder.path().join("config.json"), |config| {
+            config.as_object_mut().unwrap().remove("model_type");
+            config["architectures"] = json!([class]);
+        });
+        assert_eq!(logits(folder.path()).unwrap(), logits(&oracles().join(model)).unwrap());
+    }
 }

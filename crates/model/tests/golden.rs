@@ -2,14 +2,14 @@
 
 mod common;
 
-use common::{Goldens, LOGIT_TOLERANCE, copy_of, engine, goldens, oracles, tiny};
+use common::{FAMILIES, Goldens, LOGIT_TOLERANCE, copy_of, engine, goldens, oracles};
 use std::path::{Path, PathBuf};
-use whetstone_model::{BiEncoder, CrossEncoder, PairTokenizer};
+use whetstone_model::{BiEncoder, CrossEncoder, Engine, PairTokenizer};
 use whetstone_records::Silent;
 
-fn check_tokens_and_logits(model_dir: &Path, goldens: &Goldens) {
+fn check_tokens_and_logits(model_dir: &Path, goldens: &Goldens, engine: &Engine) {
     let tokenizer = PairTokenizer::open(model_dir, goldens.max_length).unwrap();
-    let model = CrossEncoder::load(model_dir, Some(goldens.max_length), &engine()).unwrap();
+    let model = CrossEncoder::load(model_dir, Some(goldens.max_length), engine).unwrap();
     for pair in &goldens.pairs {
         let tokens = tokenizer.tokenize(&[&pair.query, &pair.passage]).unwrap();
         let batch = tokenizer.batch([(&tokens[0], &tokens[1])]);
@@ -31,8 +31,11 @@ fn check_tokens_and_logits(model_dir: &Path, goldens: &Goldens) {
 
 #[test]
 fn tokens_and_logits_are_those_of_transformers() {
-    let (model_dir, goldens) = tiny();
-    check_tokens_and_logits(&model_dir, &goldens);
+    for family in FAMILIES {
+        for engine in [engine(), engine().without_kernels()] {
+            check_tokens_and_logits(&family.folder(), &family.goldens(), &engine);
+        }
+    }
 }
 
 /// `just golden`: the same on a real MiniLM, whose weights are not in the repository.
@@ -41,25 +44,26 @@ fn tokens_and_logits_are_those_of_transformers() {
 fn tokens_and_logits_of_the_real_model_are_those_of_transformers() {
     let folder =
         PathBuf::from(std::env::var("WHETSTONE_GOLDEN_DIR").expect("WHETSTONE_GOLDEN_DIR is set"));
-    check_tokens_and_logits(&folder.join("model"), &goldens(&folder.join("goldens.json")));
+    let goldens = goldens(&folder.join("goldens.json"));
+    check_tokens_and_logits(&folder.join("model"), &goldens, &engine());
 }
 
 #[test]
 fn embeddings_are_those_of_transformers() {
-    let (_, goldens) = tiny();
-    let folder = copy_of("tiny-encoder");
-    let limit = format!("{{\"max_seq_length\": {}}}", goldens.max_length);
-    std::fs::write(folder.path().join("sentence_bert_config.json"), limit).unwrap();
-    let model = BiEncoder::load(folder.path(), &engine()).unwrap();
-    let texts: Vec<&str> = goldens.embeddings.iter().map(|e| e.text.as_str()).collect();
-    let vectors = model.encode(&texts, &Silent).unwrap();
-    for (vector, golden) in vectors.chunks_exact(model.hidden()).zip(&goldens.embeddings) {
-        for (value, expected) in vector.iter().zip(&golden.head) {
-            assert!(
-                (value - expected).abs() < LOGIT_TOLERANCE,
-                "{} {value} {expected}",
-                golden.text
-            );
+    for family in FAMILIES {
+        let goldens = family.goldens();
+        let folder = copy_of(family.encoder);
+        let limit = format!("{{\"max_seq_length\": {}}}", goldens.max_length);
+        std::fs::write(folder.path().join("sentence_bert_config.json"), limit).unwrap();
+        let model = BiEncoder::load(folder.path(), &engine()).unwrap();
+        let texts: Vec<&str> = goldens.embeddings.iter().map(|e| e.text.as_str()).collect();
+        let vectors = model.encode(&texts, &Silent).unwrap();
+        for (vector, golden) in vectors.chunks_exact(model.hidden()).zip(&goldens.embeddings) {
+            for (value, expected) in vector.iter().zip(&golden.head) {
+                let difference = (value - expected).abs();
+                let text = &golden.text;
+                assert!(difference < LOGIT_TOLERANCE, "{family:?} {text} {value} {expected}");
+            }
         }
     }
 }

@@ -3,7 +3,7 @@
 mod common;
 
 use burn::tensor::{Gradients, Tensor};
-use common::{LOGIT_TOLERANCE, engine, tiny};
+use common::{FAMILIES, LOGIT_TOLERANCE, Tiny, engine};
 use std::collections::HashMap;
 use whetstone_model::{CrossEncoderNetwork, PairTokenizer, Precision, Slot, StepDropout};
 
@@ -19,8 +19,12 @@ fn bce(logits: Tensor<1>, labels: &[f32], pos_weight: f32) -> Tensor<1> {
 }
 
 /// The loss of the golden batch and its gradients in Hugging Face's layout.
-fn loss_and_gradients(padded: bool, dropout: StepDropout) -> (f32, HashMap<String, Vec<f32>>) {
-    let (model_dir, goldens) = tiny();
+fn loss_and_gradients(
+    family: Tiny,
+    padded: bool,
+    dropout: StepDropout,
+) -> (f32, HashMap<String, Vec<f32>>) {
+    let (model_dir, goldens) = (family.folder(), family.goldens());
     let engine = engine().for_training(Precision::F32);
     let engine = if padded { engine.without_kernels() } else { engine };
     let mut network = CrossEncoderNetwork::load(&model_dir, &engine).unwrap();
@@ -39,8 +43,18 @@ fn loss_and_gradients(padded: bool, dropout: StepDropout) -> (f32, HashMap<Strin
         .map(|parameter| (parameter.name, gradient(&parameter.slot, &gradients)))
         .collect();
     // PyTorch gives the row of the padding token no gradient. Only a text with a literal "[PAD]"
-    // has one here.
-    named.get_mut("bert.embeddings.word_embeddings.weight").unwrap()[..32].fill(0.0);
+    // has one here. RoBERTa's table of positions has such a row too.
+    let (norm, tables) = match family.prefix {
+        "roberta." => ("LayerNorm", ["word_embeddings", "position_embeddings"].as_slice()),
+        "model." => ("norm", ["tok_embeddings"].as_slice()),
+        _ => ("LayerNorm", ["word_embeddings"].as_slice()),
+    };
+    let width = named[&format!("{}embeddings.{norm}.weight", family.prefix)].len();
+    let padding = family.padding() * width..(family.padding() + 1) * width;
+    for table in tables {
+        let name = format!("{}embeddings.{table}.weight", family.prefix);
+        named.get_mut(&name).unwrap()[padding.clone()].fill(0.0);
+    }
     (loss.into_scalar(), named)
 }
 
@@ -55,9 +69,11 @@ fn gradient(slot: &Slot, gradients: &Gradients) -> Vec<f32> {
 
 #[test]
 fn loss_and_every_gradient_are_those_of_pytorch() {
-    let (_, goldens) = tiny();
-    for padded in [false, true] {
-        let (loss, gradients) = loss_and_gradients(padded, StepDropout::default());
+    for (family, padded) in
+        FAMILIES.into_iter().flat_map(|family| [(family, false), (family, true)])
+    {
+        let goldens = family.goldens();
+        let (loss, gradients) = loss_and_gradients(family, padded, StepDropout::default());
         let expected = goldens.loss.as_ref().unwrap().value;
         assert!((loss - expected).abs() < LOGIT_TOLERANCE, "{loss} {expected}");
         assert_eq!(gradients.len(), goldens.gradients.len());
@@ -87,12 +103,18 @@ fn dropout_has_the_gradient_of_the_function_it_makes() {
     // With a fixed seed the network with dropout is a fixed function: the fused backward must match
     // finite differences.
     let dropout = StepDropout { hidden: 0.2, attention: 0.2, seed: 11 };
-    let (loss, gradients) = loss_and_gradients(false, dropout);
-    let (again, _) = loss_and_gradients(false, dropout);
-    assert_eq!(loss, again);
-    assert_ne!(loss, loss_and_gradients(false, StepDropout::default()).0);
+    for family in FAMILIES {
+        check_dropout(family, dropout);
+    }
+}
 
-    let (model_dir, goldens) = tiny();
+fn check_dropout(family: Tiny, dropout: StepDropout) {
+    let (loss, gradients) = loss_and_gradients(family, false, dropout);
+    let (again, _) = loss_and_gradients(family, false, dropout);
+    assert_eq!(loss, again);
+    assert_ne!(loss, loss_and_gradients(family, false, StepDropout::default()).0);
+
+    let (model_dir, goldens) = (family.folder(), family.goldens());
     let engine = engine().for_inference();
     let tokenizer = PairTokenizer::open(&model_dir, goldens.max_length).unwrap();
     let texts: Vec<&str> =
@@ -101,15 +123,23 @@ fn dropout_has_the_gradient_of_the_function_it_makes() {
     let batch = tokenizer.batch(tokens.chunks_exact(2).map(|pair| (&pair[0], &pair[1])));
     let labels: Vec<f32> = goldens.pairs.iter().map(|p| p.label).collect();
     let pos_weight = goldens.loss.unwrap().pos_weight;
-    for name in [
-        "bert.encoder.layer.0.attention.self.query.bias",
-        "bert.encoder.layer.0.attention.self.value.bias",
-        "bert.encoder.layer.0.intermediate.dense.bias",
-        "bert.encoder.layer.1.attention.output.LayerNorm.weight",
-        "bert.encoder.layer.1.output.dense.bias",
-    ] {
+    let parts = [
+        "encoder.layer.0.attention.self.query.bias",
+        "encoder.layer.0.attention.self.value.bias",
+        "encoder.layer.0.intermediate.dense.bias",
+        "encoder.layer.1.attention.output.LayerNorm.weight",
+        "encoder.layer.1.output.dense.bias",
+        "embeddings_project.bias",
+        "embeddings.norm.weight",
+        "layers.0.mlp_norm.weight",
+        "layers.1.attn_norm.weight",
+        "final_norm.weight",
+    ];
+    let names = parts.map(|part| format!("{}{part}", family.prefix));
+    let names = names.into_iter().chain(["classifier.dense.bias".to_owned()]);
+    for name in names.filter(|name| gradients.contains_key(name)) {
         // Along the gradient itself, the slope is its length.
-        let direction = &gradients[name];
+        let direction = &gradients[&name];
         let length = direction.iter().map(|v| v * v).sum::<f32>().sqrt();
         let at = |step: f32| -> f32 {
             let mut network = CrossEncoderNetwork::load(&model_dir, &engine).unwrap();

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{engine, tiny};
+use common::{FAMILIES, engine, tiny};
 use whetstone_model::{CrossEncoder, Reranker, RerankerOptions};
 use whetstone_records::Silent;
 
@@ -12,16 +12,17 @@ const PASSAGES: [&str; 4] =
 
 #[test]
 fn the_ranking_has_every_passage_with_the_cross_encoders_score_best_first() {
-    let (model, _) = tiny();
-    let ranking = Reranker::open(&model).unwrap().rank(QUERY, &PASSAGES).unwrap();
-    let pairs = PASSAGES.map(|passage| (QUERY, passage));
-    let scores =
-        CrossEncoder::load(&model, None, &engine()).unwrap().score(&pairs, &Silent).unwrap();
-    assert!(ranking.is_sorted_by(|a, b| a.score >= b.score));
-    let mut indices: Vec<usize> = ranking.iter().map(|ranked| ranked.index).collect();
-    ranking.iter().for_each(|ranked| assert_eq!(ranked.score, scores[ranked.index]));
-    indices.sort();
-    assert_eq!(indices, [0, 1, 2, 3]);
+    for model in FAMILIES.map(|family| family.folder()) {
+        let ranking = Reranker::open(&model).unwrap().rank(QUERY, &PASSAGES).unwrap();
+        let pairs = PASSAGES.map(|passage| (QUERY, passage));
+        let scores =
+            CrossEncoder::load(&model, None, &engine()).unwrap().score(&pairs, &Silent).unwrap();
+        assert!(ranking.is_sorted_by(|a, b| a.score >= b.score));
+        let mut indices: Vec<usize> = ranking.iter().map(|ranked| ranked.index).collect();
+        ranking.iter().for_each(|ranked| assert_eq!(ranked.score, scores[ranked.index]));
+        indices.sort();
+        assert_eq!(indices, [0, 1, 2, 3]);
+    }
 }
 
 #[test]

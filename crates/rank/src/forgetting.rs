@@ -94,7 +94,8 @@ impl ForgettingJob {
         let (corpus, queries) = (self.general.corpus(), self.general.queries());
         let candidates = self.run_of(SYSTEMS[0]);
         let texts = TextFiles { corpus: &corpus, queries: &queries };
-        let job = RerankJob { model, texts, candidates: &candidates, fusion: None };
+        let job =
+            RerankJob { model, head_label: None, texts, candidates: &candidates, fusion: None };
         rerank(&job, &self.run_of(name), self.device, progress)
     }
 

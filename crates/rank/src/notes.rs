@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use whetstone_eval::{ModelNotes, Scaling};
-use whetstone_records::{ModelDir, read_json, sha256_file, write_json};
+use whetstone_records::{ModelDir, read_json, write_json};
 
 /// Reads the notes of a model; none if it has none.
 pub fn read_notes(model: &ModelDir) -> Result<Option<ModelNotes>> {
@@ -16,7 +16,7 @@ pub fn read_notes(model: &ModelDir) -> Result<Option<ModelNotes>> {
 pub fn notes_of(model: &ModelDir) -> Result<ModelNotes> {
     let root = || model.root().to_path_buf();
     let notes = read_notes(model)?.ok_or_else(|| Error::NotCalibrated { model: root() })?;
-    if notes.provenance.weights != sha256_file(&model.weights())? {
+    if notes.provenance.weights != model.weights_digest()? {
         return Err(Error::OtherWeights { model: root() });
     }
     Ok(notes)

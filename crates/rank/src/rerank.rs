@@ -19,6 +19,8 @@ pub const RERANK: &str = "rerank";
 #[derive(Clone, Copy, Debug)]
 pub struct RerankJob<'a> {
     pub model: &'a Path,
+    /// The label that is the score, if the model's head has several.
+    pub head_label: Option<&'a str>,
     pub texts: TextFiles<'a>,
     /// The run to reorder.
     pub candidates: &'a Path,
@@ -29,17 +31,19 @@ pub struct RerankJob<'a> {
 impl RerankJob<'_> {
     /// The stage of this run. Its manifest has the name of `out` and lies beside it.
     fn stage(&self, out: &Path) -> Result<Stage> {
-        let model = ModelDir::new(self.model);
-        let (weights, config, tokenizer) = (model.weights(), model.config(), model.tokenizer());
-        let read = [
-            ("weights", weights.as_path()),
-            ("config", &config),
-            ("tokenizer", &tokenizer),
+        let model = ModelDir::new(self.model).parts()?;
+        let model = model.iter().map(|(role, path)| (role.as_str(), path.as_path()));
+        let texts = [
             ("corpus", self.texts.corpus),
             ("queries", self.texts.queries),
             ("candidates", self.candidates),
         ];
-        Ok(Stage::new(stage_name(RERANK, out), folder(out), &self.fusion, digests(read)?))
+        let inputs = digests(model.chain(texts))?;
+        let (name, folder) = (stage_name(RERANK, out), folder(out));
+        Ok(match self.head_label {
+            None => Stage::new(name, folder, &self.fusion, inputs),
+            Some(label) => Stage::new(name, folder, &(self.fusion, label), inputs),
+        })
     }
 }
 
@@ -56,7 +60,8 @@ pub fn rerank(
     }
     let candidates = Run::read(job.candidates)?;
     let texts = Texts::of_candidates(job.texts, [&candidates])?;
-    let encoder = CrossEncoder::load(job.model, None, &Engine::open(device)?)?;
+    let encoder =
+        CrossEncoder::load_label(job.model, job.head_label, None, &Engine::open(device)?)?;
     let reranked = order(&candidates, &texts, &encoder, progress)?;
     match job.fusion {
         Some(fusion) => fusion.fuse(&candidates, &reranked).write(out, FUSED_NAME)?,

@@ -38,6 +38,8 @@ pub enum Error {
     NoFile { path: PathBuf, what: &'static str },
     #[error("`{}` cannot hold {what}: expected {expected}", path.display())]
     Unwritable { path: PathBuf, what: String, expected: &'static str },
+    #[error("`{}` names the part `{name}`, which is no safetensors file beside it", path.display())]
+    Part { path: PathBuf, name: String },
     #[error("`{}` was changed while it was read", path.display())]
     Changed { path: PathBuf },
     #[error("another run of whetstone is writing to `{}`", path.display())]
@@ -64,6 +66,7 @@ impl Hint for Error {
             Error::NotUtf8 { .. } => "convert the file to UTF-8",
             Error::NoFile { what: "a folder", .. } => "name a file in it",
             Error::NoFile { .. } => "save what it holds to a file, and name that file",
+            Error::Part { .. } => "get that file again from where the model comes from",
             Error::Unwritable { .. } => "correct it at its source",
             Error::Changed { .. } => "run the same command again once the file is complete",
             Error::Busy { .. } => {

@@ -113,7 +113,13 @@ folder! {
         TOKENIZER tokenizer = "tokenizer.json",
         TOKENIZER_CONFIG tokenizer_config = "tokenizer_config.json",
         SPECIAL_TOKENS special_tokens = "special_tokens_map.json",
+        /// A vocabulary of WordPiece.
         VOCABULARY vocabulary = "vocab.txt",
+        /// A vocabulary of byte pairs, with their merges in a file of its own.
+        BPE_VOCABULARY bpe_vocabulary = "vocab.json",
+        MERGES merges = "merges.txt",
+        /// Tokens that were added to a vocabulary.
+        ADDED_TOKENS added_tokens = "added_tokens.json",
         /// The longest input, for sentence-transformers.
         SENTENCE_CONFIG sentence_config = "sentence_bert_config.json",
         /// Activation and prompts, for sentence-transformers.
@@ -132,23 +138,32 @@ folder! {
 }
 
 impl ModelDir {
-    /// Files without which a model cannot be loaded.
+    /// What every model has. Weights and tokenizer may have other forms.
     pub const NEEDED: [&'static str; 3] = [Self::CONFIG, Self::WEIGHTS, Self::TOKENIZER];
-    /// Files that some models have.
-    pub const OPTIONAL: [&'static str; 7] = [
+    /// The files of a tokenizer. Some models lack some of them.
+    pub const TOKENIZER_PARTS: [&'static str; 7] = [
+        Self::TOKENIZER,
         Self::TOKENIZER_CONFIG,
         Self::SPECIAL_TOKENS,
         Self::VOCABULARY,
+        Self::BPE_VOCABULARY,
+        Self::MERGES,
+        Self::ADDED_TOKENS,
+    ];
+    /// Files that some models have.
+    pub const OPTIONAL: [&'static str; 11] = [
+        Self::TOKENIZER,
+        Self::TOKENIZER_CONFIG,
+        Self::SPECIAL_TOKENS,
+        Self::VOCABULARY,
+        Self::BPE_VOCABULARY,
+        Self::MERGES,
+        Self::ADDED_TOKENS,
         Self::SENTENCE_CONFIG,
         Self::SENTENCE_TRANSFORMERS,
         Self::MODULES,
         Self::POOLING,
     ];
-
-    /// Returns which files of a model exist, by their paths below the folder.
-    pub fn files(&self) -> impl Iterator<Item = &'static str> {
-        Self::NEEDED.into_iter().chain(Self::OPTIONAL).filter(|name| self.path(name).is_file())
-    }
 }
 
 folder! {

@@ -13,6 +13,7 @@ mod io;
 mod jsonl;
 mod layout;
 mod lines;
+mod model_files;
 mod progress;
 mod qrels;
 mod records;

@@ -1,7 +1,7 @@
 //! Milliseconds of a training step and of scoring on fixed shapes, without padding or dropout.
 //!
-//! `cargo bench --workspace --bench step -- MODEL_DIR [REPEATS]`; `just bench` takes turns with
-//! PyTorch.
+//! `cargo bench --workspace --bench step -- MODEL_DIR [REPEATS [SHAPE…]]`; a shape such as `8x512`
+//! is both scored and trained. `just bench` takes turns with PyTorch.
 
 use std::path::Path;
 use std::time::Instant;
@@ -48,20 +48,32 @@ fn main() {
         [Precision::F32, Precision::Bf16].into_iter().filter(|precision| precision.is_supported())
     {
         println!("{precision:?}");
-        score(Path::new(model), repeats, precision);
-        train(Path::new(model), repeats, precision);
+        let shapes: Vec<Shape> = arguments.iter().skip(2).map(|text| shape(text)).collect();
+        let or =
+            |usual: [Shape; 2]| if shapes.is_empty() { usual.to_vec() } else { shapes.clone() };
+        score(Path::new(model), repeats, precision, &or([(32, 128), (30, 256)]));
+        train(Path::new(model), repeats, precision, &or([(16, 128), (16, 256)]));
     }
+}
+
+/// How many sequences, and how long.
+type Shape = (usize, usize);
+
+fn shape(text: &str) -> Shape {
+    let number = |text: &str| text.parse().expect("a shape is written 8x512");
+    let (sequences, seq) = text.split_once('x').expect("a shape is written 8x512");
+    (number(sequences), number(seq))
 }
 
 fn engine(precision: Precision) -> Engine {
     Engine::open(DeviceName::Cpu).expect("there is a CPU").for_training(precision)
 }
 
-fn score(model: &Path, repeats: usize, precision: Precision) {
-    for (sequences, seq) in [(32, 128), (30, 256)] {
+fn score(model: &Path, repeats: usize, precision: Precision, shapes: &[Shape]) {
+    for &(sequences, seq) in shapes {
         let engine = engine(precision);
-        let network =
-            CrossEncoderNetwork::load_or_init_head(model, 1, &engine).expect("the model loads");
+        let network = CrossEncoderNetwork::load_or_init_head(model, None, 1, &engine)
+            .expect("the model loads");
         let network = network.for_inference();
         let batch = batch(sequences, seq);
         let ms = median_ms(repeats, || drop(network.logits(&batch, &engine)));
@@ -69,11 +81,11 @@ fn score(model: &Path, repeats: usize, precision: Precision) {
     }
 }
 
-fn train(model: &Path, repeats: usize, precision: Precision) {
-    for (sequences, seq) in [(16, 128), (16, 256)] {
+fn train(model: &Path, repeats: usize, precision: Precision, shapes: &[Shape]) {
+    for &(sequences, seq) in shapes {
         let engine = engine(precision);
-        let mut network =
-            CrossEncoderNetwork::load_or_init_head(model, 1, &engine).expect("the model loads");
+        let mut network = CrossEncoderNetwork::load_or_init_head(model, None, 1, &engine)
+            .expect("the model loads");
         let batch = batch(sequences, seq);
         let mut optimizer = AdamW::new(&engine);
         let config = TrainConfig::default();

@@ -38,13 +38,10 @@ const MOVE_NO_WEIGHT: [&str; 6] =
     ["model", "eval-every-steps", "patience", "keep-checkpoints", "general-dev", "strict"];
 
 /// Files copied from the base model, so that every checkpoint is itself a model folder.
-const MODEL_FILES: [&str; 5] = [
-    ModelDir::CONFIG,
-    ModelDir::TOKENIZER,
-    ModelDir::TOKENIZER_CONFIG,
-    ModelDir::SPECIAL_TOKENS,
-    ModelDir::VOCABULARY,
-];
+const MODEL_FILES: [&str; 8] = {
+    let [a, b, c, d, e, f, g] = ModelDir::TOKENIZER_PARTS;
+    [ModelDir::CONFIG, a, b, c, d, e, f, g]
+};
 
 /// A run's folder.
 pub(crate) struct Checkpoints {

@@ -15,6 +15,9 @@ const MAX_SEQ_TOKENS: usize = 256;
 pub struct TrainConfig {
     /// `minilm-l6`, a Hugging Face id, or a folder.
     pub model: String,
+    /// The label of the base model's classifier that is the score: its name in config.json, its
+    /// number, or the difference of two, `entailment - contradiction`. One label needs no key.
+    pub head_label: Option<String>,
     /// Seeds the data order, dropout and a fresh head.
     pub seed: u64,
     pub epochs: usize,
@@ -140,6 +143,7 @@ impl Default for TrainConfig {
     fn default() -> Self {
         Self {
             model: "minilm-l6".into(),
+            head_label: None,
             seed: 1,
             epochs: 2,
             batch_pairs: 32,

@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::{Duration, Instant};
-use whetstone_model::{CrossEncoderNetwork, Engine, Precision};
+use whetstone_model::{CrossEncoderNetwork, Engine, HeadStart, Precision};
 use whetstone_records::{Best, Input, Manifest, ModelDir, Outcome, Progress, RunDir, Stage};
 
 /// Steps whose batches are prepared ahead of the loop.
@@ -62,7 +62,9 @@ pub fn train(
     let from =
         last.as_ref().map_or(model_dir.to_path_buf(), |state| checkpoints.folder(state.step));
     let engine = engines[0].clone();
-    let load = || CrossEncoderNetwork::load_or_init_head(&from, config.seed, &engine);
+    // A checkpoint has one label, the one that was chosen.
+    let label = config.head_label.as_deref().filter(|_| last.is_none());
+    let load = || CrossEncoderNetwork::load_or_init_head(&from, label, config.seed, &engine);
     let prepare = || Fit::prepare(data, model_dir, config, engines);
     let (network, fit) = match engine.works_apart() {
         // A GPU orders its work by thread, so the one that trains also loads.
@@ -77,6 +79,12 @@ pub fn train(
     }
     if let Some(why) = fit.last_is_best() {
         progress.warn(&why);
+    }
+    if let HeadStart::Several { labels } = &fit.head {
+        progress.warn(&format!(
+            "the base model's head gives {}, so it is made anew; `head-label` takes one of them",
+            labels.join(", ")
+        ));
     }
     let mut log =
         Log::open(&RunDir::new(out).log(), last.as_ref().map_or(0, |state| state.log_bytes))?;

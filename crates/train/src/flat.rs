@@ -34,7 +34,7 @@ struct Span {
 
 impl Span {
     fn of(&self, flat: &Tensor<1>) -> Tensor<1> {
-        flat.clone().slice([self.start..self.start + self.len])
+        flat.clone().slice(self.start..self.start + self.len)
     }
 }
 

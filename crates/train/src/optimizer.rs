@@ -32,6 +32,7 @@ pub struct AdamW {
 }
 
 /// The gradients' global norm before clipping.
+#[allow(clippy::large_enum_variant, reason = "there are only a few at a time")]
 pub enum GradNorm {
     Known(f64),
     /// `[1]`, on a device that may still be computing it.

@@ -18,6 +18,7 @@ pub(crate) struct Passed {
 }
 
 /// The logits of a batch.
+#[allow(clippy::large_enum_variant, reason = "there are only a few at a time")]
 pub(crate) enum Logits {
     Known(Vec<f32>),
     /// `[batch]`, on a device that may still be computing them.

@@ -13,7 +13,8 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::mpsc::SyncSender;
 use whetstone_model::{
-    Architecture, BiEncoder, DropoutRates, Engine, PairTokenizer, StepDropout, has_head,
+    Architecture, BiEncoder, DropoutRates, Engine, HeadStart, PairTokenizer, StepDropout,
+    head_start,
 };
 use whetstone_records::{DataSet, Input, ModelDir};
 
@@ -34,6 +35,8 @@ pub(crate) struct Fit<'a> {
     pub engines: Vec<Engine>,
     /// For each step its epoch and its batches. Steps of the warm start come first, as epoch 0.
     pub steps: Vec<(usize, Vec<Vec<usize>>)>,
+    /// What the base model's head is to training.
+    pub head: HeadStart,
     pub is_fresh: bool,
     /// Number of warm-start steps. In these a random head learns the scores of the base model's own
     /// embeddings, so that a small data set is not spent on what these know already.
@@ -50,11 +53,9 @@ pub(crate) struct Fit<'a> {
 /// Returns the SHA-256 of every file that a run depends on.
 pub(crate) fn inputs(data: &Path, model_dir: &Path, config: &TrainConfig) -> Result<Vec<Input>> {
     let model = ModelDir::new(model_dir);
-    let mut files = vec![
-        ("train".to_owned(), DataSet::new(data).train()),
-        ("model".to_owned(), model.weights()),
-        ("tokenizer".to_owned(), model.tokenizer()),
-    ];
+    let mut files = vec![("train".to_owned(), DataSet::new(data).train())];
+    files.extend(model.with_roles("model", &model.weight_files()?));
+    files.extend(model.with_roles("tokenizer", model.tokenizer_files()));
     let general = config.general_dev.as_deref().map(|folder| ("general-dev", folder));
     for (role, folder) in [("dev", data)].into_iter().chain(general) {
         let folder = DataSet::new(folder);
@@ -86,7 +87,8 @@ impl<'a> Fit<'a> {
         let bucket = engines[0].pads();
         let of_epoch =
             |epoch| batches(&units, &pairs.sizes, config.batch_pairs, bucket, (config.seed, epoch));
-        let is_fresh = !has_head(model_dir)?;
+        let head = head_start(model_dir, config.head_label.as_deref())?;
+        let is_fresh = head != HeadStart::Taken;
         let warm_steps = if is_fresh { config.warm_start_steps } else { 0 };
         let of_step = |epoch| {
             let batches = of_epoch(epoch);
@@ -119,6 +121,7 @@ impl<'a> Fit<'a> {
             model_dir,
             engines,
             steps,
+            head,
             is_fresh,
             warm_steps,
             anew,

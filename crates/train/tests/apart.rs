@@ -1,7 +1,6 @@
 //! Training as on a device that works apart from the host: padded, in plain operations, with all
 //! parameters taking their step together. Here that device is the CPU.
 
-#[allow(dead_code, reason = "these runs choose their engine themselves")]
 mod common;
 
 use burn::tensor::Tensor;
@@ -87,6 +86,9 @@ fn a_run_logs_what_the_cpu_logs_for_every_kind_of_loss_and_rate() {
         ("frozen", "tiny-model", TrainConfig { freeze_embeddings: true, ..base.clone() }),
         ("unclipped", "tiny-model", TrainConfig { max_grad_norm: 0.0, ..base.clone() }),
         ("fresh", "tiny-encoder", several),
+        ("roberta", "tiny-roberta", base.clone()),
+        ("electra", "tiny-electra", base.clone()),
+        ("modernbert", "tiny-modernbert", base.clone()),
         ("parts", "tiny-model", TrainConfig { batch_pairs: 7, accumulation_steps: 2, ..base }),
     ];
     // All pairs of a step fit into one, so that devices that sort by length have the same steps.

@@ -14,7 +14,7 @@ use std::path::PathBuf;
 The hub's token, cache and endpoint are taken from HF_TOKEN, HF_HOME and HF_ENDPOINT. A branch, a tag
 or a commit of the hub stands behind an @.")]
 pub struct Args {
-    /// `minilm-l6` (all-MiniLM-L6-v2), the id of a BERT model on the Hugging Face hub, or a local
+    /// `minilm-l6` (all-MiniLM-L6-v2), the id of a model on the Hugging Face hub, or a local
     /// folder
     #[arg(value_name = "MODEL")]
     model: String,

@@ -201,6 +201,7 @@ impl<'a> Quickstart<'a> {
             ("rerank tuned", self.path("model"), self.path("runs/tuned.run")),
         ] {
             let job = RerankJob {
+                head_label: None,
                 model: &model,
                 texts: TextFiles { corpus: &corpus, queries: &queries },
                 candidates: &candidates,

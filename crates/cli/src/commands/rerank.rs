@@ -57,6 +57,10 @@ pub struct Args {
     /// (beside it with --json)
     #[arg(long, conflicts_with = "candidates")]
     probability: bool,
+    /// Label that is the score, if the model's head has several: its name in config.json, its
+    /// number from 0, or the difference of two, "entailment - contradiction"
+    #[arg(long, value_name = "LABEL")]
+    head_label: Option<String>,
     #[command(flatten)]
     device: DeviceArgs,
     /// Run again even where the result is up to date
@@ -77,7 +81,8 @@ pub fn run(args: &Args, talk: &Talk) -> Result<()> {
     }
     let fusion = if args.fuse { Some(stored_fusion(&model, candidates)?) } else { None };
     let texts = TextFiles { corpus, queries };
-    let job = RerankJob { model: &model, texts, candidates, fusion };
+    let head_label = args.head_label.as_deref();
+    let job = RerankJob { model: &model, head_label, texts, candidates, fusion };
     let manifest = whetstone_rank::rerank(&job, out, args.device.device, &*progress)?;
     talk.report(folder(out), &manifest)
 }
@@ -122,7 +127,11 @@ fn one_query(args: &Args, model: &Path, talk: &Talk) -> Result<()> {
     }
     let scaling = if args.probability { Some(scaling_of(&ModelDir::new(model))?) } else { None };
     let passages: Vec<&str> = lines.iter().map(|(_, line)| *line).collect();
-    let options = RerankerOptions { device: args.device.device, ..Default::default() };
+    let options = RerankerOptions {
+        device: args.device.device,
+        head_label: args.head_label.clone(),
+        ..Default::default()
+    };
     let ranked = Reranker::open_with(model, options)?.rank(query, &passages)?.into_iter();
     let ranked: Vec<Ranked> = ranked
         .map(|whetstone_rank::Ranked { index: place, score }| {

@@ -139,6 +139,32 @@ fn a_revision_is_named_behind_an_at_sign() {
     let (v2, out) = pull_model("some/model@v2", &hub, folder.path());
     assert_eq!(v2.code, Some(0), "{}", v2.stderr);
     assert!(out.join("model.safetensors").exists());
+    let manifest = fs::read_to_string(out.join("manifests/pull.json")).unwrap();
+    assert!(manifest.contains("from the model hub, revision c0ffee"), "{manifest}");
+}
+
+#[test]
+fn weights_in_parts_come_with_all_their_parts_and_later_from_the_cache() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut files = tiny_files();
+    let weights = files.remove("model.safetensors").unwrap();
+    files.insert("one.safetensors".into(), weights);
+    let index = r#"{"weight_map": {"x": "one.safetensors"}}"#;
+    files.insert("model.safetensors.index.json".into(), index.into());
+    let (outcome, out) = pull(&hub(files.clone(), None), folder.path());
+    assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
+    for (name, bytes) in &files {
+        assert_eq!(fs::read(out.join(name)).unwrap(), *bytes);
+    }
+    fs::remove_dir_all(&out).unwrap();
+    let (cached, _) = pull("http://127.0.0.1:9", folder.path());
+    assert_eq!(cached.code, Some(0), "{}", cached.stderr);
+    assert_eq!(fs::read(out.join("one.safetensors")).unwrap(), files["one.safetensors"]);
+    files.remove("one.safetensors");
+    let lacking = tempfile::tempdir().unwrap();
+    let (outcome, out) = pull(&hub(files, None), lacking.path());
+    assert_eq!(outcome.code, Some(2), "{}", outcome.stderr);
+    assert!(!out.exists());
 }
 
 #[test]
@@ -165,7 +191,7 @@ fn a_model_without_safetensors_is_refused() {
     assert_eq!(
         outcome.stderr,
         "error: cannot get `some/model`: the hub's `some/model` has no model.safetensors
-hint: choose a BERT model with one model.safetensors and a tokenizer.json\n"
+hint: choose a model with safetensors and a tokenizer.json; docs/models.md names families\n"
     );
     assert!(!out.exists());
 }

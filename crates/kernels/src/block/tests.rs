@@ -80,3 +80,24 @@ fn a_matrix_without_values_is_finished() {
         assert!(matrix.finish().is_empty());
     }
 }
+
+#[test]
+fn written_rows_are_written_again_without_the_others() {
+    let mut values = [1.0; 6];
+    let mut block = Block::of(&mut values, 2);
+    block.part(1..2).repeat(&[2.0, 3.0]);
+    block.part(1..3).repeat(&[4.0, 5.0]);
+    assert_eq!(values, [1.0, 1.0, 4.0, 5.0, 4.0, 5.0]);
+}
+
+#[test]
+#[should_panic(expected = "only written rows can be written again")]
+fn rows_that_were_not_written_are_not_borrowed() {
+    Growing::new(2, 4).block().part(0..1);
+}
+
+#[test]
+#[should_panic(expected = "rows 1..4 of 3")]
+fn rows_beyond_the_block_are_not_borrowed() {
+    Block::of(&mut [1.0; 6], 2).part(1..4);
+}

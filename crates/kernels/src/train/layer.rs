@@ -72,7 +72,7 @@ fn column_sums(grad: &[f32], cols: usize) -> Vec<f32> {
 }
 
 /// Returns xᵀ·grad, the gradient of a weight `[inner, out]`.
-fn weight_gradient(
+pub fn weight_gradient(
     precision: Precision,
     (x, inner): (&[f32], usize),
     (grad, out): (&[f32], usize),
@@ -84,7 +84,7 @@ fn weight_gradient(
 }
 
 /// Returns grad·Wᵀ, the gradient of the input of x·W. `out` is the number of W's columns.
-fn input_gradient(precision: Precision, grad: &[f32], (w, out): (&[f32], usize)) -> Vec<f32> {
+pub fn input_gradient(precision: Precision, grad: &[f32], (w, out): (&[f32], usize)) -> Vec<f32> {
     let mut d_x = Growing::new(grad.len() / out, w.len() / out);
     let w = View::rows(w, out).transposed();
     precision.gemm(d_x.block(), out, View::rows(grad, out), w, false);
@@ -105,7 +105,7 @@ fn add_input_gradient(
 
 /// Inverts [`computed_rows`]. Returns `[tokens, hidden]`, zero except for each sequence's first
 /// token.
-fn scatter_rows(rows: &[f32], spec: &LayerSpec, hidden: usize) -> Vec<f32> {
+pub fn scatter_rows(rows: &[f32], spec: &LayerSpec, hidden: usize) -> Vec<f32> {
     let mut x = vec![0.0; spec.starts.last().map_or(0, |tokens| tokens * hidden)];
     for (row, &start) in rows.chunks_exact(hidden).zip(spec.starts.iter()) {
         x[start * hidden..(start + 1) * hidden].copy_from_slice(row);
@@ -114,7 +114,7 @@ fn scatter_rows(rows: &[f32], spec: &LayerSpec, hidden: usize) -> Vec<f32> {
 }
 
 /// Returns the gradient before dropout: `grad` itself if there is none.
-fn through_dropout(grad: &[f32], dropout: Dropout) -> Cow<'_, [f32]> {
+pub fn through_dropout(grad: &[f32], dropout: Dropout) -> Cow<'_, [f32]> {
     const CHUNK: usize = 1 << 14;
     if !dropout.mask.is_active() {
         return Cow::Borrowed(grad);

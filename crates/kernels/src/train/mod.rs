@@ -6,6 +6,7 @@ mod embeddings;
 mod layer;
 mod op;
 mod optimizer;
+mod pre_norm;
 mod rows;
 #[cfg(test)]
 mod tests;

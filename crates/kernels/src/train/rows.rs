@@ -13,6 +13,20 @@ simd! {
         }
     }
 
+    /// d_x := gradient of geglu's input from that of its output, which becomes the output.
+    fn geglu_backward(x: &[f32], grad: &mut [f32], d_x: &mut [f32]) {
+        const INV_SQRT_2PI: f32 = 0.398_942_3;
+        let (x, gates) = x.split_at(grad.len());
+        let (d_first, d_gates) = d_x.split_at_mut(grad.len());
+        for i in 0..grad.len() {
+            let (cdf, e) = normal_cdf::<FMA>(x[i]);
+            let active = x[i] * cdf;
+            d_first[i] = grad[i] * gates[i] * fma::<FMA>(x[i] * INV_SQRT_2PI, e, cdf);
+            d_gates[i] = grad[i] * active;
+            grad[i] = active * gates[i];
+        }
+    }
+
     /// grad := gradient of the LayerNorm's input. Adds to the gradients of gamma and beta.
     fn layer_norm_backward(
         grad: &mut [f32], normalised: &[f32], inv_std: f32, gamma: &[f32], d_gamma: &mut [f32],

@@ -1,6 +1,6 @@
 //! Decides which values one training step drops.
 
-use crate::nn::LayerDropout;
+use crate::nn::{HeadDropout, LayerDropout};
 use whetstone_kernels::Dropout;
 
 /// The dropout of one training step: its rates, and the seed that repeats it after a resume. The
@@ -39,11 +39,19 @@ impl StepDropout {
         }
     }
 
+    /// ModernBERT drops attention's output at the rate of its probabilities.
+    pub(crate) fn of_pre_norm_layer(&self, layer: usize) -> LayerDropout {
+        LayerDropout {
+            attention_output: self.place(self.attention, layer, 1),
+            ..self.of_layer(layer)
+        }
+    }
+
     pub(crate) fn of_embeddings(&self) -> Dropout {
         self.place(self.hidden, 0, 3)
     }
 
-    pub(crate) fn of_head(&self) -> Dropout {
-        self.place(self.hidden, 0, 4)
+    pub(crate) fn of_head(&self) -> HeadDropout {
+        HeadDropout { input: self.place(self.hidden, 0, 5), inner: self.place(self.hidden, 0, 4) }
     }
 }

@@ -21,7 +21,7 @@ use crate::batch::Packed;
 use crate::error::Result;
 use crate::group::by_length;
 use crate::nn::Encoder;
-use burn::tensor::{DType, Device, Tensor};
+use burn::tensor::{DType, Device, Tensor, TensorData};
 use whetstone_kernels::Precision;
 
 /// A device, and how a network runs there.
@@ -147,6 +147,33 @@ impl Engine {
             Layout::Packed => packed::forward(encoder, batch, dropout, self.precision, true),
             Layout::Padded => padded::first(padded::forward(encoder, batch, dropout, self)),
         }
+    }
+
+    /// Returns the mean of each sequence's vectors, `[batch, hidden]`.
+    pub(crate) fn means(
+        &self,
+        encoder: &Encoder,
+        batch: &Packed,
+        dropout: StepDropout,
+    ) -> Tensor<2> {
+        let (x, stride) = match self.layout {
+            Layout::Packed => {
+                (packed::forward(encoder, batch, dropout, self.precision, false), None)
+            }
+            Layout::Padded => {
+                let x = padded::forward(encoder, batch, dropout, self);
+                let [sequences, seq, hidden] = x.dims();
+                (x.reshape([sequences * seq, hidden]), Some(seq))
+            }
+        };
+        let rows = x.dims()[0];
+        let mut shares = vec![0.0; batch.sequences() * rows];
+        for (index, span) in batch.starts.windows(2).enumerate() {
+            let (first, len) = (stride.map_or(span[0], |seq| index * seq), span[1] - span[0]);
+            shares[index * rows + first..][..len].fill(1.0 / len as f32);
+        }
+        let shares = TensorData::new(shares, [batch.sequences(), rows]);
+        Tensor::<2>::from_data(shares, &self.device).matmul(x) // [batch, hidden]
     }
 
     /// Returns the vector of every token.

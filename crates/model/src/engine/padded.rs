@@ -3,7 +3,7 @@
 
 use super::{Engine, StepDropout};
 use crate::batch::Packed;
-use crate::nn::Encoder;
+use crate::nn::{Encoder, Layers, PreNormLayers, Sights};
 use burn::tensor::{Bool, Tensor, TensorData};
 
 /// Returns `[batch, seq, hidden]`.
@@ -13,7 +13,7 @@ pub fn forward(
     dropout: StepDropout,
     engine: &Engine,
 ) -> Tensor<3> {
-    let device = &engine.device;
+    let (device, precision) = (&engine.device, engine.precision);
     let (sequences, seq) = (batch.sequences(), padded_len(batch, encoder.spec.longest_input));
     let (padded, is_padding) = pad(batch, seq);
     let x = encoder.embeddings.forward(&padded, dropout.of_embeddings(), device); // [batch · seq, hidden]
@@ -21,11 +21,25 @@ pub fn forward(
     let is_padding =
         Tensor::<1, Bool>::from_data(TensorData::new(is_padding, [sequences * seq]), device)
             .reshape([sequences, 1, 1, seq]); // [batch, 1, 1, seq]
-    for (index, layer) in encoder.layers.iter().enumerate() {
-        let dropout = dropout.of_layer(index);
-        x = layer.forward(x, &is_padding, dropout, engine.precision); // [batch, seq, hidden]
+    match &encoder.layers {
+        Layers::PreNorm(PreNormLayers { layers, rotary }) => {
+            let sights = Sights::new(rotary, encoder.spec.hidden / encoder.spec.heads, &is_padding);
+            for (index, layer) in layers.iter().enumerate() {
+                let dropout = dropout.of_pre_norm_layer(index);
+                x = layer.forward(x, sights.of(layer), dropout, precision); // [batch, seq, hidden]
+            }
+        }
+        Layers::PostNorm(layers) => {
+            for (index, layer) in layers.iter().enumerate() {
+                let dropout = dropout.of_layer(index);
+                x = layer.forward(x, &is_padding, dropout, precision); // [batch, seq, hidden]
+            }
+        }
     }
-    x
+    match &encoder.final_norm {
+        Some(norm) => norm.forward(x),
+        None => x,
+    }
 }
 
 /// The vector of each sequence's first token, `[batch, hidden]`.

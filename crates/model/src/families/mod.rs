@@ -2,19 +2,31 @@
 //! things. A family is one file here and one line in [`FAMILIES`].
 
 mod bert;
+mod electra;
+mod encoder;
+mod modernbert;
+mod roberta;
+mod xlm_roberta;
 
 use crate::error::{Error, Result};
 use crate::file;
 use crate::spec::Spec;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use std::fmt;
 use std::path::Path;
 use whetstone_records::ModelDir;
 
-static FAMILIES: [&Family; 1] = [&bert::BERT];
+static FAMILIES: [&Family; 6] = [
+    &bert::BERT,
+    &electra::ELECTRA,
+    &modernbert::MODERNBERT,
+    &roberta::ROBERTA,
+    &roberta::CAMEMBERT,
+    &xlm_roberta::XLM_ROBERTA,
+];
 
-/// Configs older than the field `model_type` belong to this family.
+/// Configs older than the field `model_type` belong to this family, unless their class says other.
 const OLDEST: &Family = FAMILIES[0];
 
 /// What only one kind of model says so.
@@ -36,6 +48,13 @@ impl Family {
     pub fn named(model_type: &str) -> Option<&'static Self> {
         FAMILIES.into_iter().find(|family| family.model_type == model_type)
     }
+
+    /// The family whose classes in transformers have the same prefix: `Roberta`, `Electra`.
+    fn of_class(class: &str) -> Option<&'static Self> {
+        let prefix = |class: &str| class.split_once("For").map(|(prefix, _)| prefix.to_owned());
+        let wanted = prefix(class).or_else(|| class.strip_suffix("Model").map(str::to_owned));
+        FAMILIES.into_iter().find(|family| prefix(family.export.architecture) == wanted)
+    }
 }
 
 /// Names of tensors in a cross-encoder's file, without `.weight` and `.bias`.
@@ -45,6 +64,8 @@ pub(crate) struct Names {
     pub position: &'static str,
     pub token_type: &'static str,
     pub embedding_norm: &'static str,
+    /// Between embeddings and layers of different width.
+    pub embedding_projection: Option<&'static str>,
     /// The prefix of a layer's number.
     pub layers: &'static str,
     /// Inside a layer, as all below up to `output_norm`.
@@ -56,17 +77,32 @@ pub(crate) struct Names {
     pub intermediate: &'static str,
     pub output: &'static str,
     pub output_norm: &'static str,
+    /// What only a network with norms before its sub-layers has.
+    pub pre_norm: Option<PreNormNames>,
     /// The head's first linear layer.
     pub head_dense: &'static str,
     /// The head's last layer, which gives the logit. A file without it has no head.
     pub head_output: &'static str,
 }
 
+/// Names that only a network with norms before its sub-layers has.
+#[derive(Debug)]
+pub(crate) struct PreNormNames {
+    /// Query, key and value in one, inside a layer.
+    pub qkv: &'static str,
+    /// After the last layer.
+    pub final_norm: &'static str,
+    /// Between the head's linear layers.
+    pub head_norm: &'static str,
+}
+
 impl Names {
     /// Whether a tensor belongs to the head.
     pub fn is_head(&self, name: &str) -> bool {
+        let norm = self.pre_norm.as_ref().map(|names| names.head_norm);
         [self.head_dense, self.head_output]
-            .iter()
+            .into_iter()
+            .chain(norm)
             .any(|part| name.strip_prefix(part).is_some_and(|rest| rest.starts_with('.')))
     }
 }
@@ -112,6 +148,9 @@ impl fmt::Display for Template {
     }
 }
 
+/// Fields of a config.json.
+pub type ConfigFields = Vec<(&'static str, Value)>;
+
 /// What an exported folder tells other tools.
 #[derive(Debug)]
 pub struct Export {
@@ -120,7 +159,8 @@ pub struct Export {
     /// transformers' class of the tokenizer.
     pub tokenizer_class: &'static str,
     /// The family's values for fields that a config.json leaves out.
-    pub config_defaults: fn() -> Vec<(&'static str, Value)>,
+    /// They may depend on what it has.
+    pub config_defaults: fn(&Map<String, Value>) -> ConfigFields,
     /// Special tokens by their key in tokenizer_config.json.
     pub special_tokens: &'static [(&'static str, &'static str)],
 }
@@ -135,6 +175,16 @@ pub struct Architecture {
 #[derive(Deserialize)]
 struct ModelType {
     model_type: Option<String>,
+    #[serde(default)]
+    architectures: Option<Vec<String>>,
+}
+
+impl ModelType {
+    /// The family of the class that wrote a config without `model_type`.
+    fn by_class(&self) -> &'static Family {
+        let class = self.architectures.iter().flatten().next();
+        class.and_then(|class| Family::of_class(class)).unwrap_or(OLDEST)
+    }
 }
 
 impl Architecture {
@@ -148,7 +198,7 @@ impl Architecture {
         let bytes = file::read(&path)?;
         let config: ModelType = parse(&path, &bytes)?;
         let family = match config.model_type {
-            None => OLDEST,
+            None => config.by_class(),
             Some(name) => Family::named(&name)
                 .ok_or(Error::Family { path: path.clone(), model_type: name })?,
         };

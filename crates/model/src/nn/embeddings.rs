@@ -4,40 +4,58 @@ use super::{drop, norm};
 use crate::batch::Packed;
 use crate::spec::{Positions, Spec};
 use burn::module::Module;
-use burn::nn::{Embedding, EmbeddingConfig, LayerNorm};
+use burn::nn::{Embedding, EmbeddingConfig, LayerNorm, Linear, LinearConfig};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use whetstone_kernels::Dropout;
 
-/// The sum of word, position and token type, normalised.
+/// The sum of word, position and token type, normalised, at the width of the layers.
 #[derive(Module, Debug)]
 pub struct Embeddings {
     pub(crate) word: Embedding,
-    pub(crate) position: Embedding,
-    pub(crate) token_type: Embedding,
+    /// None where positions enter in attention.
+    pub(crate) position: Option<Embedding>,
+    /// None where a network has no token types.
+    pub(crate) token_type: Option<Embedding>,
     pub(crate) norm: LayerNorm,
-    /// The row of the first token's position.
+    /// Where the embeddings are narrower or wider than the layers.
+    pub(crate) projection: Option<Linear>,
     #[module(skip)]
-    first_position: usize,
+    positions: Positions,
 }
 
 impl Embeddings {
     pub fn init(spec: &Spec, device: &Device) -> Self {
-        let table = |rows| EmbeddingConfig::new(rows, spec.hidden).init(device);
-        let Positions::Absolute { rows, first } = spec.positions;
+        let table = |rows| EmbeddingConfig::new(rows, spec.embedding).init(device);
+        let positions = match spec.positions {
+            Positions::Absolute { rows, .. } => Some(rows),
+            Positions::Rotary(_) => None,
+        };
+        let projection = LinearConfig::new(spec.embedding, spec.hidden);
         Self {
             word: table(spec.vocabulary),
-            position: table(rows),
-            token_type: table(spec.token_types),
-            norm: norm(spec, device),
-            first_position: first,
+            position: positions.map(table),
+            token_type: (spec.token_types > 0).then(|| table(spec.token_types)),
+            norm: norm(spec.embedding, spec, device),
+            projection: (spec.embedding != spec.hidden).then(|| projection.init(device)),
+            positions: spec.positions,
         }
     }
 
-    /// The row of every token in the table of positions.
-    pub fn positions(&self, batch: &Packed) -> impl Iterator<Item = u32> {
-        let first = self.first_position;
+    /// The row of every token in the table of positions; 0 without one.
+    pub fn positions<'a>(&self, batch: &'a Packed) -> impl Iterator<Item = u32> + use<'a> {
+        let (first, padding, step) = match self.positions {
+            Positions::Absolute { first, padding, .. } => (first as u32, padding, 1),
+            Positions::Rotary(_) => (0, None, 0),
+        };
         batch.starts.windows(2).flat_map(move |pair| {
-            (first..first + pair[1] - pair[0]).map(|position| position as u32)
+            let mut next = first;
+            batch.ids[pair[0]..pair[1]].iter().map(move |&id| match padding {
+                Some(padding) if padding == id => padding,
+                _ => {
+                    next += step;
+                    next - step
+                }
+            })
         })
     }
 
@@ -47,10 +65,22 @@ impl Embeddings {
             Tensor::<1, Int>::from_data(TensorData::new(values, [batch.tokens()]), device)
         };
         let wide = |values: &[u32]| ids(values.iter().map(|&id| i64::from(id)).collect());
-        let positions = ids(self.positions(batch).map(i64::from).collect());
-        let x = self.word.weight.val().select(0, wide(&batch.ids)) // [tokens, hidden]
-            + self.position.weight.val().select(0, positions)
-            + self.token_type.weight.val().select(0, wide(&batch.types));
-        drop(self.norm.forward(x), dropout) // [tokens, hidden]
+        let mut x = self.word.weight.val().select(0, wide(&batch.ids)); // [tokens, embedding]
+        if let Some(position) = &self.position {
+            let positions = ids(self.positions(batch).map(i64::from).collect());
+            x = x + position.weight.val().select(0, positions);
+        }
+        if let Some(token_type) = &self.token_type {
+            x = x + token_type.weight.val().select(0, wide(&batch.types));
+        }
+        self.project(drop(self.norm.forward(x), dropout)) // [tokens, hidden]
+    }
+
+    /// Brings `[tokens, embedding]` to `[tokens, hidden]`.
+    pub fn project(&self, x: Tensor<2>) -> Tensor<2> {
+        match &self.projection {
+            Some(projection) => projection.forward(x),
+            None => x,
+        }
     }
 }

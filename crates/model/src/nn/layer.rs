@@ -2,7 +2,7 @@
 
 use super::product::linear;
 use super::{drop, norm};
-use crate::spec::{FeedForward, NormPlacement, Spec};
+use crate::spec::Spec;
 use burn::module::Module;
 use burn::nn::{LayerNorm, Linear, LinearConfig};
 use burn::tensor::activation::softmax;
@@ -43,10 +43,10 @@ impl EncoderLayer {
             key: linear(spec.hidden, spec.hidden),
             value: linear(spec.hidden, spec.hidden),
             attention_output: linear(spec.hidden, spec.hidden),
-            attention_norm: norm(spec, device),
+            attention_norm: norm(spec.hidden, spec, device),
             intermediate: linear(spec.hidden, spec.ffn),
             output: linear(spec.ffn, spec.hidden),
-            output_norm: norm(spec, device),
+            output_norm: norm(spec.hidden, spec, device),
             spec: *spec,
         }
     }
@@ -65,8 +65,6 @@ impl EncoderLayer {
         let [batch, seq, hidden] = x.dims();
         let flat = |x: Tensor<3>| x.reshape([batch * seq, hidden]);
         let deep = |x: Tensor<2>| x.reshape([batch, seq, hidden]);
-        let (NormPlacement::AfterResidual, FeedForward::Gelu) =
-            (self.spec.norm, self.spec.feed_forward);
         let product = |layer: &Linear, x: Tensor<3>| linear(layer, x, precision);
         let inputs = [&self.query, &self.key, &self.value];
         let inputs = inputs.map(|layer| product(layer, x.clone())); // [batch, seq, hidden] each
@@ -100,6 +98,6 @@ impl EncoderLayer {
 
 /// The exact GELU, written out: burn's own has the tanh approximation as its gradient on most
 /// backends.
-fn gelu(x: Tensor<3>) -> Tensor<3> {
+pub(super) fn gelu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
     x.clone() * ((x / std::f32::consts::SQRT_2).erf() + 1.0) * 0.5
 }

@@ -6,21 +6,27 @@ mod embeddings;
 mod encoder;
 mod head;
 mod layer;
+mod pre_norm;
 mod product;
 
 pub(crate) use embeddings::Embeddings;
-pub(crate) use encoder::Encoder;
-pub(crate) use head::Head;
+pub(crate) use encoder::{Encoder, Layers, PreNormLayers};
+pub(crate) use head::{Head, HeadDropout};
 pub(crate) use layer::{EncoderLayer, LayerDropout};
+pub(crate) use pre_norm::{PreNormLayer, Sights};
 
-use crate::spec::Spec;
+use crate::spec::{NormPlacement, Spec};
 use burn::nn::{LayerNorm, LayerNormConfig};
 use burn::tensor::Device;
 #[cfg(feature = "train")]
 use dropout::drop;
 
-fn norm(spec: &Spec, device: &Device) -> LayerNorm {
-    LayerNormConfig::new(spec.hidden).with_epsilon(spec.eps).init(device)
+fn norm(width: usize, spec: &Spec, device: &Device) -> LayerNorm {
+    let bias = match spec.norm {
+        NormPlacement::AfterResidual => true,
+        NormPlacement::BeforeSublayer => false,
+    };
+    LayerNormConfig::new(width).with_epsilon(spec.eps).with_bias(bias).init(device)
 }
 
 #[cfg(not(feature = "train"))]

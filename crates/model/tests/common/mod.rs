@@ -1,9 +1,11 @@
-//! The tiny model, and what Hugging Face transformers says of it. The values and the scripts that
+//! The tiny models, and what Hugging Face transformers says of them. The values and the scripts that
 //! made them are in `tests/oracles` at the top of the repository.
 #![allow(dead_code, reason = "each test binary uses a part")]
 
+use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde::Deserialize;
-use std::collections::HashMap;
+use serde_json::Value;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use whetstone_model::Engine;
 
@@ -66,8 +68,72 @@ pub fn goldens(path: &Path) -> Goldens {
     serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
 }
 
+/// A tiny BERT.
 pub fn tiny() -> (PathBuf, Goldens) {
-    (oracles().join("tiny-model"), goldens(&oracles().join("goldens-tiny.json")))
+    let [bert, ..] = FAMILIES;
+    (bert.folder(), bert.goldens())
+}
+
+/// A tiny model of a family, by the names of its files among the oracles.
+#[derive(Clone, Copy, Debug)]
+pub struct Tiny {
+    pub model: &'static str,
+    /// The model without its head, or with one that a bi-encoder ignores.
+    pub encoder: &'static str,
+    pub goldens: &'static str,
+    /// Of the tensors of the encoder.
+    pub prefix: &'static str,
+}
+
+/// Every test that is true of all families runs over these.
+pub const FAMILIES: [Tiny; 5] = [
+    Tiny {
+        model: "tiny-model",
+        encoder: "tiny-encoder",
+        goldens: "goldens-tiny.json",
+        prefix: "bert.",
+    },
+    Tiny {
+        model: "tiny-xlm-roberta",
+        encoder: "tiny-xlm-roberta",
+        goldens: "goldens-xlm-roberta.json",
+        prefix: "roberta.",
+    },
+    Tiny {
+        model: "tiny-roberta",
+        encoder: "tiny-roberta",
+        goldens: "goldens-roberta.json",
+        prefix: "roberta.",
+    },
+    Tiny {
+        model: "tiny-electra",
+        encoder: "tiny-electra",
+        goldens: "goldens-electra.json",
+        prefix: "electra.",
+    },
+    Tiny {
+        model: "tiny-modernbert",
+        encoder: "tiny-modernbert",
+        goldens: "goldens-modernbert.json",
+        prefix: "model.",
+    },
+];
+
+impl Tiny {
+    pub fn folder(&self) -> PathBuf {
+        oracles().join(self.model)
+    }
+
+    pub fn goldens(&self) -> Goldens {
+        goldens(&oracles().join(self.goldens))
+    }
+
+    /// The row of the padding token, whose vector PyTorch does not train.
+    pub fn padding(&self) -> usize {
+        let config = std::fs::read(self.folder().join("config.json")).unwrap();
+        let config: serde_json::Value = serde_json::from_slice(&config).unwrap();
+        config["pad_token_id"].as_u64().unwrap() as usize
+    }
 }
 
 pub fn copy_of(model: &str) -> tempfile::TempDir {
@@ -77,4 +143,30 @@ pub fn copy_of(model: &str) -> tempfile::TempDir {
         std::fs::copy(&path, folder.path().join(path.file_name().unwrap())).unwrap();
     }
     folder
+}
+
+/// Tensors of a file by name: type, shape, bytes.
+pub type File = BTreeMap<String, (Dtype, Vec<usize>, Vec<u8>)>;
+
+pub fn change_weights(model: &Path, change: impl FnOnce(&mut File)) {
+    let path = model.join("model.safetensors");
+    let bytes = std::fs::read(&path).unwrap();
+    let mut file: File = SafeTensors::deserialize(&bytes)
+        .unwrap()
+        .iter()
+        .map(|(name, view)| {
+            (name.to_owned(), (view.dtype(), view.shape().to_vec(), view.data().to_vec()))
+        })
+        .collect();
+    change(&mut file);
+    let views = file.iter().map(|(name, (dtype, shape, data))| {
+        (name, TensorView::new(*dtype, shape.clone(), data).unwrap())
+    });
+    std::fs::write(&path, safetensors::serialize(views, None).unwrap()).unwrap();
+}
+
+pub fn change_json(path: &Path, change: impl FnOnce(&mut Value)) {
+    let mut value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    change(&mut value);
+    std::fs::write(path, value.to_string()).unwrap();
 }

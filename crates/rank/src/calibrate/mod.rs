@@ -46,15 +46,12 @@ impl CalibrateJob<'_> {
     }
 
     fn stage(&self) -> Result<Stage> {
-        let mut read = vec![
-            ("weights", self.model.weights()),
-            ("config", self.model.config()),
-            ("tokenizer", self.model.tokenizer()),
-            ("dev", self.data.dev()),
-        ];
-        read.extend(self.qrels().map(|path| ("qrels", path)));
-        read.extend(self.first_stage.map(|path| ("first-stage", path.to_path_buf())));
-        let inputs = digests(read.iter().map(|(role, path)| (*role, &**path)))?;
+        let mut read = self.model.parts()?;
+        let mut also = |role: &str, path: PathBuf| read.push((role.to_owned(), path));
+        also("dev", self.data.dev());
+        self.qrels().into_iter().for_each(|path| also("qrels", path));
+        self.first_stage.into_iter().for_each(|path| also("first-stage", path.into()));
+        let inputs = digests(read.iter().map(|(role, path)| (role.as_str(), path.as_path())))?;
         let config = Config { precisions: self.precisions, measure: measure() };
         Ok(Stage::new(CALIBRATE, self.model.root(), &config, inputs))
     }
@@ -75,7 +72,7 @@ pub fn calibrate(
     let encoder = CrossEncoder::load(job.model.root(), None, &Engine::open(device)?)?;
     let logits = dev.score(&encoder, progress)?;
     let provenance = Provenance {
-        weights: sha256_file(&job.model.weights())?,
+        weights: job.model.weights_digest()?,
         dev: sha256_file(&job.data.dev())?,
         device: device.to_string(),
     };

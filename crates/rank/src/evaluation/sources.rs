@@ -53,9 +53,11 @@ impl Sources {
             sources.run(name, path)?;
         }
         let texts = request.data.iter().flat_map(texts);
-        for (role, path) in texts.chain(request.model.iter().flat_map(parts)) {
+        let texts = texts.map(|(role, path)| (role.to_owned(), path));
+        let model = request.model.as_ref().map(parts).transpose()?.unwrap_or_default();
+        for (role, path) in texts.chain(model) {
             if path.is_file() {
-                sources.file(role, &path)?;
+                sources.file(&role, &path)?;
             }
         }
         let data = request.data.iter().map(DataSet::root);
@@ -134,15 +136,17 @@ fn texts(data: &DataSet) -> [(&'static str, PathBuf); 3] {
 }
 
 /// The files of a model dir that decide how it reads a pair.
-fn parts(model: &ModelDir) -> [(&'static str, PathBuf); 6] {
-    [
-        ("weights", model.weights()),
-        ("model config", model.config()),
-        ("tokenizer", model.tokenizer()),
+fn parts(model: &ModelDir) -> Result<Vec<(String, PathBuf)>> {
+    let mut parts = model.with_roles("weights", &model.weight_files()?);
+    parts.push(("model config".into(), model.config()));
+    parts.extend(model.with_roles("tokenizer", model.tokenizer_files()));
+    let others = [
         ("tokenizer config", model.tokenizer_config()),
         ("sentence config", model.sentence_config()),
         ("calibration", model.notes()),
-    ]
+    ];
+    parts.extend(others.map(|(role, path)| (role.to_owned(), path)));
+    Ok(parts)
 }
 
 fn json_files(folder: &Path) -> BTreeSet<PathBuf> {

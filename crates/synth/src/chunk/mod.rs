@@ -51,13 +51,24 @@ pub fn chunk(
 ) -> Result<Manifest> {
     config.check()?;
     let tokenizer = PairTokenizer::open(model_dir, config.max_seq_tokens)?;
-    let file = Input::of_file("tokenizer", &ModelDir::new(model_dir).tokenizer())?;
     let measure = Measure {
         tokenize: &|text| Ok(tokenizer.offsets(text)?),
         unknown_fraction: &|texts| Ok(tokenizer.unknown_fraction(texts)?),
-        tokenizer: file,
+        tokenizer: tokenizer_input(&ModelDir::new(model_dir))?,
     };
     chunk_with(input, out, measure, config, progress)
+}
+
+/// Digests the files of a model folder that make its tokenizer.
+fn tokenizer_input(model: &ModelDir) -> Result<Input> {
+    match model.tokenizer_files() {
+        [file] => Ok(Input::of_file("tokenizer", &model.path(file))?),
+        files => {
+            let paths: Vec<_> = files.iter().map(|file| model.path(file)).collect();
+            let files = files.iter().zip(&paths).map(|(file, path)| (*file, path.as_path()));
+            Ok(Input::of_files("tokenizer", files))
+        }
+    }
 }
 
 /// A tokenizer as chunking uses it.

@@ -79,8 +79,7 @@ pub(crate) fn embed(
 /// Returns the digests of a model's files by role.
 pub(crate) fn model_inputs(model: &Path) -> Result<Vec<Input>> {
     let digest = |file: &str| Ok(Input::of_file(format!("{MODEL_ROLE}{file}"), &model.join(file))?);
-    let there = BiEncoder::FILES.into_iter().filter(|file| model.join(file).is_file());
-    there.map(digest).collect()
+    BiEncoder::files(model)?.iter().map(|file| digest(file)).collect()
 }
 
 /// Returns, of the inputs of a stage, those that the embeddings of a model depend on.

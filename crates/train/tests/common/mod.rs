@@ -1,6 +1,9 @@
 //! A tiny run, which the tests of training share.
+#![allow(dead_code, reason = "each test binary uses a part")]
 
+use safetensors::SafeTensors;
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use whetstone_model::Engine;
 use whetstone_records::{Manifest, Progress};
@@ -69,4 +72,21 @@ pub fn short_run() -> TrainConfig {
         patience: 0,
         ..Default::default()
     }
+}
+
+pub fn losses(out: &Path) -> Vec<f64> {
+    let log = std::fs::read_to_string(out.join("log.jsonl")).unwrap();
+    log.lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).unwrap()["loss"].as_f64())
+        .collect()
+}
+
+/// The tensors of a model folder by name.
+pub fn tensors(folder: &Path) -> BTreeMap<String, Vec<f32>> {
+    let bytes = std::fs::read(folder.join("model.safetensors")).unwrap();
+    let file = SafeTensors::deserialize(&bytes).unwrap();
+    let values = |data: &[u8]| {
+        data.chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect()
+    };
+    file.iter().map(|(name, view)| (name.to_owned(), values(view.data()))).collect()
 }
