@@ -126,11 +126,13 @@ golden ENCODER="models/minilm-l6" PYTHON="python3":
     WHETSTONE_GOLDEN_DIR="$PWD/out/golden" cargo test --release -p whetstone-model --test golden -- --ignored
 
 # `wgpu` also runs on Mesa's software Vulkan; `ndarray` is burn's own CPU backend.
-# Check logits, every gradient and four training steps on `wgpu`, `cuda` or `ndarray`.
+# Check logits, every gradient, training steps and whole runs on `wgpu`, `cuda` or `ndarray`.
 test-gpu DEVICE="wgpu":
     WHETSTONE_TEST_DEVICE={{DEVICE}} cargo test --release -p whetstone-model -p whetstone-train \
         --features whetstone-model/{{DEVICE}} --test golden --test gradients --test families --test training \
         -- transformers pytorch
+    WHETSTONE_TEST_DEVICE={{DEVICE}} cargo test --release -p whetstone-model -p whetstone-train \
+        --features whetstone-model/{{DEVICE}} --test apart
 
 # Test the kernels under an address sanitizer (nightly Rust) and valgrind (20 minutes at first)
 check-memory:
