@@ -130,11 +130,13 @@ golden ENCODER="models/minilm-l6" PYTHON="python3":
     WHETSTONE_GOLDEN_DIR="$PWD/out/golden" cargo test --release -p whetstone-model --test golden -- --ignored
 
 # `wgpu` also runs on Mesa's software Vulkan; `ndarray` is burn's own CPU backend.
-# Check logits, every gradient and four training steps on `wgpu`, `cuda` or `ndarray`.
+# Check logits, every gradient, training steps and whole runs on `wgpu`, `cuda` or `ndarray`.
 test-gpu DEVICE="wgpu":
     WHETSTONE_TEST_DEVICE={{DEVICE}} cargo test --release -p whetstone-model -p whetstone-train \
         --features whetstone-model/{{DEVICE}} --test golden --test gradients --test families --test training \
         -- transformers pytorch
+    WHETSTONE_TEST_DEVICE={{DEVICE}} cargo test --release -p whetstone-model -p whetstone-train \
+        --features whetstone-model/{{DEVICE}} --test apart
 
 # Test the kernels under an address sanitizer (nightly Rust) and valgrind (20 minutes at first)
 check-memory:
@@ -142,6 +144,12 @@ check-memory:
         --target "$(rustc -vV | sed -n 's/^host: //p')" --target-dir target/sanitizer
     cargo test --release -p whetstone-kernels --features train --lib \
         --config "target.'cfg(all())'.runner='valgrind --quiet --error-exitcode=9'"
+
+# Needs python3 with pip and g++, but no GPU and no CUDA (half an hour on two cores).
+# Build for NVIDIA GPUs. LLVM comes as two Python wheels with pinned digests.
+build-cuda:
+    .ci/llvm-for-cuda.sh
+    CUDARC_CUDA_VERSION=13000 cargo build --release --locked --features cuda
 
 # DOCS_RS keeps burn from fetching LLVM.
 # Type-check the CUDA build; needs neither a GPU nor CUDA (about 5 minutes).

@@ -1,4 +1,4 @@
-//! Turns a panic into an error that asks the user for a report.
+//! Turns a panic into an error that asks the user for a report, or that blames the device.
 
 use crate::output;
 use std::process::ExitCode;
@@ -34,6 +34,45 @@ pub fn report() -> ExitCode {
          output with `RUST_BACKTRACE=1`",
     );
     ExitCode::from(2)
+}
+
+/// Listens for panics on the thread of a GPU. cubecl only logs them, and whoever waits for a result
+/// of that thread would wait forever.
+struct DeviceThread;
+
+/// Ends the program with the reason when work on a GPU fails where nobody would hear of it.
+pub fn listen_to_devices() {
+    // Fails only where somebody listens already.
+    if log::set_logger(&DeviceThread).is_ok() {
+        log::set_max_level(log::LevelFilter::Warn);
+    }
+}
+
+impl log::Log for DeviceThread {
+    fn enabled(&self, metadata: &log::Metadata) -> bool {
+        metadata.target().starts_with("cubecl_common::device")
+    }
+
+    fn log(&self, record: &log::Record) {
+        if self.enabled(record.metadata()) && is_lost_panic(&record.args().to_string()) {
+            let last = LAST.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take();
+            output::error(&format!(
+                "the device failed: {}",
+                last.as_deref().unwrap_or("no message")
+            ));
+            output::hint(
+                "a smaller batch may fit its memory; training resumes from the last checkpoint",
+            );
+            std::process::exit(2);
+        }
+    }
+
+    fn flush(&self) {}
+}
+
+/// Whether cubecl says that a task of its thread panicked.
+fn is_lost_panic(text: &str) -> bool {
+    text.contains("CallError")
 }
 
 #[cfg(test)]

@@ -28,6 +28,7 @@ fn main() -> ExitCode {
     interrupt::watch();
     allocator::keep_freed_pages();
     crash::keep_panics_from_the_user();
+    crash::listen_to_devices();
     let cli = cli::Cli::parse();
     match std::panic::catch_unwind(AssertUnwindSafe(|| cli.run())) {
         Ok(Ok(())) => ExitCode::SUCCESS,

@@ -42,4 +42,4 @@ pub use pre_norm::op::{PreNormTensors, pre_norm_layer};
 pub use pre_norm::rotation::Rotation;
 pub use precision::Precision;
 #[cfg(feature = "train")]
-pub use train::{AdamWStep, adamw, squared_norm};
+pub use train::{AdamWStep, Mask, adamw, squared_norm};

@@ -4,7 +4,6 @@ use crate::batch::Packed;
 use crate::engine::{Engine, StepDropout, values};
 use crate::error::{Error, Result};
 use crate::families::Architecture;
-use crate::group::by_length;
 use crate::nn::Encoder;
 use crate::sentence::SentenceConfig;
 use crate::spec::Pooling;
@@ -97,7 +96,7 @@ impl BiEncoder {
         let hidden = self.hidden();
         let lengths: Vec<usize> = tokens.iter().map(|text| self.tokenizer.text_len(text)).collect();
         let mut vectors = vec![0f32; tokens.len() * hidden];
-        for group in by_length(&lengths) {
+        for group in self.engine.groups(&lengths) {
             let mut batch = Packed::default();
             group.iter().for_each(|&i| self.tokenizer.join_text(&tokens[i], &mut batch));
             let pooled = self.pooled(&batch); // [batch, hidden]

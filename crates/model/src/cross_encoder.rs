@@ -1,8 +1,7 @@
 //! A cross-encoder that scores pairs of texts.
 
-use crate::engine::Engine;
+use crate::engine::{Engine, StepDropout, values};
 use crate::error::{Error, Result};
-use crate::group::by_length;
 use crate::network::CrossEncoderNetwork;
 use crate::tokenizer::{PairTokenizer, Tokens};
 use std::collections::HashMap;
@@ -74,15 +73,19 @@ impl CrossEncoder {
             .map(|(query, passage)| self.tokenizer.joined_len(query, passage))
             .collect();
         let mut logits = vec![0f32; pairs.len()];
-        for group in by_length(&lengths) {
+        let start = |group: &Vec<usize>| {
             let batch = self.tokenizer.batch(group.iter().map(|&i| pairs[i]));
-            let scores = self.network.logits(&batch, &self.engine);
+            self.network.pass(&batch, StepDropout::default(), &self.engine)
+        };
+        self.engine.in_turn(self.engine.groups(&lengths), start, |group, scores| {
+            let scores = values(scores);
             if scores.iter().any(|score| !score.is_finite()) {
                 return Err(Error::NoNumber { what: "score" });
             }
             group.iter().zip(scores).for_each(|(&i, score)| logits[i] = score);
             progress.advance(group.len() as u64);
-        }
+            Ok(())
+        })?;
         Ok(logits)
     }
 }

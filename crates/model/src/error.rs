@@ -69,8 +69,8 @@ pub enum Error {
     UnknownDevice { value: String },
     #[error("this build has no support for device `{device}`")]
     DeviceNotBuilt { device: &'static str },
-    #[error("device `{device}` was asked for, but this machine has none")]
-    NoSuchDevice { device: String },
+    #[error("device `{device}` cannot be used: {reason}")]
+    NoSuchDevice { device: String, reason: String },
     #[error("{count} devices `{device}` were asked for")]
     DeviceCount { device: DeviceName, count: usize },
     #[error("the device failed: {message}")]
@@ -133,7 +133,14 @@ impl Hint for Error {
             Error::DeviceNotBuilt { device } => {
                 format!("build with `cargo build --release --features {device}`, or use `--device cpu`")
             }
-            Error::NoSuchDevice { .. } => "check the GPU's driver, or use `--device cpu`".into(),
+            Error::NoSuchDevice { reason, .. } if reason.contains("libdevice") => {
+                "install CUDA's libdevice (it comes with nvcc) and name its folder in `CUDA_PATH`, or use \
+                 `--device cpu`"
+                    .into()
+            }
+            Error::NoSuchDevice { .. } => {
+                "check the GPU's driver, or use `--device cpu`; `whetstone devices` lists what there is".into()
+            }
             Error::DeviceCount { .. } => "`--devices` is a number of GPUs, for `--device cuda` or `wgpu`".into(),
             Error::Records(error) => return error.hint(),
             _ => return None,

@@ -1,18 +1,14 @@
 //! Groups of sequences for one forward pass.
 
-/// Tokens of one forward pass: enough for efficient matrix products, few enough to stay near the
-/// caches.
-const TOKENS: usize = 4096;
-
-/// Splits `0..lengths.len()` into groups of at most [`TOKENS`] tokens, longest first. Sequences of
+/// Splits `0..lengths.len()` into groups of at most `at_once` tokens, longest first. Sequences of
 /// similar length share a group, so that padding wastes little. The largest buffers come first.
-pub(crate) fn by_length(lengths: &[usize]) -> Vec<Vec<usize>> {
+pub(crate) fn by_length(lengths: &[usize], at_once: usize) -> Vec<Vec<usize>> {
     let mut order: Vec<usize> = (0..lengths.len()).collect();
     order.sort_by_key(|&i| (std::cmp::Reverse(lengths[i]), i));
     let mut groups: Vec<Vec<usize>> = Vec::new();
     let mut tokens = usize::MAX;
     for i in order {
-        if tokens.saturating_add(lengths[i]) > TOKENS {
+        if tokens.saturating_add(lengths[i]) > at_once {
             groups.push(Vec::new());
             tokens = 0;
         }

@@ -29,8 +29,8 @@ pub use batch::Packed;
 pub use bi_encoder::BiEncoder;
 pub use cross_encoder::CrossEncoder;
 #[cfg(feature = "train")]
-pub use engine::{AdamWState, StepDropout};
-pub use engine::{DeviceName, Engine};
+pub use engine::{AdamWState, Clipping, StepDropout};
+pub use engine::{DeviceName, Engine, Surveyed, devices};
 pub use error::{Error, Result};
 pub use families::{Architecture, ConfigFields, Export, Family, Names, Piece, Role, Template};
 pub use labels::{HeadStart, head_start};

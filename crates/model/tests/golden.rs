@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{FAMILIES, Goldens, LOGIT_TOLERANCE, copy_of, engine, goldens, oracles};
+use common::{FAMILIES, Goldens, LOGIT_TOLERANCE, copy_of, engine, goldens, here, oracles};
 use std::path::{Path, PathBuf};
 use whetstone_model::{BiEncoder, CrossEncoder, Engine, PairTokenizer};
 use whetstone_records::Silent;
@@ -16,13 +16,13 @@ fn check_tokens_and_logits(model_dir: &Path, goldens: &Goldens, engine: &Engine)
         assert_eq!(batch.ids, pair.input_ids, "{}", pair.query);
         assert_eq!(batch.types, pair.token_type_ids, "{}", pair.query);
         let alone = model.score(&[(&pair.query, &pair.passage)], &Silent).unwrap()[0];
-        assert!((alone - pair.logit).abs() < LOGIT_TOLERANCE, "{alone} {}", pair.logit);
+        assert!((alone - pair.logit).abs() < here(LOGIT_TOLERANCE), "{alone} {}", pair.logit);
     }
     let pairs: Vec<(&str, &str)> =
         goldens.pairs.iter().map(|p| (p.query.as_str(), p.passage.as_str())).collect();
     for (score, pair) in model.score(&pairs, &Silent).unwrap().iter().zip(&goldens.pairs) {
         assert!(
-            (score - pair.logit_batched).abs() < LOGIT_TOLERANCE,
+            (score - pair.logit_batched).abs() < here(LOGIT_TOLERANCE),
             "{score} {}",
             pair.logit_batched
         );
@@ -62,7 +62,7 @@ fn embeddings_are_those_of_transformers() {
             for (value, expected) in vector.iter().zip(&golden.head) {
                 let difference = (value - expected).abs();
                 let text = &golden.text;
-                assert!(difference < LOGIT_TOLERANCE, "{family:?} {text} {value} {expected}");
+                assert!(difference < here(LOGIT_TOLERANCE), "{family:?} {text} {value} {expected}");
             }
         }
     }

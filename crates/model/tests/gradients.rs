@@ -3,7 +3,7 @@
 mod common;
 
 use burn::tensor::{Gradients, Tensor};
-use common::{FAMILIES, LOGIT_TOLERANCE, Tiny, engine};
+use common::{FAMILIES, LOGIT_TOLERANCE, Tiny, engine, here};
 use std::collections::HashMap;
 use whetstone_model::{CrossEncoderNetwork, PairTokenizer, Precision, Slot, StepDropout};
 
@@ -75,7 +75,7 @@ fn loss_and_every_gradient_are_those_of_pytorch() {
         let goldens = family.goldens();
         let (loss, gradients) = loss_and_gradients(family, padded, StepDropout::default());
         let expected = goldens.loss.as_ref().unwrap().value;
-        assert!((loss - expected).abs() < LOGIT_TOLERANCE, "{loss} {expected}");
+        assert!((loss - expected).abs() < here(LOGIT_TOLERANCE), "{loss} {expected}");
         assert_eq!(gradients.len(), goldens.gradients.len());
         for (name, golden) in &goldens.gradients {
             let found = &gradients[name];
@@ -83,14 +83,14 @@ fn loss_and_every_gradient_are_those_of_pytorch() {
             let values = golden.full.as_ref().or(golden.head.as_ref()).unwrap();
             for (value, expected) in found.iter().zip(values) {
                 assert!(
-                    (value - expected).abs() <= GRADIENT_TOLERANCE * largest,
+                    (value - expected).abs() <= here(GRADIENT_TOLERANCE) * largest,
                     "{name} padded {padded}: {value} {expected}"
                 );
             }
             if let Some(expected) = golden.l2 {
                 let l2 = found.iter().map(|v| v * v).sum::<f32>().sqrt();
                 assert!(
-                    (l2 - expected).abs() <= GRADIENT_TOLERANCE * expected.max(1e-3),
+                    (l2 - expected).abs() <= here(GRADIENT_TOLERANCE) * expected.max(1e-3),
                     "{name}: {l2} {expected}"
                 );
             }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use whetstone_eval::{Measure, per_query};
-use whetstone_model::{Packed, PairTokenizer, Tokens};
+use whetstone_model::{Engine, Packed, PairTokenizer, Tokens};
 use whetstone_records::{
     DataSet, Error as RecordsError, Hit, JsonlReader, Pair, PassageId, Qrels, QueryId, Run,
 };
@@ -127,15 +127,20 @@ impl Dev {
         self.telling.iter().any(differs)
     }
 
-    /// Returns the pairs in batches, in the order in which [`Dev::ndcg_at_10`] expects their
-    /// logits.
-    pub fn batches<'a>(
-        &'a self,
-        tokenizer: &'a PairTokenizer,
-    ) -> impl Iterator<Item = Packed> + 'a {
-        self.pairs
-            .chunks(32)
-            .map(|part| tokenizer.batch(part.iter().map(|(query, passage)| (query, passage))))
+    /// Returns the places of the pairs that are scored together.
+    pub fn groups(&self, engine: &Engine) -> Vec<Vec<usize>> {
+        if engine.works_apart() {
+            let len = |(query, passage): &(Tokens, Tokens)| query.len() + passage.len();
+            return engine.groups(&self.pairs.iter().map(len).collect::<Vec<_>>());
+        }
+        let places: Vec<usize> = (0..self.len()).collect();
+        places.chunks(32).map(<[_]>::to_vec).collect()
+    }
+
+    /// Returns some pairs as one batch.
+    pub fn batch(&self, group: &[usize], tokenizer: &PairTokenizer) -> Packed {
+        let pairs = group.iter().map(|&place| &self.pairs[place]);
+        tokenizer.batch(pairs.map(|(query, passage)| (query, passage)))
     }
 
     /// Returns the number of candidates.

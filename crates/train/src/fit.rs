@@ -4,19 +4,19 @@ use crate::checkpoint::{Checkpoints, Identity, State};
 use crate::config::TrainConfig;
 use crate::data::Batch;
 use crate::dev::Dev;
-use crate::error::{Error, Result};
-use crate::log::{Log, LogLine};
+use crate::error::Result;
+use crate::log::Log;
 use crate::optimizer::AdamW;
-use crate::pass::Passed;
 use crate::plan::{Fit, inputs};
 use crate::plot;
+use crate::step::Started;
 use crate::view::View;
-use crate::watch::{Observed, Watch};
+use crate::watch::Watch;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::{Duration, Instant};
-use whetstone_model::{CrossEncoderNetwork, Engine, HeadStart, Packed};
+use whetstone_model::{CrossEncoderNetwork, Engine, HeadStart, Precision};
 use whetstone_records::{Best, Input, Manifest, ModelDir, Outcome, Progress, RunDir, Stage};
 
 /// Steps whose batches are prepared ahead of the loop.
@@ -46,6 +46,7 @@ pub fn train(
     let config = &config.for_data(data)?;
     config.check()?;
     config.check_devices(engines.len())?;
+    let config = &with_precision(config, &engines[0], progress);
     let inputs = inputs(data, model_dir, config)?;
     let by_role: BTreeMap<String, String> =
         inputs.iter().map(|input| (input.role.clone(), input.digest.clone())).collect();
@@ -63,18 +64,18 @@ pub fn train(
     let engine = engines[0].clone();
     // A checkpoint has one label, the one that was chosen.
     let label = config.head_label.as_deref().filter(|_| last.is_none());
-    let (network, fit) = rayon::join(
-        || CrossEncoderNetwork::load_or_init_head(&from, label, config.seed, &engine),
-        || Fit::prepare(data, model_dir, config, engines),
-    );
+    let load = || CrossEncoderNetwork::load_or_init_head(&from, label, config.seed, &engine);
+    let prepare = || Fit::prepare(data, model_dir, config, engines);
+    let (network, fit) = match engine.works_apart() {
+        // A GPU orders its work by thread, so the one that trains also loads.
+        true => (load(), prepare()),
+        false => rayon::join(load, prepare),
+    };
     let (mut network, fit) = (network?, fit?);
     // Memory now holds what was digested, and `data.check` watches the pairs.
     inputs.iter().try_for_each(Input::check)?;
     if config.freeze_embeddings {
         network.freeze_embeddings();
-    }
-    if !config.precision.is_supported() {
-        progress.warn("this CPU has no bfloat16 products: training in f32");
     }
     if let Some(why) = fit.last_is_best() {
         progress.warn(&why);
@@ -95,6 +96,15 @@ pub fn train(
     }
     let best = format!("{}/{}", state.best.folder(), ModelDir::WEIGHTS);
     Ok(stage.finish(&[RunDir::BEST, RunDir::LOG, RunDir::CONFIG, &best], outcome)?)
+}
+
+/// Returns the config with the precision that the device has, so that config.toml says what ran.
+fn with_precision(config: &TrainConfig, engine: &Engine, progress: &dyn Progress) -> TrainConfig {
+    if engine.supports(config.precision) {
+        return config.clone();
+    }
+    progress.warn("this device has no bfloat16 products: training in f32");
+    TrainConfig { precision: Precision::F32, ..config.clone() }
 }
 
 impl Fit<'_> {
@@ -151,10 +161,12 @@ impl Fit<'_> {
         let mut view = View::new();
         let mut watch = Watch::default();
         let mut stepping = Duration::ZERO;
+        let mut running: Option<Started> = None;
         loop {
             let is_due =
                 state.step.is_multiple_of(self.config.eval_every_steps) || state.step == total;
             if is_due && saved != Some(state.step) {
+                self.note_step(running.take(), (&mut watch, log, &mut view), progress)?;
                 self.data.check()?;
                 self.note_dev(&network, &mut state, (log, &mut view), progress)?;
                 plot::write(checkpoints.run(), &log.lines)?;
@@ -170,23 +182,35 @@ impl Fit<'_> {
                 // The moments of the warm start belong to another loss.
                 optimizer = AdamW::new(&self.engines[0]);
             }
-            let started = Instant::now();
+            let begun = Instant::now();
             let batches = ready.recv().expect("the thread sends the batches of every step")?;
-            let line = self.step(
-                &mut network,
-                &mut optimizer,
-                &mut watch,
-                (state.step, &batches),
-                progress,
-            )?;
-            stepping += started.elapsed();
+            let started = self.start(&mut network, &mut optimizer, (state.step, batches));
             state.step += 1;
-            progress.message(&view.text(&line, self.padding_fraction(&batches)));
-            log.write(line)?;
-            progress.advance(1);
+            // A device that works apart goes on while the step before is read.
+            let earlier = match self.engines[0].works_apart() {
+                true => running.replace(started),
+                false => Some(started),
+            };
+            self.note_step(earlier, (&mut watch, log, &mut view), progress)?;
+            stepping += begun.elapsed();
         }
         progress.finish();
         Ok((state, stepping))
+    }
+
+    /// Waits for a step, if there is one, and logs it.
+    fn note_step(
+        &self,
+        started: Option<Started>,
+        (watch, log, view): (&mut Watch, &mut Log, &mut View),
+        progress: &dyn Progress,
+    ) -> Result<()> {
+        let Some(mut started) = started else { return Ok(()) };
+        let line = self.finish(&mut started, watch, progress)?;
+        progress.message(&view.text(&line, self.padding_fraction(&started.batches)));
+        log.write(line)?;
+        progress.advance(1);
+        Ok(())
     }
 
     /// Returns why the last step counts as the best; None if a dev set chooses.
@@ -204,63 +228,6 @@ impl Fit<'_> {
     fn is_over(&self, state: &State) -> bool {
         state.step == self.steps.len()
             || (self.config.patience > 0 && state.stale >= self.config.patience)
-    }
-
-    /// Passes each batch forward and backward, then updates the weights once. `step` counts from 0.
-    fn step(
-        &self,
-        network: &mut CrossEncoderNetwork,
-        optimizer: &mut AdamW,
-        watch: &mut Watch,
-        (step, batches): (usize, &[Batch]),
-        progress: &dyn Progress,
-    ) -> Result<LogLine> {
-        let Passed { gradients, loss: value, logits } = self.pass(network, step, batches);
-        let epoch = self.steps[step].0;
-        let pairs = logits.len();
-        let tokens = batches.iter().map(|batch| batch.packed.tokens()).sum();
-        let rates = self.rates(step);
-        let grad_norm = if value.is_finite() {
-            optimizer.step(network, gradients, rates, self.config)
-        } else {
-            0.0
-        };
-        if !value.is_finite() || !grad_norm.is_finite() {
-            return Err(Error::Diverged { step: step + 1, loss: value });
-        }
-        let chance = if self.is_warming_up(step) { None } else { self.loss_at_chance(batches) };
-        for sign in watch.observe(&Observed { logits: &logits, loss: value, grad_norm, chance }) {
-            match self.config.strict {
-                true => return Err(Error::Collapse { step: step + 1, sign }),
-                false => progress.warn(&format!("step {}: {sign}", step + 1)),
-            }
-        }
-        Ok(LogLine::Step {
-            step: step + 1,
-            epoch,
-            loss: value,
-            lr: rates.base,
-            grad_norm,
-            pairs,
-            tokens,
-        })
-    }
-
-    /// Returns the loss of a model that scores every pair 0; None if the loss has no value here.
-    fn loss_at_chance(&self, batches: &[Batch]) -> Option<f32> {
-        let loss = |batch: &Batch| {
-            self.loss(batch, &vec![0.0; batch.indices.len()]).map(|loss| loss.value as f32)
-        };
-        let losses: Vec<f32> = batches.iter().filter_map(loss).collect();
-        (!losses.is_empty()).then(|| losses.iter().sum::<f32>() / batches.len() as f32)
-    }
-
-    /// Returns the fraction of a step's computed tokens that is padding.
-    fn padding_fraction(&self, batches: &[Batch]) -> f64 {
-        let packed = || batches.iter().map(|batch| &batch.packed);
-        let real: usize = packed().map(Packed::tokens).sum();
-        let computed: usize = packed().map(|packed| self.engines[0].computed_tokens(packed)).sum();
-        1.0 - real as f64 / computed.max(1) as f64
     }
 
     /// Says how the best step does against the order that its candidates had before.

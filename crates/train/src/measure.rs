@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::log::{Log, LogLine};
 use crate::plan::Fit;
 use crate::view::View;
-use whetstone_model::CrossEncoderNetwork;
+use whetstone_model::{CrossEncoderNetwork, StepDropout};
 use whetstone_records::{Best, Blended, Progress};
 
 /// Smaller differences in nDCG@10 are ties: larger than rounding errors, smaller than the effect of
@@ -67,13 +67,21 @@ impl Fit<'_> {
         progress: &dyn Progress,
     ) -> Result<Measured> {
         let (network, engine) = (network.for_inference(), self.engines[0].for_inference());
-        let mut logits: Vec<f32> = Vec::with_capacity(dev.len());
-        for batch in dev.batches(&self.tokenizer) {
-            logits.extend(network.logits(&batch, &engine));
-            progress.message(&format!("measuring {name}: {} of {} pairs", logits.len(), dev.len()));
+        let mut logits = vec![0f32; dev.len()];
+        let mut done = 0;
+        let start = |group: &Vec<usize>| {
+            network.forward(&dev.batch(group, &self.tokenizer), StepDropout::default(), &engine)
+        };
+        let finish = |group: Vec<usize>, tensor| {
+            let values = engine.read(vec![tensor]).remove(0);
+            group.iter().zip(values).for_each(|(&pair, logit)| logits[pair] = logit);
+            done += group.len();
+            progress.message(&format!("measuring {name}: {done} of {} pairs", dev.len()));
             // Progress without a bar shows messages only when `advance` is called.
             progress.advance(0);
-        }
+            Ok(())
+        };
+        engine.in_turn::<_, _, Error>(dev.groups(&engine), start, finish)?;
         if logits.iter().any(|logit| !logit.is_finite()) {
             return Err(Error::DevScores { step });
         }

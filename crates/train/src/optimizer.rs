@@ -2,6 +2,7 @@
 
 use crate::config::TrainConfig;
 use crate::error::{Error, Result};
+use crate::flat::{Flat, Kind};
 use burn::module::Param;
 use burn::tensor::{Gradients, Tensor};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
@@ -15,31 +16,74 @@ const BETA1: f64 = 0.9;
 const BETA2: f64 = 0.999;
 const EPS: f64 = 1e-8;
 
+/// First and second moment of each parameter, flat, by its Hugging Face name.
+pub(crate) type Moments = HashMap<String, (Tensor<1>, Tensor<1>)>;
+
 /// AdamW (Loshchilov & Hutter 2019), keyed by Hugging Face names so that its state can be saved
 /// beside the weights.
 pub struct AdamW {
-    /// First and second moment of each parameter, flat.
-    moments: HashMap<String, (Tensor<1>, Tensor<1>)>,
+    /// Those of a step that goes from parameter to parameter, or that were read from a file.
+    moments: Moments,
+    /// Where all parameters take their step together.
+    flat: Option<Flat>,
     steps: i32,
     engine: Engine,
+}
+
+/// The gradients' global norm before clipping.
+#[allow(clippy::large_enum_variant, reason = "there are only a few at a time")]
+pub enum GradNorm {
+    Known(f64),
+    /// `[1]`, on a device that may still be computing it.
+    Awaited(Tensor<1>),
 }
 
 impl AdamW {
     /// Starts with no moments. `engine` must be the network's.
     pub fn new(engine: &Engine) -> Self {
-        Self { moments: HashMap::new(), steps: 0, engine: engine.clone() }
+        Self { moments: HashMap::new(), flat: None, steps: 0, engine: engine.clone() }
     }
 
-    /// Updates every parameter that has a gradient. Returns the gradients' global norm before
-    /// clipping.
+    /// Updates every parameter that has a gradient.
     pub fn step(
+        &mut self,
+        network: &mut CrossEncoderNetwork,
+        gradients: StepGradients,
+        rates: Rates,
+        config: &TrainConfig,
+    ) -> GradNorm {
+        self.steps += 1;
+        match self.engine.works_apart() && !gradients.0.is_empty() {
+            true => GradNorm::Awaited(self.step_together(network, gradients, rates, config)),
+            false => GradNorm::Known(self.step_in_turn(network, gradients, rates, config)),
+        }
+    }
+
+    /// All parameters at once, decided on the device.
+    fn step_together(
+        &mut self,
+        network: &mut CrossEncoderNetwork,
+        gradients: StepGradients,
+        rates: Rates,
+        config: &TrainConfig,
+    ) -> Tensor<1> {
+        let (before, engine) = (self.flat.take(), &self.engine);
+        let wanted = (&gradients, rates);
+        let mut flat = Flat::fitting(before, network, wanted, &mut self.moments, engine);
+        let step_of = |kind: Kind| self.update(rates.base * kind.factor(), kind.is_decayed, config);
+        let norm = flat.step(network, gradients, (config.max_grad_norm, step_of), engine);
+        self.flat = Some(flat);
+        norm
+    }
+
+    /// One parameter after the other, each in one pass over its memory.
+    fn step_in_turn(
         &mut self,
         network: &mut CrossEncoderNetwork,
         mut gradients: StepGradients,
         rates: Rates,
         config: &TrainConfig,
     ) -> f64 {
-        self.steps += 1;
         let norm = gradients
             .0
             .values()
@@ -56,26 +100,34 @@ impl AdamW {
             let Some(gradient) = gradients.0.remove(&name) else { continue };
             let is_decayed = !matches!(slot, Slot::Vector(_));
             let step = AdamWStep {
-                lr: rates.of(role, layers) as f32,
-                beta1: BETA1 as f32,
-                beta2: BETA2 as f32,
-                eps: EPS as f32,
-                weight_decay: if is_decayed { config.weight_decay as f32 } else { 0.0 },
-                correction1: (1.0 - BETA1.powi(self.steps)) as f32,
-                correction2_sqrt: (1.0 - BETA2.powi(self.steps)).sqrt() as f32,
                 grad_scale: clip as f32,
+                ..self.update(rates.base * rates.factor(role, layers), is_decayed, config)
             };
             match slot {
                 Slot::Table(param) | Slot::Matrix(param) => {
-                    self.update(name, param, gradient, step)
+                    self.step_one(name, param, gradient, step)
                 }
-                Slot::Vector(param) => self.update(name, param, gradient, step),
+                Slot::Vector(param) => self.step_one(name, param, gradient, step),
             }
         }
         norm
     }
 
-    fn update<const D: usize>(
+    /// Returns the numbers of this step for a learning rate, without clipping.
+    fn update(&self, lr: f64, is_decayed: bool, config: &TrainConfig) -> AdamWStep {
+        AdamWStep {
+            lr: lr as f32,
+            beta1: BETA1 as f32,
+            beta2: BETA2 as f32,
+            eps: EPS as f32,
+            weight_decay: if is_decayed { config.weight_decay as f32 } else { 0.0 },
+            correction1: (1.0 - BETA1.powi(self.steps)) as f32,
+            correction2_sqrt: (1.0 - BETA2.powi(self.steps)).sqrt() as f32,
+            grad_scale: 1.0,
+        }
+    }
+
+    fn step_one<const D: usize>(
         &mut self,
         name: String,
         param: &mut Param<Tensor<D>>,
@@ -100,7 +152,8 @@ impl AdamW {
     /// Writes the moments as safetensors.
     pub fn save(&self, path: &Path) -> Result<()> {
         let mut tensors: BTreeMap<String, Vec<u8>> = BTreeMap::new();
-        for (name, (m, v)) in &self.moments {
+        let together = self.flat.as_ref().map(Flat::moments).unwrap_or_default();
+        for (name, (m, v)) in self.moments.iter().chain(&together) {
             tensors.insert(format!("{name}.first"), bytes(m));
             tensors.insert(format!("{name}.second"), bytes(v));
         }
@@ -163,14 +216,14 @@ pub struct Rates {
 }
 
 impl Rates {
-    /// Returns the rate of a part of an encoder with `layers` layers.
-    fn of(&self, role: Role, layers: usize) -> f64 {
+    /// Returns the factor on the base rate for a part of an encoder with `layers` layers.
+    pub(crate) fn factor(&self, role: Role, layers: usize) -> f64 {
         let below = match role {
-            Role::Head => return self.base * self.head_multiplier,
+            Role::Head => return self.head_multiplier,
             Role::Layer(layer) => layers - 1 - layer,
             Role::Embedding => layers,
         };
-        self.base * self.layer_decay.powi(below as i32)
+        self.layer_decay.powi(below as i32)
     }
 }
 
@@ -179,6 +232,16 @@ impl Rates {
 pub struct StepGradients(BTreeMap<String, Tensor<1>>);
 
 impl StepGradients {
+    /// Returns the length of a parameter's gradient; None if it has none.
+    pub(crate) fn len_of(&self, name: &str) -> Option<usize> {
+        self.0.get(name).map(|gradient| gradient.dims()[0])
+    }
+
+    /// Takes the gradient of a parameter that has one.
+    pub(crate) fn take(&mut self, name: &str) -> Tensor<1> {
+        self.0.remove(name).expect("the parameter has a gradient")
+    }
+
     /// Adds the gradients of one batch, moved to `engine`. Its loss must already be divided by the
     /// number of batches.
     pub fn add(
@@ -223,7 +286,7 @@ mod tests {
     #[test]
     fn the_rate_decays_from_layer_to_layer_and_the_head_has_its_own() {
         let rates = Rates { base: 1.0, head_multiplier: 3.0, layer_decay: 0.5 };
-        let of = |role| rates.of(role, 6);
+        let of = |role| rates.factor(role, 6);
         assert_eq!(of(Role::Head), 3.0);
         assert_eq!(of(Role::Layer(5)), 1.0);
         assert_eq!(of(Role::Layer(0)), 1.0 / 32.0);

@@ -1,6 +1,7 @@
 //! Forward and backward passes through the batches of one step, on all engines.
 
 use crate::data::Batch;
+use crate::loss;
 use crate::optimizer::StepGradients;
 use crate::plan::Fit;
 use burn::tensor::{Tensor, TensorData};
@@ -10,10 +11,36 @@ use whetstone_model::{CrossEncoderNetwork, Engine};
 pub(crate) struct Passed {
     /// Gradients of the mean loss, on the first engine.
     pub gradients: StepGradients,
-    /// Mean over the batches.
+    /// Mean over the batches whose logits are known, the others counting as 0.
     pub loss: f32,
-    /// Logits of all pairs, in batch order.
-    pub logits: Vec<f32>,
+    /// Of each batch, in order.
+    pub logits: Vec<Logits>,
+}
+
+/// The logits of a batch.
+#[allow(clippy::large_enum_variant, reason = "there are only a few at a time")]
+pub(crate) enum Logits {
+    Known(Vec<f32>),
+    /// `[batch]`, on a device that may still be computing them.
+    Awaited(Tensor<1>),
+}
+
+impl Logits {
+    pub fn awaited(&mut self) -> Option<Tensor<1>> {
+        match self {
+            Logits::Known(_) => None,
+            Logits::Awaited(logits) => Some(logits.clone()),
+        }
+    }
+}
+
+/// The gradient of a batch's share of the loss with respect to its logits.
+struct Gradient {
+    /// None if the batch has nothing to compare.
+    values: Option<Tensor<1>>,
+    /// The share itself; 0 as long as the logits are awaited.
+    loss: f32,
+    logits: Logits,
 }
 
 /// A copy of the network on one engine.
@@ -33,30 +60,42 @@ impl Fit<'_> {
             };
             let logits: Vec<Tensor<1>> = parts.clone().zip(&replicas).map(forward).collect();
             for ((part, logits), (replica, _)) in parts.zip(logits).zip(&mut replicas) {
-                let values: Vec<f32> = logits
-                    .clone()
-                    .inner()
-                    .into_data()
-                    .try_into_vec()
-                    .expect("the network computes in f32");
-                if let Some(loss) = self.loss(&batches[part], &values) {
-                    passed.loss += loss.value as f32 / batches.len() as f32;
+                let gradient = self.gradient(&batches[part], logits.clone(), batches.len());
+                let Gradient { values: gradient, loss, logits: kept } = gradient;
+                passed.loss += loss;
+                passed.logits.push(kept);
+                if let Some(gradient) = gradient {
                     // Σ logit·g has the derivative g, so autodiff continues from the gradient
                     // computed by hand.
-                    let gradient: Vec<f32> =
-                        loss.gradient.iter().map(|&g| g as f32 / batches.len() as f32).collect();
-                    let gradient = TensorData::new(gradient, [values.len()]);
-                    let gradient = Tensor::<1>::from_data(gradient, &logits.device());
-                    passed.gradients.add(
-                        replica,
-                        (logits * gradient).sum().backward(),
-                        &self.engines[0],
-                    );
+                    let gradients = (logits * gradient).sum().backward();
+                    passed.gradients.add(replica, gradients, &self.engines[0]);
                 }
-                passed.logits.extend(values);
             }
         }
         passed
+    }
+
+    /// Returns the gradient of one of `batches` batches, from the host, which waits for the logits,
+    /// or from the device, where that works apart and knows the loss.
+    fn gradient(&self, batch: &Batch, logits: Tensor<1>, batches: usize) -> Gradient {
+        if let Some((labels, positive_weight)) = self.cross_entropy(batch)
+            && self.engines[0].works_apart()
+        {
+            let logits = logits.inner();
+            let values = loss::bce_gradient(logits.clone(), &labels, positive_weight);
+            let values = Some(Tensor::from_inner(values / batches as f32));
+            return Gradient { values, loss: 0.0, logits: Logits::Awaited(logits) };
+        }
+        let known: Vec<f32> =
+            logits.clone().inner().into_data().try_into_vec().expect("the network computes in f32");
+        let loss = self.loss(batch, &known);
+        let values = loss.as_ref().map(|loss| {
+            let values: Vec<f32> =
+                loss.gradient.iter().map(|&g| g as f32 / batches as f32).collect();
+            Tensor::from_data(TensorData::new(values, [known.len()]), &logits.device())
+        });
+        let loss = loss.map_or(0.0, |loss| loss.value as f32 / batches as f32);
+        Gradient { values, loss, logits: Logits::Known(known) }
     }
 
     /// Returns the network on each engine. The first shares the original's memory.

@@ -1,6 +1,6 @@
 //! The plan of a run, made before its first step: the data, the order of the steps and their rates.
 
-use crate::config::TrainConfig;
+use crate::config::{LossName, TrainConfig};
 use crate::data::{Batch, Pairs};
 use crate::dev::{Dev, DevSet, Mute, general_dev};
 use crate::error::Result;
@@ -185,6 +185,18 @@ impl<'a> Fit<'a> {
             groups: &groups,
         };
         loss(self.config, self.positive_weight, logits, &targets)
+    }
+
+    /// Returns labels and positive weight where the batch's loss is the cross-entropy of each pair.
+    pub fn cross_entropy(&self, batch: &Batch) -> Option<(Vec<f32>, f32)> {
+        match &batch.warm_labels {
+            Some(labels) => Some((labels.clone(), 1.0)),
+            None if self.config.loss == LossName::Bce => {
+                let labels = batch.indices.iter().map(|&pair| self.data.labels[pair]).collect();
+                Some((labels, self.positive_weight))
+            }
+            None => None,
+        }
     }
 
     /// Returns the steps of the schedule that `step` belongs to, and its peak learning rate.

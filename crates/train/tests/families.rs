@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{data_folder, losses, oracles, short_run, tensors};
+use common::{data_folder, here, losses, oracles, short_run, tensors};
 use safetensors::SafeTensors;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -100,7 +100,7 @@ fn four_adamw_steps_have_the_losses_of_pytorch() {
         assert_eq!(found.len(), expected.len());
         for (found, expected) in found.iter().zip(expected) {
             let expected = expected.as_f64().unwrap();
-            assert!((found - expected).abs() < LOSS_TOLERANCE, "{model}: {found} {expected}");
+            assert!((found - expected).abs() < here(LOSS_TOLERANCE), "{model}: {found} {expected}");
         }
     }
 }

@@ -6,6 +6,7 @@ pub mod ask;
 pub mod calibrate;
 pub mod chunk;
 pub mod completions;
+pub mod devices;
 pub mod diff;
 pub mod eval;
 pub mod export;

@@ -12,7 +12,7 @@ fn needs_only_the_repository(shown: &Shown) -> bool {
     let is_file = |word: &&str| word.contains(['/', '.']) && !word.starts_with('-');
     let is_there = |word: &str| repository().join(word.rsplit('=').next().unwrap_or(word)).exists();
     match words[..] {
-        [_, .., "--help" | "--version"] | [_, "completions", _] => true,
+        [_, .., "--help" | "--version"] | [_, "completions", _] | [_, "devices"] => true,
         [_, "eval", ref rest @ ..] => {
             !rest.contains(&"--out") && rest.iter().copied().filter(is_file).all(is_there)
         }

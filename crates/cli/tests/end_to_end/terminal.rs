@@ -2,7 +2,7 @@ use crate::whetstone::{command, quickstart_folder, run, text};
 use std::io::{Read, Write};
 use std::process::Stdio;
 
-const COMMANDS: [&str; 20] = [
+const COMMANDS: [&str; 21] = [
     "pull",
     "synth",
     "chunk",
@@ -22,6 +22,7 @@ const COMMANDS: [&str; 20] = [
     "forgetting",
     "answers",
     "quickstart",
+    "devices",
     "completions",
 ];
 

@@ -4,12 +4,14 @@ use crate::dropout::Dropout;
 use crate::simd::simd;
 
 /// Which values dropout keeps: a pure function of a key and the value's index. So the backward pass
-/// and a resumed run find the same mask.
+/// and a resumed run find the same mask, and so does a GPU that computes the same hash.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Mask {
-    key: u32,
-    threshold: u32,
-    scale: f32,
+    pub key: u32,
+    /// Values whose hash lies below are dropped.
+    pub threshold: u32,
+    /// Factor of the values that are kept.
+    pub scale: f32,
 }
 
 impl Dropout {
@@ -23,6 +25,11 @@ impl Dropout {
         Self { mask: Mask { key, threshold, scale: 1.0 / (1.0 - rate) } }
     }
 
+    /// Returns the mask, to compute it elsewhere; None if everything is kept.
+    pub fn mask(&self) -> Option<Mask> {
+        self.mask.is_active().then_some(self.mask)
+    }
+
     /// Returns the factors for values 0..len: 0 or `1 / (1 - rate)`.
     pub fn factors(&self, len: usize) -> Vec<f32> {
         (0..len as u32).map(|index| self.mask.factor(index)).collect()
@@ -30,6 +37,13 @@ impl Dropout {
 }
 
 impl Mask {
+    /// The hash of a value starts from its index times this, plus the key.
+    pub const STRIDE: u32 = 0x9e37_79b9;
+    /// The rounds of lowbias32 from Chris Wellons' hash prospector: x ^= x >> shift, then a product.
+    pub const ROUNDS: [(u32, u32); 2] = [(16, 0x21f0_aaad), (15, 0x735a_2d97)];
+    /// One more x ^= x >> shift ends it.
+    pub const LAST_SHIFT: u32 = 15;
+
     pub fn is_active(self) -> bool {
         self.threshold > 0
     }
@@ -49,15 +63,13 @@ impl Mask {
         y
     }
 
-    /// lowbias32 from Chris Wellons' hash prospector.
     #[inline(always)]
     fn factor(&self, index: u32) -> f32 {
-        let mut x = index.wrapping_mul(0x9e37_79b9).wrapping_add(self.key);
-        x ^= x >> 16;
-        x = x.wrapping_mul(0x21f0_aaad);
-        x ^= x >> 15;
-        x = x.wrapping_mul(0x735a_2d97);
-        x ^= x >> 15;
+        let mut x = index.wrapping_mul(Self::STRIDE).wrapping_add(self.key);
+        for (shift, product) in Self::ROUNDS {
+            x = (x ^ (x >> shift)).wrapping_mul(product);
+        }
+        x ^= x >> Self::LAST_SHIFT;
         if x >= self.threshold { self.scale } else { 0.0 }
     }
 }

@@ -11,5 +11,6 @@ mod rows;
 #[cfg(test)]
 mod tests;
 
+pub use dropout::Mask;
 pub use optimizer::{adamw, squared_norm};
 pub use rows::AdamWStep;

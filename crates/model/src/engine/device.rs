@@ -2,11 +2,13 @@
 
 use crate::error::{Error, Result};
 use burn::tensor::Device;
+use serde::Serialize;
 use std::fmt;
 use std::str::FromStr;
 
 /// What the network runs on.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum DeviceName {
     /// burn-flex with Whetstone's fused layer.
     #[default]
@@ -20,6 +22,13 @@ pub enum DeviceName {
 }
 
 impl DeviceName {
+    pub(super) const ALL: [DeviceName; 4] =
+        [DeviceName::Cpu, DeviceName::Ndarray, DeviceName::Cuda, DeviceName::Wgpu];
+
+    pub(super) fn is_gpu(self) -> bool {
+        matches!(self, DeviceName::Cuda | DeviceName::Wgpu)
+    }
+
     fn as_str(self) -> &'static str {
         match self {
             DeviceName::Cpu => "cpu",
@@ -40,10 +49,22 @@ impl FromStr for DeviceName {
     type Err = Error;
 
     fn from_str(value: &str) -> Result<Self> {
-        [DeviceName::Cpu, DeviceName::Ndarray, DeviceName::Cuda, DeviceName::Wgpu]
+        Self::ALL
             .into_iter()
             .find(|name| name.as_str() == value)
             .ok_or_else(|| Error::UnknownDevice { value: value.into() })
+    }
+}
+
+/// Opens the nth GPU of a kind, or another device, of which there is one.
+pub fn open_nth(name: DeviceName, index: usize) -> Result<Device> {
+    match name {
+        DeviceName::Cpu => Ok(Device::flex()),
+        DeviceName::Ndarray => ndarray(),
+        DeviceName::Cuda => cuda(index),
+        // The best one need not be a discrete one.
+        DeviceName::Wgpu if index == 0 => wgpu(Some(0)).or_else(|_| wgpu(None)),
+        DeviceName::Wgpu => wgpu(Some(index)),
     }
 }
 
@@ -75,7 +96,7 @@ fn ndarray() -> Result<Device> {
 
 #[cfg(feature = "cuda")]
 fn cuda(index: usize) -> Result<Device> {
-    probe(format!("cuda:{index}"), || Device::cuda(index))
+    super::probe::gpu(format!("cuda:{index}"), move || Device::cuda(index))
 }
 
 #[cfg(not(feature = "cuda"))]
@@ -88,25 +109,11 @@ fn cuda(_index: usize) -> Result<Device> {
 fn wgpu(index: Option<usize>) -> Result<Device> {
     use burn::tensor::DeviceKind;
     let name = index.map_or("wgpu".into(), |index| format!("wgpu:{index}"));
-    probe(name, || Device::wgpu(index.map_or(DeviceKind::DefaultDevice, DeviceKind::DiscreteGpu)))
+    let kind = index.map_or(DeviceKind::DefaultDevice, DeviceKind::DiscreteGpu);
+    super::probe::gpu(name, move || Device::wgpu(kind))
 }
 
 #[cfg(not(feature = "wgpu"))]
 fn wgpu(_index: Option<usize>) -> Result<Device> {
     Err(Error::DeviceNotBuilt { device: "wgpu" })
-}
-
-/// Runs one addition on the device, because burn opens GPUs on first use and panics if there is
-/// none.
-#[cfg(any(feature = "cuda", feature = "wgpu"))]
-fn probe(device: String, open: impl FnOnce() -> Device + std::panic::UnwindSafe) -> Result<Device> {
-    let hook = std::panic::take_hook();
-    std::panic::set_hook(Box::new(|_| {}));
-    let outcome = std::panic::catch_unwind(|| {
-        let device = open();
-        let sum = burn::tensor::Tensor::<1>::from_floats([1.0, 2.0], &device).sum();
-        (sum.into_scalar::<f32>() == 3.0).then_some(device)
-    });
-    std::panic::set_hook(hook);
-    outcome.ok().flatten().ok_or(Error::NoSuchDevice { device })
 }

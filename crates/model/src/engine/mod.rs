@@ -5,18 +5,23 @@ mod device;
 mod dropout;
 mod packed;
 mod padded;
+#[cfg(any(feature = "gpu", test))]
+mod probe;
+mod survey;
 #[cfg(feature = "train")]
 mod training;
 
 pub use device::DeviceName;
 pub use dropout::StepDropout;
+pub use survey::{Surveyed, devices};
 #[cfg(feature = "train")]
-pub use training::AdamWState;
+pub use training::{AdamWState, Clipping};
 
 use crate::batch::Packed;
 use crate::error::Result;
+use crate::group::by_length;
 use crate::nn::Encoder;
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{DType, Device, Tensor, TensorData};
 use whetstone_kernels::Precision;
 
 /// A device, and how a network runs there.
@@ -32,6 +37,13 @@ enum Layout {
     Packed,
     Padded,
 }
+
+/// Tokens of one forward pass on the CPU: enough for efficient matrix products, few enough to stay
+/// near the caches.
+const TOKENS: usize = 4096;
+/// Tokens of one forward pass elsewhere: enough to keep a GPU busy for longer than it takes to
+/// launch all its kernels. Twelve heads' attention to 512 tokens takes 400 MB a layer.
+const TOKENS_APART: usize = 16_384;
 
 /// A vector for each token of a batch, in the layout of the engine.
 pub(crate) enum Hidden {
@@ -72,11 +84,55 @@ impl Engine {
         self.layout == Layout::Padded
     }
 
+    /// Whether the device works on while the host goes on. Then results are read late and together,
+    /// and all parameters take their step at once.
+    pub fn works_apart(&self) -> bool {
+        self.layout == Layout::Padded
+    }
+
+    /// Whether it computes products in this precision. Elsewhere they are computed in f32.
+    pub fn supports(&self, precision: Precision) -> bool {
+        match self.layout {
+            Layout::Packed => precision.is_supported(),
+            Layout::Padded => precision == Precision::F32 || computes_bf16(&self.device),
+        }
+    }
+
     /// How many tokens a batch takes to compute, padding included.
     pub fn computed_tokens(&self, batch: &Packed) -> usize {
         match self.layout {
             Layout::Packed => batch.tokens(),
-            Layout::Padded => batch.longest() * batch.sequences(),
+            Layout::Padded => padded::padded_len(batch, usize::MAX) * batch.sequences(),
+        }
+    }
+
+    /// Splits sequences of these lengths into groups for one forward pass each, longest first.
+    pub fn groups(&self, lengths: &[usize]) -> Vec<Vec<usize>> {
+        by_length(lengths, if self.works_apart() { TOKENS_APART } else { TOKENS })
+    }
+
+    /// Starts every job, and finishes each in turn. Where the device works apart, it has the next
+    /// job before the host waits for one.
+    pub fn in_turn<J, T, E>(
+        &self,
+        jobs: impl IntoIterator<Item = J>,
+        mut start: impl FnMut(&J) -> T,
+        mut finish: impl FnMut(J, T) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut running = None;
+        for job in jobs {
+            let started = start(&job);
+            let earlier = match self.works_apart() {
+                true => running.replace((job, started)),
+                false => Some((job, started)),
+            };
+            if let Some((job, started)) = earlier {
+                finish(job, started)?;
+            }
+        }
+        match running {
+            Some((job, started)) => finish(job, started),
+            None => Ok(()),
         }
     }
 
@@ -94,7 +150,7 @@ impl Engine {
     ) -> Tensor<2> {
         match self.layout {
             Layout::Packed => packed::forward(encoder, batch, dropout, self.precision, true),
-            Layout::Padded => padded::first(padded::forward(encoder, batch, dropout, &self.device)),
+            Layout::Padded => padded::first(padded::forward(encoder, batch, dropout, self)),
         }
     }
 
@@ -110,7 +166,7 @@ impl Engine {
                 (packed::forward(encoder, batch, dropout, self.precision, false), None)
             }
             Layout::Padded => {
-                let x = padded::forward(encoder, batch, dropout, &self.device);
+                let x = padded::forward(encoder, batch, dropout, self);
                 let [sequences, seq, hidden] = x.dims();
                 (x.reshape([sequences * seq, hidden]), Some(seq))
             }
@@ -132,9 +188,7 @@ impl Engine {
             Layout::Packed => {
                 Hidden::Packed(packed::forward(encoder, batch, dropout, self.precision, false))
             }
-            Layout::Padded => {
-                Hidden::Padded(padded::forward(encoder, batch, dropout, &self.device))
-            }
+            Layout::Padded => Hidden::Padded(padded::forward(encoder, batch, dropout, self)),
         }
     }
 }
@@ -159,6 +213,11 @@ impl Hidden {
         }
         means
     }
+}
+
+/// Some devices store bfloat16 but cannot compute with it.
+fn computes_bf16(device: &Device) -> bool {
+    device.supports_dtype(DType::BF16)
 }
 
 /// The values of a tensor, row-major.

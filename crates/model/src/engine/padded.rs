@@ -1,19 +1,21 @@
-//! Pads every sequence to the longest and uses plain burn operations, which run on any device.
+//! Pads the sequences of a batch to one length and uses plain burn operations, which run on any
+//! device.
 
-use super::StepDropout;
+use super::{Engine, StepDropout};
 use crate::batch::Packed;
 use crate::nn::{Encoder, Layers, PreNormLayers, Sights};
-use burn::tensor::{Bool, Device, Tensor, TensorData};
+use burn::tensor::{Bool, Tensor, TensorData};
 
 /// Returns `[batch, seq, hidden]`.
 pub fn forward(
     encoder: &Encoder,
     batch: &Packed,
     dropout: StepDropout,
-    device: &Device,
+    engine: &Engine,
 ) -> Tensor<3> {
-    let (padded, is_padding) = pad(batch);
-    let (sequences, seq) = (batch.sequences(), batch.longest());
+    let (device, precision) = (&engine.device, engine.precision);
+    let (sequences, seq) = (batch.sequences(), padded_len(batch, encoder.spec.longest_input));
+    let (padded, is_padding) = pad(batch, seq);
     let x = encoder.embeddings.forward(&padded, dropout.of_embeddings(), device); // [batch · seq, hidden]
     let mut x = x.reshape([sequences, seq, encoder.spec.hidden]); // [batch, seq, hidden]
     let is_padding =
@@ -24,12 +26,13 @@ pub fn forward(
             let sights = Sights::new(rotary, encoder.spec.hidden / encoder.spec.heads, &is_padding);
             for (index, layer) in layers.iter().enumerate() {
                 let dropout = dropout.of_pre_norm_layer(index);
-                x = layer.forward(x, sights.of(layer), dropout); // [batch, seq, hidden]
+                x = layer.forward(x, sights.of(layer), dropout, precision); // [batch, seq, hidden]
             }
         }
         Layers::PostNorm(layers) => {
             for (index, layer) in layers.iter().enumerate() {
-                x = layer.forward(x, &is_padding, dropout.of_layer(index)); // [batch, seq, hidden]
+                let dropout = dropout.of_layer(index);
+                x = layer.forward(x, &is_padding, dropout, precision); // [batch, seq, hidden]
             }
         }
     }
@@ -45,9 +48,16 @@ pub fn first(x: Tensor<3>) -> Tensor<2> {
     x.slice([0..sequences, 0..1]).reshape([sequences, hidden])
 }
 
-/// Returns the batch with every sequence padded to the longest, and the mask of the padding.
-fn pad(batch: &Packed) -> (Packed, Vec<bool>) {
-    let seq = batch.longest();
+/// Returns the length that all sequences of a batch are padded to. There are only a few, because a
+/// GPU looks for its fastest kernels anew for every shape, and has some that want a multiple of 32.
+pub fn padded_len(batch: &Packed, longest_input: usize) -> usize {
+    let longest = batch.longest();
+    let multiple = if longest <= 128 { 32 } else { 64 };
+    longest.next_multiple_of(multiple).min(longest_input.max(longest))
+}
+
+/// Returns the batch with every sequence padded to `seq`, and the mask of the padding.
+fn pad(batch: &Packed, seq: usize) -> (Packed, Vec<bool>) {
     let mut padded = Packed::default();
     let mut is_padding = Vec::with_capacity(batch.sequences() * seq);
     for span in batch.starts.windows(2) {
@@ -62,4 +72,24 @@ fn pad(batch: &Packed) -> (Packed, Vec<bool>) {
         padded.starts.push(padded.ids.len());
     }
     (padded, is_padding)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn batches_are_padded_to_few_lengths_and_never_beyond_the_positions() {
+        let of_length = |len: usize, longest_input: usize| {
+            let mut batch = Packed::default();
+            batch.push(&vec![1; len], 0);
+            batch.end_sequence();
+            padded_len(&batch, longest_input)
+        };
+        let lengths: std::collections::BTreeSet<usize> =
+            (1..=512).map(|len| of_length(len, 512)).collect();
+        let expected = [32, 64, 96, 128, 192, 256, 320, 384, 448, 512];
+        assert_eq!(lengths, expected.into());
+        assert_eq!(of_length(70, 80), 80);
+    }
 }

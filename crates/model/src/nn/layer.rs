@@ -1,12 +1,13 @@
 //! One transformer layer.
 
+use super::product::linear;
 use super::{drop, norm};
 use crate::spec::Spec;
 use burn::module::Module;
 use burn::nn::{LayerNorm, Linear, LinearConfig};
 use burn::tensor::activation::softmax;
 use burn::tensor::{Bool, Device, Tensor};
-use whetstone_kernels::Dropout;
+use whetstone_kernels::{Dropout, Precision};
 
 /// Self-attention, then the feed-forward part, each added to its input and normalised.
 #[derive(Module, Debug)]
@@ -59,27 +60,34 @@ impl EncoderLayer {
         x: Tensor<3>,
         is_padding: &Tensor<4, Bool>,
         dropout: LayerDropout,
+        precision: Precision,
     ) -> Tensor<3> {
         let [batch, seq, hidden] = x.dims();
         let flat = |x: Tensor<3>| x.reshape([batch * seq, hidden]);
         let deep = |x: Tensor<2>| x.reshape([batch, seq, hidden]);
-        let attended = self.attention(x.clone(), is_padding, dropout.attention); // [batch, seq, hidden]
-        let attended = self.attention_output.forward(attended); // [batch, seq, hidden]
+        let product = |layer: &Linear, x: Tensor<3>| linear(layer, x, precision);
+        let inputs = [&self.query, &self.key, &self.value];
+        let inputs = inputs.map(|layer| product(layer, x.clone())); // [batch, seq, hidden] each
+        let attended = self.attention(inputs, is_padding, dropout.attention); // [batch, seq, hidden]
+        let attended = product(&self.attention_output, attended); // [batch, seq, hidden]
         let attended = deep(drop(flat(attended), dropout.attention_output));
         let x = self.attention_norm.forward(attended + x); // [batch, seq, hidden]
-        let inner = gelu(self.intermediate.forward(x.clone())); // [batch, seq, ffn]
-        let ffn = self.output.forward(inner); // [batch, seq, hidden]
+        let inner = gelu(product(&self.intermediate, x.clone())); // [batch, seq, ffn]
+        let ffn = product(&self.output, inner); // [batch, seq, hidden]
         let ffn = deep(drop(flat(ffn), dropout.ffn_output));
         self.output_norm.forward(ffn + x) // [batch, seq, hidden]
     }
 
-    fn attention(&self, x: Tensor<3>, is_padding: &Tensor<4, Bool>, dropout: Dropout) -> Tensor<3> {
-        let [batch, seq, hidden] = x.dims();
+    fn attention(
+        &self,
+        [query, key, value]: [Tensor<3>; 3],
+        is_padding: &Tensor<4, Bool>,
+        dropout: Dropout,
+    ) -> Tensor<3> {
+        let [batch, seq, hidden] = query.dims();
         let heads = self.spec.heads;
         let split = |x: Tensor<3>| x.reshape([batch, seq, heads, hidden / heads]).swap_dims(1, 2);
-        let query = split(self.query.forward(x.clone())); // [batch, heads, seq, hidden / heads]
-        let key = split(self.key.forward(x.clone())); // [batch, heads, seq, hidden / heads]
-        let value = split(self.value.forward(x)); // [batch, heads, seq, hidden / heads]
+        let [query, key, value] = [query, key, value].map(split); // [batch, heads, seq, hidden / heads]
         let scores = query.matmul(key.swap_dims(2, 3)) / ((hidden / heads) as f32).sqrt();
         let scores = scores.mask_fill(is_padding.clone().expand([batch, heads, seq, seq]), -1e9);
         let weights = softmax(scores, 3).reshape([batch * heads * seq, seq]);

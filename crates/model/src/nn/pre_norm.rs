@@ -2,13 +2,14 @@
 //! feed-forward part (ModernBERT: Warner et al. 2024).
 
 use super::layer::gelu;
+use super::product::linear;
 use super::{LayerDropout, drop, norm};
 use crate::spec::{Rotary, Spec};
 use burn::module::Module;
 use burn::nn::{LayerNorm, Linear, LinearConfig};
 use burn::tensor::activation::softmax;
 use burn::tensor::{Bool, Device, Tensor, TensorData};
-use whetstone_kernels::Rotation;
+use whetstone_kernels::{Precision, Rotation};
 
 /// Self-attention, then the feed-forward part. Each reads its input normalised and is added to it.
 #[derive(Module, Debug)]
@@ -106,30 +107,41 @@ impl PreNormLayer {
     /// # Shapes
     /// - x: `[batch, seq, hidden]`
     /// - output: `[batch, seq, hidden]`
-    pub fn forward(&self, x: Tensor<3>, sight: &Sight, dropout: LayerDropout) -> Tensor<3> {
+    pub fn forward(
+        &self,
+        x: Tensor<3>,
+        sight: &Sight,
+        dropout: LayerDropout,
+        precision: Precision,
+    ) -> Tensor<3> {
         let [batch, seq, hidden] = x.dims();
         let deep = |x: Tensor<2>| x.reshape([batch, seq, hidden]);
         let normed = match &self.attention_norm {
             Some(norm) => norm.forward(x.clone()),
             None => x.clone(),
         };
-        let attended = self.attention(normed, sight, dropout); // [batch, seq, hidden]
-        let attended = self.attention_output.forward(attended); // [batch, seq, hidden]
+        let parts = linear(&self.qkv, normed, precision).chunk(3, 2); // [batch, seq, hidden] each
+        let parts = parts.try_into().expect("three parts");
+        let attended = self.attention(parts, sight, dropout); // [batch, seq, hidden]
+        let attended = linear(&self.attention_output, attended, precision); // [batch, seq, hidden]
         let attended = drop(attended.reshape([batch * seq, hidden]), dropout.attention_output);
         let x = x + deep(attended); // [batch, seq, hidden]
         let flat = self.ffn_norm.forward(x.clone()).reshape([batch * seq, hidden]);
-        let halves = self.intermediate.forward(flat).chunk(2, 1);
+        let halves = linear(&self.intermediate, flat, precision).chunk(2, 1);
         let [inner, gates] = halves.try_into().expect("two halves"); // [batch · seq, ffn]
         let gated = drop(gelu(inner) * gates, dropout.ffn_output); // [batch · seq, ffn]
-        x + deep(self.output.forward(gated)) // [batch, seq, hidden]
+        x + deep(linear(&self.output, gated, precision)) // [batch, seq, hidden]
     }
 
-    fn attention(&self, x: Tensor<3>, sight: &Sight, dropout: LayerDropout) -> Tensor<3> {
-        let [batch, seq, hidden] = x.dims();
+    fn attention(
+        &self,
+        [query, key, value]: [Tensor<3>; 3],
+        sight: &Sight,
+        dropout: LayerDropout,
+    ) -> Tensor<3> {
+        let [batch, seq, hidden] = query.dims();
         let (heads, size) = (self.heads, hidden / self.heads);
-        let parts = self.qkv.forward(x).chunk(3, 2); // [batch, seq, hidden] each
         let split = |x: Tensor<3>| x.reshape([batch, seq, heads, size]).swap_dims(1, 2);
-        let [query, key, value] = parts.try_into().expect("three parts");
         let (query, key) = (sight.turn(split(query)), sight.turn(split(key)));
         let scores = query.matmul(key.swap_dims(2, 3)) / (size as f32).sqrt();
         let scores = scores.mask_fill(sight.hidden.clone().expand([batch, heads, seq, seq]), -1e9);

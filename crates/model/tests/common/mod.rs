@@ -54,6 +54,15 @@ pub struct GoldenGradient {
     pub full: Option<Vec<f32>>,
 }
 
+/// Products on NVIDIA GPUs round their factors to TF32, which keeps 10 bits of each.
+const TF32_TOLERANCE: f32 = 2e-2;
+
+/// The tolerance of the device under test, where f32 products have `tolerance`.
+pub fn here(tolerance: f32) -> f32 {
+    let is_cuda = std::env::var("WHETSTONE_TEST_DEVICE").is_ok_and(|name| name == "cuda");
+    if is_cuda { tolerance.max(TF32_TOLERANCE) } else { tolerance }
+}
+
 /// The CPU, or what `just test-gpu` asks for.
 pub fn engine() -> Engine {
     let name = std::env::var("WHETSTONE_TEST_DEVICE").unwrap_or_else(|_| "cpu".into());

@@ -1,5 +1,6 @@
 //! Losses on raw logits, each as a value and its gradient. A batch has only a few dozen logits, so
-//! the host computes them in f64, the same for every device, and hands autodiff the gradient. Only
+//! the host computes them in f64, the same for every device, and hands autodiff the gradient. Where a device works apart, it
+//! computes the gradient of the default loss itself, so that nobody waits for the logits. Only
 //! cross-entropies contain a sigmoid: anywhere else it would ruin the ranking while the loss still
 //! falls.
 
@@ -8,6 +9,8 @@ mod pairwise;
 mod pointwise;
 #[cfg(test)]
 mod tests;
+
+pub(crate) use pointwise::bce_gradient;
 
 use crate::config::{LossName, TrainConfig};
 

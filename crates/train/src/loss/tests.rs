@@ -146,3 +146,16 @@ fn a_batch_without_contrast_has_no_pairwise_loss() {
     assert!(loss(&with(LossName::Hinge), 1.0, &[0.3, 0.1], &targets).is_none());
     assert!(loss(&with(LossName::Bce), 1.0, &[0.3, 0.1], &targets).is_some());
 }
+
+#[test]
+fn a_device_computes_the_gradient_of_the_cross_entropy_as_the_host_does() {
+    let logits = [-30.0f32, -2.5, -0.1, 0.0, 0.7, 3.0, 25.0];
+    let labels = [1.0f32, 0.0, 0.3, 1.0, 0.5, 0.0, 1.0];
+    let wide: Vec<f64> = logits.iter().map(|&logit| logit.into()).collect();
+    let expected = pointwise::bce(&wide, &labels, 3.0).unwrap().gradient;
+    let logits = burn::tensor::Tensor::from_floats(logits, &burn::tensor::Device::flex());
+    let found: Vec<f32> = bce_gradient(logits, &labels, 3.0).into_data().try_into_vec().unwrap();
+    for (found, expected) in found.iter().zip(expected) {
+        assert!((f64::from(*found) - expected).abs() < 1e-7, "{found} {expected}");
+    }
+}

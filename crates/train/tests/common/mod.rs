@@ -9,10 +9,24 @@ use whetstone_model::Engine;
 use whetstone_records::{Manifest, Progress};
 use whetstone_train::{TrainConfig, train};
 
+/// The device that `just test-gpu` asks for.
+pub fn device_under_test() -> Option<String> {
+    std::env::var("WHETSTONE_TEST_DEVICE").ok()
+}
+
 /// The CPU, or what `just test-gpu` asks for.
-fn engine() -> Engine {
-    let name = std::env::var("WHETSTONE_TEST_DEVICE").unwrap_or_else(|_| "cpu".into());
+pub fn engine() -> Engine {
+    let name = device_under_test().unwrap_or_else(|| "cpu".into());
     Engine::open(name.parse().unwrap()).unwrap()
+}
+
+/// Products on NVIDIA GPUs round their factors to TF32, which keeps 10 bits of each.
+const TF32_TOLERANCE: f64 = 2e-2;
+
+/// The tolerance of the device under test, where f32 products have `tolerance`.
+pub fn here(tolerance: f64) -> f64 {
+    let is_cuda = device_under_test().is_some_and(|name| name == "cuda");
+    if is_cuda { tolerance.max(TF32_TOLERANCE) } else { tolerance }
 }
 
 pub fn oracles() -> PathBuf {
