@@ -69,6 +69,12 @@ bench-start MODEL="models/minilm-l6" PAIRS="out/data/train.jsonl" PYTHON="python
 bench-eval PYTHON="python3":
     {{PYTHON}} tests/oracles/bench_eval.py
 
+# DIR has folders in BEIR's layout. FLAGS of the script add queries of an LLM, seeds and caps; a stopped run resumes.
+# Train BASE on each collection below DIR and compare all orders, with intervals (hours on a CPU).
+evidence BASE DIR OUT="out/evidence" PYTHON="python3" *FLAGS="":
+    cargo build --release
+    {{PYTHON}} tests/experiments/evidence.py target/release/whetstone {{BASE}} {{DIR}} {{OUT}} {{FLAGS}}
+
 # Count wrong verdicts on simulated comparisons whose truth is known (half a minute)
 check-stats:
     cargo run --release -p whetstone-eval --example check_stats

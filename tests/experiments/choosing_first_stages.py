@@ -15,7 +15,7 @@ sys.argv = [sys.argv[0], OUT]
 from fusion_ways import F, R, S, ev, rr, z
 
 # Weights of BM25 and of the bi-encoder; the first is the default.
-JOINS = [(0.5, 0.5), (0.0, 0.0), (0.5, 0.0), (0.0, 0.5)]
+JOINS = [(0.5, 0.5), (0.0, 0.0), (0.25, 0.0), (0.0, 0.25), (0.0, 0.5)]
 
 
 def low(gains, rng):

@@ -7,8 +7,8 @@ run    python evidence.py WHETSTONE BASE DIR OUT [--queries FOLDER] [--kinds bui
 
 Each folder below DIR has corpus.jsonl, queries.jsonl and qrels/test.tsv: questions of people, for the test alone. Training queries
 are made by the built-in generator (`built-in`), or taken from FOLDER/SET.jsonl (`given`), a line {"_id": passage, "questions": [...]}
-each. --train lays keys over configs/evidence.toml's. All orders are of the 30 best of the fused first stages. What is complete is
-not done again. OUT/evidence.md has the table; OUT/SET/eval the report of each set.
+each. --train lays keys over those of evidence.toml, which stands beside this file. All orders are of the 30 best of the fused first
+stages; `recommended` is what `eval` recommends from the other half of the questions. What is complete is not done again. OUT/evidence.md has the table; OUT/SET/eval the report of each set.
 """
 import argparse
 import json
@@ -23,6 +23,10 @@ import tomllib
 
 HERE = pathlib.Path(__file__).resolve().parent
 FIRST, BASE = "first stages", "base"
+# What comes after a model's name for its orders: alone, ranks fused, scores joined, and what `eval` recommends.
+WAYS = ALONE, RANKS, JOINED = "", " ranks", " joined"
+ORDERS = {"model-alone": ALONE, "ranks": RANKS, "joined-scores": JOINED}
+RECOMMENDED = " recommended"
 MEASURE = "ndcg@10"
 
 
@@ -131,6 +135,8 @@ def plain(text):
 def train(folder, seed):
     """Returns the model's folder, and what its training took."""
     keys = tomllib.load((HERE / "evidence.toml").open("rb"))
+    own = {kind: keys.pop(kind) for kind in ("built-in", "given")}
+    keys |= own[folder.name]
     keys |= tomllib.load(options.train.open("rb")) if options.train else {}
     config = write(folder / f"train-{seed}.toml", toml(keys | {"model": base, "seed": int(seed)}))
     run, model, cost = folder / f"run-{seed}", folder / f"model-{seed}", folder / f"cost-{seed}.json"
@@ -144,12 +150,14 @@ def train(folder, seed):
 
 
 def orders(name, model, test, runs):
-    """The model's order alone, and joined with the scores of both first stages."""
-    alone, joined = runs / f"{name}.run", runs / f"{name}+.run"
+    """The three orders with a model: alone, its ranks fused with both first stages', its scores joined with theirs."""
+    alone, ranks, joined = (runs / f"{name}{way}.run" for way in WAYS)
+    stages = [test / f"runs/{stage}.run" for stage in ("bm25", "dense")]
     whetstone("rerank", "--model", model, "--corpus", test / "corpus.jsonl", "--queries", test / "queries.jsonl",
               "--candidates", test / "candidates.run", "--out", alone)
-    whetstone("fuse", "--way", "scores", *(test / f"runs/{stage}.run" for stage in ("bm25", "dense")), alone, "--out", joined)
-    return [(name, alone), (f"{name}+", joined)]
+    whetstone("fuse", *stages, alone, "--out", ranks)
+    whetstone("fuse", "--way", "scores", *stages, "--logits", alone, "--out", joined)
+    return [(f"{name}{way}", run) for way, run in zip(WAYS, (alone, ranks, joined))]
 
 
 def measured(test, named, folder):
@@ -158,20 +166,41 @@ def measured(test, named, folder):
     return {line["query_id"]: {name: values[MEASURE] for name, values in line["runs"].items()} for line in lines(folder / "per_query.jsonl")}
 
 
+def recommended(test, name, alone, folder, values):
+    """Adds, query by query, the order that `eval` recommends from the other half of the queries."""
+    rows = (test / "qrels/test.tsv").read_text(encoding="utf-8").splitlines()
+    halves = [[query for place, query in enumerate(sorted(values)) if place % 2 == half] for half in (0, 1)]
+    chosen = []
+    for half, others in enumerate(reversed(halves)):
+        seen = set(others)
+        qrels = write(folder / f"half-{half}.tsv", "\n".join(rows[:1] + [row for row in rows[1:] if row.split("\t")[0] in seen]) + "\n")
+        out = folder / f"{name}-{half}"
+        whetstone("eval", "--data", test, "--qrels", qrels, "--run", f"{name}={alone}", "--out", out)
+        order = json.loads((out / "measures.json").read_text(encoding="utf-8"))["recommendation"]["order"]
+        chosen.append(order)
+        for query in halves[half]:
+            values[query][f"{name}{RECOMMENDED}"] = values[query][FIRST if order == "first-stages" else name + ORDERS[order]]
+    return chosen
+
+
 def one_set(source):
+    """Returns each query's values by system, what each training took, and what was recommended."""
     folder = options.out / source.name
-    test = folder / "test"
+    test, runs = folder / "test", folder / "runs"
     test_set(source, test)
-    named = [(FIRST, test / "candidates.run"), *orders(BASE, base, test, folder / "runs")]
-    costs = {}
+    named = [(FIRST, test / "candidates.run"), *orders(BASE, base, test, runs)]
+    models, costs = [BASE], {}
     for kind in kinds():
         if kind == "given" and not (options.queries / f"{source.name}.jsonl").exists():
             continue
         training_set(source, folder / kind / "data", kind, test)
         for seed in options.seeds.split(","):
-            model, costs[f"{kind}-{seed}"] = train(folder / kind, seed)
-            named += orders(f"{kind}-{seed}", model, test, folder / "runs")
-    return measured(test, named, folder / "eval"), costs
+            models.append(f"{kind}-{seed}")
+            model, costs[models[-1]] = train(folder / kind, seed)
+            named += orders(models[-1], model, test, runs)
+    values = measured(test, named, folder / "eval")
+    advice = {name: recommended(test, name, runs / f"{name}.run", folder / "advice", values) for name in models}
+    return values, costs, advice
 
 
 def kinds():
@@ -197,7 +226,7 @@ def averaged(results):
         for query, systems in queries.items():
             groups = {}
             for system, value in systems.items():
-                groups.setdefault(re.sub(r"-\d+(?=\+?$)", "", system), []).append(value)
+                groups.setdefault(re.sub(r"-\d+(?= |$)", "", system), []).append(value)
             joined.setdefault(name, {})[query] = {system: mean(values) for system, values in groups.items()}
     return joined
 
@@ -212,24 +241,24 @@ def row(system, over, results):
             f"| {low:+.4f} to {high:+.4f} |")
 
 
-def table(results, costs):
+def table(results, costs, advice):
     results = averaged(results)
     systems = list(dict.fromkeys(name for queries in results.values() for q in queries.values() for name in q))
     head = f"| {MEASURE} | {' | '.join(results)} | mean change | worst set | per query, 95 % interval |\n|{'---|' * (len(results) + 4)}\n"
-    plus, alone = [s for s in systems if s.endswith("+")], [s for s in systems if not s.endswith("+")]
     text = f"{options.cap} questions of people a set at most, seeds {options.seeds}, base {options.base}.\n\n"
-    text += f"Over {FIRST} (`+`: joined with their scores):\n\n{head}" + "\n".join(row(s, FIRST, results) for s in alone + plus)
-    tuned = [s for s in systems if s not in (FIRST, BASE, f"{BASE}+")]
-    text += f"\n\nOver the base, in the same way:\n\n{head}"
-    text += "\n".join(row(s, f"{BASE}+" if s.endswith("+") else BASE, results) for s in tuned)
-    text += "\n\n| training | pairs | seconds |\n|---|---|---|\n"
-    text += "\n".join(f"| {name} {run} | {cost['pairs']} | {cost['seconds']} |" for name, runs in costs.items() for run, cost in runs.items())
-    return text + "\n"
+    text += f"Over the fused first stages:\n\n{head}" + "\n".join(row(system, FIRST, results) for system in systems)
+    tuned = [system for system in systems if not system.startswith((FIRST, BASE)) and not system.endswith(RECOMMENDED)]
+    text += f"\n\nOver the base, in the same order of candidates:\n\n{head}"
+    text += "\n".join(row(s, BASE + next(way for way in (RANKS, JOINED, ALONE) if s.endswith(way)), results) for s in tuned)
+    text += "\n\n| training | pairs | seconds | recommended by either half |\n|---|---|---|---|\n"
+    for name, runs in costs.items():
+        text += "".join(f"| {name} {run} | {cost['pairs']} | {cost['seconds']} | {', '.join(advice[name][run])} |\n" for run, cost in runs.items())
+    return text
 
 
 wanted = options.sets.split(",") if options.sets else None
 sources = [f for f in sorted(options.dir.iterdir()) if (f / "qrels/test.tsv").exists() and (not wanted or f.name in wanted)]
-results, costs = {}, {}
+results, costs, advice = {}, {}, {}
 for source in sources:
-    results[source.name], costs[source.name] = one_set(source)
-    print(write(options.out / "evidence.md", table(results, costs)).read_text(), flush=True)
+    results[source.name], costs[source.name], advice[source.name] = one_set(source)
+    print(write(options.out / "evidence.md", table(results, costs, advice)).read_text(encoding="utf-8"), flush=True)

@@ -251,7 +251,7 @@ mod tests {
         let found =
             recommended(first, logits(|query| if odd(query) { -0.1 } else { 8.0 }), Some(60));
         assert_eq!(found.order, Order::JoinedScores, "{}", found.text);
-        assert!(found.text.starts_with("serve joined scores (logit / 4 + 0.5 · z(bm25)): +0."));
+        assert!(found.text.starts_with("serve joined scores (logit / 4 + 0.25 · z(bm25)): +0."));
         assert!(found.text.contains("against the first stage `bm25` over 60 queries"));
         assert!(!found.is_against_the_model());
         assert_eq!(found.of(Order::JoinedScores).unwrap().mean, 1.0);

@@ -20,7 +20,7 @@ mod tests {
 
     #[test]
     fn a_first_stage_moves_a_document_by_its_weight() {
-        let join = Join::fixed(["bm25"]);
+        let join = Join::with_one("bm25");
         let stages = FirstStages::from([("bm25".into(), vec![Some(3.0), Some(1.0), None])]);
         // A logit counts a quarter. The scores lie √2 above the mean, and 1/√2 below it.
         let scores = joined(&join, &stages, &[-4.0, 4.0, 0.0]);

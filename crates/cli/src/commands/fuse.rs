@@ -31,9 +31,9 @@ pub struct Args {
     /// What the logits are divided by, for --way scores
     #[arg(long, value_name = "NUMBER", default_value_t = Join::TEMPERATURE, value_parser = above_0)]
     temperature: f64,
-    /// The weight of each first stage, for --way scores
-    #[arg(long, value_name = "NUMBER", default_value_t = Join::WEIGHT, value_parser = above_0)]
-    weight: f64,
+    /// The weight of each first stage, for --way scores [default: 0.5, and 0.25 for a single one]
+    #[arg(long, value_name = "NUMBER", value_parser = above_0)]
+    weight: Option<f64>,
     /// Path of the fused run
     #[arg(long, value_name = "RUN")]
     out: PathBuf,
@@ -84,7 +84,10 @@ impl Args {
     fn joining(&self) -> Joining {
         let named = (1..).zip(&self.runs).map(|(number, run)| (format!("run-{number}"), run));
         let first_stages: RunPaths = named.map(|(name, run)| (name, run.clone())).collect();
-        let weights = first_stages.keys().map(|name| (name.clone(), self.weight)).collect();
-        Joining { join: Join { temperature: self.temperature, weights }, first_stages }
+        let mut join = Join { temperature: self.temperature, ..Join::fixed(first_stages.keys()) };
+        if let Some(weight) = self.weight {
+            join.weights.values_mut().for_each(|one| *one = weight);
+        }
+        Joining { join, first_stages }
     }
 }

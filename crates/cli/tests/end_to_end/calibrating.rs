@@ -79,7 +79,7 @@ fn a_calibrated_model_fuses_and_gives_probabilities_and_its_weights_are_untouche
     let fusion = &notes["fusion"];
     assert_eq!(
         (&fusion["temperature"], &fusion["weights"], &fusion["chosen_on_dev"]),
-        (&json!(4.0), &json!({"bm25": 0.5}), &json!(false)),
+        (&json!(4.0), &json!({"bm25": 0.25}), &json!(false)),
         "eight dev queries choose nothing"
     );
     assert!(fusion["model_alone"].as_f64() > fusion["first_stages"].as_f64(), "{notes:#}");

@@ -30,9 +30,20 @@ fn endless_training(folder: &Path, out: &str) -> (Vec<String>, PathBuf) {
     training
 }
 
-/// Starts a command and waits until it has written a checkpoint.
+/// Starts a command and waits until it has written a checkpoint. Signals do what they do in a
+/// terminal, even where the tests run in the background of a script, which ignores Ctrl-C.
 fn start(args: &[&str], out: &Path) -> Child {
-    let mut child = command(args).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut started = command(args);
+    #[cfg(unix)]
+    // SAFETY: `signal` may be called between fork and exec.
+    unsafe {
+        use std::os::unix::process::CommandExt;
+        started.pre_exec(|| {
+            libc::signal(libc::SIGINT, libc::SIG_DFL);
+            Ok(())
+        });
+    }
+    let mut child = started.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     let deadline = Instant::now() + Duration::from_secs(60);
     while !out.join("step-000030").exists() {
         assert!(
