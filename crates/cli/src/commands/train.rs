@@ -72,8 +72,10 @@ mod tests {
     #[test]
     fn the_configs_of_quickstart_and_of_judged_queries_are_valid() {
         TrainConfig::load(&configs().join("quickstart-train.toml")).unwrap();
-        for name in ["quickstart.toml", "judged-data.toml"] {
-            whetstone_synth::SynthConfig::load(&configs().join(name)).unwrap();
+        whetstone_synth::SynthConfig::load(&configs().join("judged-data.toml")).unwrap();
+        for name in ["quickstart.toml", "quickstart-llm.toml"] {
+            let config = whetstone_synth::SynthConfig::load(&configs().join(name)).unwrap();
+            assert!(config.pair.teacher.is_some(), "{name}: margin-mse needs a teacher");
         }
     }
 }
