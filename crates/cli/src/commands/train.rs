@@ -70,9 +70,9 @@ mod tests {
     }
 
     #[test]
-    fn the_configs_of_quickstart_and_of_judged_queries_are_valid() {
+    fn the_configs_for_special_cases_are_valid() {
         TrainConfig::load(&configs().join("quickstart-train.toml")).unwrap();
-        for name in ["quickstart.toml", "judged-data.toml"] {
+        for name in ["quickstart.toml", "judged-data.toml", "base-data.toml"] {
             whetstone_synth::SynthConfig::load(&configs().join(name)).unwrap();
         }
     }
