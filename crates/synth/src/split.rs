@@ -38,9 +38,9 @@ impl Split {
 /// Puts every document into one split.
 ///
 /// Documents that answer a human question are the test: they are among `held`, with those that a
-/// gathered collection keeps for dev. If none is held for the test, `test-fraction` of the documents
-/// are drawn. `dev-fraction` of the documents that no question holds out are dev, and the rest is
-/// for training.
+/// gathered collection keeps for dev. If none is held for the test, `test-fraction` of the
+/// documents are drawn. `dev-fraction` of the documents that no question holds out are dev, and the
+/// rest is for training.
 pub fn split_documents(
     documents: &BTreeSet<DocumentId>,
     held: &BTreeMap<DocumentId, Split>,

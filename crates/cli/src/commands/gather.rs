@@ -9,8 +9,8 @@ use crate::failure::Result;
 #[command(after_help = "Example:
   whetstone gather --config configs/base-data.toml --out data/base
 
-The folders are listed as `folders` in [gather]. Their names go before all ids, and `mine` compares a
-query only with passages of its own folder. `whetstone synth` with such a config runs gather, mine
+The folders are listed as `folders` in [gather]. Their names go before all ids, and `mine` compares
+a query only with passages of its own folder. `whetstone synth` with such a config runs gather, mine
 and pair.")]
 pub struct Args {
     #[command(flatten)]

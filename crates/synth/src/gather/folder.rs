@@ -130,8 +130,8 @@ impl Folder {
         Ok(Gathered { passages, queries, qrels: renamed, without_text, without_answer, unknown })
     }
 
-    /// Returns the judgements of queries that have an answer, what each known query is kept for, and
-    /// how many judgements name something that is not there.
+    /// Returns the judgements of queries that have an answer, what each known query is kept for,
+    /// and how many judgements name something that is not there.
     fn judgements(
         &self,
         passages: &[Passage],

@@ -6,8 +6,8 @@ use crate::error::Result;
 use std::ops::Range;
 use whetstone_retrieve::{Material, Retriever, Scored};
 
-/// A retriever over one part of the data set, with its settings from the config. Queries and passages
-/// are numbered as in the whole data set.
+/// A retriever over one part of the data set, with its settings from the config. Queries and
+/// passages are numbered as in the whole data set.
 pub struct Miner {
     pub source: Source,
     /// How many passages it may find for a query.

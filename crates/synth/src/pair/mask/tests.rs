@@ -49,8 +49,7 @@ fn half_of_a_built_in_querys_words_leave_its_positive_and_nothing_else_does() {
         let query: HashSet<String> = tokens(&before[0].query).collect();
         let (whole, rest) = (words(&before[0].passage), words(&after[0].passage));
         let gone: HashSet<&String> = whole.iter().filter(|word| !rest.contains(word)).collect();
-        // which bolt3 of part3 of type0: three of the six are masked, of which the passage may lack
-        // `which`.
+        // Three of the five different words are masked, and the passage may lack `which`.
         assert!(gone.iter().all(|word| query.contains(*word)), "{gone:?}");
         assert!((2..=3).contains(&gone.len()), "{gone:?}");
         assert_eq!(whole.iter().filter(|word| !gone.contains(word)).count(), rest.len());
