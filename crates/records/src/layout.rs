@@ -65,8 +65,10 @@ folder! {
         MINED mined = "mined",
         /// The bi-encoder's vectors.
         EMBEDDINGS embeddings = "mined/embeddings",
-        /// The bi-encoder's scores of every positive and negative of a training query.
-        PAIR_SCORES pair_scores = "mined/pairs.run",
+        /// Each retriever's scores of every positive and negative of a training query.
+        PAIR_SCORES pair_scores = "mined/pairs",
+        /// A cross-encoder's scores of the training pairs.
+        TEACHER_SCORES teacher_scores = "mined/teacher",
         /// An LLM's grades of positives and negatives.
         GRADES grades = "grades.jsonl",
         TRAIN train = "train.jsonl",
@@ -97,6 +99,11 @@ impl DataSet {
     /// Returns the path, below the folder, of a retriever's ranking for every query.
     pub fn mined_run_name(retriever: &str) -> String {
         format!("{}/{retriever}.run", Self::MINED)
+    }
+
+    /// Returns the path, below the folder, of a retriever's scores of training pairs.
+    pub fn pair_scores_name(retriever: &str) -> String {
+        format!("{}/{retriever}.run", Self::PAIR_SCORES)
     }
 
     /// Returns the path, below the folder, of a retriever's ranking of the test candidates.

@@ -42,8 +42,8 @@ pub use origin::Origin;
 pub use progress::{Progress, Silent};
 pub use qrels::Qrels;
 pub use records::{
-    BUILT_IN, Negative, Pair, Passage, PassageMetadata, Place, Provenance, Query, QueryMetadata,
-    QueryQuality,
+    BUILT_IN, GivenSplit, Negative, Pair, Passage, PassageMetadata, Place, Provenance, Query,
+    QueryMetadata, QueryQuality,
 };
 pub use run::{Hit, Run};
 pub use stage::{Cost, Manifest, Outcome, Stage, forget};

@@ -80,6 +80,9 @@ pub struct PassageMetadata {
     /// text that occurs once.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub places: Vec<Place>,
+    /// The collection that `gather` took it from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gathered_from: Option<String>,
 }
 
 /// One occurrence of a text.
@@ -150,7 +153,7 @@ pub struct Query {
 /// The generator of queries that no LLM made, in their metadata.
 pub const BUILT_IN: &str = "built-in";
 
-/// Where a query comes from. All fields are empty for a human's query.
+/// Where a query comes from. All fields are empty for a human's query that nobody gathered.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct QueryMetadata {
     /// The passage from which the query was made: its positive.
@@ -167,6 +170,32 @@ pub struct QueryMetadata {
     pub persona: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quality: Option<QueryQuality>,
+    /// The collection that `gather` took it from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gathered_from: Option<String>,
+    /// What its collection keeps it for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub given_split: Option<GivenSplit>,
+}
+
+impl QueryMetadata {
+    /// Returns whether the query is kept for the test: its collection says so, or it says nothing
+    /// and a human asked.
+    pub fn is_for_test(&self) -> bool {
+        match self.given_split {
+            Some(split) => split == GivenSplit::Test,
+            None => self.generator.is_none(),
+        }
+    }
+}
+
+/// What a collection made elsewhere keeps a query for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum GivenSplit {
+    Train,
+    Dev,
+    Test,
 }
 
 /// What the filters measured on a generated query.

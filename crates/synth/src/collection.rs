@@ -1,5 +1,9 @@
 //! A data set in memory: passages, queries and judgements, each with its split.
 
+mod parts;
+
+pub use parts::Part;
+
 use crate::config::SplitConfig;
 use crate::error::{Error, Result};
 use crate::same_text::same_text;
@@ -8,8 +12,8 @@ use crate::twins::Twins;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::Path;
 use whetstone_records::{
-    DataSet, DocumentId, JsonlReader, Pair, Passage, PassageId, Provenance, Qrels, Query, QueryId,
-    QueryMetadata,
+    DataSet, DocumentId, GivenSplit, JsonlReader, Pair, Passage, PassageId, Provenance, Qrels,
+    Query, QueryId, QueryMetadata,
 };
 
 /// A data set as `mine` and `pair` see it: passages, queries and judgements, with the split of
@@ -33,6 +37,8 @@ pub struct Collection {
     pub document_split: Vec<Split>,
     /// The split of every query; none if it serves neither training nor measuring.
     pub query_split: Vec<Option<Split>>,
+    /// The collections that it was gathered from; else all of it.
+    pub parts: Vec<Part>,
     pub counts: BTreeMap<String, u64>,
 }
 
@@ -63,15 +69,22 @@ impl Collection {
         let place = place_of_documents(&documents);
         let document: Vec<u32> = ids.iter().map(|id| place[id]).collect();
         let positives = positives(&passages, &queries, &qrels)?;
-        let human = |query: &Query| query.metadata.generator.is_none();
-        let judged: BTreeSet<DocumentId> = std::iter::zip(&queries, &positives)
-            .filter(|(query, _)| human(query))
-            .flat_map(|(_, positives)| positives)
-            .map(|(passage, _)| ids[*passage as usize].clone())
-            .collect();
+        let answering = |wanted: fn(&QueryMetadata) -> bool| {
+            std::iter::zip(&queries, &positives)
+                .filter(move |(query, _)| wanted(&query.metadata))
+                .flat_map(|(_, positives)| positives)
+                .map(|(passage, _)| ids[*passage as usize].clone())
+        };
+        let dev = answering(|metadata| metadata.given_split == Some(GivenSplit::Dev));
+        // A document of both is the test.
+        let mut held: BTreeMap<DocumentId, Split> =
+            dev.map(|document| (document, Split::Dev)).collect();
+        held.extend(answering(QueryMetadata::is_for_test).map(|document| (document, Split::Test)));
+        let has_test = held.values().any(|split| *split == Split::Test);
         let document_split: Vec<Split> =
-            split_documents(&documents, &judged, config, seed).into_values().collect();
+            split_documents(&documents, &held, config, seed).into_values().collect();
         let mut collection = Self {
+            parts: parts::parts(&passages, &queries)?,
             text: number_texts(&passages),
             held_out_texts: HashSet::new(),
             shared_texts: HashSet::new(),
@@ -85,7 +98,7 @@ impl Collection {
             counts: BTreeMap::new(),
         };
         collection.compare_texts(&place);
-        collection.split_queries(!judged.is_empty());
+        collection.split_queries(has_test);
         Ok(collection)
     }
 
@@ -122,7 +135,7 @@ impl Collection {
             && text().is_some_and(|text| self.shared_texts.contains(&text))
     }
 
-    fn split_queries(&mut self, has_human_questions: bool) {
+    fn split_queries(&mut self, has_test_questions: bool) {
         let dropped = [
             "queries-without-positive",
             "queries-across-splits-dropped",
@@ -135,12 +148,12 @@ impl Collection {
                 .iter()
                 .map(|(passage, _)| self.passage_split(*passage))
                 .collect();
-            let generated = self.queries[query].metadata.generator.is_some();
+            let other = !self.queries[query].metadata.is_for_test();
             let drop = match splits.first() {
                 None if self.is_answered(query) => Some(dropped[3]),
                 None => Some(dropped[0]),
                 Some(_) if splits.len() > 1 => Some(dropped[1]),
-                Some(Split::Test) if generated && has_human_questions => Some(dropped[2]),
+                Some(Split::Test) if other && has_test_questions => Some(dropped[2]),
                 Some(_) => None,
             };
             if let Some(name) = drop {
@@ -164,10 +177,10 @@ impl Collection {
 
     /// The human questions that only text in several splits answers.
     pub fn unmeasured_questions(&self) -> Vec<&QueryId> {
-        let human = |query: &usize| self.queries[*query].metadata.generator.is_none();
+        let measures = |query: &usize| self.queries[*query].metadata.is_for_test();
         let unmeasured =
             |query: &usize| self.positives[*query].is_empty() && self.is_answered(*query);
-        let queries = (0..self.queries.len()).filter(human).filter(unmeasured);
+        let queries = (0..self.queries.len()).filter(measures).filter(unmeasured);
         queries.map(|query| &self.queries[query].id).collect()
     }
 
@@ -244,6 +257,9 @@ fn positives(
         grades
             .filter(|(_, grade)| **grade > 0)
             .map(|(id, grade)| match place(passages, id) {
+                Some(place) if is_of_other_collection(&passages[place as usize], query) => {
+                    Err(Error::OtherCollection { query: query.id.clone(), passage: id.clone() })
+                }
                 Some(place) => Ok((place, *grade)),
                 None => Err(Error::JudgedPassageMissing {
                     query: query.id.clone(),
@@ -255,7 +271,12 @@ fn positives(
     queries.iter().map(of_query).collect()
 }
 
-fn read_unique<T: serde::de::DeserializeOwned>(
+fn is_of_other_collection(passage: &Passage, query: &Query) -> bool {
+    passage.metadata.gathered_from != query.metadata.gathered_from
+}
+
+/// Reads records whose ids are unique and fit into runs and qrels.
+pub fn read_unique<T: serde::de::DeserializeOwned>(
     path: &Path,
     id: impl Fn(&T) -> &str,
 ) -> Result<Vec<T>> {

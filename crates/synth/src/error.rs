@@ -26,8 +26,31 @@ pub enum Error {
     ConfigValue { key: &'static str, expected: &'static str, value: String },
     #[error("config `{}`: [mine] lists its retrievers now and no longer knows `{keys}`", path.display())]
     OldMineKeys { path: PathBuf, keys: String, spelling: String },
-    #[error("`pair.teacher` is \"bi-encoder\", which is not among the retrievers of `mine.from`")]
-    TeacherNotListed,
+    #[error(
+        "`pair.teacher` is \"{teacher}\", and `mine.from` lists no retriever of kind \"{kind}\""
+    )]
+    TeacherNotListed { teacher: &'static str, kind: &'static str },
+    #[error("a cross-encoder shall teach, and none is given")]
+    NoTeacher,
+
+    #[error("`folders` in [gather] is empty")]
+    NothingToGather,
+    #[error("no query of the gathered folders has an answer")]
+    NothingGathered,
+    #[error("`{}` has no judgements", path.display())]
+    NoQrels { path: PathBuf },
+    #[error("`{}` is the folder that is gathered into", path.display())]
+    GatheredIntoItself { path: PathBuf },
+    #[error("`{name}`, the name of `{}`, cannot go before ids", path.display())]
+    FolderName { path: PathBuf, name: String },
+    #[error("`{}` and `{}` are both called `{name}`", one.display(), other.display())]
+    SameFolderName { name: String, one: PathBuf, other: PathBuf },
+    #[error("`{id}`{} stands apart from the rest of its collection", of_collection(collection))]
+    ScatteredCollection { collection: Option<String>, id: String },
+    #[error("`qrels/all.tsv` judges passage `{passage}` for query `{query}` of another collection")]
+    OtherCollection { query: QueryId, passage: PassageId },
+    #[error("the run of the retriever `{retriever}` cannot serve several collections")]
+    RunOverCollections { retriever: String },
 
     #[error("the corpus `{}` does not exist", path.display())]
     MissingCorpus { path: PathBuf },
@@ -104,10 +127,31 @@ impl Hint for Error {
             Error::OldMineKeys { keys, spelling, .. } => {
                 Some(format!("write `{spelling}` into [mine] in place of `{keys}`"))
             }
-            Error::TeacherNotListed => Some(
-                "add `{ kind = \"dense\", fraction = 0.0 }` to `from` in [mine], or set `teacher = \"none\"`"
+            Error::TeacherNotListed { kind, .. } => Some(format!(
+                "add `{{ kind = \"{kind}\", fraction = 0.0 }}` to `from` in [mine], or set `teacher = \"none\"`"
+            )),
+            Error::NoTeacher => Some("name one as `teacher-model` in [pair]".into()),
+            Error::NothingToGather => Some(
+                "list BEIR folders there; for one corpus, `whetstone chunk` and `ask` begin a data set"
                     .into(),
             ),
+            Error::NothingGathered => {
+                Some("the ids in qrels must be those of corpus.jsonl and queries.jsonl beside it".into())
+            }
+            Error::NoQrels { .. } => Some(
+                "a BEIR folder has corpus.jsonl, queries.jsonl and qrels/train.tsv, dev.tsv or test.tsv"
+                    .into(),
+            ),
+            Error::GatheredIntoItself { .. } => Some("choose another --out folder".into()),
+            Error::FolderName { .. } | Error::SameFolderName { .. } => {
+                Some("rename the folder; every one needs a name of its own without white space".into())
+            }
+            Error::ScatteredCollection { .. } | Error::OtherCollection { .. } => Some(
+                "run `whetstone gather` again: it puts a collection's name before all of its ids".into(),
+            ),
+            Error::RunOverCollections { .. } => {
+                Some("list only `bm25` and `dense` in `from` of [mine]".into())
+            }
             Error::ConfigSyntax { .. } => Some("configs/synth.toml lists every key with its default".into()),
             Error::MovedKey { section, new, .. } => Some(format!("write `{new}` in [{section}]")),
             Error::ConfigValue { .. } => Some("configs/synth.toml explains every key".into()),
@@ -184,6 +228,10 @@ impl Error {
         let path = path.to_path_buf();
         move |source| Error::Io { action, path, source }
     }
+}
+
+fn of_collection(collection: &Option<String>) -> String {
+    collection.as_ref().map_or_else(String::new, |name| format!(" of `{name}`"))
 }
 
 fn reasons_hint(reasons: &[(String, u64)]) -> String {

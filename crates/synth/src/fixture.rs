@@ -37,7 +37,7 @@ impl Fixture {
                 let metadata = PassageMetadata {
                     document: Some(format!("d{document:02}.md").as_str().into()),
                     span,
-                    places: Vec::new(),
+                    ..PassageMetadata::default()
                 };
                 fixture.passages.push(Passage {
                     id: id.as_str().into(),

@@ -9,6 +9,7 @@ mod config;
 mod error;
 #[cfg(test)]
 mod fixture;
+mod gather;
 mod grade;
 mod language;
 mod mine;
@@ -22,10 +23,11 @@ mod twins;
 pub use ask::{AskJob, Preview, ask, batch_in, batch_out, estimate, preview};
 pub use chunk::chunk;
 pub use config::{
-    AskConfig, ChunkConfig, FilterConfig, GeneratorName, MineConfig, PairConfig, RoundTrip,
-    SameDocument, Sampling, Source, SplitConfig, Style, SynthConfig, Teacher, TopBy,
+    AskConfig, ChunkConfig, FilterConfig, GatherConfig, GeneratorName, MineConfig, PairConfig,
+    RoundTrip, SameDocument, Sampling, Source, SplitConfig, Style, SynthConfig, Teacher, TopBy,
 };
 pub use error::{Error, Result};
+pub use gather::gather;
 pub use grade::grade;
 pub use mine::{MineJob, mine};
-pub use pair::pair;
+pub use pair::{PairJob, pair};

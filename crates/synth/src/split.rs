@@ -37,18 +37,21 @@ impl Split {
 
 /// Puts every document into one split.
 ///
-/// Documents that answer a human question are the test. If there are none, `test-fraction` of the
-/// documents are drawn. `dev-fraction` of the documents that no human question holds out are dev,
-/// and the rest is for training.
+/// Documents that answer a human question are the test: they are among `held`, with those that a
+/// gathered collection keeps for dev. If none is held for the test, `test-fraction` of the
+/// documents are drawn. `dev-fraction` of the documents that no question holds out are dev, and the
+/// rest is for training.
 pub fn split_documents(
     documents: &BTreeSet<DocumentId>,
-    judged: &BTreeSet<DocumentId>,
+    held: &BTreeMap<DocumentId, Split>,
     config: &SplitConfig,
     seed: u64,
 ) -> BTreeMap<DocumentId, Split> {
-    let mut free: Vec<&DocumentId> = documents.difference(judged).collect();
+    let mut free: Vec<&DocumentId> =
+        documents.iter().filter(|document| !held.contains_key(*document)).collect();
     free.shuffle(&mut crate::random::rng(seed, "split", ""));
-    let test = if judged.is_empty() { share(config.test_fraction, free.len()) } else { 0 };
+    let has_test = held.values().any(|split| *split == Split::Test);
+    let test = if has_test { 0 } else { share(config.test_fraction, free.len()) };
     let dev = share(config.dev_fraction, free.len());
     let drawn = free.iter().enumerate().map(|(place, document)| {
         let split = match place {
@@ -58,8 +61,8 @@ pub fn split_documents(
         };
         ((*document).clone(), split)
     });
-    let judged = documents.intersection(judged).map(|document| (document.clone(), Split::Test));
-    drawn.chain(judged).collect()
+    let held = held.iter().filter(|(document, _)| documents.contains(*document));
+    drawn.chain(held.map(|(document, split)| (document.clone(), *split))).collect()
 }
 
 /// Returns a share of `count`, rounded, but at least one if a share was asked for and there is
@@ -85,7 +88,7 @@ mod tests {
     fn every_document_has_one_split_and_the_shares_are_kept() {
         let config = SplitConfig { dev_fraction: 0.1, test_fraction: 0.2 };
         for seed in 0..20 {
-            let split = split_documents(&documents(0..50), &BTreeSet::new(), &config, seed);
+            let split = split_documents(&documents(0..50), &BTreeMap::new(), &config, seed);
             assert_eq!(split.keys().cloned().collect::<BTreeSet<_>>(), documents(0..50));
             let counts = Split::ALL.map(|wanted| count(&split, wanted));
             assert_eq!(counts, [35, 5, 10]);
@@ -95,7 +98,8 @@ mod tests {
     #[test]
     fn documents_that_answer_human_questions_are_the_whole_test() {
         let config = SplitConfig { dev_fraction: 0.1, test_fraction: 0.5 };
-        let split = split_documents(&documents(0..50), &documents(10..20), &config, 3);
+        let held = documents(10..20).into_iter().map(|document| (document, Split::Test)).collect();
+        let split = split_documents(&documents(0..50), &held, &config, 3);
         let test: BTreeSet<_> = split
             .iter()
             .filter(|(_, split)| **split == Split::Test)
@@ -106,9 +110,18 @@ mod tests {
     }
 
     #[test]
+    fn documents_held_for_dev_are_dev_beside_those_that_are_drawn() {
+        let config = SplitConfig { dev_fraction: 0.1, test_fraction: 0.2 };
+        let held = documents(10..20).into_iter().map(|document| (document, Split::Dev)).collect();
+        let split = split_documents(&documents(0..50), &held, &config, 3);
+        assert!(documents(10..20).iter().all(|document| split[document] == Split::Dev));
+        assert_eq!(Split::ALL.map(|wanted| count(&split, wanted)), [28, 14, 8]);
+    }
+
+    #[test]
     fn the_seed_decides_and_nothing_else() {
         let config = SplitConfig::default();
-        let split = |seed| split_documents(&documents(0..50), &BTreeSet::new(), &config, seed);
+        let split = |seed| split_documents(&documents(0..50), &BTreeMap::new(), &config, seed);
         assert_eq!(split(1), split(1));
         assert_ne!(split(1), split(2));
     }
@@ -116,7 +129,7 @@ mod tests {
     #[test]
     fn no_fraction_means_no_document() {
         let config = SplitConfig { dev_fraction: 0.0, test_fraction: 0.0 };
-        let split = split_documents(&documents(0..50), &BTreeSet::new(), &config, 1);
+        let split = split_documents(&documents(0..50), &BTreeMap::new(), &config, 1);
         assert_eq!(count(&split, Split::Train), 50);
     }
 }

@@ -4,7 +4,7 @@ use crate::same_text::same_text;
 use std::collections::HashMap;
 use whetstone_records::{Passage, Qrels};
 
-/// Groups of equal passages, by their places in the corpus.
+/// Groups of equal passages of one collection, by their places in the corpus.
 #[derive(Default)]
 pub struct Twins {
     groups: Vec<Vec<usize>>,
@@ -14,10 +14,11 @@ pub struct Twins {
 
 impl Twins {
     pub fn of(passages: &[Passage]) -> Self {
-        let mut firsts: HashMap<String, usize> = HashMap::new();
+        let mut firsts: HashMap<(Option<&str>, String), usize> = HashMap::new();
         let mut twins = Self::default();
         for (at, passage) in passages.iter().enumerate() {
-            let first = *firsts.entry(same_text(passage)).or_insert(at);
+            let collection = passage.metadata.gathered_from.as_deref();
+            let first = *firsts.entry((collection, same_text(passage))).or_insert(at);
             if first == at {
                 continue;
             }

@@ -50,7 +50,7 @@ fn the_reference_config_lists_every_key_with_its_default() {
 
 #[test]
 fn the_configs_for_special_cases_are_good() {
-    for name in ["quickstart-train.toml", "judged.toml"] {
+    for name in ["quickstart-train.toml", "judged.toml", "base.toml"] {
         TrainConfig::load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../../configs").join(name))
             .unwrap();
     }

@@ -12,6 +12,7 @@ pub mod eval;
 pub mod export;
 pub mod forgetting;
 pub mod fuse;
+pub mod gather;
 pub mod grade;
 pub mod label;
 pub mod mine;

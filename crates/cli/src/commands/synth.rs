@@ -2,12 +2,12 @@
 
 use super::{DataArgs, DeviceArgs, corpus};
 use crate::cli::Talk;
-use crate::failure::Result;
+use crate::failure::{Problem, Result};
 use crate::output;
 use std::path::{Path, PathBuf};
 use whetstone_model::DeviceName;
 use whetstone_records::{Manifest, Progress};
-use whetstone_synth::{AskJob, MineJob, SynthConfig};
+use whetstone_synth::{AskJob, MineJob, PairJob, SynthConfig};
 
 /// Make a data set from documents: chunk, ask, mine, pair
 #[derive(clap::Args)]
@@ -30,15 +30,19 @@ pub struct Args {
 }
 
 pub const STAGES: [&str; 4] = ["chunk", "ask", "mine", "pair"];
+/// The stages of a data set that is gathered from others.
+const GATHERED: [&str; 3] = ["gather", "mine", "pair"];
 
 pub fn run(args: &Args, talk: &Talk) -> Result<()> {
     let (config, out) = args.data.load()?;
-    let corpus = corpus(args.corpus.as_deref(), &config)?;
+    let (stages, corpus) = source(args, &config)?;
     if args.data.force {
-        STAGES.iter().try_for_each(|stage| whetstone_records::forget(&out, stage))?;
+        stages.iter().try_for_each(|stage| whetstone_records::forget(&out, stage))?;
     }
     let progress = talk.progress();
     let model = whetstone_hub::resolve(&config.model, &*progress)?;
+    // Now, and not after an hour of other stages.
+    super::pair::teacher(&config, &*progress)?;
     let job = Job {
         config: &config,
         corpus: &corpus,
@@ -47,7 +51,7 @@ pub fn run(args: &Args, talk: &Talk) -> Result<()> {
         device: args.device.device,
     };
     let mut manifests = vec![];
-    for stage in STAGES {
+    for stage in stages {
         let manifest = job.stage(stage, &*progress)?;
         if !talk.json() {
             talk.tell(&out, &manifest);
@@ -57,7 +61,22 @@ pub fn run(args: &Args, talk: &Talk) -> Result<()> {
     if talk.json() { output::json(&manifests) } else { Ok(()) }
 }
 
-/// What the four stages read and write.
+/// Returns the stages, and the corpus where there is one.
+fn source(args: &Args, config: &SynthConfig) -> Result<(&'static [&'static str], PathBuf)> {
+    if config.gather.folders.is_empty() {
+        return Ok((&STAGES, corpus(args.corpus.as_deref(), config)?));
+    }
+    if args.corpus.is_some() || config.corpus.is_some() {
+        return Err(Problem::new(
+            "a corpus and folders to gather",
+            "a data set is made from one corpus, or from the `folders` in [gather]",
+        )
+        .into());
+    }
+    Ok((&GATHERED, PathBuf::new()))
+}
+
+/// What the stages read and write.
 pub struct Job<'a> {
     pub config: &'a SynthConfig,
     pub corpus: &'a Path,
@@ -67,10 +86,11 @@ pub struct Job<'a> {
 }
 
 impl Job<'_> {
-    /// Runs one of [`STAGES`].
+    /// Runs one of [`STAGES`] or [`GATHERED`].
     pub fn stage(&self, stage: &str, progress: &dyn Progress) -> Result<Manifest> {
         let Self { config, out, model, .. } = self;
         Ok(match stage {
+            "gather" => whetstone_synth::gather(out, config, progress)?,
             "chunk" => whetstone_synth::chunk(self.corpus, out, model, &config.chunk, progress)?,
             "ask" => {
                 let job = AskJob { out, config, model: Some(*model), device: self.device };
@@ -80,7 +100,11 @@ impl Job<'_> {
                 let job = MineJob { out, config, model, device: self.device };
                 whetstone_synth::mine(&job, progress)?
             }
-            _ => whetstone_synth::pair(out, config, progress)?,
+            _ => {
+                let teacher = super::pair::teacher(config, progress)?;
+                let (teacher, device) = (teacher.as_deref(), self.device);
+                whetstone_synth::pair(&PairJob { out, config, teacher, device }, progress)?
+            }
         })
     }
 }

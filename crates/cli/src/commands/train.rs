@@ -70,12 +70,15 @@ mod tests {
     }
 
     #[test]
-    fn the_configs_of_quickstart_and_of_judged_queries_are_valid() {
+    fn the_configs_for_special_cases_are_valid() {
         TrainConfig::load(&configs().join("quickstart-train.toml")).unwrap();
-        whetstone_synth::SynthConfig::load(&configs().join("judged-data.toml")).unwrap();
+        for name in ["judged-data.toml", "base-data.toml"] {
+            whetstone_synth::SynthConfig::load(&configs().join(name)).unwrap();
+        }
         for name in ["quickstart.toml", "quickstart-llm.toml"] {
             let config = whetstone_synth::SynthConfig::load(&configs().join(name)).unwrap();
-            assert!(config.pair.teacher.is_some(), "{name}: margin-mse needs a teacher");
+            let teacher = serde_json::to_value(config.pair.teacher).unwrap();
+            assert_eq!(teacher, "bi-encoder", "{name}: margin-mse needs a teacher");
         }
     }
 }

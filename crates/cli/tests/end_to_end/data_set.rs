@@ -127,3 +127,57 @@ fn a_run_of_another_search_is_found_beside_the_config_and_asked_for_where_it_is_
     let outputs = &of("pair").json()["outputs"];
     assert!(outputs["runs/own.run"].is_string() && outputs["runs/bm25.run"].is_null(), "{outputs}");
 }
+
+/// A BEIR folder whose every document has a question of a person.
+fn beir(folder: &Path, thing: &str) -> String {
+    fs::create_dir_all(folder.join("qrels")).unwrap();
+    let [mut corpus, mut queries] = [String::new(), String::new()];
+    let mut qrels = "query-id\tcorpus-id\tscore\n".to_owned();
+    for number in 0..30 {
+        let text = format!("The {thing} number {number} is oiled every {} weeks.", number + 2);
+        corpus += &format!("{{\"_id\": \"{number}\", \"title\": \"\", \"text\": \"{text}\"}}\n");
+        let question = format!("how often must {thing} {number} be oiled?");
+        queries += &format!("{{\"_id\": \"{number}\", \"text\": \"{question}\"}}\n");
+        qrels += &format!("{number}\t{number}\t1\n");
+    }
+    fs::write(folder.join("corpus.jsonl"), corpus).unwrap();
+    fs::write(folder.join("queries.jsonl"), queries).unwrap();
+    fs::write(folder.join("qrels/train.tsv"), qrels).unwrap();
+    text(folder)
+}
+
+#[test]
+fn several_collections_become_one_data_set_that_a_cross_encoder_teaches() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = synth_config(folder.path());
+    let folders = ["pumps", "valves"].map(|thing| beir(&folder.path().join(thing), thing));
+    let own = fs::read_to_string(&config).unwrap();
+    let own: Vec<&str> = own.lines().filter(|line| line.starts_with("model")).collect();
+    let toml = format!(
+        "{}\n[gather]\nfolders = {folders:?}\n[pair]\nteacher = \"cross-encoder\"\n\
+         teacher-model = \"tests/oracles/tiny-model\"\n",
+        own.join("\n")
+    );
+    fs::write(&config, toml).unwrap();
+    let [data, other] = ["data", "other"].map(|name| text(&folder.path().join(name)));
+    let manifests = run(&["synth", "--config", &config, "--out", &data, "--json"]).json();
+    let stages: Vec<_> =
+        manifests.as_array().unwrap().iter().map(|one| one["stage"].as_str().unwrap()).collect();
+    assert_eq!(stages, ["gather", "mine", "pair"]);
+    for stage in stages {
+        run(&[stage, "--config", &config, "--out", &other, "--json"]).json();
+    }
+    let train = |data: &str| fs::read_to_string(Path::new(data).join("train.jsonl")).unwrap();
+    assert_eq!(train(&data), train(&other));
+    for line in train(&data).lines() {
+        let pair: serde_json::Value = serde_json::from_str(line).unwrap();
+        let collection = |key: &str| pair[key].as_str().unwrap().split('/').next().unwrap();
+        assert_eq!(collection("query_id"), collection("passage_id"));
+        assert!(pair["teacher"].is_number(), "{line}");
+    }
+
+    let both = ["synth", "--config", &config, "--corpus", &folders[0], "--out", &data];
+    let outcome = run(&both);
+    assert_eq!(outcome.code, Some(2));
+    assert!(outcome.stderr.contains("a corpus and folders to gather"), "{}", outcome.stderr);
+}

@@ -83,6 +83,7 @@ impl<'a> Harvest<'a> {
                                 overlap_fraction,
                                 ..QueryQuality::default()
                             }),
+                            ..QueryMetadata::default()
                         };
                         let id = QueryId::new(format!("{}-q{kept}", passage.id));
                         harvest.kept.push(Kept {

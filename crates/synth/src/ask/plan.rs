@@ -164,7 +164,8 @@ impl<'a> Plan<'a> {
     fn splits(&self, judged: &BTreeSet<DocumentId>) -> BTreeMap<DocumentId, Split> {
         let config = self.job.config;
         let documents = self.passages.iter().flat_map(Passage::documents).collect();
-        split_documents(&documents, judged, &config.split, config.seed)
+        let held = judged.iter().map(|document| (document.clone(), Split::Test)).collect();
+        split_documents(&documents, &held, &config.split, config.seed)
     }
 
     /// The passages to ask about.

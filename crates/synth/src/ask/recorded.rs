@@ -59,3 +59,57 @@ impl Generator for Recorded {
         Ok(passages.iter().map(answer).collect())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use whetstone_records::{Hint, Silent};
+
+    fn passages() -> Vec<Passage> {
+        let passage = |id: &str| Passage {
+            id: id.into(),
+            title: String::new(),
+            text: format!("What stands in {id}."),
+            metadata: Default::default(),
+        };
+        ["a", "b", "c"].map(passage).into()
+    }
+
+    fn read(lines: &str) -> Result<Recorded> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("queries.jsonl");
+        std::fs::write(&path, lines).unwrap();
+        Recorded::read(&path, &passages())
+    }
+
+    #[test]
+    fn a_passage_gets_the_queries_of_all_its_lines_in_their_order() {
+        let recorded = read(
+            "{\"_id\": \"b\", \"questions\": [\"second?\", \"first?\"]}\n\
+             {\"_id\": \"elsewhere\", \"questions\": [\"lost?\"]}\n\
+             {\"_id\": \"a\", \"questions\": []}\n\
+             {\"_id\": \"b\", \"questions\": [\"third?\"]}\n",
+        )
+        .unwrap();
+        let passages = passages();
+        assert_eq!(["a", "b", "c"].map(|id| recorded.has(&id.into())), [true, true, false]);
+        let answers = recorded.generate(&passages.iter().collect::<Vec<_>>(), &Silent).unwrap();
+        let texts = |answer: &Answer| -> Vec<String> {
+            answer.proposals.iter().map(|proposal| proposal.text.clone()).collect()
+        };
+        assert!(texts(&answers[0]).is_empty() && answers[0].says_none);
+        assert_eq!(texts(&answers[1]), ["second?", "first?", "third?"]);
+        assert!(!answers[1].says_none);
+        assert!(answers[1].proposals.iter().all(|proposal| proposal.style == STYLE));
+    }
+
+    #[test]
+    fn a_file_of_other_passages_and_a_misspelt_field_are_refused() {
+        let error = read("{\"_id\": \"x\", \"questions\": [\"lost?\"]}\n").err().unwrap();
+        assert!(matches!(error, Error::OtherPassages { lines: 1, .. }), "{error}");
+        assert!(error.hint().is_some());
+        let text = "{\"_id\": \"a\", \"questions\": []}\n{\"_id\": \"b\", \"queries\": []}\n";
+        let message = read(text).err().unwrap().to_string();
+        assert!(message.contains("line 2"), "{message}");
+    }
+}

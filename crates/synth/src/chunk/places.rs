@@ -51,8 +51,11 @@ pub(crate) fn join_equal(cuts: Vec<Cut>) -> Vec<(Passage, usize)> {
 
 /// The passage of one place, with its tokens.
 pub(crate) fn one_place(cut: Cut) -> (Passage, usize) {
-    let metadata =
-        PassageMetadata { document: Some(cut.document), span: Some(cut.span), places: Vec::new() };
+    let metadata = PassageMetadata {
+        document: Some(cut.document),
+        span: Some(cut.span),
+        ..Default::default()
+    };
     let title = cut.path.join(PATH);
     (Passage { id: cut.id, title, text: cut.text, metadata }, cut.tokens)
 }

@@ -3,6 +3,7 @@
 mod ask;
 mod chunk;
 mod filter;
+mod gather;
 mod grade;
 mod mine;
 mod moved;
@@ -13,6 +14,7 @@ mod split;
 pub use ask::{AskConfig, GeneratorName, Style};
 pub use chunk::ChunkConfig;
 pub use filter::{FilterConfig, RoundTrip, TopBy};
+pub use gather::GatherConfig;
 pub use grade::GradeConfig;
 pub use mine::{MineConfig, SameDocument, Sampling, Source};
 pub use pair::{PairConfig, Teacher};
@@ -35,6 +37,7 @@ pub struct SynthConfig {
     pub corpus: Option<PathBuf>,
     /// Folder of the data set. The command line may name it instead.
     pub out: Option<PathBuf>,
+    pub gather: GatherConfig,
     pub chunk: ChunkConfig,
     pub ask: AskConfig,
     pub llm: LlmConfig,
@@ -54,6 +57,7 @@ impl Default for SynthConfig {
             model: "minilm-l6".into(),
             corpus: None,
             out: None,
+            gather: GatherConfig::default(),
             chunk: ChunkConfig::default(),
             ask: AskConfig::default(),
             llm: LlmConfig::default(),
@@ -98,6 +102,7 @@ impl SynthConfig {
 
     /// Refuses impossible values.
     pub fn check(&self) -> Result<()> {
+        self.gather.check()?;
         self.chunk.check()?;
         self.ask.check()?;
         self.llm.check()?;
@@ -108,10 +113,11 @@ impl SynthConfig {
         self.split.check()?;
         self.mine.check()?;
         self.pair.check()?;
-        if self.pair.teacher == Teacher::BiEncoder && self.mine.dense().is_none() {
-            return Err(Error::TeacherNotListed);
+        let needs = self.pair.teacher.needs();
+        match needs.iter().find(|kind| !self.mine.names().any(|name| name == **kind)) {
+            Some(kind) => Err(Error::TeacherNotListed { teacher: self.pair.teacher.name(), kind }),
+            None => Ok(()),
         }
-        Ok(())
     }
 }
 

@@ -12,10 +12,8 @@ use whetstone_records::{AtomicFile, DataSet, Manifest, Negative, manifest_name};
 /// Returns the paths of the stage's files, below the data set.
 pub fn outputs(config: &MineConfig) -> Vec<String> {
     let mut outputs: Vec<String> = config.names().map(DataSet::mined_run_name).collect();
+    outputs.extend(config.names().map(DataSet::pair_scores_name));
     outputs.push(DataSet::NEGATIVES.into());
-    if config.dense().is_some() {
-        outputs.push(DataSet::PAIR_SCORES.into());
-    }
     outputs
 }
 
@@ -25,7 +23,8 @@ pub fn forget_stale_runs(out: &Path, stage: &str, outputs: &[String]) -> Result<
     let Ok(bytes) = std::fs::read(out.join(manifest_name(stage))) else { return Ok(()) };
     let Ok(earlier) = serde_json::from_slice::<Manifest>(&bytes) else { return Ok(()) };
     let runs = earlier.outputs.keys().filter(|name| {
-        let folders = [DataSet::MINED, DataSet::RUNS, DataSet::DEV_RUNS].map(Path::new);
+        let folders = [DataSet::MINED, DataSet::PAIR_SCORES, DataSet::RUNS, DataSet::DEV_RUNS];
+        let folders = folders.map(Path::new);
         Path::new(name).parent().is_some_and(|parent| folders.contains(&parent))
     });
     for name in runs.filter(|name| !outputs.contains(name)) {
@@ -42,8 +41,8 @@ pub struct MinedFiles {
     data: DataSet,
     runs: Vec<FindingsWriter>,
     negatives: AtomicFile,
-    /// The bi-encoder's place among the retrievers, and its scores of pairs.
-    pair_scores: Option<(usize, FindingsWriter)>,
+    /// In the order of the config, as the runs.
+    pair_scores: Vec<FindingsWriter>,
 }
 
 impl MinedFiles {
@@ -51,14 +50,12 @@ impl MinedFiles {
         let data = DataSet::new(out);
         let run =
             |name: &str| FindingsWriter::create(&data.path(DataSet::mined_run_name(name)), name);
-        let scores = |place: usize| {
-            let writer = FindingsWriter::create(&data.pair_scores(), config.from[place].name())?;
-            Ok::<_, Error>((place, writer))
-        };
+        let scores =
+            |name: &str| FindingsWriter::create(&data.path(DataSet::pair_scores_name(name)), name);
         Ok(Self {
             runs: config.names().map(run).collect::<Result<_>>()?,
             negatives: AtomicFile::create(&data.negatives())?,
-            pair_scores: config.dense().map(scores).transpose()?,
+            pair_scores: config.names().map(scores).collect::<Result<_>>()?,
             data,
         })
     }
@@ -83,8 +80,8 @@ impl MinedFiles {
         negatives: &[Negative],
     ) -> Result<()> {
         let Chooser { collection, miners, .. } = chooser;
-        if let Some((place, scores)) = &mut self.pair_scores {
-            let ranking = chooser.scores_of_pairs(&*miners[*place].retriever, query, negatives);
+        for (miner, scores) in miners.iter().zip(&mut self.pair_scores) {
+            let ranking = chooser.scores_of_pairs(miner, query, negatives);
             scores.write(&collection.queries[query].id, &ranking, &collection.passages)?;
         }
         for negative in negatives {
@@ -96,10 +93,8 @@ impl MinedFiles {
     }
 
     pub fn commit(self) -> Result<()> {
-        self.runs.into_iter().try_for_each(FindingsWriter::commit)?;
-        if let Some((_, scores)) = self.pair_scores {
-            scores.commit()?;
-        }
+        let runs = self.runs.into_iter().chain(self.pair_scores);
+        runs.into_iter().try_for_each(FindingsWriter::commit)?;
         Ok(self.negatives.commit()?)
     }
 }

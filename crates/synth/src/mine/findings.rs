@@ -8,7 +8,7 @@ use std::io::Write;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use whetstone_records::{AtomicFile, Hit, Passage, QueryId, Run, RunLine};
-use whetstone_retrieve::{Retriever, Scored, ranking_order};
+use whetstone_retrieve::{Scored, ranking_order};
 
 /// The tag of a passage that only other retrievers found.
 const UNION_TAG: &str = "union";
@@ -27,7 +27,7 @@ pub type Findings = Vec<Vec<Ranked>>;
 
 /// Returns the findings of a block of queries.
 pub fn find(miners: &[Miner], queries: Range<usize>) -> Vec<Findings> {
-    let search = |miner: &Miner| miner.retriever.search(queries.clone(), miner.rank_max);
+    let search = |miner: &Miner| miner.search(queries.clone());
     let found: Vec<Vec<Vec<Scored>>> = miners.iter().map(search).collect();
     queries
         .clone()
@@ -37,23 +37,17 @@ pub fn find(miners: &[Miner], queries: Range<usize>) -> Vec<Findings> {
                 found.iter().map(|found| &found[query - queries.start][..]).collect();
             let union: BTreeSet<u32> =
                 of_query.iter().copied().flatten().map(|hit| hit.passage).collect();
-            let own_and_union = |(miner, own): (&Miner, &[Scored])| {
-                rank_union(&*miner.retriever, query, own, &union)
-            };
+            let own_and_union =
+                |(miner, own): (&Miner, &[Scored])| rank_union(miner, query, own, &union);
             miners.iter().zip(of_query).map(own_and_union).collect()
         })
         .collect()
 }
 
-fn rank_union(
-    retriever: &dyn Retriever,
-    query: usize,
-    own: &[Scored],
-    union: &BTreeSet<u32>,
-) -> Vec<Ranked> {
+fn rank_union(miner: &Miner, query: usize, own: &[Scored], union: &BTreeSet<u32>) -> Vec<Ranked> {
     let found: BTreeSet<u32> = own.iter().map(|hit| hit.passage).collect();
     let score = |passage: &u32| {
-        let score = retriever.score(query, *passage)?;
+        let score = miner.score(query, *passage)?;
         Some(Scored { passage: *passage, score })
     };
     let mut others: Vec<Scored> = union.difference(&found).filter_map(score).collect();

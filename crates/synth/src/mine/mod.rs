@@ -10,9 +10,9 @@ mod negatives;
 pub(crate) use files::forget_stale_runs;
 pub(crate) use findings::Found;
 
-use crate::collection::Collection;
-use crate::config::{MineConfig, SynthConfig};
-use crate::error::Result;
+use crate::collection::{Collection, Part};
+use crate::config::{MineConfig, Source, SynthConfig};
+use crate::error::{Error, Result};
 use crate::split::Split;
 use files::MinedFiles;
 use findings::{Findings, find};
@@ -23,8 +23,10 @@ use rayon::prelude::*;
 use std::ops::Range;
 use std::path::Path;
 use whetstone_model::{BiEncoder, DeviceName, Engine};
-use whetstone_records::{DataSet, Input, Manifest, Negative, Outcome, Progress, Stage, digests};
-use whetstone_retrieve::{EmbeddingCache, Material, TextKind};
+use whetstone_records::{
+    DataSet, Input, Manifest, Negative, Outcome, Progress, Stage, digests, sha256_bytes,
+};
+use whetstone_retrieve::{EmbeddingCache, Material, RetrieverConfig, TextKind};
 
 /// Queries whose findings are in memory at a time.
 const QUERY_BLOCK: usize = 1024;
@@ -89,9 +91,9 @@ pub(crate) fn model_digest(inputs: &[Input]) -> String {
 }
 
 /// Ranks the corpus for every query by every retriever (`mined/NAME.run`) and chooses the negatives
-/// of training queries (`negatives.jsonl`). If the bi-encoder is a retriever, its scores of the
-/// negatives go to `mined/pairs.run`. Embeddings are kept in `mined/embeddings`, so that a stopped
-/// run need not make them again.
+/// of training queries (`negatives.jsonl`). The retrievers' scores of positives and negatives go to
+/// `mined/pairs`. A query only meets passages of its own collection. Embeddings are kept in
+/// `mined/embeddings`, so that a stopped run need not make them again.
 pub fn mine(job: &MineJob, progress: &dyn Progress) -> Result<Manifest> {
     let MineJob { out, config, model, device } = *job;
     config.mine.check()?;
@@ -131,50 +133,86 @@ fn mine_collection(
     embeddings: Option<&EmbeddingCache>,
     progress: &dyn Progress,
 ) -> Result<Outcome> {
-    let material = Material::new(&collection.passages, &collection.queries, embeddings);
-    let miners = Miner::build_all(&job.config.mine, &material)?;
-    drop(material);
+    refuse_run_over_parts(collection, &job.config.mine)?;
     let guard = Guard::new(collection, job.config.mine.same_document);
-    let has_text =
-        |passage: &u32| !collection.passages[*passage as usize].full_text().trim().is_empty();
-    let trainable =
-        (0..collection.passages.len() as u32).filter(|passage| collection.is_trainable(*passage));
-    let trainable: Vec<u32> = trainable.filter(has_text).collect();
-    let chooser = Chooser {
-        collection,
-        guard: &guard,
-        miners: &miners,
-        config: &job.config.mine,
-        seed: job.config.seed,
-        trainable: &trainable,
-    };
-    let counts = write_mined(&chooser, job.out, progress)?;
+    let mut files = MinedFiles::create(job.out, &job.config.mine)?;
+    let mut counts = collection.counts.clone();
+    for part in &collection.parts {
+        let embeddings = embeddings.map(|cache| of_part(cache, part));
+        let (passages, queries) = part.slices(collection);
+        let material = Material::new(passages, queries, embeddings.as_ref());
+        let miners = Miner::build_all(&job.config.mine, &material, part)?;
+        drop(material);
+        let chooser = Chooser {
+            collection,
+            guard: &guard,
+            miners: &miners,
+            config: &job.config.mine,
+            seed: job.config.seed,
+            trainable: &trainable(collection, part),
+        };
+        progress.start("mine", Some(part.queries.len() as u64), "queries");
+        write_mined(&chooser, part, &mut files, &mut counts, progress)?;
+        progress.finish();
+    }
+    files.commit()?;
     let notes = notes(&job.config.mine, &counts, collection.queries.len());
     notes.iter().for_each(|note| progress.warn(note));
     Ok(Outcome { counts, notes, ..Outcome::default() })
 }
 
-/// Goes through the queries block by block and writes the files. Memory holds one block.
-fn write_mined(chooser: &Chooser, out: &Path, progress: &dyn Progress) -> Result<Counts> {
+/// A run ranks the passages of all collections, and which of them belong together it cannot say.
+fn refuse_run_over_parts(collection: &Collection, config: &MineConfig) -> Result<()> {
+    let is_run = |from: &&Source| matches!(from.retriever, RetrieverConfig::Run(_));
+    match config.from.iter().find(is_run) {
+        Some(from) if collection.parts.len() > 1 => {
+            Err(Error::RunOverCollections { retriever: from.name().into() })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A folder of its own for each collection, so that another one that comes or goes moves none.
+fn of_part<'a>(cache: &EmbeddingCache<'a>, part: &Part) -> EmbeddingCache<'a> {
+    let folder = match &part.name {
+        // A name from a file is no name for a folder.
+        Some(name) => cache.folder.join(&sha256_bytes(name.as_bytes())[..16]),
+        None => cache.folder.clone(),
+    };
+    let EmbeddingCache { hidden, encode, progress, .. } = *cache;
+    EmbeddingCache { folder, model: cache.model.clone(), hidden, encode, progress }
+}
+
+/// The passages that may be random negatives.
+fn trainable(collection: &Collection, part: &Part) -> Vec<u32> {
+    let has_text =
+        |passage: &u32| !collection.passages[*passage as usize].full_text().trim().is_empty();
+    let trainable = part.passages.clone().filter(|passage| collection.is_trainable(*passage));
+    trainable.filter(has_text).collect()
+}
+
+/// Goes through the queries of a part block by block and writes the files. Memory holds one block.
+fn write_mined(
+    chooser: &Chooser,
+    part: &Part,
+    files: &mut MinedFiles,
+    counts: &mut Counts,
+    progress: &dyn Progress,
+) -> Result<()> {
     let Chooser { collection, miners, .. } = chooser;
-    let mut files = MinedFiles::create(out, chooser.config)?;
-    let mut counts = collection.counts.clone();
-    progress.start("mine", Some(collection.queries.len() as u64), "queries");
-    for start in (0..collection.queries.len()).step_by(QUERY_BLOCK) {
-        let queries = start..(start + QUERY_BLOCK).min(collection.queries.len());
+    for start in part.queries.clone().step_by(QUERY_BLOCK) {
+        let queries = start..(start + QUERY_BLOCK).min(part.queries.end);
         let findings = find(miners, queries.clone());
         for (query, findings) in queries.clone().zip(&findings) {
             files.write_findings(collection, query, findings)?;
-            count_nothing_found(miners, findings, &mut counts);
+            count_nothing_found(miners, findings, counts);
         }
-        for (query, negatives) in choose_block(chooser, queries.clone(), &findings, &mut counts) {
+        for (query, negatives) in choose_block(chooser, queries.clone(), &findings, counts) {
             files.write_negatives(chooser, query, &negatives)?;
         }
         progress.advance(queries.len() as u64);
     }
-    progress.finish();
-    files.commit()?;
-    Ok(counts)
+    Ok(())
 }
 
 fn nothing_found(name: &str) -> String {

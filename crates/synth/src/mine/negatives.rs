@@ -9,7 +9,7 @@ use rand::Rng;
 use rand::seq::{IndexedRandom, SliceRandom};
 use std::collections::{BTreeMap, HashSet};
 use whetstone_records::{Negative, Provenance};
-use whetstone_retrieve::{Retriever, Scored, ranking_order};
+use whetstone_retrieve::{Scored, ranking_order};
 
 /// How often to try a random passage before listing the allowed ones.
 const RANDOM_TRIES: usize = 32;
@@ -25,7 +25,7 @@ pub struct Chooser<'a> {
     pub miners: &'a [Miner],
     pub config: &'a MineConfig,
     pub seed: u64,
-    /// The pool of random negatives.
+    /// The pool of random negatives, from the same collection.
     pub trainable: &'a [u32],
 }
 
@@ -121,7 +121,7 @@ impl Chooser<'_> {
     /// Ranks the positives and the chosen negatives of a query by a retriever's score, best first.
     pub fn scores_of_pairs(
         &self,
-        retriever: &dyn Retriever,
+        miner: &Miner,
         query: usize,
         negatives: &[Negative],
     ) -> Vec<Ranked> {
@@ -129,7 +129,7 @@ impl Chooser<'_> {
         let negatives =
             negatives.iter().filter_map(|negative| self.collection.passage(&negative.passage_id));
         let score = |passage: u32| {
-            let score = retriever.score(query, passage)?;
+            let score = miner.score(query, passage)?;
             Some(Scored { passage, score })
         };
         let mut scored: Vec<Scored> = positives.chain(negatives).filter_map(score).collect();
@@ -153,7 +153,7 @@ impl Chooser<'_> {
         for (miner, list) in self.miners.iter().zip(findings) {
             let own: Vec<Ranked> =
                 list.iter().filter(|ranked| ranked.rank.is_some()).copied().collect();
-            let lowest = lowest_positive(&*miner.retriever, query, positives, &own);
+            let lowest = lowest_positive(miner, query, positives, &own);
             let mut pool = Vec::new();
             for ranked in own {
                 let Scored { passage, score } = ranked.scored;
@@ -187,7 +187,7 @@ impl Chooser<'_> {
             if max.is_none() && min.is_none() {
                 return None;
             }
-            let score = miner.retriever.score(query, passage)?;
+            let score = miner.score(query, passage)?;
             if max.is_some_and(|max| score > max) {
                 Some(Refusal::MaxScore)
             } else {
@@ -199,14 +199,9 @@ impl Chooser<'_> {
 
 /// Returns the lowest score of a positive. A positive that the retriever cannot score ranks below all
 /// that it found, so it has the last one's score at most.
-fn lowest_positive(
-    retriever: &dyn Retriever,
-    query: usize,
-    positives: &[u32],
-    own: &[Ranked],
-) -> f32 {
+fn lowest_positive(miner: &Miner, query: usize, positives: &[u32], own: &[Ranked]) -> f32 {
     let last = own.last().map_or(f32::INFINITY, |ranked| ranked.scored.score);
-    let score = |positive: &u32| retriever.score(query, *positive).unwrap_or(last);
+    let score = |positive: &u32| miner.score(query, *positive).unwrap_or(last);
     positives.iter().map(score).fold(f32::INFINITY, f32::min)
 }
 

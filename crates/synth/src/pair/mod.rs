@@ -8,15 +8,17 @@ mod train;
 mod verify;
 
 use crate::collection::Collection;
-use crate::config::{SynthConfig, Teacher};
+use crate::config::SynthConfig;
 use crate::error::{Error, Result};
 use crate::grade;
 use crate::mine::forget_stale_runs;
 use crate::split::Split;
+use mask::Masked;
 use measured::{Measured, Mined, measure, qrels_of, sample_queries};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use train::{Group, is_positive, sample_groups, training_groups};
+use whetstone_model::DeviceName;
 use whetstone_records::{
     DataSet, Input, Manifest, Negative, Outcome, Progress, Qrels, Query, QueryId, Stage,
     read_jsonl, write_jsonl,
@@ -36,22 +38,34 @@ const OUTPUTS: [&str; 7] = [
     DataSet::CANDIDATES,
 ];
 
+/// The inputs of `pair`.
+pub struct PairJob<'a> {
+    /// Folder of the data set.
+    pub out: &'a Path,
+    pub config: &'a SynthConfig,
+    /// The folder of `teacher-model`.
+    pub teacher: Option<&'a Path>,
+    pub device: DeviceName,
+}
+
 /// Writes the files for training and measuring. Refuses a data set that would put a document into
 /// two splits.
-pub fn pair(out: &Path, config: &SynthConfig, progress: &dyn Progress) -> Result<Manifest> {
+pub fn pair(job: &PairJob, progress: &dyn Progress) -> Result<Manifest> {
+    let PairJob { out, config, .. } = *job;
     config.check()?;
     let names: Vec<&str> = config.mine.names().collect();
     let runs = names.iter().flat_map(|name| [DataSet::run_name(name), DataSet::dev_run_name(name)]);
     let outputs: Vec<String> = OUTPUTS.map(str::to_owned).into_iter().chain(runs).collect();
     // The outputs count too: a version that writes one more pairs again.
     let settings = (&config.pair, &config.split, config.seed, &names, &outputs);
-    let stage = Stage::new("pair", out, &settings, inputs(out, config)?);
+    let stage = Stage::new("pair", out, &settings, inputs(job)?);
     if let Some(manifest) = stage.begin()? {
         return Ok(manifest);
     }
-    progress.start("pair", None, "queries");
     let collection = Collection::read(out, &config.split, config.seed)?;
-    let pairs = Pairs::build(&collection, out, config)?;
+    let train = Train::build(&collection, job, progress)?;
+    progress.start("pair", None, "queries");
+    let pairs = Pairs::build(&collection, train, out, config)?;
     pairs.write(out)?;
     let mut notes = pairs.notes();
     notes.extend(unmeasured(&collection));
@@ -81,16 +95,13 @@ fn unmeasured(collection: &Collection) -> Option<String> {
 }
 
 /// Digests everything that the stage reads.
-fn inputs(out: &Path, config: &SynthConfig) -> Result<Vec<Input>> {
-    let data = DataSet::new(out);
+fn inputs(job: &PairJob) -> Result<Vec<Input>> {
+    let data = DataSet::new(job.out);
     let digest = |file: &str| Ok(Input::of_file(file, &data.path(file))?);
     let before_mined = [DataSet::CORPUS, DataSet::QUERIES, DataSet::ALL_QRELS];
     let mut inputs = before_mined.map(digest).into_iter().collect::<Result<Vec<_>>>()?;
     let mut mined = vec![DataSet::NEGATIVES.to_owned()];
-    mined.extend(config.mine.names().map(DataSet::mined_run_name));
-    if config.pair.teacher == Teacher::BiEncoder {
-        mined.push(DataSet::PAIR_SCORES.into());
-    }
+    mined.extend(job.config.mine.names().map(DataSet::mined_run_name));
     for file in mined {
         let path = data.path(&file);
         if !path.exists() {
@@ -101,20 +112,39 @@ fn inputs(out: &Path, config: &SynthConfig) -> Result<Vec<Input>> {
     if data.grades().exists() {
         inputs.push(digest(DataSet::GRADES)?);
     }
+    inputs.extend(teacher::inputs(job)?);
     Ok(inputs)
 }
 
 /// Whether the data set has questions of people for the test and no query of any other kind.
 fn only_measures(collection: &Collection, test: &[usize]) -> bool {
-    let human = |query: &Query| query.metadata.generator.is_none();
-    !test.is_empty() && collection.queries.iter().all(human)
+    let measures = |query: &Query| query.metadata.is_for_test();
+    !test.is_empty() && collection.queries.iter().all(measures)
+}
+
+/// The training pairs.
+struct Train {
+    groups: Vec<Group>,
+    masked: Masked,
+}
+
+impl Train {
+    fn build(collection: &Collection, job: &PairJob, progress: &dyn Progress) -> Result<Self> {
+        let (data, config) = (DataSet::new(job.out), job.config);
+        let negatives: Vec<Negative> = read_jsonl(&data.negatives())?;
+        let groups = training_groups(collection, negatives, &grade::read(job.out)?)?;
+        let mut groups = sample_groups(groups, config.pair.max_pairs, config.seed);
+        // The teacher reads what is masked afterwards: what it says is right of the whole passage.
+        teacher::teach(&mut groups, job, progress)?;
+        let masked = mask::mask(&mut groups, collection, &config.pair, config.seed);
+        Ok(Self { groups, masked })
+    }
 }
 
 /// Everything that the stage writes.
 struct Pairs {
     train: Vec<Group>,
-    /// Queries whose passages were masked.
-    masked: u64,
+    masked: Masked,
     dev: Measured,
     test: Measured,
     /// Of train, dev and test.
@@ -124,15 +154,13 @@ struct Pairs {
 }
 
 impl Pairs {
-    fn build(collection: &Collection, out: &Path, config: &SynthConfig) -> Result<Self> {
-        let (data, pair, seed) = (DataSet::new(out), &config.pair, config.seed);
-        let negatives: Vec<Negative> = read_jsonl(&data.negatives())?;
-        let groups = training_groups(collection, negatives, &grade::read(out)?)?;
-        let mut train = sample_groups(groups, pair.max_pairs, seed);
-        let masked = mask::mask(&mut train, collection, pair.mask_fraction, seed);
-        if pair.teacher == Teacher::BiEncoder {
-            teacher::teach(&mut train, &data.pair_scores(), pair)?;
-        }
+    fn build(
+        collection: &Collection,
+        Train { groups: train, masked }: Train,
+        out: &Path,
+        config: &SynthConfig,
+    ) -> Result<Self> {
+        let (pair, seed) = (&config.pair, config.seed);
         let dev = sample_queries(collection, Split::Dev, pair.max_dev_queries, seed);
         let test = sample_queries(collection, Split::Test, pair.max_test_queries, seed);
         let ids = |queries: &[usize]| {
@@ -192,8 +220,11 @@ impl Pairs {
         counts.insert("train-pairs".into(), train.count() as u64);
         counts.insert("train-positives".into(), positives as u64);
         counts.insert("train-queries-used".into(), self.train.len() as u64);
-        if self.masked > 0 {
-            counts.insert("train-queries-masked".into(), self.masked);
+        let Masked { words, sentences } = self.masked;
+        for (name, count) in [("masked", words), ("cut", sentences)] {
+            if count > 0 {
+                counts.insert(format!("train-queries-{name}"), count);
+            }
         }
         for (split, measured) in self.measured() {
             counts.insert(format!("{split}-pairs"), measured.pairs.len() as u64);

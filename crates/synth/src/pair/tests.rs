@@ -1,9 +1,10 @@
 //! Checks `pair` on a small data set that was mined with a stand-in for the bi-encoder.
 
 mod places;
+mod teacher;
 
 use super::*;
-use crate::config::{PairConfig, Source, SplitConfig};
+use crate::config::{PairConfig, Source, SplitConfig, Teacher};
 use crate::fixture::{Fixture, HIDDEN, PASSAGES_PER_DOCUMENT, Rewriting, embed};
 use crate::mine::mine_with_embeddings;
 use std::collections::HashMap;
@@ -29,6 +30,12 @@ fn mine_into(folder: &TempDir, fixture: &Fixture, config: &SynthConfig) {
     fixture.write(folder.path());
     let collection = fixture.collection(&config.split, config.seed).unwrap();
     mine_with_embeddings(&collection, folder.path(), config, (HIDDEN, &embed)).unwrap();
+}
+
+/// Pairs without a model.
+fn pair(out: &Path, config: &SynthConfig, progress: &dyn Progress) -> Result<Manifest> {
+    let device = DeviceName::default();
+    super::pair(&PairJob { out, config, teacher: None, device }, progress)
 }
 
 fn run_pair(
@@ -129,35 +136,6 @@ fn a_group_is_one_querys_positive_and_then_its_negatives() {
         let query = fixture.queries.iter().find(|query| query.id == group[0].query_id).unwrap();
         assert!(group.iter().all(|pair| pair.query_metadata.as_ref() == Some(&query.metadata)));
     }
-}
-
-#[test]
-fn a_bi_encoders_score_and_the_label_make_the_teachers_score() {
-    let folder = mined(&Fixture::new(20), &SPLIT, 1);
-    let config = PairConfig {
-        teacher: Teacher::BiEncoder,
-        teacher_scale: 2.0,
-        teacher_label_weight: 3.0,
-        mask_fraction: 0.0,
-        ..PairConfig::default()
-    };
-    run_pair(&folder, &config, &SPLIT, 1).unwrap();
-    for pair in pairs(&folder, "train.jsonl") {
-        let embeddings = embed(&[&pair.query, &pair.passage]);
-        let (query, passage) = embeddings.split_at(HIDDEN);
-        let cosine: f32 = query.iter().zip(passage).map(|(a, b)| a * b).sum();
-        let (expected, found) = (2.0 * cosine + 3.0 * pair.label, pair.teacher.unwrap());
-        assert!((found - expected).abs() < 1e-5, "{found} {expected}");
-    }
-    // Scores of another data set.
-    fs::write(folder.path().join(DataSet::PAIR_SCORES), "q Q0 p 1 0.5 dense\n").unwrap();
-    let error = run_pair(&folder, &config, &SPLIT, 1).unwrap_err();
-    assert!(matches!(error, Error::FindingsMissing { .. }), "{error}");
-    // Mined by an earlier version.
-    fs::remove_file(folder.path().join(DataSet::PAIR_SCORES)).unwrap();
-    let error = run_pair(&folder, &config, &SPLIT, 1).unwrap_err();
-    assert!(matches!(error, Error::NotMined { .. }), "{error}");
-    assert!(!run_pair(&folder, &PairConfig::default(), &SPLIT, 1).unwrap().up_to_date);
 }
 
 #[test]

@@ -26,7 +26,7 @@ fn data_set(count: usize) -> tempfile::TempDir {
         metadata: PassageMetadata {
             document: Some(format!("d{}.md", index / 2).as_str().into()),
             span: Some((index, index + 1)),
-            places: Vec::new(),
+            ..PassageMetadata::default()
         },
     });
     write_jsonl(&folder.path().join("corpus.jsonl"), passages).unwrap();

@@ -99,6 +99,7 @@ fn a_passage_in_documents_of_several_splits_is_not_asked_about() {
             document: Some((*id).into()),
             span: Some((0, 9)),
             places: places.iter().map(|document| place(document)).collect(),
+            ..PassageMetadata::default()
         },
     };
     let passages =

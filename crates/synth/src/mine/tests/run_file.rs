@@ -114,7 +114,7 @@ fn without_the_bi_encoder_no_model_is_needed_and_its_files_are_gone() {
         )
     };
     run(MineConfig::default(), &model).unwrap();
-    assert!(out.join("mined/dense.run").exists() && out.join("mined/pairs.run").exists());
+    assert!(out.join("mined/dense.run").exists() && out.join("mined/pairs/dense.run").exists());
     let from = vec![shares(0.8, 0.0).remove(0), own_source(out, 0.2)];
     let mine = MineConfig { from, ..MineConfig::default() };
 
@@ -125,7 +125,7 @@ fn without_the_bi_encoder_no_model_is_needed_and_its_files_are_gone() {
     std::fs::write(out.join("own.run"), "qd03-1 Q0 d04-1 1 2 own\n").unwrap();
     let manifest = run(mine.clone(), Path::new("/nowhere")).unwrap();
     assert!(manifest.inputs.contains_key("run/own"));
-    assert!(!out.join("mined/dense.run").exists() && !out.join("mined/pairs.run").exists());
+    assert!(!out.join("mined/dense.run").exists() && !out.join("mined/pairs/dense.run").exists());
     assert!(run(mine.clone(), Path::new("/nowhere")).unwrap().up_to_date);
     std::fs::write(out.join("own.run"), "qd03-1 Q0 d04-2 1 2 own\n").unwrap();
     assert!(!run(mine, Path::new("/nowhere")).unwrap().up_to_date, "another run is mined again");
