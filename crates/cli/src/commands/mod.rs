@@ -15,6 +15,7 @@ pub mod fuse;
 pub mod grade;
 pub mod label;
 pub mod mine;
+pub mod models;
 pub mod pair;
 pub mod pull;
 pub mod quickstart;
