@@ -71,7 +71,7 @@ impl Job<'_> {
     pub fn stage(&self, stage: &str, progress: &dyn Progress) -> Result<Manifest> {
         let Self { config, out, model, .. } = self;
         Ok(match stage {
-            "chunk" => whetstone_synth::chunk(self.corpus, out, model, &config.chunk, progress)?,
+            "chunk" => whetstone_synth::chunk(self.corpus, out, model, config, progress)?,
             "ask" => {
                 let job = AskJob { out, config, model: Some(*model), device: self.device };
                 whetstone_synth::ask(&job, progress)?

@@ -11,6 +11,7 @@ mod evaluation;
 mod forgetting;
 mod guarding;
 mod labelling;
+mod languages;
 mod models;
 mod pulling;
 mod quickstart;

@@ -4,6 +4,7 @@ mod ask;
 mod chunk;
 mod filter;
 mod grade;
+mod language;
 mod mine;
 mod moved;
 mod old_mine;
@@ -14,6 +15,7 @@ pub use ask::{AskConfig, GeneratorName, Style};
 pub use chunk::ChunkConfig;
 pub use filter::{FilterConfig, RoundTrip, TopBy};
 pub use grade::GradeConfig;
+pub use language::LanguageSetting;
 pub use mine::{MineConfig, SameDocument, Sampling, Source};
 pub use pair::{PairConfig, Teacher};
 pub use split::SplitConfig;
@@ -31,6 +33,9 @@ pub struct SynthConfig {
     pub seed: u64,
     /// Model whose tokenizer measures passages and which embeds them for dense mining.
     pub model: String,
+    /// The language of the corpus: where sentences end, how words are compared, and which queries
+    /// the built-in generator makes.
+    pub language: LanguageSetting,
     /// Folder of documents, or a BEIR `corpus.jsonl`. The command line may name it instead.
     pub corpus: Option<PathBuf>,
     /// Folder of the data set. The command line may name it instead.
@@ -52,6 +57,7 @@ impl Default for SynthConfig {
         Self {
             seed: 12,
             model: "minilm-l6".into(),
+            language: LanguageSetting::default(),
             corpus: None,
             out: None,
             chunk: ChunkConfig::default(),
@@ -146,7 +152,7 @@ fn must(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use whetstone_records::Hint;
+    use whetstone_records::{Hint, Language};
 
     fn load(text: &str) -> Result<SynthConfig> {
         let folder = tempfile::tempdir().unwrap();
@@ -178,6 +184,17 @@ mod tests {
         let error = load("[llm]\napi-key-env = \"sk-secret\"\n").unwrap_err();
         assert!(!format!("{error} {error:?}").contains("sk-secret"), "{error}");
         load("[llm]\napi-key-env = \"MY_KEY\"\napi-key-file = \"key.txt\"\n").unwrap();
+    }
+
+    #[test]
+    fn a_language_is_named_in_words_or_by_its_code_and_others_are_shown() {
+        let of = |text: &str| load(&format!("language = \"{text}\"\n")).map(|it| it.language);
+        assert_eq!(of("auto").unwrap(), LanguageSetting::Auto);
+        for german in ["German", "deu", "de"] {
+            assert_eq!(of(german).unwrap(), LanguageSetting::Is(Language::German));
+        }
+        let message = of("Klingon").unwrap_err().to_string();
+        assert!(message.contains("line 1") && message.contains("Arabic, Chinese"), "{message}");
     }
 
     #[test]

@@ -13,6 +13,7 @@ pub(crate) use findings::Found;
 use crate::collection::Collection;
 use crate::config::{MineConfig, SynthConfig};
 use crate::error::Result;
+use crate::language;
 use crate::split::Split;
 use files::MinedFiles;
 use findings::{Findings, find};
@@ -98,7 +99,8 @@ pub fn mine(job: &MineJob, progress: &dyn Progress) -> Result<Manifest> {
     config.split.check()?;
     let outputs = files::outputs(&config.mine);
     // The outputs count too: a version that writes one more mines again.
-    let settings = (&config.mine, &config.split, config.seed, &outputs);
+    let language = language::stated(config.language, &DataSet::new(out))?;
+    let settings = (&config.mine, &config.split, config.seed, &outputs, language);
     let inputs = job.inputs()?;
     let model_digest = model_digest(&inputs);
     let stage = Stage::new("mine", out, &settings, inputs);
@@ -131,7 +133,9 @@ fn mine_collection(
     embeddings: Option<&EmbeddingCache>,
     progress: &dyn Progress,
 ) -> Result<Outcome> {
-    let material = Material::new(&collection.passages, &collection.queries, embeddings);
+    let stated = language::stated(job.config.language, &DataSet::new(job.out))?;
+    let mut material = Material::new(&collection.passages, &collection.queries, embeddings);
+    material.language = language::of_passages(stated, &collection.passages);
     let miners = Miner::build_all(&job.config.mine, &material)?;
     drop(material);
     let guard = Guard::new(collection, job.config.mine.same_document);
