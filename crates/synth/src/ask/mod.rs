@@ -22,6 +22,7 @@ mod tokens;
 mod try_out;
 mod wording;
 
+pub(crate) use built_in::is_unspaced;
 pub use plan::AskJob;
 pub use try_out::{Preview, batch_in, batch_out, estimate, preview};
 

@@ -1,9 +1,11 @@
 //! Masks evidence in the positives of built-in queries, which repeat their passage's words.
 
 use super::train::{Group, is_positive};
+use crate::ask::is_unspaced;
 use crate::collection::Collection;
 use rand::Rng;
 use rand::seq::SliceRandom;
+use std::cmp::Reverse;
 use std::collections::HashSet;
 use whetstone_records::{BUILT_IN, Pair};
 
@@ -53,14 +55,24 @@ fn leave_title_out(pair: &mut Pair, collection: &Collection) {
 
 /// Leaves the words out, unless nothing would be left.
 fn leave_words_out(pair: &mut Pair, words: &HashSet<String>) {
-    let kept: Vec<&str> = pair
-        .passage
-        .split_inclusive(char::is_whitespace)
-        .filter(|raw| !tokens(raw).any(|word| words.contains(&word)))
-        .collect();
+    let kept = match is_unspaced(&pair.passage) {
+        true => without_letters(&pair.passage, words),
+        false => {
+            let raw = pair.passage.split_inclusive(char::is_whitespace);
+            raw.filter(|raw| !tokens(raw).any(|word| words.contains(&word))).collect()
+        }
+    };
     if !kept.is_empty() {
-        pair.passage = kept.concat().trim_end().to_owned();
+        pair.passage = kept.trim_end().to_owned();
     }
+}
+
+/// The text without the letters of these words, in a script without spaces between words.
+fn without_letters(text: &str, words: &HashSet<String>) -> String {
+    let mut words: Vec<&String> = words.iter().collect();
+    // The longest first: one may be a part of another.
+    words.sort_by_key(|word| (Reverse(word.len()), *word));
+    words.into_iter().fold(text.to_owned(), |text, word| text.replace(word, ""))
 }
 
 /// Words in small letters, without signs around them.
@@ -68,4 +80,15 @@ fn tokens(text: &str) -> impl Iterator<Item = String> + '_ {
     text.split(|c: char| !c.is_alphanumeric())
         .filter(|word| !word.is_empty())
         .map(str::to_lowercase)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_of_a_script_without_spaces_are_left_out_of_their_run_of_letters() {
+        let words = HashSet::from(["安全阀".to_owned(), "阀".to_owned()]);
+        assert_eq!(without_letters("安全阀打开，阀座结垢。", &words), "打开，座结垢。");
+    }
 }

@@ -151,17 +151,21 @@ fn said<'w>(words: impl Iterator<Item = &'w Word>) -> String {
 }
 
 /// A query with the document's name, unless that is long or the query has a word of it.
-fn beside(said: &str, document: &str, lexicon: &Lexicon, coin: &impl Fn(&str) -> bool) -> String {
-    let stems = |text: &str| -> HashSet<String> {
-        let words = words(text).into_iter().filter(|word| !lexicon.is_general(&word.lower));
+fn beside(text: &str, document: &str, lexicon: &Lexicon, coin: &impl Fn(&str) -> bool) -> String {
+    let has_topic = |word: &Word| !lexicon.is_general(&word.lower);
+    let stems = |words: &[Word]| -> HashSet<String> {
+        let words = words.iter().filter(|word| has_topic(word));
         words.map(|word| lexicon.stem(&word.lower)).collect()
     };
-    let name = stems(document);
-    let is_long = words(document).len() > NAME_WORDS;
-    match name.is_empty() || is_long || !name.is_disjoint(&stems(said)) {
-        true => said.to_owned(),
-        false if coin(said) => format!("{document} {said}"),
-        false => format!("{said} {document}"),
+    let document = words(document);
+    // Without the article before it.
+    let first = document.iter().position(has_topic).unwrap_or(document.len());
+    let name = &document[first..];
+    let fits = (1..=NAME_WORDS).contains(&name.len());
+    match fits && stems(name).is_disjoint(&stems(&words(text))) {
+        false => text.to_owned(),
+        true if coin(text) => format!("{} {text}", said(name.iter())),
+        true => format!("{text} {}", said(name.iter())),
     }
 }
 
@@ -191,7 +195,7 @@ mod tests {
     fn headings_items_cells_and_key_phrases_become_queries() {
         let text = "**Störung 12, Druckabfall.** Die rote Pumpe wird vor dem Winter entlüftet.\n\n\
             | Gerät | Grenze |\n|---|---|\n| VX-40 | 45 °C |\n";
-        let found = queries(&passage("Heizung > Vor dem Winter", text), Language::German);
+        let found = queries(&passage("Die Heizung > Vor dem Winter", text), Language::German);
         for expected in [
             ("phrase", "Heizung rote Pumpe"),
             ("item", "Heizung Störung 12, Druckabfall"),

@@ -43,7 +43,7 @@ use unspaced::UnspacedTerms;
 use whetstone_records::{BUILT_IN, Language, Passage, Progress, sha256_bytes};
 use words::{Word, words};
 
-pub(super) use unspaced::is_unspaced;
+pub(crate) use unspaced::is_unspaced;
 pub(super) use words::{is_general, stem};
 
 /// Words of a passage for each of its queries.

@@ -50,7 +50,7 @@ fn script(c: char) -> Script {
 }
 
 /// Whether most letters of a text belong to a script without spaces.
-pub(in crate::ask) fn is_unspaced(text: &str) -> bool {
+pub(crate) fn is_unspaced(text: &str) -> bool {
     let letters = text.chars().filter(|c| c.is_alphabetic());
     let (all, unspaced) = letters.fold((0, 0), |(all, unspaced), c| {
         (all + 1, unspaced + usize::from(script(c) != Script::Other))
