@@ -53,6 +53,7 @@ enum Command {
     Forgetting(commands::forgetting::Args),
     Answers(commands::answers::Args),
     Quickstart(commands::quickstart::Args),
+    Models(commands::models::Args),
     Devices(commands::devices::Args),
     Completions(commands::completions::Args),
 }
@@ -84,6 +85,7 @@ impl Cli {
             Command::Forgetting(args) => commands::forgetting::run(&args, talk),
             Command::Answers(args) => commands::answers::run(&args, talk),
             Command::Quickstart(args) => commands::quickstart::run(&args, talk),
+            Command::Models(args) => commands::models::run(&args, talk),
             Command::Devices(args) => commands::devices::run(&args, talk),
             Command::Completions(args) => commands::completions::run(&args),
         }

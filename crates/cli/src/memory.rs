@@ -1,4 +1,4 @@
-//! Peak memory of a part of the program, where the system reports it (Linux).
+//! Memory of the machine and of a part of the program, where the system reports it (Linux).
 
 /// Forgets the peak so far, so that [`peak_mib`] covers only what follows.
 pub fn reset_peak() {
@@ -12,6 +12,18 @@ pub fn peak_mib() -> Option<u64> {
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kib / 1024)
+}
+
+/// Returns the memory that the program may use, in bytes: the machine's, or less where a control
+/// group allows less.
+pub fn usable_bytes() -> Option<u64> {
+    let meminfo = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = meminfo.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    // The file is absent or says `max` where there is no limit.
+    let limit = std::fs::read_to_string("/sys/fs/cgroup/memory.max").ok();
+    let limit = limit.and_then(|text| text.trim().parse().ok());
+    Some((kib * 1024).min(limit.unwrap_or(u64::MAX)))
 }
 
 #[cfg(all(test, target_os = "linux"))]

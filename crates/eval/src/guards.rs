@@ -6,7 +6,7 @@ use crate::overlap::lexical_overlap;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use whetstone_records::{
-    DataSet, JsonlReader, Pair, Passage, PassageId, Qrels, Query, QueryId, select_jsonl,
+    DataSet, JsonlReader, Language, Pair, Passage, PassageId, Qrels, Query, QueryId, select_jsonl,
 };
 
 /// An evaluation with fewer questions of real users asks for more, since a verdict is then rare.
@@ -38,7 +38,8 @@ pub fn guards(data: &Path, qrels: &Qrels) -> Result<Vec<Finding>> {
             .extend(leakage(&Side { queries: trained.queries, passages: texts.train }, &test)),
     }
     findings.extend(unknown_queries(&relevant, &queries));
-    findings.extend(origin(&queries, &relevant, &texts.relevant));
+    let language = data.language()?.unwrap_or_default();
+    findings.extend(origin(&queries, &relevant, &texts.relevant, language));
     Ok(findings)
 }
 
@@ -130,6 +131,7 @@ fn origin(
     queries: &[Query],
     relevant: &Relevant,
     texts: &BTreeMap<PassageId, String>,
+    language: Language,
 ) -> Option<Finding> {
     let real = queries.iter().filter(|query| query.metadata.generator.is_none()).count();
     if queries.is_empty() || real >= REAL_QUERIES {
@@ -143,7 +145,7 @@ fn origin(
         queries.iter().map(|query| (query.text.as_str(), passages(query))).collect();
     let guard = if real == 0 { Guard::SyntheticOnly } else { Guard::FewRealQueries };
     Some(Finding {
-        overlap: Some(lexical_overlap(&of).mean),
+        overlap: Some(lexical_overlap(&of, language).mean),
         ..unsure(guard, real, queries.len(), vec![])
     })
 }

@@ -1,14 +1,15 @@
 //! Measures how much of a query its passages repeat.
 
-use bm25::{DefaultTokenizer, Language, Tokenizer};
+use crate::terms::Terms;
 use rayon::prelude::*;
 use serde::Serialize;
 use std::collections::HashSet;
+use whetstone_records::Language;
 
 /// How much of the queries' wording occurs in the passages that answer them.
 ///
 /// Questions generated from a passage repeat its words, which BM25 finds but a user would not have
-/// known. Terms are BM25's: stemmed words without stop words.
+/// known. Terms are BM25's.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Overlap {
     /// Mean over the queries of the fraction of distinct terms that the passage contains; 0 without
@@ -22,9 +23,9 @@ pub struct Overlap {
 
 /// Returns the overlap of each query with its relevant passages. Of several passages, the one with
 /// the most overlap counts.
-pub fn lexical_overlap(queries: &[(&str, Vec<&str>)]) -> Overlap {
-    let tokenizer = DefaultTokenizer::new(Language::English);
-    let terms = |text: &str| tokenizer.tokenize(text).into_iter().collect::<HashSet<String>>();
+pub fn lexical_overlap(queries: &[(&str, Vec<&str>)], language: Language) -> Overlap {
+    let terms = Terms::of(language);
+    let terms = |text: &str| terms.tokenize(text).into_iter().collect::<HashSet<String>>();
     let share = |(query, passages): &(&str, Vec<&str>)| {
         let wanted = terms(query);
         let share = |passage: &&str| {
@@ -48,7 +49,7 @@ mod tests {
 
     #[test]
     fn stems_count_stop_words_do_not_and_the_best_passage_does() {
-        let overlap = lexical_overlap(&[
+        let queries = [
             (
                 "How are the pumps primed?",
                 vec!["Nothing here.", "Prime the pump before the first start."],
@@ -56,12 +57,16 @@ mod tests {
             ("torque of the bolts", vec!["The bolt is turned by hand."]),
             ("of the", vec!["of the"]),
             ("no passage", vec![]),
-        ]);
+        ];
+        let overlap = lexical_overlap(&queries, Language::English);
         assert_eq!(overlap, Overlap { mean: 0.75, complete_fraction: 0.5, queries: 2 });
     }
 
     #[test]
     fn no_queries_have_no_overlap() {
-        assert_eq!(lexical_overlap(&[]), Overlap { mean: 0.0, complete_fraction: 0.0, queries: 0 });
+        assert_eq!(
+            lexical_overlap(&[], Language::English),
+            Overlap { mean: 0.0, complete_fraction: 0.0, queries: 0 }
+        );
     }
 }

@@ -18,6 +18,8 @@ pub enum Error {
         /// What the folder has in place of the first missing file, in a form that is not read.
         instead: Option<PathBuf>,
     },
+    #[error("`{model}` is no folder, and neither `models` nor the hub's cache has it")]
+    NotHere { model: String },
     #[error("`{}` is not whole JSON", path.display())]
     Json {
         path: PathBuf,
@@ -93,6 +95,9 @@ impl Hint for Error {
         Some(match self {
             Error::Records(error) => return error.hint(),
             Error::Fetch { source, .. } => return source.hint(),
+            Error::NotHere { model } => {
+                format!("`whetstone models` lists those that are here, `whetstone pull {model}` gets it")
+            }
             Error::NotAModel { instead: Some(path), .. } => ModelDir::conversion(path),
             Error::NotAModel { missing, .. } => {
                 format!("place {} of the model in that folder", missing.join(", "))

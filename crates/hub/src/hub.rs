@@ -61,7 +61,7 @@ pub fn fetch(id: &str, folder: &Path, progress: &dyn Progress) -> Result<Option<
     Ok(commit)
 }
 
-fn repo(id: &str) -> Repo {
+pub(crate) fn repo(id: &str) -> Repo {
     match id.split_once('@') {
         Some((id, revision)) => {
             Repo::with_revision(id.to_owned(), RepoType::Model, revision.to_owned())

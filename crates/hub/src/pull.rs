@@ -5,7 +5,8 @@ use crate::{folder, hub, wheel};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use whetstone_records::{
-    AtomicFolder, Manifest, ModelDir, Outcome, Progress, Stage, one_line, sha256_file,
+    AtomicFolder, Manifest, ModelDir, Outcome, Progress, Stage, manifest_name, one_line, read_json,
+    sha256_file,
 };
 
 /// The name of sentence-transformers/all-MiniLM-L6-v2 here.
@@ -61,11 +62,25 @@ impl<'a> Source<'a> {
     }
 }
 
+/// The note of a model from the hub whose commit is known, up to the commit.
+const FROM_COMMIT: &str = "from the model hub, revision ";
+
 fn from_hub(commit: Option<String>) -> String {
     match commit {
-        Some(commit) => format!("from the model hub, revision {commit}"),
+        Some(commit) => format!("{FROM_COMMIT}{commit}"),
         None => "from the model hub".into(),
     }
+}
+
+/// Returns the commit that the manifest of a pulled model names.
+pub(crate) fn revision_of_pulled(folder: &Path) -> Option<String> {
+    /// The one field that is read.
+    #[derive(serde::Deserialize)]
+    struct Pulled {
+        notes: Vec<String>,
+    }
+    let manifest: Pulled = read_json(&folder.join(manifest_name(STAGE))).ok()??;
+    manifest.notes.iter().find_map(|note| note.strip_prefix(FROM_COMMIT)).map(str::to_owned)
 }
 
 /// Returns the default folder of `model`.

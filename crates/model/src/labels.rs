@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::families::{Architecture, Names};
+use crate::header;
 use crate::weights::{self, Tensors};
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -25,7 +26,7 @@ pub enum HeadStart {
 /// A label that the head does not have.
 pub fn head_start(model_dir: &Path, label: Option<&str>) -> Result<HeadStart> {
     let names = &Architecture::read(model_dir)?.family.names;
-    let shape = weights::shape(model_dir, &output(names, "weight"))?;
+    let shape = header::shape(model_dir, &output(names, "weight"))?;
     let Some(rows) = shape.and_then(|shape| shape.first().copied()) else {
         return match label {
             None => Ok(HeadStart::Missing),
@@ -111,7 +112,7 @@ fn choose(model_dir: &Path, label: &str, rows: usize) -> Result<Vec<(usize, f32)
 }
 
 /// Returns the names of a head's rows: from config.json, else as transformers makes them up.
-fn of_config(model_dir: &Path, rows: usize) -> Result<Vec<String>> {
+pub(crate) fn of_config(model_dir: &Path, rows: usize) -> Result<Vec<String>> {
     #[derive(Default, Deserialize)]
     struct Config {
         id2label: Option<BTreeMap<String, String>>,

@@ -7,11 +7,14 @@
 mod batch;
 mod bi_encoder;
 mod cross_encoder;
+mod description;
 mod engine;
 mod error;
 mod families;
 mod file;
+mod footprint;
 mod group;
+mod header;
 mod labels;
 mod network;
 mod nn;
@@ -28,6 +31,7 @@ mod weights;
 pub use batch::Packed;
 pub use bi_encoder::BiEncoder;
 pub use cross_encoder::CrossEncoder;
+pub use description::{BiEncoderDescription, Description, TokenizerDescription};
 #[cfg(feature = "train")]
 pub use engine::{AdamWState, Clipping, StepDropout};
 pub use engine::{DeviceName, Engine, Surveyed, devices};

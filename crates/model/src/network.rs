@@ -77,19 +77,27 @@ impl CrossEncoderNetwork {
 
     fn from_tensors(
         model_dir: &Path,
-        Architecture { family, spec }: Architecture,
+        architecture: Architecture,
         mut tensors: Tensors,
         (label, engine): (Option<&str>, &Engine),
     ) -> Result<Self> {
         let path = weights::place(model_dir);
-        labels::reduce(&mut tensors, &family.names, model_dir, label)?;
-        let mut network = Self {
+        labels::reduce(&mut tensors, &architecture.family.names, model_dir, label)?;
+        let mut network = Self::without_values(architecture, engine);
+        weights::fill(network.parameters(), tensors, &path, engine)?;
+        Ok(network)
+    }
+
+    /// A network of which only the shapes are known. burn draws values when they are first read.
+    pub(crate) fn without_values(
+        Architecture { family, spec }: Architecture,
+        engine: &Engine,
+    ) -> Self {
+        Self {
             encoder: Encoder::init(&spec, engine.device()),
             head: Head::init(&spec, engine.device()),
             family,
-        };
-        weights::fill(network.parameters(), tensors, &path, engine)?;
-        Ok(network)
+        }
     }
 
     /// Returns the logit of every pair.

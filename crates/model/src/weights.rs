@@ -4,19 +4,21 @@ use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::families::{Architecture, Family};
 use crate::file;
+use crate::header::Outlines;
 use crate::parameters::{Parameter, Slot};
 use burn::module::Param;
 use burn::tensor::{Device, Tensor, TensorData};
 use half::{bf16, f16};
-use safetensors::{Dtype, SafeTensorError, SafeTensors, tensor::TensorView};
-use serde::Deserialize;
+use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use std::collections::{BTreeMap, HashSet};
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use whetstone_records::ModelDir;
 
 /// Tensors of a file, by the family's names.
 pub type Tensors = BTreeMap<String, Stored>;
+
+/// The types of numbers that are read, as files spell them.
+pub(crate) const DTYPES: [&str; 3] = ["F32", "F16", "BF16"];
 
 /// A tensor as f32 in the layout of the file.
 pub struct Stored {
@@ -52,7 +54,7 @@ pub(crate) fn place(model_dir: &Path) -> PathBuf {
 }
 
 /// The safetensors files of a model folder.
-fn files(model_dir: &Path) -> Result<Vec<PathBuf>> {
+pub(crate) fn files(model_dir: &Path) -> Result<Vec<PathBuf>> {
     let dir = ModelDir::new(model_dir);
     if !place(model_dir).is_file() {
         let other = ModelDir::OTHER_WEIGHTS.map(|name| dir.path(name));
@@ -84,42 +86,6 @@ fn read_into(tensors: &mut Tensors, path: &Path, family: &Family) -> Result<()> 
     Ok(())
 }
 
-/// Returns the shape of a tensor, by the family's name, from the headers of the files. None if no
-/// file has it.
-pub(crate) fn shape(model_dir: &Path, name: &str) -> Result<Option<Vec<usize>>> {
-    let family = Architecture::read(model_dir)?.family;
-    for path in files(model_dir)? {
-        let header = header(&path)?;
-        let known = |file_name: &str| (family.known_as)(file_name).is_some_and(|own| own == name);
-        if let Some((_, entry)) = header.into_iter().find(|(file_name, _)| known(file_name)) {
-            return Ok(entry.shape);
-        }
-    }
-    Ok(None)
-}
-
-/// The part of a tensor's header entry that says how large it is.
-#[derive(Deserialize)]
-struct Entry {
-    shape: Option<Vec<usize>>,
-}
-
-fn header(path: &Path) -> Result<BTreeMap<String, Entry>> {
-    let mut file = file::open(path)?;
-    let mut bytes = [0u8; 8];
-    let whole = file.metadata().map_err(Error::io("read", path))?.len();
-    let mut length = 0;
-    if file.read_exact(&mut bytes).is_ok() {
-        length = u64::from_le_bytes(bytes).min(whole);
-    }
-    let mut bytes = Vec::new();
-    file.take(length).read_to_end(&mut bytes).map_err(Error::io("read", path))?;
-    serde_json::from_slice(&bytes).map_err(|_| Error::Safetensors {
-        path: path.into(),
-        source: SafeTensorError::InvalidHeaderLength,
-    })
-}
-
 fn open<'a>(path: &Path, bytes: &'a [u8]) -> Result<SafeTensors<'a>> {
     SafeTensors::deserialize(bytes)
         .map_err(|source| Error::Safetensors { path: path.into(), source })
@@ -149,14 +115,8 @@ pub(crate) fn fill(
     path: &Path,
     engine: &Engine,
 ) -> Result<()> {
-    let wanted: HashSet<&str> = parameters.iter().map(|p| p.name.as_str()).collect();
-    let missing = parameters.iter().filter(|p| !tensors.contains_key(&p.name));
-    let missing: Vec<String> = missing.map(|p| p.name.clone()).collect();
-    let unused = tensors.iter().filter(|(name, _)| !wanted.contains(name.as_str()));
-    let unused: Vec<String> = unused.map(|(_, stored)| stored.file_name.clone()).collect();
-    if !missing.is_empty() || !unused.is_empty() {
-        return Err(Error::Names { path: path.into(), missing, unused });
-    }
+    let files = tensors.iter().map(|(name, stored)| (name.as_str(), stored.file_name.as_str()));
+    expect_names(&parameters, files.collect(), path)?;
     for Parameter { name, slot, .. } in parameters {
         let stored = tensors.remove(&name).expect("no name is missing");
         stored.expect_shape(path, &slot.file_shape())?;
@@ -165,18 +125,50 @@ pub(crate) fn fill(
     Ok(())
 }
 
+/// Holds the headers of a model against its parameters, as [`fill`] holds the tensors.
+pub(crate) fn expect(parameters: &[Parameter], outlines: &Outlines, path: &Path) -> Result<()> {
+    let files = outlines.iter().map(|(name, outline)| (name.as_str(), outline.file_name.as_str()));
+    expect_names(parameters, files.collect(), path)?;
+    parameters.iter().try_for_each(|Parameter { name, slot, .. }| {
+        let outline = &outlines[name];
+        expect_shape(path, &outline.file_name, &outline.shape, &slot.file_shape())
+    })
+}
+
+/// Refuses parameters without a tensor and tensors without a parameter. `tensors` are names of the
+/// family with those of the file.
+fn expect_names(
+    parameters: &[Parameter],
+    tensors: BTreeMap<&str, &str>,
+    path: &Path,
+) -> Result<()> {
+    let wanted: HashSet<&str> = parameters.iter().map(|p| p.name.as_str()).collect();
+    let missing = parameters.iter().filter(|p| !tensors.contains_key(p.name.as_str()));
+    let missing: Vec<String> = missing.map(|p| p.name.clone()).collect();
+    let unused = tensors.iter().filter(|(name, _)| !wanted.contains(*name));
+    let unused: Vec<String> = unused.map(|(_, file_name)| (*file_name).to_owned()).collect();
+    if missing.is_empty() && unused.is_empty() {
+        return Ok(());
+    }
+    Err(Error::Names { path: path.into(), missing, unused })
+}
+
+fn expect_shape(path: &Path, name: &str, found: &[usize], expected: &[usize]) -> Result<()> {
+    if found == expected {
+        return Ok(());
+    }
+    Err(Error::Shape {
+        path: path.into(),
+        name: name.into(),
+        expected: expected.to_vec(),
+        found: found.to_vec(),
+    })
+}
+
 impl Stored {
     /// Refuses a shape that differs from the config's.
     pub fn expect_shape(&self, path: &Path, expected: &[usize]) -> Result<()> {
-        if self.shape == expected {
-            return Ok(());
-        }
-        Err(Error::Shape {
-            path: path.into(),
-            name: self.file_name.clone(),
-            expected: expected.to_vec(),
-            found: self.shape.clone(),
-        })
+        expect_shape(path, &self.file_name, &self.shape, expected)
     }
 }
 

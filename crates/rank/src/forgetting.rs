@@ -112,7 +112,8 @@ impl ForgettingJob {
         let queries = self.sampled(&judged)?;
         let passages: Vec<Passage> = read_jsonl(&corpus)?;
         progress.start("search with BM25", None, "queries");
-        let run = bm25_run(&passages, &queries, self.sample.depth);
+        let language = self.general.language()?.unwrap_or_default();
+        let run = bm25_run(&passages, &queries, self.sample.depth, language);
         progress.finish();
         run.write(&self.run_of(SYSTEMS[0]), SYSTEMS[0])?;
         let mut kept = Qrels::default();

@@ -3,6 +3,7 @@
 
 use crate::error::Result;
 use crate::io::read_json;
+use crate::language::Language;
 use std::path::{Path, PathBuf};
 
 /// Defines a folder. Each file has a constant with its path below the folder, for manifests, and a
@@ -87,13 +88,16 @@ impl DataSet {
     /// Returns for how many tokens, query and passage together, the passages were cut; None for a
     /// data set made elsewhere.
     pub fn max_seq_tokens(&self) -> Result<Option<usize>> {
-        /// The one field read from a manifest. A manifest emptied by `--force` lacks it.
-        #[derive(serde::Deserialize)]
-        struct Limit {
-            max_seq_tokens: Option<usize>,
-        }
-        let manifest: Option<Limit> = read_json(&self.path(manifest_name("chunk")))?;
-        Ok(manifest.and_then(|manifest| manifest.max_seq_tokens))
+        Ok(self.chunked()?.max_seq_tokens)
+    }
+
+    /// Returns the language of the passages; None for a data set made elsewhere.
+    pub fn language(&self) -> Result<Option<Language>> {
+        Ok(self.chunked()?.language)
+    }
+
+    fn chunked(&self) -> Result<Chunked> {
+        Ok(read_json(&self.path(manifest_name("chunk")))?.unwrap_or_default())
     }
 
     /// Returns the path, below the folder, of a retriever's ranking for every query.
@@ -115,6 +119,13 @@ impl DataSet {
     pub fn dev_run_name(retriever: &str) -> String {
         format!("{}/{retriever}.run", Self::DEV_RUNS)
     }
+}
+
+/// What other stages read from the manifest of `chunk`. One that `--force` emptied lacks it.
+#[derive(Default, serde::Deserialize)]
+struct Chunked {
+    max_seq_tokens: Option<usize>,
+    language: Option<Language>,
 }
 
 folder! {
@@ -268,14 +279,20 @@ mod tests {
     }
 
     #[test]
-    fn a_data_set_knows_its_longest_input_where_a_stage_wrote_it() {
+    fn a_data_set_knows_its_longest_input_and_language_where_a_stage_wrote_them() {
         let folder = tempfile::tempdir().unwrap();
         let data = DataSet::new(folder.path());
         assert_eq!(data.max_seq_tokens().unwrap(), None);
-        let outcome = crate::Outcome { max_seq_tokens: Some(96), ..Default::default() };
+        assert_eq!(data.language().unwrap(), None);
+        let outcome = crate::Outcome {
+            max_seq_tokens: Some(96),
+            language: Some(Language::German),
+            ..Default::default()
+        };
         let none: [crate::Input; 0] = [];
         crate::Stage::new("chunk", folder.path(), &(), none).finish(&[], outcome).unwrap();
         assert_eq!(data.max_seq_tokens().unwrap(), Some(96));
+        assert_eq!(data.language().unwrap(), Some(Language::German));
         std::fs::write(data.path(manifest_name("chunk")), "{}\n").unwrap();
         assert_eq!(data.max_seq_tokens().unwrap(), None);
     }

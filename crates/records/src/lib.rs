@@ -12,6 +12,7 @@ mod ids;
 mod input;
 mod io;
 mod jsonl;
+mod language;
 mod layout;
 mod lines;
 mod model_files;
@@ -36,6 +37,7 @@ pub use io::{
     sha256_bytes, sha256_file, write_json,
 };
 pub use jsonl::{JsonlReader, read_jsonl, select_jsonl, write_jsonl};
+pub use language::Language;
 pub use layout::{DataSet, EvalDir, ModelDir, QuickstartDir, RunDir, manifest_name};
 pub use lines::without_mark;
 pub use origin::Origin;

@@ -4,6 +4,7 @@ use crate::atomic::{AtomicFile, FolderLock};
 use crate::error::{Error, Result};
 use crate::input::Input;
 use crate::io::{sha256_bytes, sha256_file};
+use crate::language::Language;
 use crate::layout::manifest_name;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -34,6 +35,9 @@ pub struct Manifest {
     /// Longest query and passage together for which the outputs are made, in tokens.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_seq_tokens: Option<usize>,
+    /// The language of the corpus, as the config names it or as it was detected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub language: Option<Language>,
     /// The cost of scoring, for a stage that scores pairs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cost: Option<Cost>,
@@ -65,6 +69,8 @@ pub struct Outcome {
     pub open: u64,
     /// Longest query and passage together for which the outputs are made, in tokens.
     pub max_seq_tokens: Option<usize>,
+    /// The language of the corpus.
+    pub language: Option<Language>,
     /// Number of pairs that a reranker scored; the manifest adds the time.
     pub scored_pairs: Option<u64>,
     pub rates: BTreeMap<String, f64>,
@@ -201,7 +207,8 @@ impl Stage {
     /// version the outputs were made from.
     pub fn finish(mut self, outputs: &[&str], outcome: Outcome) -> Result<Manifest> {
         self.inputs.iter().try_for_each(Input::check)?;
-        let Outcome { counts, notes, open, max_seq_tokens, scored_pairs, rates } = outcome;
+        let Outcome { counts, notes, open, max_seq_tokens, language, scored_pairs, rates } =
+            outcome;
         let wall_s = self.started.elapsed().as_secs_f64();
         let digest = |path: &&str| Ok((path.to_string(), sha256_file(&self.out.join(path))?));
         let manifest = Manifest {
@@ -213,6 +220,7 @@ impl Stage {
             counts,
             open,
             max_seq_tokens,
+            language,
             cost: scored_pairs.map(|pairs| Cost { pairs, seconds: wall_s }),
             rates,
             notes,

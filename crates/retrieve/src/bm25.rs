@@ -4,11 +4,12 @@ use crate::error::{Result, must};
 use crate::registry::{Material, Settings};
 use crate::retriever::Retriever;
 use crate::top::{Scored, Top};
-use bm25::{DefaultTokenizer, Language, Tokenizer};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::ops::Range;
+use whetstone_eval::Terms;
+use whetstone_records::Language;
 
 const NAME: &str = "bm25";
 
@@ -19,8 +20,8 @@ const TOKENIZE_BLOCK: usize = 4096;
 /// which is never negative: the sum over query terms of `ln(1 + (N − n + 0.5) / (n + 0.5)) · tf ·
 /// (k1 + 1) / (tf + k1 · (1 − b + b · length / mean length))`.
 ///
-/// Tokens come from the `bm25` crate. Its own scorer visits every token of every matching passage
-/// and breaks ties by chance, so this file has its own posting lists.
+/// Terms come from [`Terms`]. The scorer of the `bm25` crate visits every token of every matching
+/// passage and breaks ties by chance, so this file has its own posting lists.
 pub struct Bm25 {
     /// Postings of term t: `passages[starts[t]..starts[t + 1]]`, in order of passages, and their
     /// weights beside them.
@@ -62,17 +63,22 @@ impl Settings for Bm25Parameters {
     }
 
     fn build(&self, material: &Material) -> Result<Box<dyn Retriever>> {
-        Ok(Box::new(Bm25::build(&material.passage_texts(), &material.query_texts(), *self)))
+        let (passages, queries) = (material.passage_texts(), material.query_texts());
+        Ok(Box::new(Bm25::build(&passages, &queries, *self, material.language)))
     }
 }
 
 impl Bm25 {
-    /// Indexes passages and queries: splits them into words, drops English stop words, stems the
-    /// rest.
-    pub fn build(passages: &[&str], queries: &[&str], parameters: Bm25Parameters) -> Self {
-        let tokenizer = DefaultTokenizer::new(Language::English);
+    /// Indexes passages and queries by the terms of a language.
+    pub fn build(
+        passages: &[&str],
+        queries: &[&str],
+        parameters: Bm25Parameters,
+        language: Language,
+    ) -> Self {
+        let terms = Terms::of(language);
         Self::from_tokens(passages, queries, parameters, |text| {
-            tokenizer.tokenize(&part_identifiers(text))
+            terms.tokenize(&part_identifiers(text))
         })
     }
 

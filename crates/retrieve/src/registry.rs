@@ -12,7 +12,7 @@ use crate::retriever::Retriever;
 use crate::run::RunSettings;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
-use whetstone_records::{Input, Passage, Query};
+use whetstone_records::{Input, Language, Passage, Query};
 
 /// The inputs of retrievers.
 pub struct Material<'a> {
@@ -21,6 +21,8 @@ pub struct Material<'a> {
     pub queries: &'a [Query],
     /// The bi-encoder's embeddings, where a retriever needs them.
     pub embeddings: Option<&'a EmbeddingCache<'a>>,
+    /// The language of the passages; English unless the caller says other.
+    pub language: Language,
     passage_texts: Vec<String>,
 }
 
@@ -31,7 +33,7 @@ impl<'a> Material<'a> {
         embeddings: Option<&'a EmbeddingCache<'a>>,
     ) -> Self {
         let passage_texts = passages.iter().map(Passage::full_text).collect();
-        Self { passages, queries, embeddings, passage_texts }
+        Self { passages, queries, embeddings, language: Language::default(), passage_texts }
     }
 
     /// Titles and texts, as rerankers see them.

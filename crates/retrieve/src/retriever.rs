@@ -8,11 +8,12 @@ use std::ops::Range;
 /// trec_eval.
 ///
 /// ```
+/// use whetstone_records::Language;
 /// use whetstone_retrieve::{Bm25, Bm25Parameters, Retriever};
 ///
 /// let passages = ["Oil the chain twice a year.", "A red valve stops the water."];
 /// let queries = ["which valve is red?", "how often are chains oiled?"];
-/// let index = Bm25::build(&passages, &queries, Bm25Parameters::default());
+/// let index = Bm25::build(&passages, &queries, Bm25Parameters::default(), Language::English);
 /// let found: Vec<u32> = index.search(0..2, 10).iter().map(|ranking| ranking[0].passage).collect();
 /// assert_eq!(found, [1, 0]);
 /// ```

@@ -3,29 +3,29 @@
 use crate::bm25::{Bm25, Bm25Parameters};
 use crate::retriever::Retriever;
 use crate::top::Scored;
-use whetstone_records::{Hit, Passage, Query, Run};
+use whetstone_records::{Hit, Language, Passage, Query, Run};
 
 /// Returns the best `depth` passages of every query by BM25 with the default parameters. There are
 /// fewer where fewer share a word with it. The passages may come in any order.
 ///
 /// ```
-/// use whetstone_records::{Passage, Query};
+/// use whetstone_records::{Language, Passage, Query};
 ///
 /// let json = r#"{"_id": "p1", "title": "Valves", "text": "A red valve stops the water."}"#;
 /// let passages: Vec<Passage> = vec![serde_json::from_str(json)?];
 /// let queries: Vec<Query> = vec![serde_json::from_str(r#"{"_id": "q1", "text": "red valves"}"#)?];
-/// let run = whetstone_retrieve::bm25_run(&passages, &queries, 100);
+/// let run = whetstone_retrieve::bm25_run(&passages, &queries, 100, Language::English);
 /// assert_eq!(run.get("q1").unwrap()[0].passage.as_str(), "p1");
 /// # Ok::<(), serde_json::Error>(())
 /// ```
-pub fn bm25_run(passages: &[Passage], queries: &[Query], depth: usize) -> Run {
+pub fn bm25_run(passages: &[Passage], queries: &[Query], depth: usize, language: Language) -> Run {
     // Ties break by place, so the places must follow the ids.
     let mut order: Vec<&Passage> = passages.iter().collect();
     order.sort_by(|a, b| a.id.cmp(&b.id));
     let texts: Vec<String> = order.iter().map(|passage| passage.full_text()).collect();
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
     let questions: Vec<&str> = queries.iter().map(|query| query.text.as_str()).collect();
-    let index = Bm25::build(&texts, &questions, Bm25Parameters::default());
+    let index = Bm25::build(&texts, &questions, Bm25Parameters::default(), language);
     let hit = |scored: &Scored| Hit {
         passage: order[scored.passage as usize].id.clone(),
         score: scored.score,
@@ -61,7 +61,7 @@ mod tests {
             passage("p3", "A red valve and a chain."),
         ];
         let queries = [query("q", "chains"), query("r", "valve"), query("s", "unheard of")];
-        let run = bm25_run(&passages, &queries, 10);
+        let run = bm25_run(&passages, &queries, 10, Language::English);
         let found = |query: &str| {
             run.get(query).unwrap().iter().map(|hit| hit.passage.as_str()).collect::<Vec<_>>()
         };
@@ -70,7 +70,7 @@ mod tests {
             (vec!["p2", "p3"], vec!["p1", "p3"], vec![])
         );
         passages.reverse();
-        assert_eq!(bm25_run(&passages, &queries, 10), run);
-        assert_eq!(bm25_run(&passages, &queries, 1).get("q").unwrap().len(), 1);
+        assert_eq!(bm25_run(&passages, &queries, 10, Language::English), run);
+        assert_eq!(bm25_run(&passages, &queries, 1, Language::English).get("q").unwrap().len(), 1);
     }
 }

@@ -204,7 +204,7 @@ impl TrainConfig {
     }
 
     /// Longest query and passage together, in tokens.
-    pub(crate) fn max_seq_tokens(&self) -> usize {
+    pub fn max_seq_tokens(&self) -> usize {
         self.max_seq_tokens.unwrap_or(MAX_SEQ_TOKENS)
     }
 

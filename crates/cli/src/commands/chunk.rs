@@ -26,6 +26,6 @@ pub fn run(args: &Args, talk: &Talk) -> Result<()> {
     }
     let progress = talk.progress();
     let model = whetstone_hub::resolve(&config.model, &*progress)?;
-    let manifest = whetstone_synth::chunk(&corpus, &out, &model, &config.chunk, &*progress)?;
+    let manifest = whetstone_synth::chunk(&corpus, &out, &model, &config, &*progress)?;
     talk.report(&out, &manifest)
 }

@@ -53,6 +53,9 @@ pub struct Args {
 pub fn run(args: &Args, talk: &Talk) -> Result<()> {
     refuse_without_terminal()?;
     let mut session = Session::new(args.items()?, Judgements::open(&args.out)?);
+    if let Some(data) = &args.data {
+        session.language = DataSet::new(data).language()?.unwrap_or_default();
+    }
     label(&mut session)?;
     let summary = Summary {
         judged: session.judged(),

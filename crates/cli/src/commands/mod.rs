@@ -16,6 +16,7 @@ pub mod gather;
 pub mod grade;
 pub mod label;
 pub mod mine;
+pub mod models;
 pub mod pair;
 pub mod pull;
 pub mod quickstart;

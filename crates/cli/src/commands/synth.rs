@@ -91,7 +91,7 @@ impl Job<'_> {
         let Self { config, out, model, .. } = self;
         Ok(match stage {
             "gather" => whetstone_synth::gather(out, config, progress)?,
-            "chunk" => whetstone_synth::chunk(self.corpus, out, model, &config.chunk, progress)?,
+            "chunk" => whetstone_synth::chunk(self.corpus, out, model, config, progress)?,
             "ask" => {
                 let job = AskJob { out, config, model: Some(*model), device: self.device };
                 whetstone_synth::ask(&job, progress)?

@@ -66,7 +66,7 @@ fn position(session: &Session) -> String {
 /// The query, and the passage with the query's words marked.
 fn body(session: &Session, width: usize) -> Vec<Line> {
     let Some(item) = session.item() else { return vec![] };
-    let marked = Highlighter::new(&item.query_text);
+    let marked = Highlighter::new(&item.query_text, session.language);
     let mut lines = paragraph(&item.query_text, width, Style::Bold, None);
     lines.push(vec![]);
     if !item.title.is_empty() {

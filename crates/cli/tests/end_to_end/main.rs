@@ -11,6 +11,8 @@ mod evaluation;
 mod forgetting;
 mod guarding;
 mod labelling;
+mod languages;
+mod models;
 mod pulling;
 mod quickstart;
 mod reranking;

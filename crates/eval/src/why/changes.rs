@@ -66,7 +66,7 @@ fn change(view: &View, place: usize) -> Change {
     let query_id = &view.queries[place];
     let query = view.material.queries.get(query_id);
     let text = query.map(|query| query.text.clone()).unwrap_or_default();
-    let highlighter = Highlighter::new(&text);
+    let highlighter = Highlighter::new(&text, view.material.language);
     let (before, after) =
         (view.baseline.get(query_id.as_str()), view.system.get(query_id.as_str()));
     let (before, after) = (before.unwrap_or_default(), after.unwrap_or_default());

@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     fn marked(text: &str, query: &str, max_chars: usize) -> String {
-        let pieces = snippet(text, &Highlighter::new(query), max_chars);
+        let pieces = snippet(text, &Highlighter::new(query, Default::default()), max_chars);
         pieces
             .iter()
             .map(

@@ -14,7 +14,7 @@ use crate::measure::Measure;
 use crate::report::Inputs;
 use serde::Serialize;
 use std::collections::{BTreeMap, HashMap};
-use whetstone_records::{Cost, Hit, Passage, PassageId, Qrels, Query, QueryId, Run};
+use whetstone_records::{Cost, Hit, Language, Passage, PassageId, Qrels, Query, QueryId, Run};
 
 pub use changes::{Change, Changes, MovedPassage};
 pub use depth::{DepthPoint, Sweep};
@@ -30,6 +30,8 @@ pub use truncation::{Lengths, Truncation};
 pub struct Material {
     pub queries: HashMap<QueryId, Query>,
     pub passages: HashMap<PassageId, Passage>,
+    /// Their language.
+    pub language: Language,
     /// Text lengths in tokens of the system's model.
     pub lengths: Option<Lengths>,
     /// The cost of each run's reranking, by run name.

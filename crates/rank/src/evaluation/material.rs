@@ -17,6 +17,7 @@ pub fn gather(request: &EvalRequest, inputs: &Inputs, sources: &Sources) -> Resu
         let files = TextFiles { corpus: &corpus, queries: &queries };
         let texts = Texts::find(files, &wanted(inputs))?;
         (material.queries, material.passages) = (texts.queries, texts.passages);
+        material.language = data.language()?.unwrap_or_default();
     }
     if let Some(model) = &request.model {
         material.lengths = Some(lengths(model, &material)?);

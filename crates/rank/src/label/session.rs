@@ -4,7 +4,7 @@ use super::judgements::Judgements;
 use super::pooled::Item;
 use crate::error::Result;
 use std::collections::HashSet;
-use whetstone_records::{PassageId, QueryId};
+use whetstone_records::{Language, PassageId, QueryId};
 
 /// The meaning of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +25,8 @@ pub struct Session {
     history: Vec<(usize, Option<i32>)>,
     /// The effect of the last key, in words.
     pub message: String,
+    /// The language of the passages.
+    pub language: Language,
 }
 
 impl Session {
@@ -45,6 +47,7 @@ impl Session {
             skipped: HashSet::new(),
             history,
             message: String::new(),
+            language: Language::default(),
         };
         session.at = session.next_open(0).unwrap_or(session.items.len());
         session

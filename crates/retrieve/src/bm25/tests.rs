@@ -14,7 +14,7 @@ const PASSAGES: [&str; 5] = [
 #[test]
 fn a_passage_has_the_same_score_found_or_asked_for() {
     let queries = ["when is the pump primed", "valve pressure valve", "the of is", "unknown words"];
-    let index = Bm25::build(&PASSAGES, &queries, PARAMETERS);
+    let index = Bm25::build(&PASSAGES, &queries, PARAMETERS, Language::English);
     for query in 0..queries.len() {
         let ranking = index.search(query..query + 1, 10).remove(0);
         for passage in 0..PASSAGES.len() as u32 {
@@ -82,7 +82,7 @@ fn names_are_parted_and_numbers_are_not() {
 #[test]
 fn stems_match_and_a_block_of_queries_is_the_same_as_one_by_one() {
     let queries = ["priming pumps", "closing valves", "failing", "pressures"];
-    let index = Bm25::build(&PASSAGES, &queries, PARAMETERS);
+    let index = Bm25::build(&PASSAGES, &queries, PARAMETERS, Language::English);
     let block = index.search(0..4, 3);
     assert_eq!(block[0][0].passage, 1);
     for (query, ranking) in block.iter().enumerate() {
@@ -93,7 +93,12 @@ fn stems_match_and_a_block_of_queries_is_the_same_as_one_by_one() {
 
 #[test]
 fn equal_passages_tie_and_the_later_id_comes_first() {
-    let index = Bm25::build(&["red valve", "blue valve", "red valve"], &["red"], PARAMETERS);
+    let index = Bm25::build(
+        &["red valve", "blue valve", "red valve"],
+        &["red"],
+        PARAMETERS,
+        Language::English,
+    );
     let ranking = index.search(0..1, 10).remove(0);
     assert_eq!(ranking.iter().map(|hit| hit.passage).collect::<Vec<_>>(), [2, 0]);
     assert_eq!(ranking[0].score, ranking[1].score);

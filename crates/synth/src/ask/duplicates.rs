@@ -1,8 +1,9 @@
 //! Finds queries that say the same in almost the same words.
 
-use super::built_in::{is_general, stem};
+use super::lexicon::Lexicon;
 use std::collections::BTreeSet;
 use whetstone_eval::WordSet;
+use whetstone_records::Language;
 
 /// Below this number of words with a topic, the other words count too.
 const MIN_TOPICS: usize = 3;
@@ -10,12 +11,15 @@ const MIN_TOPICS: usize = 3;
 /// When and why something is done are two different questions.
 const ASKING: &[&str] = &["what", "when", "where", "which", "who", "whom", "whose", "why", "how"];
 
-/// A query as the set of its stems; takes lower-case words.
-pub fn word_set(tokens: &[String]) -> WordSet {
+/// A query as the set of its stems; takes lower-case words. Which words of other languages than
+/// English ask for different things is not known, so all of them count.
+pub fn word_set(tokens: &[String], lexicon: &Lexicon) -> WordSet {
+    let is_english = lexicon.language == Language::English;
     let stems = |general: bool| -> BTreeSet<String> {
-        let counts =
-            |word: &&String| general || !is_general(word) || ASKING.contains(&word.as_str());
-        tokens.iter().filter(counts).map(|word| stem(word)).collect()
+        let counts = |word: &&String| {
+            general || !lexicon.is_general(word) || ASKING.contains(&word.as_str())
+        };
+        tokens.iter().filter(counts).map(|word| stem_of(word, lexicon)).collect()
     };
     let topics = stems(false);
     let numbers = tokens
@@ -23,7 +27,18 @@ pub fn word_set(tokens: &[String]) -> WordSet {
         .filter(|word| word.bytes().any(|byte| byte.is_ascii_digit()))
         .cloned()
         .collect();
-    WordSet { words: if topics.len() < MIN_TOPICS { stems(true) } else { topics }, numbers }
+    WordSet {
+        words: if topics.len() < MIN_TOPICS || !is_english { stems(true) } else { topics },
+        numbers,
+    }
+}
+
+/// The stem, or the word itself where it has none.
+fn stem_of(word: &str, lexicon: &Lexicon) -> String {
+    match lexicon.stem(word) {
+        stem if stem.is_empty() => word.to_owned(),
+        stem => stem,
+    }
 }
 
 #[cfg(test)]
@@ -34,7 +49,7 @@ mod tests {
     use whetstone_eval::pairs_alike;
 
     fn words(text: &str) -> WordSet {
-        word_set(&tokens(text))
+        word_set(&tokens(text), &Lexicon::of(Language::English))
     }
 
     #[test]
@@ -52,6 +67,7 @@ mod tests {
     #[test]
     fn the_index_finds_what_a_comparison_of_all_finds() {
         let mut rng = crate::random::rng(1, "test", "");
+        let english = Lexicon::of(Language::English);
         let vocabulary: Vec<String> =
             (0..40).map(|word| format!("topic{}", char::from(b'a' + word % 26))).collect();
         let queries: Vec<WordSet> = (0..300)
@@ -62,7 +78,7 @@ mod tests {
                 if rng.random_range(0..3) == 0 {
                     words.push(rng.random_range(1..3).to_string());
                 }
-                word_set(&words)
+                word_set(&words, &english)
             })
             .collect();
         for fraction in [0.5, 0.8, 1.0] {

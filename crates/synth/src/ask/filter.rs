@@ -1,9 +1,9 @@
 //! Keeps a proposal only if it is usable as a query.
 
-use super::built_in::{is_general, stem};
 use super::drop::Drop;
 use super::duplicates::word_set;
-use super::wording::{in_order, is_anaphoric, longest_run, repeats, tidy, tokens};
+use super::lexicon::Lexicon;
+use super::wording::{in_order, longest_run, repeats, tidy, tokens};
 use crate::chunk::sentences;
 use crate::config::FilterConfig;
 use std::collections::HashSet;
@@ -30,6 +30,7 @@ pub struct Admitted {
 /// The words of one passage, to compare its queries with.
 pub struct Filter<'a> {
     config: &'a FilterConfig,
+    lexicon: &'a Lexicon,
     max_queries: usize,
     passage: Vec<String>,
     /// Stems of title and text.
@@ -42,14 +43,21 @@ pub struct Filter<'a> {
 }
 
 impl<'a> Filter<'a> {
-    pub fn new(passage: &Passage, config: &'a FilterConfig, max_queries: usize) -> Self {
+    pub fn new(
+        passage: &Passage,
+        config: &'a FilterConfig,
+        max_queries: usize,
+        lexicon: &'a Lexicon,
+    ) -> Self {
         let of_sentence = |span| tokens(&passage.text[span]);
-        let sentences = sentences(&passage.text).into_iter().map(of_sentence);
+        let sentences = sentences(&passage.text, lexicon.language).into_iter();
+        let sentences = sentences.map(of_sentence);
         Self {
             config,
+            lexicon,
             max_queries,
             passage: tokens(&passage.text),
-            topics: tokens(&passage.full_text()).iter().map(|word| stem(word)).collect(),
+            topics: tokens(&passage.full_text()).iter().map(|word| lexicon.stem(word)).collect(),
             beginnings: beginnings(&passage.full_text()).collect(),
             sentences: sentences.filter(|sentence| sentence.len() >= MIN_SENTENCE_WORDS).collect(),
             seen: HashSet::new(),
@@ -70,7 +78,7 @@ impl<'a> Filter<'a> {
         }
         let overlap_fraction = self.overlap_fraction(&tokens);
         if self.config.generic {
-            if is_anaphoric(&text.to_lowercase()) {
+            if self.lexicon.is_anaphoric(&text.to_lowercase()) {
                 return Err(Drop::Anaphoric);
             }
             // Not one word in common: the query is made up, or so general that it fits every
@@ -86,7 +94,7 @@ impl<'a> Filter<'a> {
         if self.kept.len() >= self.max_queries {
             return Err(Drop::TooMany);
         }
-        let words = word_set(&tokens);
+        let words = word_set(&tokens, self.lexicon);
         if self.config.duplicates {
             if self.seen.contains(&tokens) {
                 return Err(Drop::Duplicate);
@@ -118,15 +126,16 @@ impl<'a> Filter<'a> {
     /// Share of the query's words with a topic that also occur in the passage's title or text; 0 if
     /// the query has none.
     fn overlap_fraction(&self, tokens: &[String]) -> f32 {
-        let topics = tokens.iter().filter(|word| !is_general(word));
-        let shared = topics.clone().filter(|word| self.topics.contains(&stem(word))).count();
+        let topics = tokens.iter().filter(|word| !self.lexicon.is_general(word));
+        let shared =
+            topics.clone().filter(|word| self.topics.contains(&self.lexicon.stem(word))).count();
         shared as f32 / topics.count().max(1) as f32
     }
 
     /// Whether a word begins like one of the passage: `execute` for `make_executable`. Who
     /// paraphrases has another form of a word more often than none.
     fn is_akin(&self, tokens: &[String]) -> bool {
-        let topics = tokens.iter().filter(|word| !is_general(word));
+        let topics = tokens.iter().filter(|word| !self.lexicon.is_general(word));
         topics.flat_map(|word| beginnings(word)).any(|begin| self.beginnings.contains(&begin))
     }
 
@@ -151,6 +160,8 @@ fn beginnings(text: &str) -> impl Iterator<Item = String> + '_ {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::LazyLock;
+    use whetstone_records::Language;
 
     fn passage() -> Passage {
         let text = "The secret must be renewed every 180 days. A reminder is sent to the technical contact of the firm four \
@@ -163,6 +174,8 @@ mod tests {
         }
     }
 
+    static ENGLISH: LazyLock<Lexicon> = LazyLock::new(|| Lexicon::of(Language::English));
+
     fn admit<'a>(filter: &mut Filter<'a>, text: &str) -> Result<String, Drop> {
         filter.admit(text).map(|admitted| admitted.text)
     }
@@ -170,7 +183,7 @@ mod tests {
     #[test]
     fn a_query_that_copies_is_refused() {
         let config = FilterConfig::default();
-        let mut filter = Filter::new(&passage(), &config, 5);
+        let mut filter = Filter::new(&passage(), &config, 5, &ENGLISH);
         assert_eq!(admit(&mut filter, "the secret must be renewed every year"), Err(Drop::Copied));
         let run = "is sent to the technical contact of the firm";
         assert_eq!(admit(&mut filter, run), Err(Drop::Copied), "nine words in a row");
@@ -180,13 +193,16 @@ mod tests {
             Admitted { text: good.into(), overlap_fraction: 1.0 }
         );
         let strict = FilterConfig { max_overlap_fraction: 0.9, ..FilterConfig::default() };
-        assert_eq!(admit(&mut Filter::new(&passage(), &strict, 5), good), Err(Drop::Copied));
+        assert_eq!(
+            admit(&mut Filter::new(&passage(), &strict, 5, &ENGLISH), good),
+            Err(Drop::Copied)
+        );
     }
 
     #[test]
     fn what_is_no_query_is_refused_by_reason() {
         let config = FilterConfig::default();
-        let mut filter = Filter::new(&passage(), &config, 2);
+        let mut filter = Filter::new(&passage(), &config, 2, &ENGLISH);
         let mut admit = |text: &str| admit(&mut filter, text);
         assert_eq!(admit(" ?? "), Err(Drop::TooShort));
         assert_eq!(admit("incomprehensible"), Err(Drop::TooShort));
@@ -219,13 +235,28 @@ mod tests {
             ),
         ];
         for (query, config) in queries {
-            let mut filter = Filter::new(&passage(), &config, 5);
+            let mut filter = Filter::new(&passage(), &config, 5, &ENGLISH);
             assert_eq!(admit(&mut filter, query).as_deref(), Ok(query));
             assert_eq!(admit(&mut filter, query), Err(Drop::Duplicate));
             let config = FilterConfig { duplicates: false, ..config };
-            let mut filter = Filter::new(&passage(), &config, 5);
+            let mut filter = Filter::new(&passage(), &config, 5, &ENGLISH);
             assert!(admit(&mut filter, query).is_ok() && admit(&mut filter, query).is_ok());
         }
+    }
+
+    #[test]
+    fn words_are_compared_as_their_language_has_them() {
+        let text = "Die rote Pumpe wird im Oktober entlüftet. Danach wird ein Ventil geprüft.";
+        let passage = Passage { text: text.into(), ..passage() };
+        let config = FilterConfig::default();
+        let german = Lexicon::of(Language::German);
+        let mut filter = Filter::new(&passage, &config, 5, &german);
+        assert_eq!(
+            filter.admit("Wann werden die Ventile kontrolliert?").unwrap().overlap_fraction,
+            0.5
+        );
+        assert_eq!(admit(&mut filter, "Was steht in diesem Text?"), Err(Drop::Anaphoric));
+        assert_eq!(admit(&mut filter, "Wie ist das und warum?"), Err(Drop::Unrelated));
     }
 
     #[test]
@@ -238,7 +269,7 @@ mod tests {
             metadata: Default::default(),
         };
         let config = FilterConfig::default();
-        let mut filter = Filter::new(&passage, &config, 5);
+        let mut filter = Filter::new(&passage, &config, 5, &ENGLISH);
         assert!(filter.admit("戻り温度の上限は何度ですか").is_ok());
         assert_eq!(admit(&mut filter, "暖房の戻り温度は四十五度までです"), Err(Drop::Copied));
     }

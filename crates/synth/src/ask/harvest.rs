@@ -4,6 +4,7 @@ use super::drop::{Drop, Drops};
 use super::duplicates::word_set;
 use super::filter::Filter;
 use super::generator::Answer;
+use super::lexicon::Lexicon;
 use super::wording::tokens;
 use crate::config::SynthConfig;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -62,12 +63,12 @@ impl<'a> Harvest<'a> {
         asked: &[&'a Passage],
         answers: Vec<Answer>,
         generator: &str,
-        config: &SynthConfig,
+        (config, lexicon): (&SynthConfig, &Lexicon),
     ) -> Self {
         let mut harvest = Self { asked: asked.len(), ..Self::default() };
         for (passage, answer) in asked.iter().zip(answers) {
             harvest.count(passage, &answer);
-            let mut filter = Filter::new(passage, &config.filter, config.ask.max_queries);
+            let mut filter = Filter::new(passage, &config.filter, config.ask.max_queries, lexicon);
             let mut kept = 0;
             for proposal in answer.proposals {
                 match filter.admit(&proposal.text) {
@@ -150,9 +151,9 @@ impl<'a> Harvest<'a> {
     }
 
     /// Drops the later of two queries that say almost the same about passages of different places.
-    pub fn drop_near_duplicates(&mut self, fraction: f64) {
+    pub fn drop_near_duplicates(&mut self, fraction: f64, lexicon: &Lexicon) {
         let words: Vec<WordSet> =
-            self.kept.iter().map(|kept| word_set(&tokens(&kept.query.text))).collect();
+            self.kept.iter().map(|kept| word_set(&tokens(&kept.query.text), lexicon)).collect();
         let kept = &self.kept;
         let apart = |a: usize, b: usize| {
             kept[a].passage.id != kept[b].passage.id && !kept[a].passage.overlaps(kept[b].passage)

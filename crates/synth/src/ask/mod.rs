@@ -10,6 +10,7 @@ mod harvest;
 mod judge;
 mod judgements;
 mod junk;
+mod lexicon;
 mod plan;
 mod prompt;
 mod questions;
@@ -21,6 +22,7 @@ mod tokens;
 mod try_out;
 mod wording;
 
+pub(crate) use built_in::is_unspaced;
 pub use plan::AskJob;
 pub use try_out::{Preview, batch_in, batch_out, estimate, preview};
 
@@ -64,18 +66,19 @@ pub fn ask(job: &AskJob, progress: &dyn Progress) -> Result<Manifest> {
     let config = job.config;
     let llm = open_llm(job)?;
     let estimate = estimate_first(&plan, llm.as_ref(), progress)?;
+    let rules = (config, &plan.lexicon);
     let mut harvest = match config.ask.generator {
         GeneratorName::BuiltIn => {
-            let built_in = BuiltIn::new(&plan.passages, &config.ask, &config.filter, config.seed);
-            Harvest::of(&asked, built_in.generate(&asked, progress)?, built_in.name(), config)
+            let built_in = BuiltIn::new(&plan.passages, config, &plan.lexicon);
+            Harvest::of(&asked, built_in.generate(&asked, progress)?, built_in.name(), rules)
         }
         GeneratorName::File => {
             let recorded = plan.recorded.as_ref().expect("read where the generator is a file");
-            Harvest::of(&asked, recorded.generate(&asked, progress)?, recorded.name(), config)
+            Harvest::of(&asked, recorded.generate(&asked, progress)?, recorded.name(), rules)
         }
         GeneratorName::Openai => {
             let questions = questions(llm.as_ref(), &plan)?;
-            Harvest::of(&asked, questions.generate(&asked, progress)?, questions.name(), config)
+            Harvest::of(&asked, questions.generate(&asked, progress)?, questions.name(), rules)
         }
     };
     filter_all(&mut harvest, &plan, llm.as_ref(), progress)?;
@@ -180,10 +183,10 @@ fn filter_all(
     let filter = &config.filter;
     if filter.duplicates {
         harvest.drop_ambiguous();
-        harvest.drop_near_duplicates(filter.near_duplicate_fraction);
+        harvest.drop_near_duplicates(filter.near_duplicate_fraction, &plan.lexicon);
     }
     if filter.round_trip != RoundTrip::Off {
-        round_trip::search(harvest, &plan.passages, plan.job, progress)?;
+        round_trip::search(harvest, plan, progress)?;
         let lost = |kept: &Kept| {
             kept.query.metadata.quality.as_ref().is_none_or(|of| of.round_trip_rank.is_none())
         };

@@ -3,9 +3,11 @@
 use super::Counts;
 use super::judgements::{self, Judgements};
 use super::junk::{Reason, Skipped, junk};
+use super::lexicon::Lexicon;
 use super::recorded::Recorded;
 use crate::config::{GeneratorName, RoundTrip, SynthConfig};
 use crate::error::Result;
+use crate::language;
 use crate::mine::model_inputs;
 use crate::split::{Split, split_documents};
 use crate::twins::Twins;
@@ -13,7 +15,7 @@ use rand::seq::SliceRandom;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 use whetstone_model::DeviceName;
-use whetstone_records::{DataSet, DocumentId, Input, Passage, Stage, read_jsonl};
+use whetstone_records::{DataSet, DocumentId, Input, Language, Passage, Stage, read_jsonl};
 use whetstone_retrieve::Bm25Parameters;
 
 /// How much of a skipped passage to show, in characters.
@@ -34,6 +36,11 @@ pub struct AskJob<'a> {
 }
 
 impl AskJob<'_> {
+    /// The language that the config or `chunk` states.
+    fn language(&self) -> Result<Option<Language>> {
+        Ok(language::stated(self.config.language, &DataSet::new(self.out))?)
+    }
+
     /// The stage with the digests of all that the queries depend on. The address and the speed of
     /// the LLM are not part of it.
     pub(super) fn stage(&self) -> Result<Stage> {
@@ -65,10 +72,11 @@ impl AskJob<'_> {
         let judge = config.filter.judge.then_some(&config.judge);
         let Bm25Parameters { k1, b } = config.mine.bm25();
         let bm25 = (config.filter.round_trip == RoundTrip::Bm25).then_some((k1, b));
+        let settings = (&config.ask, &config.filter, &config.split);
         Ok(Stage::new(
             "ask",
             self.out,
-            &(&config.ask, &config.filter, &config.split, judge, llm, bm25, config.seed),
+            &(settings, judge, llm, bm25, config.seed, self.language()?),
             inputs,
         ))
     }
@@ -83,6 +91,8 @@ pub fn open(counts: &BTreeMap<String, u64>) -> u64 {
 pub struct Plan<'a> {
     pub job: &'a AskJob<'a>,
     pub passages: Vec<Passage>,
+    /// Of their language.
+    pub lexicon: Lexicon,
     pub judgements: Judgements,
     /// The queries of the file that the config names, for `generator = "file"`.
     pub recorded: Option<Recorded>,
@@ -108,8 +118,10 @@ impl<'a> Plan<'a> {
         };
         let twins = Twins::of(&passages);
         twins.share(&mut judgements.qrels, &passages);
+        let lexicon = Lexicon::of(language::of_passages(job.language()?, &passages));
         let (places, skipped) = (Vec::new(), Vec::new());
-        let mut plan = Self { job, passages, judgements, recorded, twins, places, skipped };
+        let mut plan =
+            Self { job, passages, lexicon, judgements, recorded, twins, places, skipped };
         plan.choose();
         Ok(plan)
     }
@@ -203,6 +215,18 @@ impl<'a> Plan<'a> {
         }
     }
 
+    /// Says what the built-in generator does in another language than English.
+    fn without_grammar(&self) -> Option<String> {
+        let language = self.lexicon.language;
+        let is_built_in = self.job.config.ask.generator == GeneratorName::BuiltIn;
+        (is_built_in && language != Language::English).then(|| {
+            format!(
+                "the corpus is in {language}: the built-in queries are titles, headings and key phrases, as \
+                 it builds questions in English alone; an LLM asks in any language"
+            )
+        })
+    }
+
     pub fn notes(&self) -> Vec<String> {
         let nothing = "nothing was asked: every document answers a human question, and none is left for training";
         if self.places.is_empty() && self.skipped.is_empty() {
@@ -211,7 +235,7 @@ impl<'a> Plan<'a> {
         let shared = |skipped: &&Skipped| skipped.reason == Reason::SeveralSplits;
         let shared = self.skipped.iter().filter(shared).count();
         let junk = self.skipped.len() - shared;
-        let mut notes = Vec::new();
+        let mut notes: Vec<String> = self.without_grammar().into_iter().collect();
         if junk > 0 {
             notes.push(format!(
                 "{junk} passages answer nothing and are not asked about; skipped.jsonl lists them"

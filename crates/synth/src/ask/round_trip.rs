@@ -2,6 +2,7 @@
 
 use super::AskJob;
 use super::harvest::Harvest;
+use super::plan::Plan;
 use crate::config::RoundTrip;
 use crate::error::{Error, Result};
 use crate::mine::{embed, model_digest, model_inputs};
@@ -15,14 +16,10 @@ const BLOCK: usize = 1024;
 
 /// Notes the rank and the score of every query's own passage. A query without a rank did not find
 /// it.
-pub fn search(
-    harvest: &mut Harvest,
-    passages: &[Passage],
-    job: &AskJob,
-    progress: &dyn Progress,
-) -> Result<()> {
+pub fn search(harvest: &mut Harvest, plan: &Plan, progress: &dyn Progress) -> Result<()> {
+    let job = plan.job;
     // In the order of `mine`, which then reuses their embeddings.
-    let mut passages: Vec<&Passage> = passages.iter().collect();
+    let mut passages: Vec<&Passage> = plan.passages.iter().collect();
     passages.sort_by(|a, b| a.id.cmp(&b.id));
     let texts: Vec<String> = passages.iter().map(|passage| passage.full_text()).collect();
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
@@ -33,7 +30,10 @@ pub fn search(
     let own: Vec<u32> = harvest.kept.iter().map(|kept| places[kept.passage.id.as_str()]).collect();
     let retriever: Box<dyn Retriever> = match job.config.filter.round_trip {
         RoundTrip::Off => return Ok(()),
-        RoundTrip::Bm25 => Box::new(Bm25::build(&texts, &queries, job.config.mine.bm25())),
+        RoundTrip::Bm25 => {
+            let parameters = job.config.mine.bm25();
+            Box::new(Bm25::build(&texts, &queries, parameters, plan.lexicon.language))
+        }
         RoundTrip::Dense => Box::new(dense(&texts, &queries, job, progress)?),
     };
     progress.start("round trip", Some(queries.len() as u64), "queries");

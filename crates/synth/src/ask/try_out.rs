@@ -44,8 +44,7 @@ pub fn preview(job: &AskJob, count: usize, progress: &dyn Progress) -> Result<Ve
     let llm = open_llm(job)?;
     let answers = match config.ask.generator {
         GeneratorName::BuiltIn => {
-            BuiltIn::new(&plan.passages, &config.ask, &config.filter, config.seed)
-                .generate(&sample, progress)?
+            BuiltIn::new(&plan.passages, config, &plan.lexicon).generate(&sample, progress)?
         }
         GeneratorName::File => {
             let recorded = plan.recorded.as_ref().expect("read where the generator is a file");
@@ -55,7 +54,7 @@ pub fn preview(job: &AskJob, count: usize, progress: &dyn Progress) -> Result<Ve
     };
     let mut previews = Vec::new();
     for (passage, answer) in sample.into_iter().zip(answers) {
-        let harvest = Harvest::of(&[passage], vec![answer], "", config);
+        let harvest = Harvest::of(&[passage], vec![answer], "", (config, &plan.lexicon));
         let flaws = harvest
             .reasons()
             .into_iter()

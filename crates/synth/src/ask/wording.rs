@@ -21,36 +21,6 @@ pub fn tokens(text: &str) -> Vec<String> {
     text.unicode_words().map(str::to_lowercase).collect()
 }
 
-/// Phrases that ask about the passage itself, or about nothing in particular.
-pub fn is_anaphoric(lower: &str) -> bool {
-    const PHRASES: &[&str] = &[
-        "this passage",
-        "the passage",
-        "this text",
-        "the text",
-        "this document",
-        "the document",
-        "this article",
-        "the article",
-        "this section",
-        "the section",
-        "the author",
-        "mentioned above",
-        "described above",
-        "this study",
-        "the study say",
-        "the above",
-        "this paper",
-        "this paragraph",
-        "the paragraph",
-        "given passage",
-        "provided text",
-        "according to the text",
-        "the following",
-    ];
-    PHRASES.iter().any(|phrase| lower.contains(phrase))
-}
-
 /// Whether half of the words are repetitions, as in an answer caught in a loop.
 pub fn repeats(tokens: &[String]) -> bool {
     let distinct: HashSet<&String> = tokens.iter().collect();

@@ -3,9 +3,10 @@
 use super::document::{Document, Outline, Titles};
 use super::listing::Skip;
 use super::report::Report;
-use super::{Tokenize, cut_document, places, plain};
-use crate::config::ChunkConfig;
+use super::{Cutting, Tokenize, cut_document, places, plain};
+use crate::config::SynthConfig;
 use crate::error::{Error, Result};
+use crate::language::language_of_corpus;
 use rayon::prelude::*;
 use std::collections::HashSet;
 use std::path::Path;
@@ -16,17 +17,20 @@ use whetstone_records::{DocumentId, JsonlReader, Passage, PassageId, Progress};
 pub(crate) fn chunk_records(
     path: &Path,
     tokenize: Tokenize<'_>,
-    config: &ChunkConfig,
+    config: &SynthConfig,
     progress: &dyn Progress,
 ) -> Result<(Vec<Passage>, Report)> {
     let (records, mut report) = read_records(path)?;
+    let texts: Vec<&str> = records.iter().map(|record| record.text.as_str()).collect();
+    report.language = language_of_corpus(config.language, &texts);
+    let cutting = Cutting { config: &config.chunk, language: report.language };
     let ids: HashSet<String> = records.iter().map(|record| record.id.as_str().to_owned()).collect();
     progress.start("chunk", Some(records.len() as u64), "documents");
     report.documents(records.len());
     let chunked: Vec<Vec<(Passage, usize, usize)>> = records
         .into_par_iter()
         .map(|record| {
-            let chunked = chunk_record(record, &ids, tokenize, config);
+            let chunked = chunk_record(record, &ids, tokenize, cutting);
             progress.advance(1);
             chunked
         })
@@ -34,7 +38,7 @@ pub(crate) fn chunk_records(
     progress.finish();
     let mut passages = Vec::new();
     for (passage, tokens, title_tokens) in chunked.into_iter().flatten() {
-        report.passage(tokens, title_tokens, config);
+        report.passage(tokens, title_tokens, &config.chunk);
         passages.push(passage);
     }
     Ok((passages, report))
@@ -74,8 +78,9 @@ fn chunk_record(
     mut record: Passage,
     ids: &HashSet<String>,
     tokenize: Tokenize<'_>,
-    config: &ChunkConfig,
+    cutting: Cutting,
 ) -> Result<Vec<(Passage, usize, usize)>> {
+    let config = cutting.config;
     let tokens = tokenize(&record.text)?.len();
     let title_tokens = tokenize(&record.title)?.len();
     if !config.split_beir || tokens <= 2 * config.passage_tokens {
@@ -84,7 +89,7 @@ fn chunk_record(
         return Ok(vec![(record, tokens, title_tokens)]);
     }
     let blocks = plain::paragraphs_of(&record.text, 0);
-    let sections = Outline::of(&record.text, &blocks).sections;
+    let sections = Outline::of(&record.text, &blocks, cutting.language).sections;
     let document = Document {
         id: DocumentId::new(record.id.as_str()),
         titles: Titles::default(),
@@ -92,7 +97,7 @@ fn chunk_record(
         blocks,
         is_html: false,
     };
-    let cuts = cut_document(&document, &record.title, sections, tokenize, config)?;
+    let cuts = cut_document(&document, &record.title, sections, tokenize, cutting)?;
     let pieces = cuts.into_iter().map(|mut cut| {
         // A record may have the very id that a piece of another one would get.
         while ids.contains(cut.id.as_str()) {

@@ -1,7 +1,7 @@
 //! A source file as text, cut into blocks, and what becomes of the blocks.
 
 use std::ops::Range;
-use whetstone_records::DocumentId;
+use whetstone_records::{DocumentId, Language};
 
 /// A source file as text, with the places where it may be cut.
 #[derive(Debug)]
@@ -105,7 +105,11 @@ pub(crate) struct Outline {
 }
 
 impl Outline {
-    pub fn of<'b>(text: &str, blocks: impl IntoIterator<Item = &'b Block>) -> Self {
+    pub fn of<'b>(
+        text: &str,
+        blocks: impl IntoIterator<Item = &'b Block>,
+        language: Language,
+    ) -> Self {
         let mut outline = Self::default();
         let mut path = Vec::new();
         for Block { kind, span, .. } in blocks {
@@ -113,7 +117,7 @@ impl Outline {
                 Kind::Heading(level, heading) => {
                     outline.open_section(&mut path, *level, heading.clone())
                 }
-                Kind::Prose => outline.push_prose(text, span.clone()),
+                Kind::Prose => outline.push_prose(text, span.clone(), language),
                 Kind::Item => outline.push_unit(text, span.clone(), false),
                 Kind::Solid => outline.push_unit(text, span.clone(), true),
             }
@@ -145,8 +149,8 @@ impl Outline {
     }
 
     /// Adds prose, sentence by sentence.
-    fn push_prose(&mut self, text: &str, span: Range<usize>) {
-        let sentences = super::sentences::sentences(&text[span.clone()]);
+    fn push_prose(&mut self, text: &str, span: Range<usize>, language: Language) {
+        let sentences = super::sentences::sentences(&text[span.clone()], language);
         let units = sentences.into_iter().map(|sentence| Unit {
             span: span.start + sentence.start..span.start + sentence.end,
             solid: false,

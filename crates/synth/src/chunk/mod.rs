@@ -1,6 +1,7 @@
 //! Documents become passages: slices of at most `passage-tokens`, cut between sentences, titled by
 //! their headings.
 
+mod abbreviations;
 mod beir;
 mod document;
 mod front_matter;
@@ -18,8 +19,9 @@ mod site;
 
 pub(crate) use sentences::sentences;
 
-use crate::config::ChunkConfig;
+use crate::config::{ChunkConfig, SynthConfig};
 use crate::error::{Error, Result};
+use crate::language::language_of_corpus;
 use document::{Document, Outline, Section};
 use listing::{Listing, Skip};
 use pack::{Piece, TokenMap};
@@ -30,7 +32,8 @@ use site::Site;
 use std::path::Path;
 use whetstone_model::PairTokenizer;
 use whetstone_records::{
-    DataSet, Input, Manifest, ModelDir, Outcome, Passage, PassageId, Progress, Stage, write_jsonl,
+    DataSet, Input, Language, Manifest, ModelDir, Outcome, Passage, PassageId, Progress, Stage,
+    write_jsonl,
 };
 
 /// Returns the byte span of every token of a text.
@@ -46,11 +49,11 @@ pub fn chunk(
     input: &Path,
     out: &Path,
     model_dir: &Path,
-    config: &ChunkConfig,
+    config: &SynthConfig,
     progress: &dyn Progress,
 ) -> Result<Manifest> {
-    config.check()?;
-    let tokenizer = PairTokenizer::open(model_dir, config.max_seq_tokens)?;
+    config.chunk.check()?;
+    let tokenizer = PairTokenizer::open(model_dir, config.chunk.max_seq_tokens)?;
     let measure = Measure {
         tokenize: &|text| Ok(tokenizer.offsets(text)?),
         unknown_fraction: &|texts| Ok(tokenizer.unknown_fraction(texts)?),
@@ -79,16 +82,24 @@ struct Measure<'a> {
     tokenizer: Input,
 }
 
+/// How documents are cut.
+#[derive(Clone, Copy)]
+pub(crate) struct Cutting<'a> {
+    pub config: &'a ChunkConfig,
+    pub language: Language,
+}
+
 /// [`chunk`] with any tokenizer.
 fn chunk_with(
     input: &Path,
     out: &Path,
     Measure { tokenize, unknown_fraction, tokenizer }: Measure<'_>,
-    config: &ChunkConfig,
+    config: &SynthConfig,
     progress: &dyn Progress,
 ) -> Result<Manifest> {
     let corpus = Corpus::find(input, out)?;
-    let stage = Stage::new("chunk", out, config, [corpus.digest()?, tokenizer]);
+    let settings = (&config.chunk, config.language);
+    let stage = Stage::new("chunk", out, &settings, [corpus.digest()?, tokenizer]);
     if let Some(manifest) = stage.begin()? {
         return Ok(manifest);
     }
@@ -100,6 +111,7 @@ fn chunk_with(
         return Err(Error::EmptyCorpus { path: input.into(), skipped: report.skipped() });
     }
     write_jsonl(&DataSet::new(out).corpus(), &passages)?;
+    let language = Some(report.language);
     let (counts, mut notes) = report.finish(config);
     let texts = passages.iter().step_by(passages.len().div_ceil(SAMPLE));
     let texts: Vec<&str> = texts.map(|passage| passage.text.as_str()).collect();
@@ -109,7 +121,8 @@ fn chunk_with(
         Outcome {
             counts,
             notes,
-            max_seq_tokens: Some(config.max_seq_tokens),
+            max_seq_tokens: Some(config.chunk.max_seq_tokens),
+            language,
             ..Outcome::default()
         },
     )?)
@@ -156,7 +169,7 @@ impl<'a> Corpus<'a> {
 fn chunk_folder(
     listing: &Listing,
     tokenize: Tokenize<'_>,
-    config: &ChunkConfig,
+    config: &SynthConfig,
     progress: &dyn Progress,
 ) -> Result<(Vec<Passage>, Report)> {
     progress.start("chunk", Some(listing.sources.len() as u64), "documents");
@@ -173,14 +186,17 @@ fn chunk_folder(
     skipped.sort();
     let mut report = Report::default();
     skipped.into_iter().for_each(|(name, skip)| report.skip(name, skip));
-    let (documents, left_out) = match config.drop_repeats {
+    let texts: Vec<&str> = documents.iter().map(|document| document.text.as_str()).collect();
+    report.language = language_of_corpus(config.language, &texts);
+    let cutting = Cutting { config: &config.chunk, language: report.language };
+    let (documents, left_out) = match config.chunk.drop_repeats {
         true => without_repeats(documents, &mut report),
         false => (documents, Vec::new()),
     };
-    let cuts = cut_documents(&documents, &left_out, tokenize, config, progress)?;
+    let cuts = cut_documents(&documents, &left_out, tokenize, cutting, progress)?;
     report.documents(cuts.iter().filter(|cuts| !cuts.is_empty()).count());
     let cuts: Vec<Cut> = cuts.into_iter().flatten().collect();
-    let passages = match config.drop_repeats {
+    let passages = match config.chunk.drop_repeats {
         true => places::join_equal(cuts),
         false => cuts.into_iter().map(places::one_place).collect(),
     };
@@ -188,7 +204,7 @@ fn chunk_folder(
     let titles = passages.par_iter().map(|(passage, _)| Ok(tokenize(&passage.title)?.len()));
     let titles = titles.collect::<Result<Vec<usize>>>()?;
     for ((passage, tokens), title_tokens) in passages.iter().zip(titles) {
-        report.passage(*tokens, title_tokens, config);
+        report.passage(*tokens, title_tokens, &config.chunk);
         report.places(passage);
     }
     Ok((passages.into_iter().map(|(passage, _)| passage).collect(), report))
@@ -209,17 +225,18 @@ fn cut_documents(
     documents: &[Document],
     left_out: &[bool],
     tokenize: Tokenize<'_>,
-    config: &ChunkConfig,
+    cutting: Cutting,
     progress: &dyn Progress,
 ) -> Result<Vec<Vec<Cut>>> {
-    let outline = |document: &Document| Outline::of(&document.text, &document.blocks);
+    let outline =
+        |document: &Document| Outline::of(&document.text, &document.blocks, cutting.language);
     let outlines: Vec<Outline> = documents.par_iter().map(outline).collect();
     let titles = naming::titles(documents, &outlines);
     let pieces = documents.par_iter().zip(outlines).zip(titles).enumerate();
     let cut = |(place, ((document, outline), title)): (usize, ((&Document, Outline), String))| {
         let cut = match left_out.get(place) {
             Some(true) => Ok(Vec::new()),
-            _ => cut_document(document, &title, outline.sections, tokenize, config),
+            _ => cut_document(document, &title, outline.sections, tokenize, cutting),
         };
         progress.advance(1);
         cut
@@ -233,12 +250,12 @@ fn cut_document(
     title: &str,
     sections: Vec<Section>,
     tokenize: Tokenize<'_>,
-    config: &ChunkConfig,
+    cutting: Cutting,
 ) -> Result<Vec<Cut>> {
     let tokens = TokenMap::new(&document.text, &tokenize(&document.text)?);
     let headings: Vec<Vec<String>> =
         sections.iter().map(|section| section.headings.clone()).collect();
-    let pieces = pack::pack(&document.text, sections, &tokens, config);
+    let pieces = pack::pack(&document.text, sections, &tokens, cutting);
     let cut = |(index, piece): (usize, Piece)| {
         let path = std::iter::once(title).chain(headings[piece.section].iter().map(String::as_str));
         Cut {

@@ -87,13 +87,14 @@ fn name_of_file(name: &str) -> String {
 mod tests {
     use super::*;
     use crate::chunk::read::document_of;
+    use whetstone_records::Language;
 
     fn titles_of(files: &[(&str, &str)]) -> Vec<String> {
         let document = |(name, text): &(&str, &str)| document_of(name, (*text).into()).unwrap();
         let documents: Vec<Document> = files.iter().map(document).collect();
         let outlines: Vec<Outline> = documents
             .iter()
-            .map(|document| Outline::of(&document.text, &document.blocks))
+            .map(|document| Outline::of(&document.text, &document.blocks, Language::English))
             .collect();
         titles(&documents, &outlines)
     }

@@ -1,10 +1,12 @@
 //! Units become pieces of at most so many tokens.
 
+use super::Cutting;
 use super::document::{Section, Unit};
 use super::sentences::sentences;
 use crate::config::ChunkConfig;
 use std::ops::Range;
 use unicode_segmentation::UnicodeSegmentation;
+use whetstone_records::Language;
 
 /// No token of a vocabulary is longer than this, in bytes.
 const MAX_TOKEN_BYTES: usize = 64;
@@ -68,14 +70,14 @@ pub(crate) fn pack(
     text: &str,
     sections: Vec<Section>,
     tokens: &TokenMap,
-    config: &ChunkConfig,
+    cutting: Cutting,
 ) -> Vec<Piece> {
+    let Cutting { config, language } = cutting;
+    let limit = (config.passage_tokens, language);
     let mut pieces = Vec::new();
     for (index, units) in join_short(sections, tokens, config.min_tokens) {
-        let units: Vec<Unit> = units
-            .into_iter()
-            .flat_map(|unit| cut_long(text, unit, tokens, config.passage_tokens))
-            .collect();
+        let units: Vec<Unit> =
+            units.into_iter().flat_map(|unit| cut_long(text, unit, tokens, limit)).collect();
         let spans = pack_section(&units, tokens, config);
         pieces.extend(spans.into_iter().map(|span| Piece { span, section: index }));
     }
@@ -149,12 +151,17 @@ fn pack_section(units: &[Unit], tokens: &TokenMap, config: &ChunkConfig) -> Vec<
 
 /// A unit that alone exceeds the limit, cut at the best places: lines of code or table, sentences,
 /// words.
-fn cut_long(text: &str, unit: Unit, tokens: &TokenMap, limit: usize) -> Vec<Unit> {
+fn cut_long(
+    text: &str,
+    unit: Unit,
+    tokens: &TokenMap,
+    (limit, language): (usize, Language),
+) -> Vec<Unit> {
     if tokens.count(&unit.span) <= limit {
         return vec![unit];
     }
     let slice = &text[unit.span.clone()];
-    let parts = if unit.solid { lines(slice) } else { sentences(slice) };
+    let parts = if unit.solid { lines(slice) } else { sentences(slice, language) };
     let parts = if parts.len() > 1 { parts } else { words(slice) };
     let parts = if parts.len() > 1 { parts } else { letters(slice) };
     let parts = if parts.len() > 1 { parts } else { characters(slice) };
@@ -173,7 +180,10 @@ fn cut_long(text: &str, unit: Unit, tokens: &TokenMap, limit: usize) -> Vec<Unit
         .into_iter()
         .flat_map(|part| {
             let smaller = part.span.len() < unit.span.len();
-            if smaller { cut_long(text, part, tokens, limit) } else { vec![part] }
+            match smaller {
+                true => cut_long(text, part, tokens, (limit, language)),
+                false => vec![part],
+            }
         })
         .collect()
 }
@@ -229,7 +239,10 @@ mod tests {
         let config =
             ChunkConfig { passage_tokens, overlap_tokens, min_tokens, ..ChunkConfig::default() };
         let (_, blocks) = markdown::read(text, 0);
-        let pieces = pack(text, Outline::of(text, &blocks).sections, &token_map(text), &config);
+        let language = Language::English;
+        let sections = Outline::of(text, &blocks, language).sections;
+        let cutting = Cutting { config: &config, language };
+        let pieces = pack(text, sections, &token_map(text), cutting);
         pieces.into_iter().map(|piece| &text[piece.span]).collect()
     }
 

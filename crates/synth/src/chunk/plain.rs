@@ -53,11 +53,12 @@ fn paragraphs(text: &str) -> impl Iterator<Item = &str> {
 mod tests {
     use super::*;
     use crate::chunk::document::Outline;
+    use whetstone_records::Language;
 
     #[test]
     fn a_short_first_line_is_the_title() {
         let text = "Winter rules\n\nClose the valve. Wait.\n \nThen open it.";
-        let outline = Outline::of(text, &read(text, 0));
+        let outline = Outline::of(text, &read(text, 0), Language::English);
         assert_eq!(outline.title.as_deref(), Some("Winter rules"));
         let units: Vec<&str> =
             outline.sections[0].units.iter().map(|unit| &text[unit.span.clone()]).collect();
@@ -66,7 +67,8 @@ mod tests {
 
     #[test]
     fn a_sentence_alone_is_text_and_no_title() {
-        let outline = Outline::of("Close the valve", &read("Close the valve", 0));
+        let text = "Close the valve";
+        let outline = Outline::of(text, &read(text, 0), Language::English);
         assert_eq!((outline.title, outline.sections[0].units.len()), (None, 1));
     }
 }

@@ -3,9 +3,9 @@
 use super::document::Document;
 use super::listing::Skip;
 use super::site::{LeftOut, Site};
-use crate::config::ChunkConfig;
+use crate::config::{ChunkConfig, LanguageSetting, SynthConfig};
 use std::collections::BTreeMap;
-use whetstone_records::Passage;
+use whetstone_records::{Language, Passage};
 
 /// Length of the query that the report on truncation assumes, in tokens.
 const QUERY_TOKENS: usize = 24;
@@ -20,6 +20,7 @@ const UNKNOWN_FRACTION: f64 = 0.1;
 /// What is counted while documents are cut.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Report {
+    pub language: Language,
     documents: u64,
     passages: u64,
     tokens: u64,
@@ -82,7 +83,7 @@ impl Report {
     }
 
     /// Returns the manifest's counts and notes.
-    pub fn finish(self, config: &ChunkConfig) -> (BTreeMap<String, u64>, Vec<String>) {
+    pub fn finish(self, config: &SynthConfig) -> (BTreeMap<String, u64>, Vec<String>) {
         let mean = (self.tokens as f64 / self.passages.max(1) as f64).round() as u64;
         let counts = [
             ("documents", self.documents),
@@ -107,6 +108,7 @@ impl Report {
             .map(|(name, count)| (name.to_owned(), count))
             .collect();
         let mut notes = self.named;
+        notes.extend(taken_for(self.language, config.language));
         notes.extend(self.left_out.iter().map(|(reason, names)| note(*reason, names)));
         if self.navigation + self.repeated > 0 {
             notes.push(format!(
@@ -119,11 +121,18 @@ impl Report {
             notes.push(format!(
                 "{} of {} passages will be truncated in training: with their title and a query of {QUERY_TOKENS} \
                  tokens they are longer than max-seq-tokens = {}",
-                self.truncated, self.passages, config.max_seq_tokens
+                self.truncated, self.passages, config.chunk.max_seq_tokens
             ));
         }
         (counts, notes)
     }
+}
+
+/// Says which language was detected, where that changes what the stages do.
+fn taken_for(language: Language, setting: LanguageSetting) -> Option<String> {
+    (setting == LanguageSetting::Auto && language != Language::English).then(|| {
+        format!("the corpus is taken for {language}; `language` in the config names another one")
+    })
 }
 
 /// Says that a model cannot read much of the text.

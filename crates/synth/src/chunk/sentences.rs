@@ -1,20 +1,15 @@
 //! Where sentences end.
 
+use super::abbreviations;
 use std::ops::Range;
 use unicode_segmentation::UnicodeSegmentation;
-
-/// Abbreviations after which a full stop does not end the sentence, in lower case.
-const ABBREVIATIONS: &[&str] = &[
-    "al", "approx", "art", "ca", "cf", "ch", "dr", "eq", "eqs", "e.g", "etc", "ex", "fig", "figs",
-    "i.e", "incl", "jr", "max", "min", "mr", "mrs", "ms", "no", "nos", "p", "pp", "prof", "ref",
-    "refs", "resp", "sec", "sect", "sp", "spp", "sr", "st", "tab", "viz", "vol", "vs",
-];
+use whetstone_records::Language;
 
 /// Returns the sentences of a paragraph as byte spans without surrounding white space.
 ///
 /// Unicode's sentence boundaries (UAX 29), where a line break is a space and abbreviations and
 /// initials do not end a sentence.
-pub(crate) fn sentences(text: &str) -> Vec<Range<usize>> {
+pub(crate) fn sentences(text: &str, language: Language) -> Vec<Range<usize>> {
     // One byte for one byte, so that offsets stay what they are.
     let flat: String = text.chars().map(|c| if c == '\n' || c == '\r' { ' ' } else { c }).collect();
     let mut spans: Vec<Range<usize>> = Vec::new();
@@ -36,7 +31,7 @@ pub(crate) fn sentences(text: &str) -> Vec<Range<usize>> {
             Some(last) if open => last.end = end,
             _ => spans.push(start..end),
         }
-        open = ends_in_abbreviation(piece);
+        open = ends_in_abbreviation(piece, language);
     }
     spans.retain_mut(|span| {
         let slice = &flat[span.clone()];
@@ -47,14 +42,17 @@ pub(crate) fn sentences(text: &str) -> Vec<Range<usize>> {
     spans
 }
 
-fn ends_in_abbreviation(piece: &str) -> bool {
+fn ends_in_abbreviation(piece: &str, language: Language) -> bool {
     let Some(rest) = piece.trim_end().strip_suffix('.') else { return false };
     let word = rest
         .rsplit(|c: char| c.is_whitespace() || "([\"'“‘".contains(c))
         .next()
         .unwrap_or_default();
     let initial = word.chars().count() == 1 && word.chars().all(char::is_uppercase);
-    initial || ABBREVIATIONS.contains(&word.to_lowercase().as_str())
+    let ordinal = (1..=2).contains(&word.len())
+        && word.bytes().all(|byte| byte.is_ascii_digit())
+        && abbreviations::has_dotted_ordinals(language);
+    initial || ordinal || abbreviations::of(language).contains(&word.to_lowercase().as_str())
 }
 
 #[cfg(test)]
@@ -62,7 +60,11 @@ mod tests {
     use super::*;
 
     fn split(text: &str) -> Vec<&str> {
-        sentences(text).into_iter().map(|span| &text[span]).collect()
+        split_in(Language::English, text)
+    }
+
+    fn split_in(language: Language, text: &str) -> Vec<&str> {
+        sentences(text, language).into_iter().map(|span| &text[span]).collect()
     }
 
     #[test]
@@ -99,5 +101,22 @@ mod tests {
     #[test]
     fn other_scripts_are_cut_as_well() {
         assert_eq!(split("バルブを閉める。待つ。"), ["バルブを閉める。", "待つ。"]);
+    }
+
+    #[test]
+    fn every_language_has_its_own_abbreviations() {
+        let german = "Am 3. Oktober, d.h. morgen, ist bzw. Wird geprüft. Siehe Abb. A.";
+        assert_eq!(
+            split_in(Language::German, german),
+            ["Am 3. Oktober, d.h. morgen, ist bzw. Wird geprüft.", "Siehe Abb. A."]
+        );
+        let spanish = "Véase la pág. A. El Sr. Gil cierra la válvula. ¿Está fría?";
+        assert_eq!(
+            split_in(Language::Spanish, spanish),
+            ["Véase la pág. A. El Sr. Gil cierra la válvula.", "¿Está fría?"]
+        );
+        let chinese = "先打开阀门。然后等待！水热吗？“是。”完。";
+        let found = split_in(Language::Chinese, chinese);
+        assert_eq!(found[..3], ["先打开阀门。", "然后等待！", "水热吗？"]);
     }
 }

@@ -23,7 +23,8 @@ fn run_watched(
 ) -> Result<Manifest> {
     let tokenizer = Input::from(("tokenizer".to_owned(), "by-words".to_owned()));
     let measure = Measure { tokenize: &by_words, unknown_fraction: &|_| Ok(0.0), tokenizer };
-    chunk_with(input, out, measure, config, progress)
+    let config = SynthConfig { chunk: config.clone(), ..SynthConfig::default() };
+    chunk_with(input, out, measure, &config, progress)
 }
 
 fn corpus(files: &[(&str, &[u8])]) -> tempfile::TempDir {
@@ -237,6 +238,7 @@ fn a_language_that_the_model_cannot_read_is_told() {
     for (text, is_read) in [("The valve opens at three bar of pressure.", true), (thai, false)] {
         let folder = corpus(&[("a.md", text.as_bytes())]);
         let (input, out) = (folder.path().join("in"), folder.path().join("out"));
+        let config = SynthConfig { chunk: config.clone(), ..SynthConfig::default() };
         let notes = chunk(&input, &out, &model, &config, &Silent).unwrap().notes;
         let told = notes.iter().any(|note| note.starts_with("the model cannot read 100 %"));
         assert_eq!(told, !is_read, "{notes:?}");
@@ -250,8 +252,10 @@ fn the_sample_corpus_is_cut_by_the_tokenizer_of_a_model() {
     let folder = tempfile::tempdir().unwrap();
     // The tiny model has 128 positions.
     let config = ChunkConfig { max_seq_tokens: 128, ..ChunkConfig::default() };
+    let settings = SynthConfig { chunk: config.clone(), ..SynthConfig::default() };
     let manifest =
-        chunk(&handbook.join("documents"), folder.path(), &model, &config, &Silent).unwrap();
+        chunk(&handbook.join("documents"), folder.path(), &model, &settings, &Silent).unwrap();
+    assert_eq!(manifest.language, Some(Language::English));
     assert!(manifest.counts["documents"] >= 60 && !manifest.counts.contains_key("skipped-binary"));
     let tokenizer = PairTokenizer::open(&model, config.max_seq_tokens).unwrap();
     let passages: Vec<Passage> = read_jsonl(&folder.path().join("corpus.jsonl")).unwrap();

@@ -5,6 +5,7 @@ mod chunk;
 mod filter;
 mod gather;
 mod grade;
+mod language;
 mod mine;
 mod moved;
 mod old_mine;
@@ -16,6 +17,7 @@ pub use chunk::ChunkConfig;
 pub use filter::{FilterConfig, RoundTrip, TopBy};
 pub use gather::GatherConfig;
 pub use grade::GradeConfig;
+pub use language::LanguageSetting;
 pub use mine::{MineConfig, SameDocument, Sampling, Source};
 pub use pair::{PairConfig, Teacher};
 pub use split::SplitConfig;
@@ -33,6 +35,9 @@ pub struct SynthConfig {
     pub seed: u64,
     /// Model whose tokenizer measures passages and which embeds them for dense mining.
     pub model: String,
+    /// The language of the corpus: where sentences end, how words are compared, and which queries
+    /// the built-in generator makes.
+    pub language: LanguageSetting,
     /// Folder of documents, or a BEIR `corpus.jsonl`. The command line may name it instead.
     pub corpus: Option<PathBuf>,
     /// Folder of the data set. The command line may name it instead.
@@ -55,6 +60,7 @@ impl Default for SynthConfig {
         Self {
             seed: 12,
             model: "minilm-l6".into(),
+            language: LanguageSetting::default(),
             corpus: None,
             out: None,
             gather: GatherConfig::default(),
@@ -152,7 +158,7 @@ fn must(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use whetstone_records::Hint;
+    use whetstone_records::{Hint, Language};
 
     fn load(text: &str) -> Result<SynthConfig> {
         let folder = tempfile::tempdir().unwrap();
@@ -184,6 +190,17 @@ mod tests {
         let error = load("[llm]\napi-key-env = \"sk-secret\"\n").unwrap_err();
         assert!(!format!("{error} {error:?}").contains("sk-secret"), "{error}");
         load("[llm]\napi-key-env = \"MY_KEY\"\napi-key-file = \"key.txt\"\n").unwrap();
+    }
+
+    #[test]
+    fn a_language_is_named_in_words_or_by_its_code_and_others_are_shown() {
+        let of = |text: &str| load(&format!("language = \"{text}\"\n")).map(|it| it.language);
+        assert_eq!(of("auto").unwrap(), LanguageSetting::Auto);
+        for german in ["German", "deu", "de"] {
+            assert_eq!(of(german).unwrap(), LanguageSetting::Is(Language::German));
+        }
+        let message = of("Klingon").unwrap_err().to_string();
+        assert!(message.contains("line 1") && message.contains("Arabic, Chinese"), "{message}");
     }
 
     #[test]

@@ -13,6 +13,7 @@ pub(crate) use findings::Found;
 use crate::collection::{Collection, Part};
 use crate::config::{MineConfig, Source, SynthConfig};
 use crate::error::{Error, Result};
+use crate::language;
 use crate::split::Split;
 use files::MinedFiles;
 use findings::{Findings, find};
@@ -100,7 +101,8 @@ pub fn mine(job: &MineJob, progress: &dyn Progress) -> Result<Manifest> {
     config.split.check()?;
     let outputs = files::outputs(&config.mine);
     // The outputs count too: a version that writes one more mines again.
-    let settings = (&config.mine, &config.split, config.seed, &outputs);
+    let language = language::stated(config.language, &DataSet::new(out))?;
+    let settings = (&config.mine, &config.split, config.seed, &outputs, language);
     let inputs = job.inputs()?;
     let model_digest = model_digest(&inputs);
     let stage = Stage::new("mine", out, &settings, inputs);
@@ -134,13 +136,15 @@ fn mine_collection(
     progress: &dyn Progress,
 ) -> Result<Outcome> {
     refuse_run_over_parts(collection, &job.config.mine)?;
+    let stated = language::stated(job.config.language, &DataSet::new(job.out))?;
     let guard = Guard::new(collection, job.config.mine.same_document);
     let mut files = MinedFiles::create(job.out, &job.config.mine)?;
     let mut counts = collection.counts.clone();
     for part in &collection.parts {
         let embeddings = embeddings.map(|cache| of_part(cache, part));
         let (passages, queries) = part.slices(collection);
-        let material = Material::new(passages, queries, embeddings.as_ref());
+        let mut material = Material::new(passages, queries, embeddings.as_ref());
+        material.language = language::of_passages(stated, passages);
         let miners = Miner::build_all(&job.config.mine, &material, part)?;
         drop(material);
         let chooser = Chooser {

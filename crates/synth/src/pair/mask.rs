@@ -1,13 +1,15 @@
 //! Takes evidence out of the positives of training queries, so that a model must read what is left.
 
 use super::train::{Group, is_positive};
+use crate::ask::is_unspaced;
 use crate::chunk::sentences;
 use crate::collection::Collection;
 use crate::config::PairConfig;
 use rand::Rng;
 use rand::seq::SliceRandom;
+use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
-use whetstone_records::{BUILT_IN, Pair, Passage};
+use whetstone_records::{BUILT_IN, Language, Pair, Passage};
 
 /// Styles of queries that are a title or a heading.
 const TITLES: [&str; 2] = ["title", "heading"];
@@ -28,6 +30,7 @@ pub fn mask(
     groups: &mut [Group],
     collection: &Collection,
     config: &PairConfig,
+    language: Language,
     seed: u64,
 ) -> Masked {
     let mut masked = Masked::default();
@@ -38,7 +41,7 @@ pub fn mask(
         };
         let cut = drawn("cut-sentence", config.cut_sentence_fraction);
         let mask = drawn("mask", config.mask_fraction);
-        if cut.is_some() && cut_sentences(group, collection) {
+        if cut.is_some() && cut_sentences(group, collection, language) {
             masked.sentences += 1;
         } else if let (Some(rng), true) = (mask, is_built_in(group)) {
             mask_words(group, collection, rng);
@@ -54,12 +57,12 @@ fn is_built_in(group: &Group) -> bool {
 }
 
 /// Cuts the query's own sentence out of the group's positives. Returns whether there was any.
-fn cut_sentences(group: &mut Group, collection: &Collection) -> bool {
+fn cut_sentences(group: &mut Group, collection: &Collection, language: Language) -> bool {
     let mut any = false;
     for pair in group.iter_mut().filter(|pair| is_positive(pair)) {
         let Some(place) = collection.passage(&pair.passage_id) else { continue };
         let passage = &collection.passages[place as usize];
-        if let Some(text) = without_own_sentence(&pair.query, &passage.text) {
+        if let Some(text) = without_own_sentence(&pair.query, &passage.text, language) {
             pair.passage = Passage { text, ..passage.clone() }.full_text();
             any = true;
         }
@@ -71,8 +74,8 @@ fn cut_sentences(group: &mut Group, collection: &Collection) -> bool {
 /// None if no sentence shares one, or if it is the only one.
 ///
 /// A word counts the less the more sentences hold it, so that small words decide nothing.
-fn without_own_sentence(query: &str, text: &str) -> Option<String> {
-    let spans = sentences(text);
+fn without_own_sentence(query: &str, text: &str, language: Language) -> Option<String> {
+    let spans = sentences(text, language);
     let words: Vec<HashSet<String>> =
         spans.iter().map(|span| tokens(&text[span.clone()]).collect()).collect();
     let mut held: HashMap<&str, usize> = HashMap::new();
@@ -124,14 +127,24 @@ fn leave_title_out(pair: &mut Pair, collection: &Collection) {
 
 /// Leaves the words out, unless nothing would be left.
 fn leave_words_out(pair: &mut Pair, words: &HashSet<String>) {
-    let kept: Vec<&str> = pair
-        .passage
-        .split_inclusive(char::is_whitespace)
-        .filter(|raw| !tokens(raw).any(|word| words.contains(&word)))
-        .collect();
+    let kept = match is_unspaced(&pair.passage) {
+        true => without_letters(&pair.passage, words),
+        false => {
+            let raw = pair.passage.split_inclusive(char::is_whitespace);
+            raw.filter(|raw| !tokens(raw).any(|word| words.contains(&word))).collect()
+        }
+    };
     if !kept.is_empty() {
-        pair.passage = kept.concat().trim_end().to_owned();
+        pair.passage = kept.trim_end().to_owned();
     }
+}
+
+/// The text without the letters of these words, in a script without spaces between words.
+fn without_letters(text: &str, words: &HashSet<String>) -> String {
+    let mut words: Vec<&String> = words.iter().collect();
+    // The longest first: one may be a part of another.
+    words.sort_by_key(|word| (Reverse(word.len()), *word));
+    words.into_iter().fold(text.to_owned(), |text, word| text.replace(word, ""))
 }
 
 /// Words in small letters, without signs around them.

@@ -11,6 +11,7 @@ use crate::collection::Collection;
 use crate::config::SynthConfig;
 use crate::error::{Error, Result};
 use crate::grade;
+use crate::language;
 use crate::mine::forget_stale_runs;
 use crate::split::Split;
 use mask::Masked;
@@ -136,7 +137,9 @@ impl Train {
         let mut groups = sample_groups(groups, config.pair.max_pairs, config.seed);
         // The teacher reads what is masked afterwards: what it says is right of the whole passage.
         teacher::teach(&mut groups, job, progress)?;
-        let masked = mask::mask(&mut groups, collection, &config.pair, config.seed);
+        let language =
+            language::of_passages(language::stated(config.language, &data)?, &collection.passages);
+        let masked = mask::mask(&mut groups, collection, &config.pair, language, config.seed);
         Ok(Self { groups, masked })
     }
 }

@@ -6,7 +6,7 @@ use super::verbs::{Form, verb};
 use super::words::{Word, stem, words};
 use rayon::prelude::*;
 use std::collections::{HashMap, HashSet};
-use whetstone_records::Passage;
+use whetstone_records::{Language, Passage};
 
 /// Passages from which on a single use may be chance.
 const LARGE: u32 = 300;
@@ -51,7 +51,7 @@ impl CorpusTerms {
             }
             begins = raw.ends_with(['.', '!', '?', ':', '|', '*', '-', '#']);
         }
-        for sentence in &read(&passage.text).sentences {
+        for sentence in &read(&passage.text, Language::English).sentences {
             self.learn(&words(sentence));
         }
         seen.into_iter().for_each(|stem| *self.frequency.entry(stem).or_default() += 1);

@@ -4,13 +4,15 @@
 //! named items, and the few patterns of sentences whose grammar surely holds in a question. Of a
 //! function it takes the comment and the name. It makes no paraphrases and no questions that need
 //! two sentences; an LLM makes better queries. The result is enough to try the whole job offline,
-//! and to tune a model to the vocabulary of a corpus.
+//! and to tune a model to the vocabulary of a corpus. It knows the grammar of English alone; in
+//! other languages there are titles, headings, cells, items and key phrases.
 
 mod abbreviations;
 mod clause;
 mod code;
 mod context;
 mod corpus;
+mod foreign;
 mod lists;
 mod parts;
 mod phrases;
@@ -24,22 +26,24 @@ mod words;
 
 use super::filter::Filter;
 use super::generator::{Answer, Generator, Proposal};
-use crate::config::{AskConfig, FilterConfig};
+use super::lexicon::Lexicon;
+use crate::config::SynthConfig;
 use crate::error::Result;
 use crate::titles::SharedTitles;
 use abbreviations::Abbreviations;
 use context::{Context, in_context, shared_titles};
 use corpus::CorpusTerms;
+use foreign::ForeignTerms;
 use phrases::{chains, phrases, typed};
 use questions::Parsed;
 use rayon::prelude::*;
 use std::collections::{HashMap, HashSet};
 use topic::Topic;
 use unspaced::UnspacedTerms;
-use whetstone_records::{BUILT_IN, Passage, Progress, sha256_bytes};
+use whetstone_records::{BUILT_IN, Language, Passage, Progress, sha256_bytes};
 use words::{Word, words};
 
-pub(super) use unspaced::is_unspaced;
+pub(crate) use unspaced::is_unspaced;
 pub(super) use words::{is_general, stem};
 
 /// Words of a passage for each of its queries.
@@ -52,13 +56,14 @@ const MIN_OF_SMALL: usize = 3;
 pub struct BuiltIn<'a> {
     terms: CorpusTerms,
     unspaced: UnspacedTerms,
+    /// For a corpus in another language than English.
+    foreign: Option<ForeignTerms>,
     abbreviations: Abbreviations,
     shared_titles: SharedTitles,
     /// How many passages have a title.
     titles: HashMap<String, usize>,
-    config: &'a AskConfig,
-    filter: &'a FilterConfig,
-    seed: u64,
+    config: &'a SynthConfig,
+    lexicon: &'a Lexicon,
 }
 
 /// A possible query, and how good it seems.
@@ -73,15 +78,12 @@ struct Candidate {
 
 impl<'a> BuiltIn<'a> {
     /// Learns from the whole corpus which words carry weight.
-    pub fn new(
-        corpus: &[Passage],
-        config: &'a AskConfig,
-        filter: &'a FilterConfig,
-        seed: u64,
-    ) -> Self {
+    pub fn new(corpus: &[Passage], config: &'a SynthConfig, lexicon: &'a Lexicon) -> Self {
+        let is_foreign = lexicon.language != Language::English;
         Self {
             terms: CorpusTerms::of(corpus),
             unspaced: UnspacedTerms::of(corpus),
+            foreign: is_foreign.then(|| ForeignTerms::of(corpus, lexicon)),
             abbreviations: Abbreviations::of(corpus),
             shared_titles: shared_titles(corpus),
             titles: corpus.iter().fold(HashMap::new(), |mut titles, passage| {
@@ -89,8 +91,7 @@ impl<'a> BuiltIn<'a> {
                 titles
             }),
             config,
-            filter,
-            seed,
+            lexicon,
         }
     }
 
@@ -106,9 +107,13 @@ impl<'a> BuiltIn<'a> {
             let title = passage.title.split(" > ").next().unwrap_or_default();
             return self.unspaced.candidates(passage, self.shared_titles.cut(title));
         }
-        let mut candidates = match code::function(&passage.text) {
-            Some(function) => self.of_function(&function),
-            None => self.of_prose(passage),
+        let mut candidates = match (code::function(&passage.text), &self.foreign) {
+            (Some(function), _) => self.of_function(&function),
+            (None, Some(foreign)) => {
+                let titles = (&self.shared_titles, self.shares_title(passage));
+                foreign.candidates(passage, titles, self.lexicon, |text| self.coin(text))
+            }
+            (None, None) => self.of_prose(passage),
         };
         let swapped = candidates.iter().filter_map(|candidate| {
             let text = self.abbreviations.swapped(&candidate.text, &passage.text)?;
@@ -132,7 +137,7 @@ impl<'a> BuiltIn<'a> {
     }
 
     fn of_prose(&self, passage: &Passage) -> Vec<Candidate> {
-        let reading = reading::read(&passage.text);
+        let reading = reading::read(&passage.text, Language::English);
         let context = Context::of(&passage.title, &self.shared_titles, &self.terms);
         let sentences: Vec<Vec<Word>> = reading.sentences.iter().map(|text| words(text)).collect();
         let phrases: Vec<_> =
@@ -225,7 +230,8 @@ impl<'a> BuiltIn<'a> {
     /// The best of every style, spread over the passage, up to the wanted number.
     fn choose(&self, mut candidates: Vec<Candidate>, passage: &Passage) -> Vec<Proposal> {
         candidates.sort_by(|a, b| b.merit.total_cmp(&a.merit).then_with(|| a.text.cmp(&b.text)));
-        let mut filter = Filter::new(passage, self.filter, self.config.max_queries);
+        let SynthConfig { ask, filter, .. } = self.config;
+        let mut filter = Filter::new(passage, filter, ask.max_queries, self.lexicon);
         let mut chosen: Vec<(HashSet<String>, usize, Proposal)> = Vec::new();
         // First one of each style, each from another sentence. Then whatever is left.
         for strict in [true, false] {
@@ -233,7 +239,7 @@ impl<'a> BuiltIn<'a> {
                 if chosen.len() >= self.wanted(passage) {
                     break;
                 }
-                let topics = topics(&candidate.text);
+                let topics = self.topics(&candidate.text);
                 let alike = chosen.iter().any(|(others, source, other)| {
                     let shared = topics.intersection(others).count();
                     let union = topics.len() + others.len() - shared;
@@ -260,11 +266,27 @@ impl<'a> BuiltIn<'a> {
     fn wanted(&self, passage: &Passage) -> usize {
         let least = if self.terms.is_small() { MIN_OF_SMALL } else { 1 };
         let by_length = passage.text.split_whitespace().count() / WORDS_A_QUERY + 1;
-        by_length.max(least).min(self.config.max_queries)
+        by_length.max(least).min(self.config.ask.max_queries)
+    }
+
+    /// Whether other passages have the same title.
+    fn shares_title(&self, passage: &Passage) -> bool {
+        self.titles.get(&passage.title).is_some_and(|count| *count > 1)
+    }
+
+    /// The stems of a query's words with a topic.
+    fn topics(&self, text: &str) -> HashSet<String> {
+        let is_small = |word: &Word| match self.foreign {
+            Some(_) => self.lexicon.is_general(&word.lower),
+            None => word.is_stop_word(),
+        };
+        let words = words(text).into_iter().filter(|word| !is_small(word));
+        words.map(|word| self.lexicon.stem(&word.lower)).collect()
     }
 
     fn coin(&self, text: &str) -> bool {
-        sha256_bytes(format!("{} {text}", self.seed).as_bytes()).as_bytes()[0].is_multiple_of(2)
+        sha256_bytes(format!("{} {text}", self.config.seed).as_bytes()).as_bytes()[0]
+            .is_multiple_of(2)
     }
 }
 
@@ -280,14 +302,6 @@ fn merit(style: &str, question: &str) -> f32 {
         _ => 2.8,
     };
     pattern + length + topics.min(5) as f32 * 0.2
-}
-
-fn topics(text: &str) -> HashSet<String> {
-    words(text)
-        .into_iter()
-        .filter(|word| !word.is_stop_word())
-        .map(|word| stem(&word.lower))
-        .collect()
 }
 
 /// A question as it is written: capital first, question mark last.

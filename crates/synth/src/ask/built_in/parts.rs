@@ -75,7 +75,7 @@ impl BuiltIn<'_> {
             Some(heading) => ("heading", self.headed(heading, context)?),
             None => ("title", join(&words(document.trim_end_matches('.')))),
         };
-        let is_shared = self.titles.get(&passage.title).is_some_and(|count| *count > 1);
+        let is_shared = self.shares_title(passage);
         let beside = topic.filter(|topic| is_shared && !topic.is_in(&words(&said)));
         let text = match beside {
             // A question is whole, and one word more seldom makes sense of a heading.

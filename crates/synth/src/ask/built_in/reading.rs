@@ -1,6 +1,7 @@
 //! Reads a passage as sentences, table cells and named items, without Markdown's marks.
 
 use crate::chunk::sentences;
+use whetstone_records::Language;
 
 /// The parts of a passage that questions can be made from.
 #[derive(Debug, Default, PartialEq)]
@@ -20,7 +21,7 @@ pub struct Cell {
 }
 
 /// Reads a passage, without its code.
-pub fn read(text: &str) -> Reading {
+pub fn read(text: &str, language: Language) -> Reading {
     let mut reading = Reading::default();
     let mut paragraph = String::new();
     let mut head: Option<Vec<String>> = None;
@@ -30,7 +31,7 @@ pub fn read(text: &str) -> Reading {
         let table = line.starts_with('|') || line.matches(" | ").count() > 0;
         let item = item_text(line);
         if fence || code || table || line.is_empty() || line.starts_with('#') || item.is_some() {
-            reading.push_paragraph(&std::mem::take(&mut paragraph));
+            reading.push_paragraph(&std::mem::take(&mut paragraph), language);
         }
         if !table {
             head = None;
@@ -45,7 +46,7 @@ pub fn read(text: &str) -> Reading {
             }
         }
     }
-    reading.push_paragraph(&paragraph);
+    reading.push_paragraph(&paragraph, language);
     reading
 }
 
@@ -61,7 +62,7 @@ fn item_text(line: &str) -> Option<&str> {
 }
 
 impl Reading {
-    fn push_paragraph(&mut self, paragraph: &str) {
+    fn push_paragraph(&mut self, paragraph: &str, language: Language) {
         let mut body = paragraph.trim();
         if let Some((name, rest)) = body.strip_prefix("**").and_then(|rest| rest.split_once("**")) {
             let name = plain(name).trim_end_matches(['.', ':', ',']).to_owned();
@@ -71,7 +72,8 @@ impl Reading {
             }
         }
         let body = plain(body);
-        self.sentences.extend(sentences(&body).into_iter().map(|span| body[span].to_owned()));
+        let spans = sentences(&body, language).into_iter();
+        self.sentences.extend(spans.map(|span| body[span].to_owned()));
     }
 
     fn push_row(&mut self, line: &str, head: &mut Option<Vec<String>>) {
@@ -145,7 +147,7 @@ mod tests {
     fn marks_are_gone_and_tables_and_items_are_found() {
         let text = "**K-204, bus silent.** No [answer](x.md) from\nthe `meter`. Wait.\n\n- one\n- two\n\n```\ncode\n```\n\
             | Unit | Limit |\n|---|---|\n| VX-20 | 47 °C |\n";
-        let reading = read(text);
+        let reading = read(text, Language::English);
         assert_eq!(reading.sentences, ["No answer from the meter.", "Wait.", "one", "two"]);
         assert_eq!(
             reading.items,

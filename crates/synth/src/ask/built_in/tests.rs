@@ -41,9 +41,9 @@ fn corpus() -> Vec<Passage> {
 }
 
 fn queries(passages: &[Passage]) -> Vec<Vec<(String, String)>> {
-    let config = AskConfig::default();
-    let filter = FilterConfig::default();
-    let built_in = BuiltIn::new(passages, &config, &filter, 1);
+    let config = SynthConfig { seed: 1, ..SynthConfig::default() };
+    let english = Lexicon::of(Language::English);
+    let built_in = BuiltIn::new(passages, &config, &english);
     let asked: Vec<&Passage> = passages.iter().collect();
     let answers = built_in.generate(&asked, &Silent).unwrap();
     answers

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use unicode_segmentation::UnicodeSegmentation;
-use whetstone_records::Passage;
+use whetstone_records::{Language, Passage};
 
 /// Chinese characters that mostly join terms.
 const JOINING: &str =
@@ -50,7 +50,7 @@ fn script(c: char) -> Script {
 }
 
 /// Whether most letters of a text belong to a script without spaces.
-pub(in crate::ask) fn is_unspaced(text: &str) -> bool {
+pub(crate) fn is_unspaced(text: &str) -> bool {
     let letters = text.chars().filter(|c| c.is_alphabetic());
     let (all, unspaced) = letters.fold((0, 0), |(all, unspaced), c| {
         (all + 1, unspaced + usize::from(script(c) != Script::Other))
@@ -88,7 +88,7 @@ impl UnspacedTerms {
     /// A query for each sentence: the title's terms, then the sentence's heaviest in their order.
     pub(super) fn candidates(&self, passage: &Passage, title: &str) -> Vec<Candidate> {
         let title: Vec<&str> = self.heaviest(terms(title).collect(), 1, usize::MAX);
-        let spans = sentences(&passage.text).into_iter();
+        let spans = sentences(&passage.text, Language::Other).into_iter();
         let spans = spans.flat_map(|span| clauses(&passage.text, span)).enumerate();
         let candidate = |(source, span): (usize, Range<usize>)| {
             let sentence = &passage.text[span];

@@ -66,6 +66,7 @@ pub fn page(report: &SynthReport) -> String {
 fn cards(report: &SynthReport) -> Markup {
     let mut cards = vec![
         ("queries", report.queries.to_string()),
+        ("language", report.language.to_string()),
         ("by humans", report.queries_human.to_string()),
         ("passages", report.passages.to_string()),
         ("asked about", report.passages_asked.to_string()),

@@ -11,7 +11,7 @@ use serde::Serialize;
 use std::collections::{BTreeMap, HashMap};
 use unicode_segmentation::UnicodeSegmentation;
 use whetstone_llm::cost;
-use whetstone_records::{AtomicFile, DataSet, Passage, QueryMetadata};
+use whetstone_records::{AtomicFile, DataSet, Language, Passage, QueryMetadata};
 
 /// How many kept queries, and how many dropped ones, to show with their passages.
 const EXAMPLES: usize = 20;
@@ -24,6 +24,7 @@ const BINS: usize = 10;
 pub struct SynthReport {
     pub generator: String,
     pub seed: u64,
+    pub language: Language,
     pub passages: usize,
     pub passages_asked: usize,
     pub passages_without_query: usize,
@@ -127,6 +128,7 @@ fn report(plan: &Plan, harvest: &Harvest, without: &[&Passage]) -> SynthReport {
     SynthReport {
         generator: if is_llm { config.llm.name.clone() } else { "built-in".into() },
         seed: config.seed,
+        language: plan.lexicon.language,
         passages: plan.passages.len(),
         passages_asked: harvest.asked,
         passages_without_query: without.len(),

@@ -128,11 +128,12 @@ pub(super) fn squeeze(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::chunk::document::Outline;
+    use whetstone_records::Language;
 
     /// The units of all sections.
     fn units(page: &str) -> Vec<String> {
         let page = extract(page);
-        let outline = Outline::of(&page.text, &page.blocks);
+        let outline = Outline::of(&page.text, &page.blocks, Language::English);
         let units = outline.sections.iter().flat_map(|section| &section.units);
         units.map(|unit| page.text[unit.span.clone()].to_owned()).collect()
     }
@@ -145,7 +146,7 @@ mod tests {
     #[test]
     fn a_page_becomes_readable_text_under_its_headings() {
         let page = extract(PAGE);
-        let outline = Outline::of(&page.text, &page.blocks);
+        let outline = Outline::of(&page.text, &page.blocks, Language::English);
         assert_eq!(outline.title.as_deref(), Some("The VX-40"));
         assert_eq!(page.title.as_deref(), Some("Site"));
         assert_eq!(outline.sections[1].headings, ["Power"]);
@@ -199,7 +200,7 @@ mod tests {
         let seen = "<body style='display:none'><header><h1>Pump</h1>Menu</header><article><header>By Kim</header>\
             <blockquote>Go.<footer>Ida</footer></blockquote><p hidden=until-found>Found.</p></article>";
         assert_eq!(units(seen), ["By Kim", "Go.", "Ida", "Found."]);
-        let title = Outline::of("", &extract(seen).blocks[..1]).title;
+        let title = Outline::of("", &extract(seen).blocks[..1], Language::English).title;
         assert_eq!(title.as_deref(), Some("Pump"));
     }
 

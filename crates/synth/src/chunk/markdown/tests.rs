@@ -1,10 +1,11 @@
 use super::*;
 use crate::chunk::document::Outline;
+use whetstone_records::Language;
 
 /// The units of each section under its headings.
 fn units(text: &str) -> (Option<String>, Vec<(String, Vec<String>)>) {
     let (seen, blocks) = read(text, 0);
-    let outline = Outline::of(&seen, &blocks);
+    let outline = Outline::of(&seen, &blocks, Language::English);
     let section = |section: &crate::chunk::document::Section| {
         let units = section.units.iter().map(|unit| seen[unit.span.clone()].to_owned());
         (section.headings.join(" > "), units.collect())

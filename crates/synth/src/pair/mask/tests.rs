@@ -41,7 +41,7 @@ fn config(mask_fraction: f64, cut_sentence_fraction: f64) -> PairConfig {
 fn half_of_a_built_in_querys_words_leave_its_positive_and_nothing_else_does() {
     let (collection, before) = groups(BUILT_IN, "question");
     let mut after = before.clone();
-    let masked = mask(&mut after, &collection, &config(1.0, 0.0), 1);
+    let masked = mask(&mut after, &collection, &config(1.0, 0.0), Language::English, 1);
     assert_eq!(masked, Masked { words: 100, sentences: 0 });
     for (before, after) in before.iter().zip(&after) {
         assert_eq!(before[1], after[1], "a negative stays whole");
@@ -60,7 +60,7 @@ fn half_of_a_built_in_querys_words_leave_its_positive_and_nothing_else_does() {
 fn a_query_that_is_a_title_takes_the_titles_of_all_its_passages() {
     let (collection, mut groups) = groups(BUILT_IN, "heading");
     assert!(groups.iter().flatten().all(|pair| pair.passage.starts_with("Pumps ")));
-    mask(&mut groups, &collection, &config(1.0, 0.0), 1);
+    mask(&mut groups, &collection, &config(1.0, 0.0), Language::English, 1);
     assert!(groups.iter().flatten().all(|pair| pair.passage.starts_with("The pump of")));
 }
 
@@ -68,7 +68,10 @@ fn a_query_that_is_a_title_takes_the_titles_of_all_its_passages() {
 fn words_of_people_and_of_llms_are_never_masked() {
     let (collection, before) = groups("some-llm", "natural");
     let mut after = before.clone();
-    assert_eq!(mask(&mut after, &collection, &config(1.0, 0.0), 1), Masked::default());
+    assert_eq!(
+        mask(&mut after, &collection, &config(1.0, 0.0), Language::English, 1),
+        Masked::default()
+    );
     assert_eq!(before, after);
 }
 
@@ -77,7 +80,7 @@ fn the_querys_sentence_leaves_a_seeded_share_of_the_positives_of_any_query() {
     let (collection, before) = groups("some-llm", "natural");
     let cut = |seed: u64, fraction: f64| {
         let mut after = before.clone();
-        let masked = mask(&mut after, &collection, &config(0.0, fraction), seed);
+        let masked = mask(&mut after, &collection, &config(0.0, fraction), Language::English, seed);
         let changed = before.iter().zip(&after).filter(|(before, after)| before[0] != after[0]);
         assert_eq!((changed.count() as u64, masked.words), (masked.sentences, 0));
         assert!(before.iter().zip(&after).all(|(before, after)| before[1] == after[1]));
@@ -96,7 +99,7 @@ fn the_querys_sentence_leaves_a_seeded_share_of_the_positives_of_any_query() {
 #[test]
 fn a_positive_whose_sentence_is_cut_keeps_its_other_words() {
     let (collection, mut groups) = groups(BUILT_IN, "question");
-    let masked = mask(&mut groups, &collection, &config(1.0, 0.5), 1);
+    let masked = mask(&mut groups, &collection, &config(1.0, 0.5), Language::English, 1);
     assert_eq!(masked.words + masked.sentences, 100);
     assert!(masked.words > 20 && masked.sentences > 20, "{masked:?}");
 }
@@ -104,7 +107,7 @@ fn a_positive_whose_sentence_is_cut_keeps_its_other_words() {
 #[test]
 fn the_sentence_that_shares_the_rarer_words_is_the_querys_own() {
     let text = "The cat is on the mat of the house. Dr. Fox saw it.\nThe dog sleeps, though.";
-    let cut = |query: &str| without_own_sentence(query, text);
+    let cut = |query: &str| without_own_sentence(query, text, Language::English);
     let rest = |query: &str| cut(query).unwrap();
     assert_eq!(rest("where does the dog of the sleep"), "Dr. Fox saw it.\nThe dog sleeps, though.");
     assert_eq!(rest("does the dog?"), "The cat is on the mat of the house. Dr. Fox saw it.");
@@ -113,6 +116,15 @@ fn the_sentence_that_shares_the_rarer_words_is_the_querys_own() {
         "The cat is on the mat of the house. The dog sleeps, though."
     );
     assert_eq!(cut("nothing here"), None);
-    assert_eq!(without_own_sentence("the only sentence", "The only sentence."), None);
-    assert_eq!(without_own_sentence("any", ""), None);
+    assert_eq!(
+        without_own_sentence("the only sentence", "The only sentence.", Language::English),
+        None
+    );
+    assert_eq!(without_own_sentence("any", "", Language::English), None);
+}
+
+#[test]
+fn words_of_a_script_without_spaces_are_left_out_of_their_run_of_letters() {
+    let words = HashSet::from(["安全阀".to_owned(), "阀".to_owned()]);
+    assert_eq!(without_letters("安全阀打开，阀座结垢。", &words), "打开，座结垢。");
 }

@@ -87,7 +87,12 @@ fn both_first_stages_teach_by_their_z_scores_at_half_weight() {
         fixture.passages.iter().position(|passage| passage.id == *id).unwrap() as u32
     };
     check(&folder, &fixture, |query, group| {
-        let bm25 = Bm25::build(&texts, &[query], Bm25Parameters::default());
+        let bm25 = Bm25::build(
+            &texts,
+            &[query],
+            Bm25Parameters::default(),
+            whetstone_records::Language::English,
+        );
         let words = group.iter().map(|pair| bm25.score(0, place(&pair.passage_id)).unwrap());
         let meanings = group.iter().map(|pair| cosine(query, &whole[&pair.passage_id]));
         let (words, meanings) =
