@@ -5,6 +5,7 @@ mod checkpoint;
 mod config;
 mod data;
 mod dev;
+mod distillation;
 mod error;
 mod fit;
 mod flat;
@@ -20,6 +21,7 @@ mod plan;
 mod plot;
 mod schedule;
 mod step;
+mod teacher;
 mod view;
 mod watch;
 
