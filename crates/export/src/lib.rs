@@ -13,7 +13,7 @@ mod shrink;
 
 pub use error::{Error, Result};
 pub use format::Format;
-pub use shrink::{SHRINK, ShrinkJob, shrink};
+pub use shrink::{SHRINK, ShrinkJob, kept_layers, shrink};
 
 use checkpoint::Checkpoint;
 use std::collections::BTreeMap;

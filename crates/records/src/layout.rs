@@ -199,6 +199,8 @@ folder! {
         TEACHER teacher = "teacher",
         /// The smaller model that the run of `shrink` begins with.
         STUDENT student = "student",
+        /// What the student became, before it loses words.
+        LEARNED learned = "learned",
         /// Below a step: where the run stands.
         STATE state = "state.json",
         /// Below a step: the optimizer's moments.

@@ -35,6 +35,9 @@ pub struct TrainConfig {
     /// Only for `mse` and `margin-mse`: a cross-encoder whose logits replace the pairs' own
     /// `teacher` scores, by its folder or its Hugging Face id.
     pub teacher: Option<PathBuf>,
+    /// For each layer of the model, the layer of the teacher whose output it learns too, both
+    /// counted from 0. Empty: logits alone.
+    pub teacher_layers: Vec<usize>,
     /// Only for `hinge`.
     pub margin: f32,
     /// Only for `lambda`.
@@ -156,6 +159,7 @@ impl Default for TrainConfig {
             short_seq_tokens: 128,
             loss: LossName::Bce,
             teacher: None,
+            teacher_layers: vec![],
             margin: 1.0,
             lambda_weighting: LambdaWeighting::NdcgLoss2pp,
             positive_weight: None,

@@ -20,6 +20,7 @@ mod pass;
 mod plan;
 mod plot;
 mod schedule;
+mod states;
 mod step;
 mod teacher;
 mod view;

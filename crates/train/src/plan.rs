@@ -8,6 +8,7 @@ use crate::loss::{Loss, Targets, loss, soft_bce};
 use crate::optimizer::Rates;
 use crate::order::batches;
 use crate::schedule::{learning_rate, warmup_steps};
+use crate::states::StateTeacher;
 use crate::teacher;
 use rayon::prelude::*;
 use std::ops::Range;
@@ -48,6 +49,8 @@ pub(crate) struct Fit<'a> {
     /// The teacher's score of every pair; empty if the loss needs none, and until a model that is
     /// the teacher has given them.
     pub teacher: Vec<f32>,
+    /// Present if layers learn from layers.
+    pub states: Option<StateTeacher>,
     pub positive_weight: f32,
     pub dropout: DropoutRates,
 }
@@ -115,6 +118,7 @@ impl<'a> Fit<'a> {
             DevSet::Mute(why) => (None, Some(why)),
             DevSet::Missing => (None, None),
         };
+        let states = StateTeacher::load(model_dir, config, &engines[0])?;
         Ok(Self {
             config,
             data: pairs,
@@ -131,6 +135,7 @@ impl<'a> Fit<'a> {
             warm_steps,
             anew,
             teacher,
+            states,
             positive_weight: config.positive_weight.unwrap_or(balance),
             dropout: config
                 .dropout

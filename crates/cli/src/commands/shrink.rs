@@ -5,7 +5,7 @@ use crate::cli::Talk;
 use crate::failure::{Problem, Result};
 use crate::output;
 use std::path::{Path, PathBuf};
-use whetstone_export::{ExportJob, SHRINK, ShrinkJob, export, shrink};
+use whetstone_export::{ExportJob, SHRINK, ShrinkJob, export, kept_layers, shrink};
 use whetstone_model::Engine;
 use whetstone_rank::write_card;
 use whetstone_records::{Manifest, ModelDir, RunDir, forget};
@@ -20,9 +20,9 @@ use whetstone_train::{TrainConfig, forget_run, train};
   whetstone shrink --model models/mine --vocabulary data/mine/corpus.jsonl --out models/mine-small
 
 A model that loses layers must learn anew to score: with --data, it trains on the pairs of train.jsonl
-towards the logits of --model, and its best step by dev nDCG@10 becomes --out. Without --data, --out is
-the cut model itself, for a training of your own. The layers that stay are spread evenly, the first and
-the last among them.
+towards the logits of --model and what comes out of its layers, and the best step by dev nDCG@10 becomes
+--out. Without --data, --out is the cut model itself, for a training of your own. The layers that stay
+are spread evenly, the first and the last among them.
 
 A vocabulary loses tokens without any training: a text whose tokens all stay has the same logits to
 the last bit. Words that are not in the files are split into shorter pieces, down to single
@@ -41,7 +41,7 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     vocabulary: Vec<PathBuf>,
     /// Data set on whose pairs the smaller model learns from the larger one
-    #[arg(long, value_name = "DIR", requires = "checkpoint")]
+    #[arg(long, value_name = "DIR", requires = "checkpoint", requires = "layers")]
     data: Option<PathBuf>,
     /// Folder for the training run
     #[arg(long, value_name = "DIR", requires = "data")]
@@ -61,16 +61,18 @@ pub struct Args {
 
 pub fn run(args: &Args, talk: &Talk) -> Result<()> {
     let model = whetstone_hub::resolve(&args.model, &*talk.progress())?;
-    let (Some(data), Some(checkpoint)) = (&args.data, &args.checkpoint) else {
-        let manifest = cut(args, &model, &args.out)?;
-        return talk.report(&args.out, &manifest);
+    let (Some(data), Some(checkpoint), Some(layers)) = (&args.data, &args.checkpoint, args.layers)
+    else {
+        let job = ShrinkJob { model: &model, layers: args.layers, vocabulary: &args.vocabulary };
+        return talk.report(&args.out, &smaller(&job, &args.out, args.force)?);
     };
     // Before any work is done.
     let config = match &args.config {
         None => TrainConfig::distillation(),
         Some(path) => with_teacher_loss(TrainConfig::load(path)?, path)?,
     };
-    let learning = Learning { args, talk, model: &model, data, run: RunDir::new(checkpoint) };
+    let run = RunDir::new(checkpoint);
+    let learning = Learning { args, talk, model: &model, layers, data, run };
     let manifests = learning.run(config)?;
     if talk.json() { output::json(&manifests) } else { Ok(()) }
 }
@@ -87,42 +89,64 @@ fn with_teacher_loss(config: TrainConfig, path: &Path) -> Result<TrainConfig> {
     }
 }
 
-/// Writes the cut model and its card.
-fn cut(args: &Args, model: &Path, out: &Path) -> Result<Manifest> {
-    if args.force {
+/// Writes a smaller model and its card.
+fn smaller(job: &ShrinkJob, out: &Path, force: bool) -> Result<Manifest> {
+    if force {
         forget(out, SHRINK)?;
     }
-    let job = ShrinkJob { model, layers: args.layers, vocabulary: &args.vocabulary };
-    let manifest = shrink(&job, out)?;
+    let manifest = shrink(job, out)?;
     write_card(&ModelDir::new(out))?;
     Ok(manifest)
 }
 
-/// A smaller model that learns from the larger one: three stages.
+/// A model with fewer layers that learns from the larger one.
 struct Learning<'a> {
     args: &'a Args,
     talk: &'a Talk,
     model: &'a Path,
+    layers: usize,
     data: &'a Path,
     run: RunDir,
 }
 
 impl Learning<'_> {
+    /// Cuts, trains, exports, and only then takes words away: student and teacher must read the
+    /// same tokens.
     fn run(&self, config: TrainConfig) -> Result<Vec<Manifest>> {
-        let (run, out, student) = (self.run.root(), &self.args.out, self.run.student());
-        let shrunk = self.told(&student, cut(self.args, self.model, &student)?);
+        let Args { out, vocabulary, force, .. } = self.args;
+        let student = self.run.student();
+        let job = ShrinkJob { model: self.model, layers: Some(self.layers), vocabulary: &[] };
+        let mut manifests = vec![self.told(&student, smaller(&job, &student, *force)?)];
+        manifests.push(self.told(self.run.root(), self.train(config, &student)?));
+        if vocabulary.is_empty() {
+            manifests.push(self.told(out, self.export(out)?));
+            return Ok(manifests);
+        }
+        let learned = self.run.learned();
+        manifests.push(self.told(&learned, self.export(&learned)?));
+        let job = ShrinkJob { model: &learned, layers: None, vocabulary };
+        manifests.push(self.told(out, smaller(&job, out, *force)?));
+        Ok(manifests)
+    }
+
+    fn train(&self, config: TrainConfig, student: &Path) -> Result<Manifest> {
+        let run = self.run.root();
         if self.args.force {
             forget_run(run)?;
+        }
+        let kept = kept_layers(self.model, self.layers)?;
+        let config = config.with_teacher((student, kept), self.model, self.data)?;
+        let engines = [Engine::open(self.args.device.device)?];
+        Ok(train(self.data, run, student, &config, &engines, &*self.talk.progress())?)
+    }
+
+    fn export(&self, out: &Path) -> Result<Manifest> {
+        if self.args.force {
             forget(out, "export")?;
         }
-        let config = config.with_teacher(&student, self.model, self.data)?;
-        let engines = [Engine::open(self.args.device.device)?];
-        let progress = self.talk.progress();
-        let trained = train(self.data, run, &student, &config, &engines, &*progress)?;
-        let trained = self.told(run, trained);
-        let exported = self.told(out, export(&ExportJob::of(run), out)?);
+        let manifest = export(&ExportJob::of(self.run.root()), out)?;
         write_card(&ModelDir::new(out))?;
-        Ok(vec![shrunk, trained, exported])
+        Ok(manifest)
     }
 
     fn told(&self, out: &Path, manifest: Manifest) -> Manifest {

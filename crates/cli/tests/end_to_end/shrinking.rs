@@ -43,7 +43,7 @@ fn a_shrunk_model_learns_is_served_and_ends_with_the_same_bytes_after_kills() {
     let manifests = run(&strs(&args)).json();
     let stages: Vec<&str> =
         manifests.as_array().unwrap().iter().map(|m| m["stage"].as_str().unwrap()).collect();
-    assert_eq!(stages, ["shrink", "train", "export"]);
+    assert_eq!(stages, ["shrink", "train", "export", "shrink"]);
     assert_eq!(run(&["verify", &text(&whole)]).code, Some(0));
     let config: Value =
         serde_json::from_slice(&fs::read(whole.join("config.json")).unwrap()).unwrap();

@@ -60,7 +60,7 @@ pub fn shrink(job: &ShrinkJob, out: &Path) -> Result<Manifest> {
         return Ok(manifest);
     }
     let architecture = Architecture::read(job.model)?;
-    let layers = job.layers.map(|wanted| kept_layers(&model, &architecture, wanted)).transpose()?;
+    let layers = job.layers.map(|wanted| kept_layers(job.model, wanted)).transpose()?;
     let folder = AtomicFolder::create(out, SHRINK)?;
     let started = stage(folder.path());
     let shrinking = Shrinking {
@@ -93,11 +93,18 @@ fn inputs(job: &ShrinkJob, model: &ModelDir) -> Result<Vec<Input>> {
     files.into_iter().map(|(role, path)| Ok(Input::of_file(role, &path)?)).collect()
 }
 
-fn kept_layers(model: &ModelDir, architecture: &Architecture, wanted: usize) -> Result<Vec<usize>> {
-    let layers = architecture.spec.layers;
-    match (1..=layers).contains(&wanted) {
-        true => Ok(layers::kept(&architecture.spec, wanted)),
-        false => Err(Error::Layers { path: model.config(), layers, wanted }),
+/// Returns the layers of a model, counted from 0, that stay if `wanted` of them do.
+///
+/// # Errors
+/// [`Error::Layers`] where it has fewer, or none are wanted.
+pub fn kept_layers(model: &Path, wanted: usize) -> Result<Vec<usize>> {
+    let spec = Architecture::read(model)?.spec;
+    match (1..=spec.layers).contains(&wanted) {
+        true => Ok(layers::kept(&spec, wanted)),
+        false => {
+            let path = ModelDir::new(model).config();
+            Err(Error::Layers { path, layers: spec.layers, wanted })
+        }
     }
 }
 
@@ -244,18 +251,23 @@ impl Shrinking<'_> {
         Ok(write_json(&self.out.golden(), &golden::golden(None, &encoder, limit)?)?)
     }
 
-    /// Says of an exported model that it was made smaller. A model from elsewhere has a card of its
-    /// own, which names its licence.
+    /// Says of an exported model that it was made smaller, this time or before. A model from
+    /// elsewhere has a card of its own, which names its licence.
     fn origin(&self) -> Result<()> {
-        match read_json::<Origin>(&self.model.origin())? {
-            Some(origin) => {
-                // Measures are those of the larger model.
-                let shrunk = Some(self.shrunk.clone());
-                let origin = Origin { shrunk, dev_ndcg_at_10: None, ..origin };
-                Ok(write_json(&self.out.origin(), &origin)?)
-            }
-            None => self.copy(&[ModelDir::CARD]),
-        }
+        let Some(origin) = read_json::<Origin>(&self.model.origin())? else {
+            return self.copy(&[ModelDir::CARD]);
+        };
+        let (now, before) = (self.shrunk.clone(), origin.shrunk.clone().unwrap_or_default());
+        let shrunk = Shrunk {
+            from: if before.from.is_empty() { now.from } else { before.from },
+            layers: now.layers.or(before.layers),
+            of_layers: before.of_layers.or(now.of_layers),
+            tokens: now.tokens.or(before.tokens),
+            of_tokens: before.of_tokens.or(now.of_tokens),
+        };
+        // Measures are those of the larger model.
+        let origin = Origin { shrunk: Some(shrunk), dev_ndcg_at_10: None, ..origin };
+        Ok(write_json(&self.out.origin(), &origin)?)
     }
 }
 
