@@ -19,10 +19,10 @@ use whetstone_train::{TrainConfig, forget_run, train};
     --checkpoint checkpoints/mine-3 --out models/mine-3
   whetstone shrink --model models/mine --vocabulary data/mine/corpus.jsonl --out models/mine-small
 
-A model that loses layers must learn anew to score: with --data, it trains on the pairs of train.jsonl
-towards the logits of --model and what comes out of its layers, and the best step by dev nDCG@10 becomes
---out. Without --data, --out is the cut model itself, for a training of your own. The layers that stay
-are spread evenly, the first and the last among them.
+A model that loses layers must learn anew to score: with --data, it trains on the pairs of
+train.jsonl towards the logits of --model and what comes out of its layers, and the best step by dev
+nDCG@10 becomes --out. Without --data, --out is the cut model itself, for a training of your own. The
+layers that stay are spread evenly, the first and the last among them.
 
 A vocabulary loses tokens without any training: a text whose tokens all stay has the same logits to
 the last bit. Words that are not in the files are split into shorter pieces, down to single
