@@ -7,7 +7,9 @@ use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use whetstone_model::{Architecture, Family};
-use whetstone_records::{Best, Input, ModelDir, Origin, RunDir, manifest_name, read_text};
+use whetstone_records::{
+    Best, Input, ModelDir, Origin, RunDir, Shrunk, manifest_name, read_json, read_text,
+};
 
 /// One step of a training run.
 #[derive(Debug)]
@@ -109,6 +111,7 @@ impl Checkpoint {
             version: env!("CARGO_PKG_VERSION").into(),
             base_model: self.base_model.clone(),
             base_license: self.base_model.as_deref().and_then(licence),
+            shrunk: self.base_model.as_deref().map(shrunk).transpose()?.flatten(),
             step: self.step,
             max_seq_tokens: self.max_seq_tokens,
             template: self.family()?.template.to_string(),
@@ -137,6 +140,12 @@ fn licence(model: &str) -> Option<String> {
     let mut matter = lines.take_while(|line| line.trim_end() != "---");
     let licence = matter.find_map(|line| line.strip_prefix("license:"))?;
     Some(licence.trim().trim_matches(['"', '\'']).to_owned()).filter(|licence| !licence.is_empty())
+}
+
+/// Returns how the base model was made smaller, where `shrink` made it.
+fn shrunk(model: &str) -> Result<Option<Shrunk>> {
+    let origin: Option<Origin> = read_json(&ModelDir::new(model).origin())?;
+    Ok(origin.and_then(|origin| origin.shrunk))
 }
 
 fn files_of_run(run: &Path) -> Result<Vec<Input>> {

@@ -45,6 +45,14 @@ pub enum Error {
     OnnxSize { path: PathBuf, bytes: usize },
     #[error("`{}` has no pairs", path.display())]
     NoPairs { path: PathBuf },
+    #[error("`{}` has {layers} layers, and {wanted} cannot be kept", path.display())]
+    Layers { path: PathBuf, layers: usize, wanted: usize },
+    #[error("`{}` is a vocabulary of the kind `{kind}`, which cannot lose tokens", path.display())]
+    VocabularyKind { path: PathBuf, kind: String },
+    #[error("`{}`: the token `{token}` cannot get another number", path.display())]
+    Renumber { path: PathBuf, token: String },
+    #[error("`{}`: with fewer tokens, a text is split in another way: `{text}…`", path.display())]
+    SplitOtherwise { path: PathBuf, text: String },
     #[error(transparent)]
     Model(#[from] whetstone_model::Error),
     #[error(transparent)]
@@ -77,6 +85,15 @@ impl Hint for Error {
             }
             Error::NoPairs { .. } => {
                 Some("name another data set with --data, or none: there are built-in pairs".into())
+            }
+            Error::Layers { layers, .. } => Some(format!("`--layers` is a number from 1 to {layers}")),
+            Error::VocabularyKind { .. } => Some(
+                "leave --vocabulary out: only WordPiece and Unigram vocabularies can be pruned, as \
+                 the tokens of others are made from each other"
+                    .into(),
+            ),
+            Error::Renumber { .. } | Error::SplitOtherwise { .. } => {
+                Some("leave --vocabulary out: this tokenizer needs all of its tokens".into())
             }
             Error::Model(error) => error.hint(),
             Error::Records(error) => error.hint(),

@@ -4,6 +4,8 @@ mod config;
 mod tokenizer;
 mod weights;
 
+pub use tokenizer::read_object;
+
 use crate::checkpoint::Checkpoint;
 use crate::error::Result;
 use serde_json::json;

@@ -1,6 +1,7 @@
 //! Writes a checkpoint as a folder that other programs load as it is: transformers,
 //! sentence-transformers and text-embeddings-inference, and with ONNX files the programs over ONNX
-//! Runtime. They compute the same logits as Whetstone, and `golden.json` lets them prove it.
+//! Runtime. They compute the same logits as Whetstone, and `golden.json` lets them prove it. `shrink`
+//! makes a model folder smaller.
 
 mod checkpoint;
 mod error;
@@ -8,9 +9,11 @@ mod format;
 mod golden;
 mod hf;
 mod onnx;
+mod shrink;
 
 pub use error::{Error, Result};
 pub use format::Format;
+pub use shrink::{SHRINK, ShrinkJob, kept_layers, shrink};
 
 use checkpoint::Checkpoint;
 use std::collections::BTreeMap;

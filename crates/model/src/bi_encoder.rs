@@ -119,7 +119,7 @@ impl BiEncoder {
         match self.sentence.pooling {
             Pooling::Mean => self.engine.all_tokens(&self.encoder, batch).mean(batch),
             Pooling::FirstToken => {
-                values(self.engine.first_tokens(&self.encoder, batch, StepDropout::default()))
+                values(self.engine.first_tokens(&self.encoder, batch, StepDropout::default(), None))
             }
         }
     }

@@ -107,9 +107,20 @@ impl CrossEncoderNetwork {
 
     /// Returns the logit of every pair, `[batch]`.
     pub(crate) fn pass(&self, batch: &Packed, dropout: StepDropout, engine: &Engine) -> Tensor<1> {
+        self.pass_with(batch, dropout, engine, None)
+    }
+
+    /// The same. `states` gets what comes out of every layer.
+    pub(crate) fn pass_with(
+        &self,
+        batch: &Packed,
+        dropout: StepDropout,
+        engine: &Engine,
+        states: Option<&mut Vec<Tensor<2>>>,
+    ) -> Tensor<1> {
         let pooled = match self.head.pooling() {
-            Pooling::FirstToken => engine.first_tokens(&self.encoder, batch, dropout),
-            Pooling::Mean => engine.means(&self.encoder, batch, dropout),
+            Pooling::FirstToken => engine.first_tokens(&self.encoder, batch, dropout, states),
+            Pooling::Mean => engine.means(&self.encoder, batch, dropout, states),
         }; // [batch, hidden]
         self.head.forward(pooled, dropout.of_head()) // [batch]
     }

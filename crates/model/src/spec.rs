@@ -57,6 +57,13 @@ pub struct Rotary {
     pub global_every: usize,
 }
 
+impl Rotary {
+    /// Whether a layer, counted from 0, sees the whole sequence.
+    pub fn is_global(&self, layer: usize) -> bool {
+        layer.is_multiple_of(self.global_every)
+    }
+}
+
 /// Where LayerNorm stands in a layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]

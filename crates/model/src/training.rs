@@ -21,6 +21,19 @@ impl CrossEncoderNetwork {
         self.pass(batch, dropout, engine)
     }
 
+    /// Returns the same, and what comes out of every layer, `[tokens, hidden]`. Of the last one
+    /// that may be the first tokens alone, `[batch, hidden]`.
+    pub fn forward_with_states(
+        &self,
+        batch: &Packed,
+        dropout: StepDropout,
+        engine: &Engine,
+    ) -> (Tensor<1>, Vec<Tensor<2>>) {
+        let mut states = Vec::new();
+        let logits = self.pass_with(batch, dropout, engine, Some(&mut states));
+        (logits, states)
+    }
+
     /// How many encoder layers there are.
     pub fn layers(&self) -> usize {
         self.encoder.spec.layers

@@ -97,6 +97,7 @@ fn training(card: &mut String, origin: &Origin) {
             "The licence of the base model is not known here; it holds for this model too.\n",
         ),
     }
+    smaller(card, origin);
     if !origin.data.is_empty() {
         card.push_str("\nSHA-256 of the data:\n\n");
     }
@@ -104,6 +105,20 @@ fn training(card: &mut String, origin: &Origin) {
         let _ = writeln!(card, "- `{role}`: `{digest}`");
     }
     let _ = write!(card, "\n```toml\n{}\n```\n", origin.config.trim_end());
+}
+
+/// Says which layers and how many tokens of a larger model this one has.
+fn smaller(card: &mut String, origin: &Origin) {
+    let Some(shrunk) = &origin.shrunk else { return };
+    let mut parts = vec![];
+    if let (Some(layers), Some(of)) = (&shrunk.layers, shrunk.of_layers) {
+        let numbers: Vec<String> = layers.iter().map(usize::to_string).collect();
+        parts.push(format!("layers {} of 0 to {}", numbers.join(", "), of.saturating_sub(1)));
+    }
+    if let (Some(tokens), Some(of)) = (shrunk.tokens, shrunk.of_tokens) {
+        parts.push(format!("{tokens} of {of} tokens"));
+    }
+    let _ = writeln!(card, "\nMade smaller from `{}`: {}.", shrunk.from, parts.join(", "));
 }
 
 const FRONT_MATTER: &str = "\
@@ -146,6 +161,7 @@ mod tests {
             version: "1.2.3".into(),
             base_model: Some("tiny".into()),
             base_license: Some("apache-2.0".into()),
+            shrunk: None,
             step: 7,
             max_seq_tokens: 32,
             template: "[CLS] query [SEP] passage [SEP]".into(),
@@ -178,6 +194,24 @@ mod tests {
         std::fs::write(model.onnx(), "").unwrap();
         write_card(&model).unwrap();
         assert!(std::fs::read_to_string(model.card()).unwrap().contains("`onnx/model.onnx`"));
+    }
+
+    #[test]
+    fn the_card_of_a_smaller_model_says_what_is_left_of_the_larger() {
+        let folder = tempfile::tempdir().unwrap();
+        let model = ModelDir::new(folder.path());
+        let shrunk = whetstone_records::Shrunk {
+            from: "models/mine".into(),
+            layers: Some(vec![0, 3, 5]),
+            of_layers: Some(6),
+            tokens: Some(8000),
+            of_tokens: Some(30_522),
+        };
+        write_json(&model.origin(), &Origin { shrunk: Some(shrunk), ..origin() }).unwrap();
+        write_card(&model).unwrap();
+        let card = std::fs::read_to_string(model.card()).unwrap();
+        let told = "from `models/mine`: layers 0, 3, 5 of 0 to 5, 8000 of 30522 tokens.";
+        assert!(card.contains(told), "{card}");
     }
 
     #[test]

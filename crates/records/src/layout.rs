@@ -213,6 +213,12 @@ folder! {
         BEST best = "best.json",
         /// The best step with the base model mixed in.
         BLENDED blended = "blended",
+        /// The scores that a teacher model gave to the pairs.
+        TEACHER teacher = "teacher",
+        /// The smaller model that the run of `shrink` begins with.
+        STUDENT student = "student",
+        /// What the student became, before it loses words.
+        LEARNED learned = "learned",
         /// Below a step: where the run stands.
         STATE state = "state.json",
         /// Below a step: the optimizer's moments.

@@ -40,7 +40,7 @@ pub use jsonl::{JsonlReader, read_jsonl, select_jsonl, write_jsonl};
 pub use language::Language;
 pub use layout::{DataSet, EvalDir, ModelDir, QuickstartDir, RunDir, manifest_name};
 pub use lines::without_mark;
-pub use origin::Origin;
+pub use origin::{Origin, Shrunk};
 pub use progress::{Progress, Silent};
 pub use qrels::Qrels;
 pub use records::{

@@ -130,6 +130,13 @@ impl ModelDir {
         files.retain(|name| self.path(name).is_file());
         Ok(files)
     }
+
+    /// The same with some more.
+    pub fn files_with(&self, more: &[&str]) -> Result<Vec<String>> {
+        let more = more.iter().filter(|name| self.path(name).is_file());
+        let more = more.map(|&name| name.to_owned());
+        Ok(self.files()?.into_iter().chain(more).collect())
+    }
 }
 
 #[cfg(test)]

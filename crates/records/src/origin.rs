@@ -14,6 +14,9 @@ pub struct Origin {
     /// The licence that the base model's card names.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub base_license: Option<String>,
+    /// How the model that the training began with was made smaller, or this one itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shrunk: Option<Shrunk>,
     /// The step of the training run.
     pub step: usize,
     /// Tokens of the longest pair, special tokens included.
@@ -27,4 +30,21 @@ pub struct Origin {
     pub data: BTreeMap<String, String>,
     /// The config of the training, every key written out, as TOML.
     pub config: String,
+}
+
+/// What `shrink` left of a model.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Shrunk {
+    /// The model's folder.
+    pub from: String,
+    /// The layers that were kept, counted from 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub layers: Option<Vec<usize>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub of_layers: Option<usize>,
+    /// How many tokens were kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokens: Option<usize>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub of_tokens: Option<usize>,
 }

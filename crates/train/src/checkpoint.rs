@@ -34,8 +34,15 @@ pub(crate) struct Identity {
 }
 
 /// Keys that may change when a run is resumed, because they do not affect the weights.
-const MOVE_NO_WEIGHT: [&str; 6] =
-    ["model", "eval-every-steps", "patience", "keep-checkpoints", "general-dev", "strict"];
+const MOVE_NO_WEIGHT: [&str; 7] = [
+    "model",
+    "teacher",
+    "eval-every-steps",
+    "patience",
+    "keep-checkpoints",
+    "general-dev",
+    "strict",
+];
 
 /// Files copied from the base model, so that every checkpoint is itself a model folder.
 const MODEL_FILES: [&str; 8] = {

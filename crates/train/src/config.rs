@@ -32,6 +32,12 @@ pub struct TrainConfig {
     pub short_epochs: usize,
     pub short_seq_tokens: usize,
     pub loss: LossName,
+    /// Only for `mse` and `margin-mse`: a cross-encoder whose logits replace the pairs' own
+    /// `teacher` scores, by its folder or its Hugging Face id.
+    pub teacher: Option<PathBuf>,
+    /// For each layer of the model, the layer of the teacher whose output it learns too, both
+    /// counted from 0. Empty: logits alone.
+    pub teacher_layers: Vec<usize>,
     /// Only for `hinge`.
     pub margin: f32,
     /// Only for `lambda`.
@@ -152,6 +158,8 @@ impl Default for TrainConfig {
             short_epochs: 0,
             short_seq_tokens: 128,
             loss: LossName::Bce,
+            teacher: None,
+            teacher_layers: vec![],
             margin: 1.0,
             lambda_weighting: LambdaWeighting::NdcgLoss2pp,
             positive_weight: None,
@@ -280,6 +288,11 @@ impl TrainConfig {
             ("keep-checkpoints", self.keep_checkpoints),
         ] {
             range(key, value as f64, value > 0, "at least 1")?;
+        }
+        if let Some(teacher) = self.teacher.as_ref().filter(|_| !self.loss.needs_teacher()) {
+            let expected = "left out unless `loss` is `mse` or `margin-mse`".into();
+            let value = teacher.display().to_string();
+            return Err(Error::Value { key: "teacher", expected, value });
         }
         self.check_short_epochs()
     }

@@ -4,6 +4,7 @@ use crate::config::TrainConfig;
 use crate::error::{Error, Result};
 use crate::pair_file::PairFile;
 use std::collections::HashMap;
+use std::ops::Range;
 use std::path::Path;
 use whetstone_model::{BiEncoder, Packed, PairTokenizer, Tokens};
 use whetstone_records::{Pair, Qrels, Silent};
@@ -71,6 +72,11 @@ impl Pairs {
         })
     }
 
+    /// Reads some of the pairs from disk.
+    pub fn of(&self, range: Range<usize>) -> Result<Vec<Pair>> {
+        range.map(|index| self.file.get(index)).collect()
+    }
+
     /// Returns the groups of pairs that must share a batch: a query's pairs if the loss compares
     /// them, single pairs otherwise.
     pub fn units(&self, config: &TrainConfig) -> Result<Vec<Vec<usize>>> {
@@ -91,9 +97,10 @@ impl Pairs {
         }
     }
 
-    /// Returns every pair's teacher score, or nothing if the loss needs none.
+    /// Returns every pair's own teacher score, or nothing if the loss needs none or a model gives
+    /// them.
     pub fn teacher_scores(&self, path: &Path, config: &TrainConfig) -> Result<Vec<f32>> {
-        if !config.loss.needs_teacher() {
+        if !config.loss.needs_teacher() || config.teacher.is_some() {
             return Ok(Vec::new());
         }
         let score = |(index, score): (usize, &Option<f32>)| {

@@ -10,6 +10,7 @@ use crate::optimizer::AdamW;
 use crate::plan::{Fit, inputs};
 use crate::plot;
 use crate::step::Started;
+use crate::teacher::Teacher;
 use crate::view::View;
 use crate::watch::Watch;
 use std::collections::BTreeMap;
@@ -71,7 +72,12 @@ pub fn train(
         true => (load(), prepare()),
         false => rayon::join(load, prepare),
     };
-    let (mut network, fit) = (network?, fit?);
+    let (mut network, mut fit) = (network?, fit?);
+    if let Some(model) = &config.teacher {
+        let how = (config.max_seq_tokens(), &fit.engines[0].for_inference());
+        let teacher = Teacher::of_run(model, &RunDir::new(out), &inputs, how)?;
+        fit.teacher = teacher.scores(&fit.data, progress)?;
+    }
     // Memory now holds what was digested, and `data.check` watches the pairs.
     inputs.iter().try_for_each(Input::check)?;
     if config.freeze_embeddings {

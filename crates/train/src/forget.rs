@@ -34,9 +34,12 @@ pub(crate) fn finish(run: &RunDir) -> Result<()> {
     [run.best(), run.log(), run.identity()].iter().try_for_each(|path| remove(path))
 }
 
-/// Whether a folder's name is that of a step, of the blended model, or of what is left of one.
+/// Whether a folder's name is that of a step, of the teacher's scores, of the blended model, or of
+/// what is left of one.
 fn is_made_by_training(name: &str) -> bool {
-    RunDir::is_step_name(name) || name.trim_start_matches('.').starts_with(RunDir::BLENDED)
+    RunDir::is_step_name(name)
+        || name == RunDir::TEACHER
+        || name.trim_start_matches('.').starts_with(RunDir::BLENDED)
 }
 
 fn remove(path: &Path) -> Result<()> {

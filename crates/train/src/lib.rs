@@ -5,6 +5,7 @@ mod checkpoint;
 mod config;
 mod data;
 mod dev;
+mod distillation;
 mod error;
 mod fit;
 mod flat;
@@ -19,7 +20,9 @@ mod pass;
 mod plan;
 mod plot;
 mod schedule;
+mod states;
 mod step;
+mod teacher;
 mod view;
 mod watch;
 

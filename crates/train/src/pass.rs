@@ -56,10 +56,18 @@ impl Fit<'_> {
             let parts = first..(first + replicas.len()).min(batches.len());
             // Start all engines before waiting for the first result.
             let forward = |(part, (replica, engine)): (usize, &Replica)| {
-                replica.forward(&batches[part].packed, self.dropout(step, part), engine) // [batch]
+                let (batch, dropout) = (&batches[part].packed, self.dropout(step, part));
+                match &self.states {
+                    None => (replica.forward(batch, dropout, engine), None), // [batch]
+                    Some(teacher) => {
+                        let (logits, states) = replica.forward_with_states(batch, dropout, engine);
+                        (logits, Some(teacher.distance(batch, &states))) // [batch], [1]
+                    }
+                }
             };
-            let logits: Vec<Tensor<1>> = parts.clone().zip(&replicas).map(forward).collect();
-            for ((part, logits), (replica, _)) in parts.zip(logits).zip(&mut replicas) {
+            let outputs: Vec<_> = parts.clone().zip(&replicas).map(forward).collect();
+            for ((part, (logits, distance)), (replica, _)) in parts.zip(outputs).zip(&mut replicas)
+            {
                 let gradient = self.gradient(&batches[part], logits.clone(), batches.len());
                 let Gradient { values: gradient, loss, logits: kept } = gradient;
                 passed.loss += loss;
@@ -67,7 +75,11 @@ impl Fit<'_> {
                 if let Some(gradient) = gradient {
                     // Σ logit·g has the derivative g, so autodiff continues from the gradient
                     // computed by hand.
-                    let gradients = (logits * gradient).sum().backward();
+                    let mut sum = (logits * gradient).sum();
+                    if let Some(distance) = distance {
+                        sum = sum + distance / batches.len() as f32;
+                    }
+                    let gradients = sum.backward();
                     passed.gradients.add(replica, gradients, &self.engines[0]);
                 }
             }

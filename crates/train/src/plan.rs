@@ -8,6 +8,8 @@ use crate::loss::{Loss, Targets, loss, soft_bce};
 use crate::optimizer::Rates;
 use crate::order::batches;
 use crate::schedule::{learning_rate, warmup_steps};
+use crate::states::StateTeacher;
+use crate::teacher;
 use rayon::prelude::*;
 use std::ops::Range;
 use std::path::Path;
@@ -44,8 +46,11 @@ pub(crate) struct Fit<'a> {
     /// The step at which the schedule restarts for the full-length epochs. Past the last step if
     /// one schedule spans all.
     anew: usize,
-    /// The teacher's score of every pair; empty if the loss needs none.
+    /// The teacher's score of every pair; empty if the loss needs none, and until a model that is
+    /// the teacher has given them.
     pub teacher: Vec<f32>,
+    /// Present if layers learn from layers.
+    pub states: Option<StateTeacher>,
     pub positive_weight: f32,
     pub dropout: DropoutRates,
 }
@@ -56,6 +61,9 @@ pub(crate) fn inputs(data: &Path, model_dir: &Path, config: &TrainConfig) -> Res
     let mut files = vec![("train".to_owned(), DataSet::new(data).train())];
     files.extend(model.with_roles("model", &model.weight_files()?));
     files.extend(model.with_roles("tokenizer", model.tokenizer_files()));
+    if let Some(model) = &config.teacher {
+        files.extend(teacher::inputs(model)?);
+    }
     let general = config.general_dev.as_deref().map(|folder| ("general-dev", folder));
     for (role, folder) in [("dev", data)].into_iter().chain(general) {
         let folder = DataSet::new(folder);
@@ -110,6 +118,7 @@ impl<'a> Fit<'a> {
             DevSet::Mute(why) => (None, Some(why)),
             DevSet::Missing => (None, None),
         };
+        let states = StateTeacher::load(model_dir, config, &engines[0])?;
         Ok(Self {
             config,
             data: pairs,
@@ -126,6 +135,7 @@ impl<'a> Fit<'a> {
             warm_steps,
             anew,
             teacher,
+            states,
             positive_weight: config.positive_weight.unwrap_or(balance),
             dropout: config
                 .dropout

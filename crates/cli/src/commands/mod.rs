@@ -23,6 +23,7 @@ pub mod quickstart;
 pub mod rerank;
 pub mod runs;
 pub mod serve;
+pub mod shrink;
 pub mod synth;
 pub mod train;
 pub mod verify;

@@ -33,13 +33,16 @@ pub struct Args {
 }
 
 pub fn run(args: &Args, talk: &Talk) -> Result<()> {
-    let config = TrainConfig::load(&args.config)?;
+    let mut config = TrainConfig::load(&args.config)?;
     if args.force {
         whetstone_train::forget_run(&args.out)?;
     }
     let progress = talk.progress();
     let devices = whetstone_model::Engine::open_several(args.device.device, args.devices)?;
     let model = whetstone_hub::resolve(&config.model, &*progress)?;
+    if let Some(teacher) = &mut config.teacher {
+        *teacher = whetstone_hub::resolve(&teacher.to_string_lossy(), &*progress)?;
+    }
     let manifest =
         whetstone_train::train(&args.data, &args.out, &model, &config, &devices, &*progress)?;
     talk.report(&args.out, &manifest)

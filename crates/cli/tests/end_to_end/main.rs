@@ -17,6 +17,7 @@ mod pulling;
 mod quickstart;
 mod reranking;
 mod serving;
+mod shrinking;
 mod stopping;
 mod terminal;
 mod verifying;

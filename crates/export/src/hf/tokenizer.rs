@@ -62,7 +62,7 @@ fn special_tokens(export: &Export) -> impl Iterator<Item = (String, Value)> {
 }
 
 /// Returns the JSON object in a file; None if there is no such file.
-fn read_object(path: &Path) -> Result<Option<Map<String, Value>>> {
+pub fn read_object(path: &Path) -> Result<Option<Map<String, Value>>> {
     if !path.exists() {
         return Ok(None);
     }

@@ -141,32 +141,37 @@ impl Engine {
         &self.device
     }
 
-    /// Returns the vector of each sequence's first token, `[batch, hidden]`.
+    /// Returns the vector of each sequence's first token, `[batch, hidden]`. `states` gets what
+    /// comes out of every layer, `[tokens, hidden]`; the last one may be of first tokens alone.
     pub(crate) fn first_tokens(
         &self,
         encoder: &Encoder,
         batch: &Packed,
         dropout: StepDropout,
+        states: Option<&mut Vec<Tensor<2>>>,
     ) -> Tensor<2> {
         match self.layout {
-            Layout::Packed => packed::forward(encoder, batch, dropout, self.precision, true),
-            Layout::Padded => padded::first(padded::forward(encoder, batch, dropout, self)),
+            Layout::Packed => {
+                packed::forward(encoder, batch, dropout, (self.precision, true), states)
+            }
+            Layout::Padded => padded::first(padded::forward(encoder, batch, dropout, self, states)),
         }
     }
 
-    /// Returns the mean of each sequence's vectors, `[batch, hidden]`.
+    /// Returns the mean of each sequence's vectors, `[batch, hidden]`, with `states` as above.
     pub(crate) fn means(
         &self,
         encoder: &Encoder,
         batch: &Packed,
         dropout: StepDropout,
+        states: Option<&mut Vec<Tensor<2>>>,
     ) -> Tensor<2> {
         let (x, stride) = match self.layout {
             Layout::Packed => {
-                (packed::forward(encoder, batch, dropout, self.precision, false), None)
+                (packed::forward(encoder, batch, dropout, (self.precision, false), states), None)
             }
             Layout::Padded => {
-                let x = padded::forward(encoder, batch, dropout, self);
+                let x = padded::forward(encoder, batch, dropout, self, states);
                 let [sequences, seq, hidden] = x.dims();
                 (x.reshape([sequences * seq, hidden]), Some(seq))
             }
@@ -186,9 +191,10 @@ impl Engine {
         let dropout = StepDropout::default();
         match self.layout {
             Layout::Packed => {
-                Hidden::Packed(packed::forward(encoder, batch, dropout, self.precision, false))
+                let how = (self.precision, false);
+                Hidden::Packed(packed::forward(encoder, batch, dropout, how, None))
             }
-            Layout::Padded => Hidden::Padded(padded::forward(encoder, batch, dropout, self)),
+            Layout::Padded => Hidden::Padded(padded::forward(encoder, batch, dropout, self, None)),
         }
     }
 }

@@ -16,13 +16,13 @@ use whetstone_kernels::{
 };
 
 /// Returns `[tokens, hidden]`, or `[batch, hidden]` if only first tokens are wanted: then the last
-/// layer computes only those.
+/// layer computes only those. `states` gets what comes out of every layer.
 pub fn forward(
     encoder: &Encoder,
     batch: &Packed,
     dropout: StepDropout,
-    precision: Precision,
-    first_only: bool,
+    (precision, first_only): (Precision, bool),
+    mut states: Option<&mut Vec<Tensor<2>>>,
 ) -> Tensor<2> {
     let Spec { eps, heads, layers, .. } = encoder.spec;
     let eps = eps as f32;
@@ -42,6 +42,7 @@ pub fn forward(
             for (index, layer) in layers.iter().enumerate() {
                 let spec = spec_of(index, dropout.of_layer(index));
                 x = kernels::encoder_layer(x, tensors(layer), spec); // [tokens, hidden]
+                states.iter_mut().for_each(|states| states.push(x.clone()));
             }
         }
         Layers::PreNorm(PreNormLayers { layers, rotary }) => {
@@ -55,6 +56,7 @@ pub fn forward(
                 let layer_spec = spec_of(index, dropout.of_pre_norm_layer(index));
                 let spec = PreNormSpec { layer: layer_spec, rotation: rotation.clone(), reach };
                 x = kernels::pre_norm_layer(x, pre_norm_tensors(layer), spec); // [tokens, hidden]
+                states.iter_mut().for_each(|states| states.push(x.clone()));
             }
         }
     }

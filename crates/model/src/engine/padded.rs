@@ -4,20 +4,25 @@
 use super::{Engine, StepDropout};
 use crate::batch::Packed;
 use crate::nn::{Encoder, Layers, PreNormLayers, Sights};
-use burn::tensor::{Bool, Tensor, TensorData};
+use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
 
-/// Returns `[batch, seq, hidden]`.
+/// Returns `[batch, seq, hidden]`. `states` gets what comes out of every layer, `[tokens, hidden]`.
 pub fn forward(
     encoder: &Encoder,
     batch: &Packed,
     dropout: StepDropout,
     engine: &Engine,
+    mut states: Option<&mut Vec<Tensor<2>>>,
 ) -> Tensor<3> {
     let (device, precision) = (&engine.device, engine.precision);
     let (sequences, seq) = (batch.sequences(), padded_len(batch, encoder.spec.longest_input));
     let (padded, is_padding) = pad(batch, seq);
     let x = encoder.embeddings.forward(&padded, dropout.of_embeddings(), device); // [batch · seq, hidden]
     let mut x = x.reshape([sequences, seq, encoder.spec.hidden]); // [batch, seq, hidden]
+    let is_real: Vec<bool> = is_padding.iter().map(|is_padding| !is_padding).collect();
+    let mut note = |x: &Tensor<3>| {
+        states.iter_mut().for_each(|states| states.push(real_tokens(x, &is_real, device)));
+    };
     let is_padding =
         Tensor::<1, Bool>::from_data(TensorData::new(is_padding, [sequences * seq]), device)
             .reshape([sequences, 1, 1, seq]); // [batch, 1, 1, seq]
@@ -27,12 +32,14 @@ pub fn forward(
             for (index, layer) in layers.iter().enumerate() {
                 let dropout = dropout.of_pre_norm_layer(index);
                 x = layer.forward(x, sights.of(layer), dropout, precision); // [batch, seq, hidden]
+                note(&x);
             }
         }
         Layers::PostNorm(layers) => {
             for (index, layer) in layers.iter().enumerate() {
                 let dropout = dropout.of_layer(index);
                 x = layer.forward(x, &is_padding, dropout, precision); // [batch, seq, hidden]
+                note(&x);
             }
         }
     }
@@ -40,6 +47,16 @@ pub fn forward(
         Some(norm) => norm.forward(x),
         None => x,
     }
+}
+
+/// The vectors of tokens that are no padding, `[tokens, hidden]`.
+fn real_tokens(x: &Tensor<3>, is_real: &[bool], device: &Device) -> Tensor<2> {
+    let [sequences, seq, hidden] = x.dims();
+    let places = is_real.iter().zip(0..).filter(|(is_real, _)| **is_real);
+    let places: Vec<i64> = places.map(|(_, place)| place).collect();
+    let count = places.len();
+    let places = Tensor::<1, Int>::from_data(TensorData::new(places, [count]), device);
+    x.clone().reshape([sequences * seq, hidden]).select(0, places)
 }
 
 /// The vector of each sequence's first token, `[batch, hidden]`.

@@ -24,6 +24,7 @@ pub(super) static BERT: Family = Family {
     },
     known_as,
     template: TEMPLATE,
+    per_layer: &[],
     export: Export {
         architecture: "BertForSequenceClassification",
         tokenizer_class: "BertTokenizer",

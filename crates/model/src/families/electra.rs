@@ -23,6 +23,7 @@ pub(super) static ELECTRA: Family = Family {
     },
     known_as,
     template: bert::TEMPLATE,
+    per_layer: &[],
     export: Export {
         architecture: "ElectraForSequenceClassification",
         tokenizer_class: "ElectraTokenizer",

@@ -40,6 +40,8 @@ pub struct Family {
     /// Returns the name in [`Names`] of a tensor of a file; None if the loader ignores the tensor.
     pub(crate) known_as: fn(&str) -> Option<String>,
     pub template: Template,
+    /// Fields of a config.json that have an entry for each layer.
+    pub per_layer: &'static [&'static str],
     pub export: Export,
 }
 
@@ -47,6 +49,11 @@ impl Family {
     /// Returns the family with a `model_type`.
     pub fn named(model_type: &str) -> Option<&'static Self> {
         FAMILIES.into_iter().find(|family| family.model_type == model_type)
+    }
+
+    /// Returns the name in [`Names`] of a tensor of a file; None for a tensor that is not read.
+    pub fn name_of(&self, file_name: &str) -> Option<String> {
+        (self.known_as)(file_name)
     }
 
     /// The family whose classes in transformers have the same prefix: `Roberta`, `Electra`.
@@ -97,6 +104,12 @@ pub struct PreNormNames {
 }
 
 impl Names {
+    /// Returns the number of a tensor's layer, and the tensor's name inside the layer.
+    pub fn in_layer<'a>(&self, name: &'a str) -> Option<(usize, &'a str)> {
+        let (number, inside) = name.strip_prefix(self.layers)?.split_once('.')?;
+        Some((number.parse().ok()?, inside))
+    }
+
     /// Whether a tensor belongs to the head.
     pub fn is_head(&self, name: &str) -> bool {
         let norm = self.pre_norm.as_ref().map(|names| names.head_norm);

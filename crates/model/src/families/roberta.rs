@@ -48,6 +48,7 @@ pub(super) const fn family(
             ],
             text: &[(BEGIN, 0), (Piece::Query, 0), (END, 0)],
         },
+        per_layer: &[],
         export: Export {
             architecture,
             tokenizer_class,

@@ -100,7 +100,7 @@ impl PreNormLayer {
             intermediate: linear(spec.hidden, 2 * spec.ffn),
             output: linear(spec.ffn, spec.hidden),
             heads: spec.heads,
-            is_global: index.is_multiple_of(rotary.global_every),
+            is_global: rotary.is_global(index),
         }
     }
 

@@ -1,0 +1,43 @@
+//! How a model with fewer layers learns from the larger one that it was cut from.
+
+use crate::config::{LossName, TrainConfig};
+use crate::error::Result;
+use std::path::Path;
+use whetstone_model::{PairTokenizer, Precision};
+use whetstone_records::DataSet;
+
+impl TrainConfig {
+    /// The config by which a model that lost layers learns its teacher's logits. A head that was
+    /// taken over gives logits of the same scale, so the squared error to them is the loss. Nothing
+    /// is dropped, as the teacher drops nothing.
+    pub fn distillation() -> Self {
+        Self {
+            loss: LossName::Mse,
+            epochs: 3,
+            learning_rate: 1e-4,
+            precision: Precision::Bf16,
+            dropout: Some(0.0),
+            ..Self::default()
+        }
+    }
+
+    /// The same config with this teacher, of which the student kept `layers`. A data set that does
+    /// not say how long its pairs are has those of the teacher.
+    pub fn with_teacher(
+        self,
+        (student, layers): (&Path, Vec<usize>),
+        teacher: &Path,
+        data: &Path,
+    ) -> Result<Self> {
+        let stated = match DataSet::new(data).max_seq_tokens()? {
+            Some(_) => self.max_seq_tokens,
+            None => Some(match self.max_seq_tokens {
+                Some(tokens) => tokens,
+                None => PairTokenizer::stored_limit(teacher)?,
+            }),
+        };
+        let model = student.to_string_lossy().into_owned();
+        let teacher = Some(teacher.into());
+        Ok(Self { model, teacher, teacher_layers: layers, max_seq_tokens: stated, ..self })
+    }
+}
