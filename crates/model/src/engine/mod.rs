@@ -1,5 +1,5 @@
-//! How a network runs: packed on the CPU with the kernels, padded elsewhere. No other module asks
-//! which.
+//! How a network runs: packed on the CPU with the kernels, padded elsewhere and where there are no
+//! kernels for it. No other module asks which.
 
 mod device;
 mod dropout;
@@ -141,6 +141,19 @@ impl Engine {
         &self.device
     }
 
+    /// How a network runs here.
+    fn layout_of(&self, encoder: &Encoder) -> Layout {
+        if encoder.has_kernels() { self.layout } else { Layout::Padded }
+    }
+
+    /// The precision of products without the kernels, which alone are quick in bfloat16 on a CPU.
+    fn padded_precision(&self) -> Precision {
+        match self.layout {
+            Layout::Packed => Precision::F32,
+            Layout::Padded => self.precision,
+        }
+    }
+
     /// Returns the vector of each sequence's first token, `[batch, hidden]`.
     pub(crate) fn first_tokens(
         &self,
@@ -148,7 +161,7 @@ impl Engine {
         batch: &Packed,
         dropout: StepDropout,
     ) -> Tensor<2> {
-        match self.layout {
+        match self.layout_of(encoder) {
             Layout::Packed => packed::forward(encoder, batch, dropout, self.precision, true),
             Layout::Padded => padded::first(padded::forward(encoder, batch, dropout, self)),
         }
@@ -161,7 +174,7 @@ impl Engine {
         batch: &Packed,
         dropout: StepDropout,
     ) -> Tensor<2> {
-        let (x, stride) = match self.layout {
+        let (x, stride) = match self.layout_of(encoder) {
             Layout::Packed => {
                 (packed::forward(encoder, batch, dropout, self.precision, false), None)
             }
@@ -184,7 +197,7 @@ impl Engine {
     /// Returns the vector of every token.
     pub(crate) fn all_tokens(&self, encoder: &Encoder, batch: &Packed) -> Hidden {
         let dropout = StepDropout::default();
-        match self.layout {
+        match self.layout_of(encoder) {
             Layout::Packed => {
                 Hidden::Packed(packed::forward(encoder, batch, dropout, self.precision, false))
             }

@@ -44,6 +44,7 @@ pub fn forward(
                 x = kernels::encoder_layer(x, tensors(layer), spec); // [tokens, hidden]
             }
         }
+        Layers::Disentangled(_) => unreachable!("the engine pads what has no kernels"),
         Layers::PreNorm(PreNormLayers { layers, rotary }) => {
             let rotation = |theta| {
                 Arc::new(Rotation::new(theta, encoder.spec.hidden / heads, batch.longest()))

@@ -1,6 +1,6 @@
 //! Embeddings and layers, without a head.
 
-use super::{Embeddings, EncoderLayer, PreNormLayer, norm};
+use super::{DisentangledLayers, Embeddings, EncoderLayer, PreNormLayer, norm};
 use crate::spec::{FeedForward, NormPlacement, Positions, Rotary, Spec};
 use burn::module::Module;
 use burn::nn::LayerNorm;
@@ -22,6 +22,7 @@ pub struct Encoder {
 pub enum Layers {
     PostNorm(Vec<EncoderLayer>),
     PreNorm(PreNormLayers),
+    Disentangled(DisentangledLayers),
 }
 
 /// Layers that share their rotary positions.
@@ -33,6 +34,14 @@ pub struct PreNormLayers {
 }
 
 impl Encoder {
+    /// Whether kernels compute it. Where there are none, it runs padded on every device.
+    pub fn has_kernels(&self) -> bool {
+        match self.layers {
+            Layers::PostNorm(_) | Layers::PreNorm(_) => true,
+            Layers::Disentangled(_) => false,
+        }
+    }
+
     pub fn init(spec: &Spec, device: &Device) -> Self {
         let (layers, final_norm) = match (spec.norm, spec.feed_forward, spec.positions) {
             (NormPlacement::AfterResidual, FeedForward::Gelu, Positions::Absolute { .. }) => {
@@ -44,6 +53,9 @@ impl Encoder {
                 let layers = (0..spec.layers).map(layer).collect();
                 let layers = Layers::PreNorm(PreNormLayers { layers, rotary });
                 (layers, Some(norm(spec.hidden, spec, device)))
+            }
+            (NormPlacement::AfterResidual, FeedForward::Gelu, Positions::Relative(relative)) => {
+                (Layers::Disentangled(DisentangledLayers::init(spec, &relative, device)), None)
             }
             other => unreachable!("no family has layers of the kind {other:?}"),
         };
