@@ -162,7 +162,13 @@ def gradient_values(model, batch, labels):
 
 
 def adamw_steps(model, batch, labels, learning_rate):
-    """Losses before each step, gradient norms before clipping, and the loss and classifier after the last step."""
+    """Losses before each step, gradient norms before clipping, and the loss and classifier after the last step.
+
+    The row of the padding token learns as the others do, which matters to the text with a literal "[PAD]".
+    """
+    for module in model.modules():
+        if isinstance(module, torch.nn.Embedding):
+            module.padding_idx = None
     plain = [p for p in model.parameters() if p.dim() == 1]
     decayed = [p for p in model.parameters() if p.dim() > 1]
     groups = [{"params": decayed, "weight_decay": ADAMW["weight_decay"]}, {"params": plain, "weight_decay": 0.0}]
