@@ -154,6 +154,14 @@ pub(crate) const SHORTEST_INPUT: usize = 8;
 const MOST_LAYERS: usize = 1024;
 
 impl Spec {
+    /// Whether kernels compute its layers. Where there are none, it runs padded on every device.
+    pub(crate) fn has_kernels(&self) -> bool {
+        match self.positions {
+            Positions::Absolute { .. } | Positions::Rotary(_) => true,
+            Positions::Relative(_) => false,
+        }
+    }
+
     /// Refuses impossible sizes. `path` is the config that they come from. The keys are those that
     /// Hugging Face's encoders share.
     pub(crate) fn check(&self, path: &Path) -> Result<()> {

@@ -21,6 +21,7 @@ use crate::batch::Packed;
 use crate::error::Result;
 use crate::group::by_length;
 use crate::nn::Encoder;
+use crate::spec::Spec;
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use whetstone_kernels::Precision;
 
@@ -79,9 +80,9 @@ impl Engine {
         Self { layout: Layout::Padded, ..self.clone() }
     }
 
-    /// Whether sequences of similar length should share a batch, to save padding.
-    pub fn pads(&self) -> bool {
-        self.layout == Layout::Padded
+    /// Whether sequences of similar length should share a batch of such a network, to save padding.
+    pub fn pads(&self, spec: &Spec) -> bool {
+        self.layout_of(spec) == Layout::Padded
     }
 
     /// Whether the device works on while the host goes on. Then results are read late and together,
@@ -98,11 +99,11 @@ impl Engine {
         }
     }
 
-    /// How many tokens a batch takes to compute, padding included.
-    pub fn computed_tokens(&self, batch: &Packed) -> usize {
-        match self.layout {
+    /// How many tokens a batch takes such a network to compute, padding included.
+    pub fn computed_tokens(&self, batch: &Packed, spec: &Spec) -> usize {
+        match self.layout_of(spec) {
             Layout::Packed => batch.tokens(),
-            Layout::Padded => padded::padded_len(batch, usize::MAX) * batch.sequences(),
+            Layout::Padded => padded::padded_len(batch, spec.longest_input) * batch.sequences(),
         }
     }
 
@@ -142,8 +143,8 @@ impl Engine {
     }
 
     /// How a network runs here.
-    fn layout_of(&self, encoder: &Encoder) -> Layout {
-        if encoder.has_kernels() { self.layout } else { Layout::Padded }
+    fn layout_of(&self, spec: &Spec) -> Layout {
+        if spec.has_kernels() { self.layout } else { Layout::Padded }
     }
 
     /// The precision of products without the kernels, which alone are quick in bfloat16 on a CPU.
@@ -161,7 +162,7 @@ impl Engine {
         batch: &Packed,
         dropout: StepDropout,
     ) -> Tensor<2> {
-        match self.layout_of(encoder) {
+        match self.layout_of(&encoder.spec) {
             Layout::Packed => packed::forward(encoder, batch, dropout, self.precision, true),
             Layout::Padded => padded::first(padded::forward(encoder, batch, dropout, self)),
         }
@@ -174,7 +175,7 @@ impl Engine {
         batch: &Packed,
         dropout: StepDropout,
     ) -> Tensor<2> {
-        let (x, stride) = match self.layout_of(encoder) {
+        let (x, stride) = match self.layout_of(&encoder.spec) {
             Layout::Packed => {
                 (packed::forward(encoder, batch, dropout, self.precision, false), None)
             }
@@ -197,7 +198,7 @@ impl Engine {
     /// Returns the vector of every token.
     pub(crate) fn all_tokens(&self, encoder: &Encoder, batch: &Packed) -> Hidden {
         let dropout = StepDropout::default();
-        match self.layout_of(encoder) {
+        match self.layout_of(&encoder.spec) {
             Layout::Packed => {
                 Hidden::Packed(packed::forward(encoder, batch, dropout, self.precision, false))
             }

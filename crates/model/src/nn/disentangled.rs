@@ -64,7 +64,7 @@ impl DisentangledLayers {
         let rows: Vec<usize> =
             (0..2 * seq).map(|place| self.relative.row((place + 1 - seq).min(seq - 1))).collect();
         let (first, last) = (rows[0], rows[rows.len() - 1]);
-        let table = self.distances.weight.val().slice([first..last + 1]); // [rows, hidden]
+        let table = self.distances.weight.val().slice(first..last + 1); // [rows, hidden]
         let ids = |rows: Vec<i64>| {
             let len = rows.len();
             Tensor::<1, Int>::from_data(TensorData::new(rows, [len]), &device)

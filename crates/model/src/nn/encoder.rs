@@ -19,6 +19,7 @@ pub struct Encoder {
 
 /// The layers of an encoder, all of one kind.
 #[derive(Module, Debug)]
+#[allow(clippy::large_enum_variant, reason = "a network has one")]
 pub enum Layers {
     PostNorm(Vec<EncoderLayer>),
     PreNorm(PreNormLayers),
@@ -34,14 +35,6 @@ pub struct PreNormLayers {
 }
 
 impl Encoder {
-    /// Whether kernels compute it. Where there are none, it runs padded on every device.
-    pub fn has_kernels(&self) -> bool {
-        match self.layers {
-            Layers::PostNorm(_) | Layers::PreNorm(_) => true,
-            Layers::Disentangled(_) => false,
-        }
-    }
-
     pub fn init(spec: &Spec, device: &Device) -> Self {
         let (layers, final_norm) = match (spec.norm, spec.feed_forward, spec.positions) {
             (NormPlacement::AfterResidual, FeedForward::Gelu, Positions::Absolute { .. }) => {
