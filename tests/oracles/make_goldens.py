@@ -21,6 +21,7 @@ import shutil
 import torch
 import transformers
 from transformers import AutoModel, AutoModelForSequenceClassification, AutoTokenizer, BertForSequenceClassification
+from transformers.models.deberta_v2.modeling_deberta_v2 import make_log_bucket_position
 
 HERE = pathlib.Path(__file__).resolve().parent
 SEED = 7
@@ -28,7 +29,7 @@ POS_WEIGHT = 3.0
 LEARNING_RATE = {"tiny": 1e-3, "published": 5e-5}  # 1e-3 would throw a trained encoder about
 ADAMW = {"beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-8, "weight_decay": 0.01, "clip_norm": 1.0}
 STEPS = 4
-FAMILIES = ["xlm-roberta", "roberta", "electra"]  # besides BERT
+FAMILIES = ["xlm-roberta", "roberta", "electra", "distilbert", "deberta-v2", "deberta-v2-unshared"]  # besides BERT
 TOKENIZER_FILES = ["tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt"]
 
 MANUAL = (
@@ -161,9 +162,15 @@ def gradient_values(model, batch, labels):
 
 
 def adamw_steps(model, batch, labels, learning_rate):
-    """Losses before each step, gradient norms before clipping, and the loss and classifier after the last step."""
-    plain = [p for name, p in model.named_parameters() if name.endswith("bias") or "LayerNorm" in name]
-    decayed = [p for name, p in model.named_parameters() if not (name.endswith("bias") or "LayerNorm" in name)]
+    """Losses before each step, gradient norms before clipping, and the loss and classifier after the last step.
+
+    The row of the padding token learns as the others do, which matters to the text with a literal "[PAD]".
+    """
+    for module in model.modules():
+        if isinstance(module, torch.nn.Embedding):
+            module.padding_idx = None
+    plain = [p for p in model.parameters() if p.dim() == 1]
+    decayed = [p for p in model.parameters() if p.dim() > 1]
     groups = [{"params": decayed, "weight_decay": ADAMW["weight_decay"]}, {"params": plain, "weight_decay": 0.0}]
     optimizer = torch.optim.AdamW(groups, lr=learning_rate, betas=(ADAMW["beta_1"], ADAMW["beta_2"]), eps=ADAMW["epsilon"])
     losses, norms = [], []
@@ -183,6 +190,18 @@ def adamw_steps(model, batch, labels, learning_rate):
 def output_of(model):
     """The layer that gives the logit."""
     return getattr(model.classifier, "out_proj", model.classifier)
+
+
+def deberta_values(folder, batch):
+    """Logits with one kind of positions alone, and the rows that distances have in DeBERTa-v3's table."""
+    found = {}
+    for kind in ("c2p", "p2c"):
+        model = AutoModelForSequenceClassification.from_pretrained(
+            folder, attn_implementation="eager", dtype=torch.float32, pos_att_type=kind).eval()
+        found["logits_" + kind] = numbers(logits(model.double(), batch))
+    rows = make_log_bucket_position(torch.arange(-511, 512), 256, 512).long() + 256
+    found["rows"] = {"buckets": 256, "positions": 512, "rows": rows.clamp(0, 511).tolist()}
+    return found
 
 
 def with_head(folder):
@@ -243,6 +262,8 @@ def goldens(model_dir, encoder_dir, out, max_length, tiny):
     model.double()
     with torch.no_grad():
         values["loss"] = {"name": "BCEWithLogitsLoss", "pos_weight": POS_WEIGHT, "batch": "all pairs, padded", "value": digits(loss_of(model, batch, labels))}
+    if model_dir.name == "tiny-deberta-v2":
+        values |= deberta_values(model_dir, batch)
     if tiny:
         values["gradients"] = gradient_values(model, batch, labels)
     rate = LEARNING_RATE["tiny" if tiny else "published"]

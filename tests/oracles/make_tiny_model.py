@@ -11,6 +11,11 @@ tiny-encoder/  the same encoder and pooler as all-MiniLM-L6-v2 is published: ten
 tiny-xlm-roberta/  XLMRobertaForSequenceClassification: Unigram after a small Precompiled normalizer, positions from 2
 tiny-roberta/      RobertaForSequenceClassification: byte-level BPE, also as vocab.json and merges.txt
 tiny-electra/      ElectraForSequenceClassification: embeddings half as wide as the layers
+tiny-distilbert/   DistilBertForSequenceClassification: no token types
+tiny-deberta-v2/   DebertaV2ForSequenceClassification, as DeBERTa-v3 and mxbai-rerank-v1 are: projections shared between
+                   contents and positions, 16 buckets for distances, their vectors normalised
+tiny-deberta-v2-unshared/  the same class with all that the published ones lack: projections for positions, a vector
+                   for each distance up to 24, token types, a table of absolute positions, a tanh pooler
 """
 import base64
 import collections
@@ -23,7 +28,7 @@ import zlib
 
 import torch
 from safetensors.torch import save_file
-from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers, processors, decoders
+from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_tokenizers, processors, decoders
 from transformers import AutoConfig, AutoModelForSequenceClassification, BertConfig, BertForSequenceClassification
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -230,21 +235,27 @@ def with_angles(out, folder, tokenizer_class, **settings):
     write_json(folder / "special_tokens_map.json", {**names, "mask_token": mask})
 
 
+def random_classifier(config, folder, seed):
+    """Saves a random classifier; noise so large that logits differ by more than rounding errors."""
+    model = AutoModelForSequenceClassification.from_config(config).eval()
+    random = torch.Generator().manual_seed(seed)
+    state = {}
+    for name, tensor in model.state_dict().items():
+        noise = torch.randn(tensor.shape, generator=random) * 0.4
+        state[name] = (noise + 1.0 if name.lower().endswith(("layernorm.weight", "layer_norm.weight")) else noise).contiguous()
+    save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
+    return type(model).__name__
+
+
 def family(model_type, seed, **shape):
     """A random classifier of a family with one label; the configs are those of the published models, but for the sizes."""
     config = AutoConfig.for_model(
         model_type, attention_probs_dropout_prob=0.1, hidden_act="gelu", hidden_dropout_prob=0.1, hidden_size=16,
         initializer_range=0.02, intermediate_size=32, num_attention_heads=2, num_hidden_layers=2, num_labels=1, **shape)
-    model = AutoModelForSequenceClassification.from_config(config).eval()
-    random = torch.Generator().manual_seed(seed)
-    state = {}
-    for name, tensor in model.state_dict().items():
-        noise = torch.randn(tensor.shape, generator=random) * 0.4  # so that logits differ by more than rounding errors
-        state[name] = (noise + 1.0 if name.endswith("LayerNorm.weight") else noise).contiguous()
     folder = fresh("tiny-" + model_type)
-    save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
+    architecture = random_classifier(config, folder, seed)
     told = {key: value for key, value in config.to_diff_dict().items() if key != "transformers_version"}
-    told = {"architectures": [type(model).__name__], "model_type": model_type, **shape, "hidden_size": 16, "num_hidden_layers": 2,
+    told = {"architectures": [architecture], "model_type": model_type, **shape, "hidden_size": 16, "num_hidden_layers": 2,
             "num_attention_heads": 2, "intermediate_size": 32, "hidden_act": "gelu", "hidden_dropout_prob": 0.1,
             "attention_probs_dropout_prob": 0.1, **told, "id2label": {"0": "LABEL_0"}, "label2id": {"LABEL_0": 0}}
     write_json(folder / "config.json", {**told, "sentence_transformers": {"activation_fn": "torch.nn.modules.linear.Identity"}})
@@ -263,6 +274,55 @@ def families(vocab):
     folder = family("electra", SEED + 3, vocab_size=len(vocab), embedding_size=8, max_position_embeddings=MAX_POSITIONS,
                     type_vocab_size=2, layer_norm_eps=1e-12, pad_token_id=0)
     write_tokenizer(folder, vocab, like_minilm=False, tokenizer_class="ElectraTokenizer")
+
+
+def told_by(folder, model_type, shape, seed):
+    """A random classifier whose config.json says just what is given, as the hub's does."""
+    architecture = random_classifier(AutoConfig.for_model(model_type, num_labels=1, **shape), folder, seed)
+    write_json(folder / "config.json", {
+        "architectures": [architecture], "model_type": model_type, **shape, "id2label": {"0": "LABEL_0"}, "label2id": {"LABEL_0": 0},
+        "sentence_transformers": {"activation_fn": "torch.nn.modules.linear.Identity"}})
+
+
+def distilbert(vocab):
+    folder = fresh("tiny-distilbert")
+    told_by(folder, "distilbert", dict(
+        activation="gelu", attention_dropout=0.1, dim=16, dropout=0.1, hidden_dim=32, initializer_range=0.02,
+        max_position_embeddings=MAX_POSITIONS, n_heads=2, n_layers=2, pad_token_id=0, qa_dropout=0.1, seq_classif_dropout=0.2,
+        sinusoidal_pos_embds=False, tie_weights_=True, vocab_size=len(vocab)), SEED + 4)
+    write_tokenizer(folder, vocab, like_minilm=False, tokenizer_class="DistilBertTokenizer")
+
+
+def deberta(name, seed, **shape):
+    folder = fresh(name)
+    told_by(folder, "deberta-v2", dict(
+        attention_probs_dropout_prob=0.1, hidden_act="gelu", hidden_dropout_prob=0.1, hidden_size=16, initializer_range=0.02,
+        intermediate_size=32, max_position_embeddings=MAX_POSITIONS, relative_attention=True, pad_token_id=0, layer_norm_eps=1e-7,
+        num_attention_heads=2, num_hidden_layers=2, vocab_size=500, pooler_dropout=0, pooler_hidden_size=16, **shape), seed)
+    special = ["[PAD]", "[CLS]", "[SEP]", "[UNK]"]
+    vocab = [(token, 0.0) for token in special] + pieces(500 - 5) + [("[MASK]", 0.0)]
+    out = Tokenizer(models.Unigram(vocab, unk_id=3, byte_fallback=False))
+    out.normalizer = normalizers.Sequence([
+        normalizers.Replace(Regex(r"\s{2,}|[\n\r\t]"), " "), normalizers.NFC(), normalizers.Strip(left=False, right=True)])
+    out.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Metaspace(replacement="▁", prepend_scheme="always")])
+    out.decoder = decoders.Metaspace(replacement="▁", prepend_scheme="always")
+    out.post_processor = processors.TemplateProcessing(
+        single="[CLS]:0 $A:0 [SEP]:0", pair="[CLS]:0 $A:0 [SEP]:0 $B:1 [SEP]:1", special_tokens=[("[CLS]", 1), ("[SEP]", 2)])
+    out.add_special_tokens(["[PAD]", "[CLS]", "[SEP]", "[UNK]", "[MASK]"])
+    out.save(str(folder / "tokenizer.json"), pretty=False)
+    names = {"bos_token": "[CLS]", "eos_token": "[SEP]", "unk_token": "[UNK]", "sep_token": "[SEP]", "pad_token": "[PAD]",
+             "cls_token": "[CLS]", "mask_token": "[MASK]"}
+    write_json(folder / "special_tokens_map.json", names)
+    write_json(folder / "tokenizer_config.json", {
+        **names, "do_lower_case": False, "split_by_punct": False, "tokenizer_class": "DebertaV2Tokenizer", "vocab_type": "spm",
+        "model_max_length": MAX_POSITIONS})
+
+
+def debertas():
+    deberta("tiny-deberta-v2", SEED + 5, type_vocab_size=0, max_relative_positions=-1, position_buckets=16, norm_rel_ebd="layer_norm",
+            share_att_key=True, pos_att_type="p2c|c2p", position_biased_input=False, pooler_hidden_act="gelu")
+    deberta("tiny-deberta-v2-unshared", SEED + 6, type_vocab_size=2, max_relative_positions=24, share_att_key=False,
+            pos_att_type=["c2p", "p2c"], position_biased_input=True, pooler_hidden_act="tanh")
 
 
 def write_json(path, value):
@@ -308,6 +368,8 @@ def main():
     write_json(folder / "config.json", {"architectures": ["BertModel"], **common})
     write_tokenizer(folder, vocab, like_minilm=True)
     families(vocab)
+    distilbert(vocab)
+    debertas()
     for weights in HERE.glob("tiny-*/model.safetensors"):
         weights.chmod(0o644)
     print(f"{len(vocab)} tokens, {sum(tensor.numel() for tensor in state.values())} parameters")

@@ -10,8 +10,16 @@ const PAIRS: [(&str, &str); 3] = [
     ("", "an empty query is still a pair"),
 ];
 
-const FAMILIES: [&str; 5] =
-    ["tiny-model", "tiny-xlm-roberta", "tiny-roberta", "tiny-electra", "tiny-modernbert"];
+const FAMILIES: [&str; 8] = [
+    "tiny-model",
+    "tiny-xlm-roberta",
+    "tiny-roberta",
+    "tiny-electra",
+    "tiny-modernbert",
+    "tiny-distilbert",
+    "tiny-deberta-v2",
+    "tiny-deberta-v2-unshared",
+];
 
 fn oracle(model: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/oracles").join(model)
@@ -67,6 +75,8 @@ fn the_exported_config_names_the_familys_classes_and_says_where_positions_begin(
             "PreTrainedTokenizerFast",
             50_283,
         ),
+        ("tiny-distilbert", "DistilBertForSequenceClassification", "DistilBertTokenizer", 0),
+        ("tiny-deberta-v2", "DebertaV2ForSequenceClassification", "DebertaV2Tokenizer", 0),
     ] {
         let run = run_of(model);
         for name in ["config.json", "tokenizer_config.json"] {

@@ -42,7 +42,7 @@ pub use network::CrossEncoderNetwork;
 pub use parameters::{Parameter, Slot};
 pub use reranker::{Ranked, Reranker, RerankerOptions};
 pub use spec::{
-    DropoutRates, FeedForward, HeadKind, NormPlacement, Pooling, Positions, Rotary, Spec,
+    DropoutRates, FeedForward, HeadKind, NormPlacement, Pooling, Positions, Relative, Rotary, Spec,
 };
 pub use tokenizer::{PairTokenizer, Tokens};
 pub use tokenizer_files::read_tokenizer;

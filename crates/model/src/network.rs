@@ -40,7 +40,7 @@ impl CrossEncoderNetwork {
     /// difference of two.
     pub fn load_label(model_dir: &Path, label: Option<&str>, engine: &Engine) -> Result<Self> {
         let architecture = Architecture::read(model_dir)?;
-        let tensors = weights::read(model_dir, architecture.family)?;
+        let tensors = weights::read(model_dir, &architecture)?;
         if !tensors.contains_key(&output(&architecture.family.names, "weight")) {
             return Err(Error::NoHead { path: model_dir.into() });
         }
@@ -57,7 +57,7 @@ impl CrossEncoderNetwork {
     ) -> Result<Self> {
         let architecture = Architecture::read(model_dir)?;
         let path = weights::place(model_dir);
-        let mut tensors = weights::read(model_dir, architecture.family)?;
+        let mut tensors = weights::read(model_dir, &architecture)?;
         let (names, spec) = (&architecture.family.names, &architecture.spec);
         if label.is_none() {
             labels::drop_several(&mut tensors, names);

@@ -1,7 +1,10 @@
 //! The parameters of a network by their family's names, in the order of the figure.
 
 use crate::families::{Names, Role};
-use crate::nn::{Embeddings, Encoder, EncoderLayer, Head, Layers, PreNormLayer, PreNormLayers};
+use crate::nn::{
+    DisentangledLayer, DisentangledLayers, Embeddings, Encoder, EncoderLayer, Head, Layers,
+    PreNormLayer, PreNormLayers,
+};
 use burn::module::Param;
 use burn::nn::{LayerNorm, Linear};
 use burn::tensor::Tensor;
@@ -64,6 +67,7 @@ impl Encoder {
                     found.extend(layer.parameters(names, index));
                 }
             }
+            Layers::Disentangled(layers) => found.extend(layers.parameters(names)),
             Layers::PreNorm(PreNormLayers { layers, .. }) => {
                 for (index, layer) in layers.iter_mut().enumerate() {
                     found.extend(layer.parameters(names, index));
@@ -109,6 +113,39 @@ impl EncoderLayer {
         collector.linear(&at(names.intermediate), &mut self.intermediate);
         collector.linear(&at(names.output), &mut self.output);
         collector.norm(&at(names.output_norm), &mut self.output_norm);
+        collector.found
+    }
+}
+
+impl DisentangledLayers {
+    fn parameters(&mut self, names: &Names) -> Vec<Parameter<'_>> {
+        let mut collector = Collector::of(Role::Embedding);
+        if let Some(names) = &names.relative {
+            collector.push(names.distances, "weight", Slot::Table(&mut self.distances.weight));
+            if let Some(norm) = &mut self.norm {
+                collector.norm(names.norm, norm);
+            }
+        }
+        for (index, layer) in self.layers.iter_mut().enumerate() {
+            collector.found.extend(layer.parameters(names, index));
+        }
+        collector.found
+    }
+}
+
+impl DisentangledLayer {
+    fn parameters(&mut self, names: &Names, index: usize) -> Vec<Parameter<'_>> {
+        let mut collector = Collector::of(Role::Layer(index));
+        collector.found = self.layer.parameters(names, index);
+        if let Some(relative) = &names.relative {
+            for (name, linear) in
+                [(relative.key, &mut self.position_key), (relative.query, &mut self.position_query)]
+            {
+                if let Some(linear) = linear {
+                    collector.linear(&format!("{}{index}.{name}", names.layers), linear);
+                }
+            }
+        }
         collector.found
     }
 }

@@ -42,6 +42,28 @@ pub enum Positions {
     /// Attention turns queries and keys by angles that grow with the position (RoPE: Su et al.
     /// 2021).
     Rotary(Rotary),
+    /// Attention scores the distance of two tokens apart from their contents (DeBERTa: He et al.
+    /// 2021).
+    Relative(Relative),
+}
+
+/// Scores of distances.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Relative {
+    /// Rows of a table of positions, where the embeddings have one besides.
+    pub absolute: Option<usize>,
+    /// Distances beyond count as one.
+    pub reach: usize,
+    /// How many vectors distances of one sign share; None where each has its own.
+    pub buckets: Option<usize>,
+    /// Whether a query's contents score the distance.
+    pub content_to_position: bool,
+    /// Whether a key's contents do.
+    pub position_to_content: bool,
+    /// Whether distances take the keys and queries of contents.
+    pub is_shared: bool,
+    /// Whether the vectors of distances are normalised first.
+    pub is_normed: bool,
 }
 
 /// Rotary positions, and how far the layers see.
@@ -94,6 +116,10 @@ pub enum HeadKind {
     FirstTokenDropTanh,
     /// The same with GELU in place of tanh.
     FirstTokenDropGelu,
+    /// As [`HeadKind::FirstTokenTanh`], with GELU in place of tanh.
+    FirstTokenGelu,
+    /// The same with max(x, 0).
+    FirstTokenRelu,
     /// The pooled vector through a linear layer with or without bias, GELU, LayerNorm, and a linear
     /// layer.
     PooledGeluNorm { pooling: Pooling, bias: bool },
@@ -112,7 +138,9 @@ impl HeadKind {
         match self {
             HeadKind::FirstTokenTanh
             | HeadKind::FirstTokenDropTanh
-            | HeadKind::FirstTokenDropGelu => Pooling::FirstToken,
+            | HeadKind::FirstTokenDropGelu
+            | HeadKind::FirstTokenGelu
+            | HeadKind::FirstTokenRelu => Pooling::FirstToken,
             HeadKind::PooledGeluNorm { pooling, .. } => pooling,
         }
     }
@@ -133,20 +161,26 @@ pub(crate) const SHORTEST_INPUT: usize = 8;
 const MOST_LAYERS: usize = 1024;
 
 impl Spec {
+    /// Whether kernels compute its layers. Where there are none, it runs padded on every device.
+    pub(crate) fn has_kernels(&self) -> bool {
+        match self.positions {
+            Positions::Absolute { .. } | Positions::Rotary(_) => true,
+            Positions::Relative(_) => false,
+        }
+    }
+
     /// Refuses impossible sizes. `path` is the config that they come from. The keys are those that
     /// Hugging Face's encoders share.
     pub(crate) fn check(&self, path: &Path) -> Result<()> {
         let refuse = |key, expected, value: &dyn Display| {
             Err(Error::Unsupported { path: path.into(), key, expected, value: value.to_string() })
         };
-        let has_types = matches!(self.positions, Positions::Absolute { .. });
         for (key, value) in [
             ("vocab_size", self.vocabulary),
             ("embedding_size", self.embedding),
             ("num_hidden_layers", self.layers),
             ("num_attention_heads", self.heads),
             ("intermediate_size", self.ffn),
-            ("type_vocab_size", if has_types { self.token_types } else { 1 }),
         ] {
             if value == 0 {
                 return refuse(key, "positive", &value);

@@ -2,10 +2,11 @@
 
 use crate::engine::Engine;
 use crate::error::{Error, Result};
-use crate::families::{Architecture, Family};
+use crate::families::Architecture;
 use crate::file;
 use crate::header::Outlines;
 use crate::parameters::{Parameter, Slot};
+use crate::spec::{Positions, Relative};
 use burn::module::Param;
 use burn::tensor::{Device, Tensor, TensorData};
 use half::{bf16, f16};
@@ -31,15 +32,27 @@ pub struct Stored {
 impl Architecture {
     /// Reads the tensors of a model folder under the family's names.
     pub fn tensors(&self, model_dir: &Path) -> Result<Tensors> {
-        read(model_dir, self.family)
+        read(model_dir, self)
+    }
+
+    /// Returns the name in [`Names`](crate::Names) of a tensor of a file; None if the loader ignores
+    /// it. Files of DeBERTa have a table of positions that their config says not to read.
+    fn known_as(&self, file_name: &str) -> Option<String> {
+        let names = &self.family.names;
+        let is_unread = |name: &str| {
+            let is_relative =
+                matches!(self.spec.positions, Positions::Relative(Relative { absolute: None, .. }));
+            is_relative && name.strip_prefix(names.position) == Some(".weight")
+        };
+        (self.family.known_as)(file_name).filter(|name| !is_unread(name))
     }
 }
 
-/// Reads every tensor that the family does not ignore, from all files of the weights.
-pub(crate) fn read(model_dir: &Path, family: &Family) -> Result<Tensors> {
+/// Reads every tensor that the network does not ignore, from all files of the weights.
+pub(crate) fn read(model_dir: &Path, architecture: &Architecture) -> Result<Tensors> {
     let mut tensors = Tensors::new();
     for path in files(model_dir)? {
-        read_into(&mut tensors, &path, family)?;
+        read_into(&mut tensors, &path, architecture)?;
     }
     Ok(tensors)
 }
@@ -66,10 +79,10 @@ pub(crate) fn files(model_dir: &Path) -> Result<Vec<PathBuf>> {
     Ok(files.map(|name| dir.path(name)).collect())
 }
 
-fn read_into(tensors: &mut Tensors, path: &Path, family: &Family) -> Result<()> {
+fn read_into(tensors: &mut Tensors, path: &Path, architecture: &Architecture) -> Result<()> {
     let bytes = file::read(path)?;
     for (file_name, view) in open(path, &bytes)?.iter() {
-        let Some(name) = (family.known_as)(file_name) else { continue };
+        let Some(name) = architecture.known_as(file_name) else { continue };
         let values = to_f32(&view).ok_or_else(|| Error::Dtype {
             path: path.into(),
             name: file_name.into(),

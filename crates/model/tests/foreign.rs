@@ -77,6 +77,12 @@ fn an_encoder_is_read_with_or_without_prefix_and_without_the_heads_of_pretrainin
                         "generator_lm_head.weight",
                     ],
                     "model." => &["decoder.weight", "decoder.bias"],
+                    "distilbert." => &["vocab_transform.weight", "vocab_projector.bias"],
+                    "deberta." => &[
+                        "cls.predictions.bias",
+                        "lm_predictions.lm_head.bias",
+                        "mask_predictions.dense.weight",
+                    ],
                     _ => &["lm_head.dense.weight", "lm_head.bias"],
                 };
                 let zeros = || (Dtype::F32, vec![2], vec![0; 8]);
@@ -211,7 +217,7 @@ fn a_score_that_is_no_number_is_an_error() {
 #[test]
 fn a_config_that_no_network_has_is_refused_with_key_and_value() {
     for (key, value, expected) in [
-        ("model_type", json!("xlnet"), "`roberta`, `camembert`, `xlm-roberta`, got `xlnet`"),
+        ("model_type", json!("xlnet"), "`xlm-roberta`, `distilbert`, `deberta-v2`, got `xlnet`"),
         ("hidden_act", json!("relu"), "`hidden_act` must be gelu, got `relu`"),
         ("position_embedding_type", json!("relative_key"), "must be absolute, got `relative_key`"),
         ("type_vocab_size", json!(1), "`type_vocab_size` must be at least 2"),
@@ -246,8 +252,12 @@ fn a_config_without_a_model_type_is_berts() {
 
 #[test]
 fn a_config_without_a_model_type_is_of_the_family_of_its_class() {
-    for (model, class) in [("tiny-roberta", "RobertaForMaskedLM"), ("tiny-electra", "ElectraModel")]
-    {
+    for (model, class) in [
+        ("tiny-roberta", "RobertaForMaskedLM"),
+        ("tiny-electra", "ElectraModel"),
+        ("tiny-distilbert", "DistilBertModel"),
+        ("tiny-deberta-v2", "DebertaV2ForMaskedLM"),
+    ] {
         let folder = copy_of(model);
         change_json(&folder.path().join("config.json"), |config| {
             config.as_object_mut().unwrap().remove("model_type");

@@ -134,9 +134,15 @@ fn check_dropout(family: Tiny, dropout: StepDropout) {
         "layers.0.mlp_norm.weight",
         "layers.1.attn_norm.weight",
         "final_norm.weight",
+        "transformer.layer.0.attention.q_lin.bias",
+        "transformer.layer.1.sa_layer_norm.weight",
+        "encoder.layer.0.attention.self.query_proj.bias",
+        "encoder.layer.1.attention.self.pos_query_proj.bias",
+        "encoder.LayerNorm.weight",
     ];
     let names = parts.map(|part| format!("{}{part}", family.prefix));
-    let names = names.into_iter().chain(["classifier.dense.bias".to_owned()]);
+    let heads = ["classifier.dense.bias", "pre_classifier.bias", "pooler.dense.bias"];
+    let names = names.into_iter().chain(heads.map(str::to_owned));
     for name in names.filter(|name| gradients.contains_key(name)) {
         // Along the gradient itself, the slope is its length.
         let direction = &gradients[&name];

@@ -15,7 +15,7 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::mpsc::SyncSender;
 use whetstone_model::{
-    Architecture, BiEncoder, DropoutRates, Engine, HeadStart, PairTokenizer, StepDropout,
+    Architecture, BiEncoder, DropoutRates, Engine, HeadStart, PairTokenizer, Spec, StepDropout,
     head_start,
 };
 use whetstone_records::{DataSet, Input, ModelDir};
@@ -53,6 +53,8 @@ pub(crate) struct Fit<'a> {
     pub states: Option<StateTeacher>,
     pub positive_weight: f32,
     pub dropout: DropoutRates,
+    /// The shape of the network.
+    pub spec: Spec,
 }
 
 /// Returns the SHA-256 of every file that a run depends on.
@@ -92,7 +94,8 @@ impl<'a> Fit<'a> {
         let balance = pairs.balance(&path)?;
         let teacher = pairs.teacher_scores(&path, config)?;
         let units = pairs.units(config)?;
-        let bucket = engines[0].pads();
+        let spec = Architecture::read(model_dir)?.spec;
+        let bucket = engines[0].pads(&spec);
         let of_epoch =
             |epoch| batches(&units, &pairs.sizes, config.batch_pairs, bucket, (config.seed, epoch));
         let head = head_start(model_dir, config.head_label.as_deref())?;
@@ -112,7 +115,6 @@ impl<'a> Fit<'a> {
             config.full_length_learning_rate.is_some() && *epoch > config.short_epochs
         };
         let anew = steps.iter().position(is_anew).unwrap_or(steps.len());
-        let own = Architecture::read(model_dir)?.spec.dropout;
         let (dev, mute) = match Dev::read(data, &tokenizer)? {
             DevSet::Telling(dev) => (Some(dev), None),
             DevSet::Mute(why) => (None, Some(why)),
@@ -139,7 +141,8 @@ impl<'a> Fit<'a> {
             positive_weight: config.positive_weight.unwrap_or(balance),
             dropout: config
                 .dropout
-                .map_or(own, |rate| DropoutRates { hidden: rate, attention: rate }),
+                .map_or(spec.dropout, |rate| DropoutRates { hidden: rate, attention: rate }),
+            spec,
         })
     }
 

@@ -125,7 +125,8 @@ impl Fit<'_> {
     pub fn padding_fraction(&self, batches: &[Batch]) -> f64 {
         let packed = || batches.iter().map(|batch| &batch.packed);
         let real: usize = packed().map(Packed::tokens).sum();
-        let computed: usize = packed().map(|packed| self.engines[0].computed_tokens(packed)).sum();
+        let computed = |packed| self.engines[0].computed_tokens(packed, &self.spec);
+        let computed: usize = packed().map(computed).sum();
         1.0 - real as f64 / computed.max(1) as f64
     }
 }

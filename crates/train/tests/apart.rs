@@ -92,6 +92,8 @@ fn a_run_logs_what_the_cpu_logs_for_every_kind_of_loss_and_rate() {
         ("roberta", "tiny-roberta", base.clone()),
         ("electra", "tiny-electra", base.clone()),
         ("modernbert", "tiny-modernbert", base.clone()),
+        ("distilbert", "tiny-distilbert", base.clone()),
+        ("deberta", "tiny-deberta-v2", base.clone()),
         ("parts", "tiny-model", TrainConfig { batch_pairs: 7, accumulation_steps: 2, ..base }),
     ];
     // All pairs of a step fit into one, so that devices that sort by length have the same steps.

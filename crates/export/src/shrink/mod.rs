@@ -273,7 +273,12 @@ impl Shrinking<'_> {
 
 /// Changes a config to that of a network with these layers alone.
 fn fewer_layers(config: &mut Map<String, Value>, kept: &[usize], per_layer: &[&str]) {
-    config.insert("num_hidden_layers".into(), json!(kept.len()));
+    // DistilBERT's own spelling comes before the common one.
+    for key in ["n_layers", "num_hidden_layers"] {
+        if config.contains_key(key) {
+            config.insert(key.into(), json!(kept.len()));
+        }
+    }
     for key in per_layer {
         if let Some(Value::Array(entries)) = config.get_mut(*key) {
             *entries = kept.iter().filter_map(|&layer| entries.get(layer).cloned()).collect();

@@ -36,6 +36,7 @@ impl StepDropout {
             attention: self.place(self.attention, layer, 0),
             attention_output: self.place(self.hidden, layer, 1),
             ffn_output: self.place(self.hidden, layer, 2),
+            distances: self.place(self.hidden, layer, 6),
         }
     }
 

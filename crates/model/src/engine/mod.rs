@@ -1,5 +1,5 @@
-//! How a network runs: packed on the CPU with the kernels, padded elsewhere. No other module asks
-//! which.
+//! How a network runs: packed on the CPU with the kernels, padded elsewhere and where there are no
+//! kernels for it. No other module asks which.
 
 mod device;
 mod dropout;
@@ -21,6 +21,7 @@ use crate::batch::Packed;
 use crate::error::Result;
 use crate::group::by_length;
 use crate::nn::Encoder;
+use crate::spec::Spec;
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use whetstone_kernels::Precision;
 
@@ -79,9 +80,9 @@ impl Engine {
         Self { layout: Layout::Padded, ..self.clone() }
     }
 
-    /// Whether sequences of similar length should share a batch, to save padding.
-    pub fn pads(&self) -> bool {
-        self.layout == Layout::Padded
+    /// Whether sequences of similar length should share a batch of such a network, to save padding.
+    pub fn pads(&self, spec: &Spec) -> bool {
+        self.layout_of(spec) == Layout::Padded
     }
 
     /// Whether the device works on while the host goes on. Then results are read late and together,
@@ -98,11 +99,11 @@ impl Engine {
         }
     }
 
-    /// How many tokens a batch takes to compute, padding included.
-    pub fn computed_tokens(&self, batch: &Packed) -> usize {
-        match self.layout {
+    /// How many tokens a batch takes such a network to compute, padding included.
+    pub fn computed_tokens(&self, batch: &Packed, spec: &Spec) -> usize {
+        match self.layout_of(spec) {
             Layout::Packed => batch.tokens(),
-            Layout::Padded => padded::padded_len(batch, usize::MAX) * batch.sequences(),
+            Layout::Padded => padded::padded_len(batch, spec.longest_input) * batch.sequences(),
         }
     }
 
@@ -141,6 +142,19 @@ impl Engine {
         &self.device
     }
 
+    /// How a network runs here.
+    fn layout_of(&self, spec: &Spec) -> Layout {
+        if spec.has_kernels() { self.layout } else { Layout::Padded }
+    }
+
+    /// The precision of products without the kernels, which alone are quick in bfloat16 on a CPU.
+    fn padded_precision(&self) -> Precision {
+        match self.layout {
+            Layout::Packed => Precision::F32,
+            Layout::Padded => self.precision,
+        }
+    }
+
     /// Returns the vector of each sequence's first token, `[batch, hidden]`. `states` gets what
     /// comes out of every layer, `[tokens, hidden]`; the last one may be of first tokens alone.
     pub(crate) fn first_tokens(
@@ -150,7 +164,7 @@ impl Engine {
         dropout: StepDropout,
         states: Option<&mut Vec<Tensor<2>>>,
     ) -> Tensor<2> {
-        match self.layout {
+        match self.layout_of(&encoder.spec) {
             Layout::Packed => {
                 packed::forward(encoder, batch, dropout, (self.precision, true), states)
             }
@@ -166,7 +180,7 @@ impl Engine {
         dropout: StepDropout,
         states: Option<&mut Vec<Tensor<2>>>,
     ) -> Tensor<2> {
-        let (x, stride) = match self.layout {
+        let (x, stride) = match self.layout_of(&encoder.spec) {
             Layout::Packed => {
                 (packed::forward(encoder, batch, dropout, (self.precision, false), states), None)
             }
@@ -189,7 +203,7 @@ impl Engine {
     /// Returns the vector of every token.
     pub(crate) fn all_tokens(&self, encoder: &Encoder, batch: &Packed) -> Hidden {
         let dropout = StepDropout::default();
-        match self.layout {
+        match self.layout_of(&encoder.spec) {
             Layout::Packed => {
                 let how = (self.precision, false);
                 Hidden::Packed(packed::forward(encoder, batch, dropout, how, None))

@@ -45,6 +45,7 @@ pub fn forward(
                 states.iter_mut().for_each(|states| states.push(x.clone()));
             }
         }
+        Layers::Disentangled(_) => unreachable!("the engine pads what has no kernels"),
         Layers::PreNorm(PreNormLayers { layers, rotary }) => {
             let rotation = |theta| {
                 Arc::new(Rotation::new(theta, encoder.spec.hidden / heads, batch.longest()))

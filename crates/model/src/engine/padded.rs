@@ -14,7 +14,7 @@ pub fn forward(
     engine: &Engine,
     mut states: Option<&mut Vec<Tensor<2>>>,
 ) -> Tensor<3> {
-    let (device, precision) = (&engine.device, engine.precision);
+    let (device, precision) = (&engine.device, engine.padded_precision());
     let (sequences, seq) = (batch.sequences(), padded_len(batch, encoder.spec.longest_input));
     let (padded, is_padding) = pad(batch, seq);
     let x = encoder.embeddings.forward(&padded, dropout.of_embeddings(), device); // [batch · seq, hidden]
@@ -33,6 +33,13 @@ pub fn forward(
                 let dropout = dropout.of_pre_norm_layer(index);
                 x = layer.forward(x, sights.of(layer), dropout, precision); // [batch, seq, hidden]
                 note(&x);
+            }
+        }
+        Layers::Disentangled(shared) => {
+            let distances = shared.distances(&is_padding);
+            for (index, layer) in shared.layers.iter().enumerate() {
+                let dropout = dropout.of_layer(index);
+                x = layer.forward(x, &distances, dropout, precision); // [batch, seq, hidden]
             }
         }
         Layers::PostNorm(layers) => {

@@ -1,7 +1,7 @@
 //! What the configs and files of BERT and its descendants have in common.
 
-use super::{Names, parse};
-use crate::error::{Error, Result};
+use super::{Names, parse, refuse};
+use crate::error::Result;
 use crate::spec::{DropoutRates, FeedForward, HeadKind, NormPlacement, Positions, Spec};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -52,9 +52,11 @@ impl EncoderConfig {
             ("position_embedding_type", "absolute", &config.position_embedding_type),
         ] {
             if let Some(value) = value.as_ref().filter(|value| *value != expected) {
-                let (path, value) = (path.into(), value.clone());
-                return Err(Error::Unsupported { path, key, expected, value });
+                return refuse(path, key, expected, value.clone());
             }
+        }
+        if config.type_vocab_size == 0 {
+            return refuse(path, "type_vocab_size", "positive", "0".into());
         }
         Ok(config)
     }
@@ -88,12 +90,8 @@ impl EncoderConfig {
         if self.type_vocab_size >= 2 {
             return Ok(());
         }
-        Err(Error::Unsupported {
-            path: path.into(),
-            key: "type_vocab_size",
-            expected: "at least 2 (one for queries, one for passages)",
-            value: self.type_vocab_size.to_string(),
-        })
+        let expected = "at least 2 (one for queries, one for passages)";
+        refuse(path, "type_vocab_size", expected, self.type_vocab_size.to_string())
     }
 }
 
@@ -114,6 +112,7 @@ pub(super) const LAYER: Names = Names {
     output: "output.dense",
     output_norm: "output.LayerNorm",
     pre_norm: None,
+    relative: None,
     head_dense: "",
     head_output: "",
 };

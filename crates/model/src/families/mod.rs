@@ -2,6 +2,8 @@
 //! things. A family is one file here and one line in [`FAMILIES`].
 
 mod bert;
+mod deberta_v2;
+mod distilbert;
 mod electra;
 mod encoder;
 mod modernbert;
@@ -17,13 +19,15 @@ use std::fmt;
 use std::path::Path;
 use whetstone_records::ModelDir;
 
-static FAMILIES: [&Family; 6] = [
+static FAMILIES: [&Family; 8] = [
     &bert::BERT,
     &electra::ELECTRA,
     &modernbert::MODERNBERT,
     &roberta::ROBERTA,
     &roberta::CAMEMBERT,
     &xlm_roberta::XLM_ROBERTA,
+    &distilbert::DISTILBERT,
+    &deberta_v2::DEBERTA_V2,
 ];
 
 /// Configs older than the field `model_type` belong to this family, unless their class says other.
@@ -86,6 +90,8 @@ pub struct Names {
     pub output_norm: &'static str,
     /// What only a network with norms before its sub-layers has.
     pub pre_norm: Option<PreNormNames>,
+    /// What only a network with relative positions has.
+    pub relative: Option<RelativeNames>,
     /// The head's first linear layer.
     pub head_dense: &'static str,
     /// The head's last layer, which gives the logit. A file without it has no head.
@@ -101,6 +107,19 @@ pub struct PreNormNames {
     pub final_norm: &'static str,
     /// Between the head's linear layers.
     pub head_norm: &'static str,
+}
+
+/// Names that only a network with relative positions has.
+#[derive(Debug)]
+pub struct RelativeNames {
+    /// The table of distances.
+    pub distances: &'static str,
+    /// What normalises its vectors.
+    pub norm: &'static str,
+    /// Keys of distances, inside a layer.
+    pub key: &'static str,
+    /// Queries of distances, inside a layer.
+    pub query: &'static str,
 }
 
 impl Names {
@@ -224,6 +243,10 @@ impl Architecture {
 /// The `model_type` of every family.
 pub(crate) fn known() -> String {
     FAMILIES.map(|family| format!("`{}`", family.model_type)).join(", ")
+}
+
+fn refuse<T>(path: &Path, key: &'static str, expected: &'static str, value: String) -> Result<T> {
+    Err(Error::Unsupported { path: path.into(), key, expected, value })
 }
 
 /// Reads the fields of `T`; a config.json has many more.

@@ -2,8 +2,10 @@
 //! see a window around each token, which makes long texts cheap.
 
 use super::encoder::LAYER;
-use super::{ConfigFields, Export, Family, Names, Piece, PreNormNames, Template, bert, parse};
-use crate::error::{Error, Result};
+use super::{
+    ConfigFields, Export, Family, Names, Piece, PreNormNames, Template, bert, parse, refuse,
+};
+use crate::error::Result;
 use crate::spec::{
     DropoutRates, FeedForward, HeadKind, NormPlacement, Pooling, Positions, Rotary, Spec,
 };
@@ -125,10 +127,6 @@ struct Fixed {
 
 fn local_theta() -> Option<f64> {
     Some(LOCAL_THETA)
-}
-
-fn refuse<T>(path: &Path, key: &'static str, expected: &'static str, value: String) -> Result<T> {
-    Err(Error::Unsupported { path: path.into(), key, expected, value })
 }
 
 fn spec(path: &Path, bytes: &[u8]) -> Result<Spec> {

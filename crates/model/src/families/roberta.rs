@@ -1,8 +1,8 @@
 //! RoBERTa (Liu et al. 2019), and CamemBERT (Martin et al. 2020), which is the same network.
 
 use super::encoder::{self, EncoderConfig};
-use super::{Export, Family, Names, Piece, Template};
-use crate::error::{Error, Result};
+use super::{Export, Family, Names, Piece, Template, refuse};
+use crate::error::Result;
 use crate::spec::{HeadKind, Positions, Spec};
 use std::path::Path;
 
@@ -71,12 +71,7 @@ fn spec(path: &Path, bytes: &[u8]) -> Result<Spec> {
     let config = EncoderConfig::read(path, bytes)?;
     let padding = config.pad_token_id.unwrap_or(PADDING);
     if padding as usize >= config.vocab_size {
-        return Err(Error::Unsupported {
-            path: path.into(),
-            key: "pad_token_id",
-            expected: "below vocab_size",
-            value: padding.to_string(),
-        });
+        return refuse(path, "pad_token_id", "below vocab_size", padding.to_string());
     }
     let (rows, first) = (config.max_position_embeddings, padding as usize + 1);
     Ok(Spec {

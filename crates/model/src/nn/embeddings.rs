@@ -2,7 +2,7 @@
 
 use super::{drop, norm};
 use crate::batch::Packed;
-use crate::spec::{Positions, Spec};
+use crate::spec::{Positions, Relative, Spec};
 use burn::module::Module;
 use burn::nn::{Embedding, EmbeddingConfig, LayerNorm, Linear, LinearConfig};
 use burn::tensor::{Device, Int, Tensor, TensorData};
@@ -28,6 +28,7 @@ impl Embeddings {
         let table = |rows| EmbeddingConfig::new(rows, spec.embedding).init(device);
         let positions = match spec.positions {
             Positions::Absolute { rows, .. } => Some(rows),
+            Positions::Relative(relative) => relative.absolute,
             Positions::Rotary(_) => None,
         };
         let projection = LinearConfig::new(spec.embedding, spec.hidden);
@@ -45,7 +46,8 @@ impl Embeddings {
     pub fn positions<'a>(&self, batch: &'a Packed) -> impl Iterator<Item = u32> + use<'a> {
         let (first, padding, step) = match self.positions {
             Positions::Absolute { first, padding, .. } => (first as u32, padding, 1),
-            Positions::Rotary(_) => (0, None, 0),
+            Positions::Relative(Relative { absolute: Some(_), .. }) => (0, None, 1),
+            Positions::Relative(_) | Positions::Rotary(_) => (0, None, 0),
         };
         batch.starts.windows(2).flat_map(move |pair| {
             let mut next = first;

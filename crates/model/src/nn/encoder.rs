@@ -1,6 +1,6 @@
 //! Embeddings and layers, without a head.
 
-use super::{Embeddings, EncoderLayer, PreNormLayer, norm};
+use super::{DisentangledLayers, Embeddings, EncoderLayer, PreNormLayer, norm};
 use crate::spec::{FeedForward, NormPlacement, Positions, Rotary, Spec};
 use burn::module::Module;
 use burn::nn::LayerNorm;
@@ -19,9 +19,11 @@ pub struct Encoder {
 
 /// The layers of an encoder, all of one kind.
 #[derive(Module, Debug)]
+#[allow(clippy::large_enum_variant, reason = "a network has one")]
 pub enum Layers {
     PostNorm(Vec<EncoderLayer>),
     PreNorm(PreNormLayers),
+    Disentangled(DisentangledLayers),
 }
 
 /// Layers that share their rotary positions.
@@ -44,6 +46,9 @@ impl Encoder {
                 let layers = (0..spec.layers).map(layer).collect();
                 let layers = Layers::PreNorm(PreNormLayers { layers, rotary });
                 (layers, Some(norm(spec.hidden, spec, device)))
+            }
+            (NormPlacement::AfterResidual, FeedForward::Gelu, Positions::Relative(relative)) => {
+                (Layers::Disentangled(DisentangledLayers::init(spec, &relative, device)), None)
             }
             other => unreachable!("no family has layers of the kind {other:?}"),
         };

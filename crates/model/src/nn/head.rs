@@ -5,6 +5,7 @@ use super::{drop, norm};
 use crate::spec::{HeadKind, Pooling, Spec};
 use burn::module::Module;
 use burn::nn::{LayerNorm, Linear, LinearConfig};
+use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor};
 use whetstone_kernels::Dropout;
 
@@ -52,7 +53,10 @@ impl Head {
     /// - output: `[batch]`
     pub fn forward(&self, vector: Tensor<2>, dropout: HeadDropout) -> Tensor<1> {
         let vector = match self.kind {
-            HeadKind::FirstTokenTanh | HeadKind::PooledGeluNorm { .. } => vector,
+            HeadKind::FirstTokenTanh
+            | HeadKind::FirstTokenGelu
+            | HeadKind::FirstTokenRelu
+            | HeadKind::PooledGeluNorm { .. } => vector,
             HeadKind::FirstTokenDropTanh | HeadKind::FirstTokenDropGelu => {
                 drop(vector, dropout.input)
             }
@@ -60,7 +64,10 @@ impl Head {
         let inner = self.dense.forward(vector); // [batch, hidden]
         let inner = match self.kind {
             HeadKind::FirstTokenTanh | HeadKind::FirstTokenDropTanh => inner.tanh(),
-            HeadKind::FirstTokenDropGelu | HeadKind::PooledGeluNorm { .. } => gelu(inner),
+            HeadKind::FirstTokenGelu
+            | HeadKind::FirstTokenDropGelu
+            | HeadKind::PooledGeluNorm { .. } => gelu(inner),
+            HeadKind::FirstTokenRelu => relu(inner),
         }; // [batch, hidden]
         let inner = match &self.norm {
             Some(norm) => norm.forward(inner),

@@ -33,6 +33,8 @@ pub struct LayerDropout {
     pub attention_output: Dropout,
     /// Of the output of the feed-forward part, before the residual.
     pub ffn_output: Dropout,
+    /// Of the vectors of distances, where positions are relative.
+    pub distances: Dropout,
 }
 
 impl EncoderLayer {
@@ -62,13 +64,35 @@ impl EncoderLayer {
         dropout: LayerDropout,
         precision: Precision,
     ) -> Tensor<3> {
+        let [query, key, value] = self.heads(&x, precision); // [batch, heads, seq, size] each
+        let size = query.dims()[3];
+        let scores = query.matmul(key.swap_dims(2, 3)) / (size as f32).sqrt();
+        let attended = attend(scores, value, is_padding, dropout.attention);
+        self.after_attention(x, attended, dropout, precision)
+    }
+
+    /// Queries, keys and values of every head, `[batch, heads, seq, size]` each.
+    pub(super) fn heads(&self, x: &Tensor<3>, precision: Precision) -> [Tensor<4>; 3] {
+        let [batch, seq, hidden] = x.dims();
+        let heads = self.spec.heads;
+        [&self.query, &self.key, &self.value].map(|layer| {
+            let x = linear(layer, x.clone(), precision); // [batch, seq, hidden]
+            x.reshape([batch, seq, heads, hidden / heads]).swap_dims(1, 2)
+        })
+    }
+
+    /// What a layer does with its input `x` and what attention gave, `[batch, seq, hidden]` both.
+    pub(super) fn after_attention(
+        &self,
+        x: Tensor<3>,
+        attended: Tensor<3>,
+        dropout: LayerDropout,
+        precision: Precision,
+    ) -> Tensor<3> {
         let [batch, seq, hidden] = x.dims();
         let flat = |x: Tensor<3>| x.reshape([batch * seq, hidden]);
         let deep = |x: Tensor<2>| x.reshape([batch, seq, hidden]);
         let product = |layer: &Linear, x: Tensor<3>| linear(layer, x, precision);
-        let inputs = [&self.query, &self.key, &self.value];
-        let inputs = inputs.map(|layer| product(layer, x.clone())); // [batch, seq, hidden] each
-        let attended = self.attention(inputs, is_padding, dropout.attention); // [batch, seq, hidden]
         let attended = product(&self.attention_output, attended); // [batch, seq, hidden]
         let attended = deep(drop(flat(attended), dropout.attention_output));
         let x = self.attention_norm.forward(attended + x); // [batch, seq, hidden]
@@ -77,23 +101,26 @@ impl EncoderLayer {
         let ffn = deep(drop(flat(ffn), dropout.ffn_output));
         self.output_norm.forward(ffn + x) // [batch, seq, hidden]
     }
+}
 
-    fn attention(
-        &self,
-        [query, key, value]: [Tensor<3>; 3],
-        is_padding: &Tensor<4, Bool>,
-        dropout: Dropout,
-    ) -> Tensor<3> {
-        let [batch, seq, hidden] = query.dims();
-        let heads = self.spec.heads;
-        let split = |x: Tensor<3>| x.reshape([batch, seq, heads, hidden / heads]).swap_dims(1, 2);
-        let [query, key, value] = [query, key, value].map(split); // [batch, heads, seq, hidden / heads]
-        let scores = query.matmul(key.swap_dims(2, 3)) / ((hidden / heads) as f32).sqrt();
-        let scores = scores.mask_fill(is_padding.clone().expand([batch, heads, seq, seq]), -1e9);
-        let weights = softmax(scores, 3).reshape([batch * heads * seq, seq]);
-        let weights = drop(weights, dropout).reshape([batch, heads, seq, seq]);
-        weights.matmul(value).swap_dims(1, 2).reshape([batch, seq, hidden]) // [batch, seq, hidden]
-    }
+/// Returns the values by the weights that the scores give them.
+///
+/// # Shapes
+/// - scores: `[batch, heads, seq, seq]`
+/// - value: `[batch, heads, seq, size]`
+/// - is_padding: `[batch, 1, 1, seq]`
+/// - output: `[batch, seq, hidden]`
+pub(super) fn attend(
+    scores: Tensor<4>,
+    value: Tensor<4>,
+    is_padding: &Tensor<4, Bool>,
+    dropout: Dropout,
+) -> Tensor<3> {
+    let [batch, heads, seq, size] = value.dims();
+    let scores = scores.mask_fill(is_padding.clone().expand([batch, heads, seq, seq]), -1e9);
+    let weights = softmax(scores, 3).reshape([batch * heads * seq, seq]);
+    let weights = drop(weights, dropout).reshape([batch, heads, seq, seq]);
+    weights.matmul(value).swap_dims(1, 2).reshape([batch, seq, heads * size])
 }
 
 /// The exact GELU, written out: burn's own has the tanh approximation as its gradient on most

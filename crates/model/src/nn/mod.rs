@@ -1,5 +1,6 @@
 //! The boxes of the figure: each in plain burn operations, with the shapes.
 
+mod disentangled;
 #[cfg(feature = "train")]
 mod dropout;
 mod embeddings;
@@ -9,6 +10,7 @@ mod layer;
 mod pre_norm;
 mod product;
 
+pub(crate) use disentangled::{DisentangledLayer, DisentangledLayers};
 pub(crate) use embeddings::Embeddings;
 pub(crate) use encoder::{Encoder, Layers, PreNormLayers};
 pub(crate) use head::{Head, HeadDropout};

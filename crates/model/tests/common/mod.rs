@@ -95,7 +95,7 @@ pub struct Tiny {
 }
 
 /// Every test that is true of all families runs over these.
-pub const FAMILIES: [Tiny; 5] = [
+pub const FAMILIES: [Tiny; 8] = [
     Tiny {
         model: "tiny-model",
         encoder: "tiny-encoder",
@@ -125,6 +125,24 @@ pub const FAMILIES: [Tiny; 5] = [
         encoder: "tiny-modernbert",
         goldens: "goldens-modernbert.json",
         prefix: "model.",
+    },
+    Tiny {
+        model: "tiny-distilbert",
+        encoder: "tiny-distilbert",
+        goldens: "goldens-distilbert.json",
+        prefix: "distilbert.",
+    },
+    Tiny {
+        model: "tiny-deberta-v2",
+        encoder: "tiny-deberta-v2",
+        goldens: "goldens-deberta-v2.json",
+        prefix: "deberta.",
+    },
+    Tiny {
+        model: "tiny-deberta-v2-unshared",
+        encoder: "tiny-deberta-v2-unshared",
+        goldens: "goldens-deberta-v2-unshared.json",
+        prefix: "deberta.",
     },
 ];
 
