@@ -7,10 +7,12 @@ const REST: u64 = 100 << 20;
 /// A number is an f32.
 const NUMBER: u64 = 4;
 
-/// Returns about how many bytes training takes. For each parameter there are its value, its gradient
-/// and the optimizer's two moments; a checkpoint holds value and moments twice instead, the gradient
-/// being gone. For each token of a batch there are what every layer keeps for the backward pass, and
-/// what one layer computes in it. `docs/models.md` gives the formula and what was measured.
+/// Returns about how many bytes training takes.
+///
+/// For each parameter there are its value, its gradient and the optimizer's two moments; while a
+/// checkpoint is written, value and moments twice instead. For each token of a batch there are what
+/// every layer keeps for the backward pass, and what one layer computes in it. `docs/models.md`
+/// gives the formula and what was measured.
 pub fn training_bytes(
     spec: &Spec,
     parameters: usize,

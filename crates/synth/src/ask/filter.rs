@@ -253,7 +253,7 @@ mod tests {
         let mut filter = Filter::new(&passage, &config, 5, &german);
         assert_eq!(
             filter.admit("Wann werden die Ventile kontrolliert?").unwrap().overlap_fraction,
-            0.5
+            1.0 / 3.0
         );
         assert_eq!(admit(&mut filter, "Was steht in diesem Text?"), Err(Drop::Anaphoric));
         assert_eq!(admit(&mut filter, "Wie ist das und warum?"), Err(Drop::Unrelated));
