@@ -21,8 +21,8 @@ impl CrossEncoderNetwork {
         self.pass(batch, dropout, engine)
     }
 
-    /// Returns the same, and what comes out of every layer, `[tokens, hidden]`. Of the last one
-    /// that may be the first tokens alone, `[batch, hidden]`.
+    /// Returns the same, and what comes out of every layer, `[tokens, hidden]`. Of the last one it
+    /// is what the first tokens have, `[batch, hidden]`, where the head reads no other.
     pub fn forward_with_states(
         &self,
         batch: &Packed,

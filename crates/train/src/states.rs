@@ -74,7 +74,7 @@ impl StateTeacher {
     }
 }
 
-/// The student's last layer may compute first tokens alone.
+/// The student's last layer may compute first tokens alone, where the teacher has more layers.
 fn first_tokens(states: Tensor<2>, batch: &Packed) -> Tensor<2> {
     let firsts = &batch.starts[..batch.sequences()];
     let firsts: Vec<i64> = firsts.iter().map(|&first| first as i64).collect();

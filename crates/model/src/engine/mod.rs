@@ -156,19 +156,25 @@ impl Engine {
     }
 
     /// Returns the vector of each sequence's first token, `[batch, hidden]`. `states` gets what
-    /// comes out of every layer, `[tokens, hidden]`; the last one may be of first tokens alone.
+    /// comes out of every layer, `[tokens, hidden]`, and `[batch, hidden]` of the last one.
     pub(crate) fn first_tokens(
         &self,
         encoder: &Encoder,
         batch: &Packed,
         dropout: StepDropout,
-        states: Option<&mut Vec<Tensor<2>>>,
+        mut states: Option<&mut Vec<Tensor<2>>>,
     ) -> Tensor<2> {
         match self.layout_of(&encoder.spec) {
             Layout::Packed => {
                 packed::forward(encoder, batch, dropout, (self.precision, true), states)
             }
-            Layout::Padded => padded::first(padded::forward(encoder, batch, dropout, self, states)),
+            Layout::Padded => {
+                let x = padded::forward(encoder, batch, dropout, self, states.as_deref_mut());
+                if let Some(last) = states.and_then(|states| states.last_mut()) {
+                    *last = padded::first_rows(last.clone(), batch);
+                }
+                padded::first(x)
+            }
         }
     }
 

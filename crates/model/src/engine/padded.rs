@@ -72,6 +72,15 @@ pub fn first(x: Tensor<3>) -> Tensor<2> {
     x.slice([0..sequences, 0..1]).reshape([sequences, hidden])
 }
 
+/// The same of vectors without padding, `[tokens, hidden]`.
+pub fn first_rows(x: Tensor<2>, batch: &Packed) -> Tensor<2> {
+    let firsts = &batch.starts[..batch.sequences()];
+    let firsts: Vec<i64> = firsts.iter().map(|&first| first as i64).collect();
+    let data = TensorData::new(firsts, [batch.sequences()]);
+    let firsts = Tensor::<1, Int>::from_data(data, &x.device());
+    x.select(0, firsts)
+}
+
 /// Returns the length that all sequences of a batch are padded to. There are only a few, because a
 /// GPU looks for its fastest kernels anew for every shape, and has some that want a multiple of 32.
 pub fn padded_len(batch: &Packed, longest_input: usize) -> usize {
