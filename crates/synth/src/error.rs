@@ -157,14 +157,14 @@ impl Hint for Error {
             Error::ConfigValue { .. } => Some("configs/synth.toml explains every key".into()),
             Error::MissingCorpus { .. } => Some("check the path; name a folder or a BEIR corpus.jsonl".into()),
             Error::CorpusKind { .. } => {
-                Some("put the documents (.md, .txt, .html) into a folder and name the folder".into())
+                Some("put the documents (.md, .markdown, .mdx, .txt, .html, .htm) into a folder and name the folder".into())
             }
             Error::CorpusIsOutput { .. } => Some("choose another --out folder, or keep the source elsewhere".into()),
             Error::EmptyCorpus { path, .. } if path.is_file() => {
                 Some("every line needs a `text` with words in it".into())
             }
             Error::EmptyCorpus { .. } => {
-                Some("documents are files named .md, .txt, .html or .htm with text in UTF-8".into())
+                Some("documents are files named .md, .markdown, .mdx, .txt, .html or .htm with text in UTF-8".into())
             }
             Error::BadPassageId { .. } => {
                 Some("an id is not empty and holds no white space, or qrels and runs could not carry it".into())

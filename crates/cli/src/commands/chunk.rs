@@ -12,8 +12,8 @@ use std::path::PathBuf;
 pub struct Args {
     #[command(flatten)]
     data: DataArgs,
-    /// Folder of .md, .txt and .html files, or a BEIR corpus.jsonl; the config may name it as
-    /// `corpus`
+    /// Folder of .md, .markdown, .mdx, .txt, .html and .htm files, or a BEIR corpus.jsonl; the
+    /// config may name it as `corpus`
     #[arg(long, value_name = "PATH")]
     corpus: Option<PathBuf>,
 }

@@ -79,8 +79,8 @@ pub fn corpus(argument: Option<&Path>, config: &SynthConfig) -> Result<PathBuf> 
         .ok_or_else(|| {
             Problem::new(
                 "no corpus",
-                "name a folder of .md, .txt and .html files, or a BEIR corpus.jsonl, with --corpus or \
-                 as `corpus` in the config",
+                "name a folder of .md, .markdown, .mdx, .txt, .html and .htm files, or a BEIR \
+                 corpus.jsonl, with --corpus or as `corpus` in the config",
             )
         })?
         .into())

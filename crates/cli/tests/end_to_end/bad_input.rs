@@ -39,7 +39,7 @@ fn an_empty_corpus() {
         ],
         folder.path(),
         "error: the corpus `DIR/corpus` holds no text (0 files skipped)
-hint: documents are files named .md, .txt, .html or .htm with text in UTF-8",
+hint: documents are files named .md, .markdown, .mdx, .txt, .html or .htm with text in UTF-8",
     );
     assert!(!out.join("corpus.jsonl").exists());
 }

@@ -55,7 +55,9 @@ impl Skip {
     /// The reason in words.
     pub fn reason(self) -> &'static str {
         match self {
-            Skip::OtherExtension => "neither .md, .txt nor .html",
+            Skip::OtherExtension => {
+                "neither Markdown (.md, .markdown, .mdx), .txt nor HTML (.html, .htm)"
+            }
             Skip::Binary => "binary",
             Skip::NotUtf8 => "not UTF-8",
             Skip::Empty => "no text in it",

@@ -64,7 +64,10 @@ fn a_folder_becomes_titled_passages_that_are_slices_of_their_documents() {
     let count = |name: &str| manifest.counts[name];
     assert_eq!((count("documents"), count("passages"), count("tokens-max")), (2, 3, 7));
     assert_eq!(count("skipped-other-extension"), 1);
-    assert_eq!(manifest.notes, ["skipped `c.bin`: neither .md, .txt nor .html"]);
+    assert_eq!(
+        manifest.notes,
+        ["skipped `c.bin`: neither Markdown (.md, .markdown, .mdx), .txt nor HTML (.html, .htm)"]
+    );
     assert!(run(&input, &out, &config).unwrap().up_to_date);
     fs::write(input.join("a.txt"), "Four five six.").unwrap();
     assert!(!run(&input, &out, &config).unwrap().up_to_date);
