@@ -184,7 +184,7 @@ def recommended(test, name, alone, folder, values):
 
 
 def one_set(source):
-    """Returns each query's values by system, what each training took, and what was recommended."""
+    """Returns each query's values by system, what each training took, and the verdict on each model and what was recommended."""
     folder = options.out / source.name
     test, runs = folder / "test", folder / "runs"
     test_set(source, test)
@@ -200,7 +200,10 @@ def one_set(source):
             named += orders(models[-1], model, test, runs)
     values = measured(test, named, folder / "eval")
     advice = {name: recommended(test, name, runs / f"{name}.run", folder / "advice", values) for name in models}
-    return values, costs, advice
+    compared = json.loads((folder / "eval/measures.json").read_text(encoding="utf-8"))["comparisons"]
+    verdicts = {one["system"]: one["verdict"]["decision"] for one in compared}
+    notes = {name: (verdicts[name + JOINED], ", ".join(advice[name])) for name in models}
+    return values, costs, notes
 
 
 def kinds():
@@ -241,7 +244,7 @@ def row(system, over, results):
             f"| {low:+.4f} to {high:+.4f} |")
 
 
-def table(results, costs, advice):
+def table(results, costs, notes):
     results = averaged(results)
     systems = list(dict.fromkeys(name for queries in results.values() for q in queries.values() for name in q))
     head = f"| {MEASURE} | {' | '.join(results)} | mean change | worst set | per query, 95 % interval |\n|{'---|' * (len(results) + 4)}\n"
@@ -250,15 +253,15 @@ def table(results, costs, advice):
     tuned = [system for system in systems if not system.startswith((FIRST, BASE)) and not system.endswith(RECOMMENDED)]
     text += f"\n\nOver the base, in the same order of candidates:\n\n{head}"
     text += "\n".join(row(s, BASE + next(way for way in (RANKS, JOINED, ALONE) if s.endswith(way)), results) for s in tuned)
-    text += "\n\n| training | pairs | seconds | recommended by either half |\n|---|---|---|---|\n"
+    text += "\n\n| training | pairs | seconds | verdict on joined scores | recommended by either half |\n|---|---|---|---|---|\n"
     for name, runs in costs.items():
-        text += "".join(f"| {name} {run} | {cost['pairs']} | {cost['seconds']} | {', '.join(advice[name][run])} |\n" for run, cost in runs.items())
+        text += "".join(f"| {name} {run} | {cost['pairs']} | {cost['seconds']} | {' | '.join(notes[name][run])} |\n" for run, cost in runs.items())
     return text
 
 
 wanted = options.sets.split(",") if options.sets else None
 sources = [f for f in sorted(options.dir.iterdir()) if (f / "qrels/test.tsv").exists() and (not wanted or f.name in wanted)]
-results, costs, advice = {}, {}, {}
+results, costs, notes = {}, {}, {}
 for source in sources:
-    results[source.name], costs[source.name], advice[source.name] = one_set(source)
-    print(write(options.out / "evidence.md", table(results, costs, advice)).read_text(encoding="utf-8"), flush=True)
+    results[source.name], costs[source.name], notes[source.name] = one_set(source)
+    print(write(options.out / "evidence.md", table(results, costs, notes)).read_text(encoding="utf-8"), flush=True)
