@@ -39,7 +39,13 @@ pub enum Error {
         #[source]
         source: tokenizers::Error,
     },
-    #[error("the ONNX export does not know this {what}: `{kind}`")]
+    #[error("`{}` has no texts", path.display())]
+    NoTexts { path: PathBuf },
+    #[error("`{}` is the model to be made smaller", path.display())]
+    ShrinksItself { path: PathBuf },
+    #[error(
+        "only BERT's kind of network is written as ONNX, and this one has other {what}: `{kind}`"
+    )]
     OnnxKind { what: &'static str, kind: String },
     #[error("`{}` would have {bytes} bytes, and an ONNX file has less than 2 GiB", path.display())]
     OnnxSize { path: PathBuf, bytes: usize },
@@ -62,6 +68,8 @@ pub enum Error {
 impl Hint for Error {
     fn hint(&self) -> Option<String> {
         match self {
+            Error::NoTexts { .. } => Some("name a corpus.jsonl or a queries.jsonl with --vocabulary".into()),
+            Error::ShrinksItself { .. } => Some("give --out another name".into()),
             Error::NoCheckpoint { .. } => Some(
                 "name the --out folder of `whetstone train`, or a step-000500 folder in it".into(),
             ),

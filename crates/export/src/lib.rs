@@ -80,7 +80,9 @@ pub fn export(job: &ExportJob, out: &Path) -> Result<Manifest> {
     ]);
     let mut notes = vec![format!("from `{}`", checkpoint.folder.display())];
     if checkpoint.step == 0 && checkpoint.dev_ndcg_at_10()?.is_some() {
-        notes.push("training brought nothing on dev: these are the base model's weights".into());
+        notes.push(
+            "training brought nothing on dev: these are the weights that it began with".into(),
+        );
     }
     let manifest = started.finish(&files, Outcome { counts, notes, ..Outcome::default() })?;
     folder.commit()?;

@@ -18,8 +18,15 @@ const PAIRS: [(&str, &str); 4] = [
     ("", "an empty query is still a pair"),
 ];
 
-const FAMILIES: [&str; 5] =
-    ["tiny-model", "tiny-xlm-roberta", "tiny-roberta", "tiny-electra", "tiny-modernbert"];
+const FAMILIES: [&str; 7] = [
+    "tiny-model",
+    "tiny-xlm-roberta",
+    "tiny-roberta",
+    "tiny-electra",
+    "tiny-modernbert",
+    "tiny-distilbert",
+    "tiny-deberta-v2",
+];
 
 fn oracle(model: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/oracles").join(model)
@@ -171,6 +178,21 @@ fn more_layers_than_there_are_and_none_at_all_are_refused() {
         let error = cut(&oracle("tiny-model"), wanted, &out.path().join("out")).unwrap_err();
         assert!(matches!(error, Error::Layers { layers: 2, .. }), "{error}");
     }
+}
+
+#[test]
+fn a_model_is_not_replaced_by_its_own_smaller_one_nor_emptied_by_a_file_without_texts() {
+    let out = tempfile::tempdir().unwrap();
+    cut(&oracle("tiny-model"), 1, out.path()).unwrap();
+    let before = tensors(out.path());
+    let error = cut(out.path(), 1, out.path()).unwrap_err();
+    assert!(matches!(error, Error::ShrinksItself { .. }), "{error}");
+    assert!(before == tensors(out.path()));
+    let empty = out.path().join("empty.jsonl");
+    fs::write(&empty, "").unwrap();
+    let job = ShrinkJob { model: &oracle("tiny-model"), layers: None, vocabulary: &[empty] };
+    let error = shrink(&job, &out.path().join("small")).unwrap_err();
+    assert!(matches!(error, Error::NoTexts { .. }), "{error}");
 }
 
 #[test]

@@ -82,19 +82,26 @@ pub fn fuse_scores(joining: &Joining, logits: &Path, out: &Path) -> Result<Manif
 }
 
 /// Writes what `fused` makes of the inputs, unless it is there already.
+/// Refuses an output that is one of the files to be read.
+pub(crate) fn refuse_writing_over<'a>(
+    mut inputs: impl Iterator<Item = &'a Path>,
+    out: &Path,
+) -> Result<()> {
+    // Only an existing file can be overwritten.
+    let Ok(written) = out.canonicalize() else { return Ok(()) };
+    match inputs.find(|input| input.canonicalize().is_ok_and(|input| input == written)) {
+        Some(input) => Err(Error::WritesOver { path: input.to_path_buf() }),
+        None => Ok(()),
+    }
+}
+
 fn write(
     config: &impl Serialize,
     inputs: &[(&str, &Path)],
     out: &Path,
     fused: impl FnOnce() -> Result<(Run, &'static str)>,
 ) -> Result<Manifest> {
-    // Only an existing file can be overwritten.
-    if let Ok(written) = out.canonicalize()
-        && let Some((_, run)) =
-            inputs.iter().find(|(_, run)| run.canonicalize().is_ok_and(|run| run == written))
-    {
-        return Err(Error::WritesOver { path: run.to_path_buf() });
-    }
+    refuse_writing_over(inputs.iter().map(|(_, run)| *run), out)?;
     let digests = digests(inputs.iter().copied())?;
     let stage = Stage::new(stage_name(FUSE, out), folder(out), config, digests);
     if let Some(manifest) = stage.begin_beside_others()? {

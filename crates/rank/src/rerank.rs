@@ -1,7 +1,7 @@
 //! Reorders the candidates of every query by the cross-encoder's score.
 
 use crate::error::Result;
-use crate::fuse::{JOINED_NAME, Joining};
+use crate::fuse::{JOINED_NAME, Joining, refuse_writing_over};
 use crate::run_file::{file_name, folder, stage_name};
 use crate::texts::{TextFiles, Texts};
 use std::collections::HashMap;
@@ -57,6 +57,9 @@ pub fn rerank(
     device: DeviceName,
     progress: &dyn Progress,
 ) -> Result<Manifest> {
+    let first = job.joining.iter().flat_map(|joining| joining.inputs()).map(|(_, path)| path);
+    let texts = [job.candidates, job.texts.corpus, job.texts.queries];
+    refuse_writing_over(texts.into_iter().chain(first), out)?;
     let stage = job.stage(out)?;
     if let Some(manifest) = stage.begin_beside_others()? {
         return Ok(manifest);

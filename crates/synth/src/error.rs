@@ -35,6 +35,8 @@ pub enum Error {
 
     #[error("`folders` in [gather] is empty")]
     NothingToGather,
+    #[error("the queries of a gathered data set are those of its folders")]
+    AsksGathered,
     #[error("no query of the gathered folders has an answer")]
     NothingGathered,
     #[error("`{}` has no judgements", path.display())]
@@ -141,6 +143,9 @@ impl Hint for Error {
             Error::NoQrels { .. } => Some(
                 "a BEIR folder has corpus.jsonl, queries.jsonl and qrels/train.tsv, dev.tsv or test.tsv"
                     .into(),
+            ),
+            Error::AsksGathered => Some(
+                "go on with `whetstone mine`, or take `folders` out of [gather] and chunk a corpus".into(),
             ),
             Error::GatheredIntoItself { .. } => Some("choose another --out folder".into()),
             Error::FolderName { .. } | Error::SameFolderName { .. } => {

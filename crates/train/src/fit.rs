@@ -35,7 +35,8 @@ const NOTHING_LEARNED: &str = "training brought nothing: no step did better on d
 /// batches (`accumulation-steps`). The mean gradient does not depend on their number.
 ///
 /// # Errors
-/// See [`Error`]; for example, [`Error::OtherRun`] if `out` holds another run.
+/// See [`Error`](crate::Error); for example,
+/// [`Error::OtherRun`](crate::Error::OtherRun) if `out` holds another run.
 pub fn train(
     data: &Path,
     out: &Path,

@@ -45,6 +45,20 @@ fn a_student_that_is_its_own_teacher_has_nothing_to_learn() {
     }
 }
 
+#[test]
+fn a_network_without_kernels_learns_from_layers_too() {
+    let (data, out) = (data_folder(true), tempfile::tempdir().unwrap());
+    let config = TrainConfig {
+        dropout: Some(0.0),
+        learning_rate: 1e-9,
+        teacher_layers: vec![0, 1],
+        ..taught_by("tiny-deberta-v2", LossName::Mse)
+    };
+    run_from("tiny-deberta-v2", (data.path(), out.path()), &config, &Silent).unwrap();
+    let losses = losses(out.path());
+    assert!(losses.len() > 3 && losses.iter().all(|loss| *loss < 1e-8), "{losses:?}");
+}
+
 /// The tiny model after a training that took it far from itself, for 2 layers of its own.
 fn strayed(data: &Path, out: &Path) -> PathBuf {
     let config = TrainConfig { learning_rate: 1e-2, ..short_run() };

@@ -19,7 +19,8 @@ use whetstone_records::{ModelDir, forget, read_text};
   whetstone rerank --model models/mine --query \"how long is the warranty\" passages.txt
   grep -rh oil docs | whetstone rerank --model models/mine --query \"how to oil a chain\" --json
   whetstone rerank --model models/mine --corpus data/mine/corpus.jsonl \\
-    --queries data/mine/queries.jsonl --candidates data/mine/candidates.run --out out/tuned.run --fuse
+    --queries data/mine/queries.jsonl --candidates data/mine/candidates.run --fuse \\
+    --out out/tuned.run
 
 With --query, each line of each FILE (or of stdin) is a passage. Lines are counted from 0 over all
 files; blank ones count and are skipped. Prints score, index and text, highest score first; with

@@ -49,18 +49,25 @@ pub struct Args {
     #[arg(long)]
     allow_anonymous: bool,
     /// Requests in work at once; others are told to come back
-    #[arg(long, value_name = "N", default_value_t = Limits::default().max_requests)]
+    #[arg(long, value_name = "N", default_value_t = Limits::default().max_requests, value_parser = at_least_1)]
     max_requests: usize,
     /// Documents in a request
-    #[arg(long, value_name = "N", default_value_t = Limits::default().max_documents)]
+    #[arg(long, value_name = "N", default_value_t = Limits::default().max_documents, value_parser = at_least_1)]
     max_documents: usize,
     /// Bytes of a request's body
-    #[arg(long, value_name = "N", default_value_t = Limits::default().max_body_bytes)]
+    #[arg(long, value_name = "N", default_value_t = Limits::default().max_body_bytes, value_parser = at_least_1)]
     max_body_bytes: usize,
     /// Seconds from a request's first byte to its answer
     #[arg(long, value_name = "SECONDS", default_value_t = Limits::default().request_timeout.as_secs())]
     #[arg(value_parser = clap::value_parser!(u64).range(1..=86_400))]
     timeout_s: u64,
+}
+
+fn at_least_1(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) | Err(_) => Err("expected a whole number from 1".into()),
+        Ok(number) => Ok(number),
+    }
 }
 
 fn precision(text: &str) -> Result<Precision, String> {

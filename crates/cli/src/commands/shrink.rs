@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use whetstone_export::{ExportJob, SHRINK, ShrinkJob, export, kept_layers, shrink};
 use whetstone_model::Engine;
 use whetstone_rank::write_card;
-use whetstone_records::{Manifest, ModelDir, RunDir, forget};
+use whetstone_records::{DataSet, Manifest, ModelDir, RunDir, forget};
 use whetstone_train::{TrainConfig, forget_run, train};
 
 /// Make a model smaller: fewer layers, only the words of your corpus; then let it learn from the
@@ -67,6 +67,21 @@ pub fn run(args: &Args, talk: &Talk) -> Result<()> {
         return talk.report(&args.out, &smaller(&job, &args.out, args.force)?);
     };
     // Before any work is done.
+    let pairs = DataSet::new(data).train();
+    if !pairs.is_file() {
+        return Err(Problem::new(
+            format!("`{}` does not exist", pairs.display()),
+            "name a data set that `whetstone pair` wrote with --data",
+        )
+        .into());
+    }
+    if checkpoint == data || checkpoint == &args.out {
+        return Err(Problem::new(
+            format!("--checkpoint `{}` is another folder's name too", checkpoint.display()),
+            "give the training a folder of its own",
+        )
+        .into());
+    }
     let config = match &args.config {
         None => TrainConfig::distillation(),
         Some(path) => with_teacher_loss(TrainConfig::load(path)?, path)?,

@@ -180,4 +180,8 @@ fn several_collections_become_one_data_set_that_a_cross_encoder_teaches() {
     let outcome = run(&both);
     assert_eq!(outcome.code, Some(2));
     assert!(outcome.stderr.contains("a corpus and folders to gather"), "{}", outcome.stderr);
+    let outcome = run(&["ask", "--config", &config, "--out", &data]);
+    assert_eq!(outcome.code, Some(2));
+    assert!(outcome.stderr.contains("are those of its folders"), "{}", outcome.stderr);
+    assert_eq!(train(&data), train(&other));
 }

@@ -77,6 +77,19 @@ fn a_run_is_reordered_over_the_same_candidates() {
         ids
     };
     assert_eq!(ids(&out), ids(&candidates));
+
+    let own = folder.path().join("own.run");
+    fs::copy(&candidates, &own).unwrap();
+    let (own, model) = (text(&own), model.as_str());
+    let args = ["rerank", "--model", model, "--corpus", &corpus, "--queries", &queries];
+    let expected =
+        "error: `DIR/own.run` is to be read and to be written over\nhint: give --out another name";
+    assert_fails(
+        &[&args[..], &["--candidates", &own, "--out", &own]].concat(),
+        folder.path(),
+        expected,
+    );
+    assert_eq!(fs::read(&own).unwrap(), fs::read(&candidates).unwrap());
 }
 
 #[test]

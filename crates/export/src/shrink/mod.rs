@@ -51,6 +51,10 @@ const AS_THEY_ARE: [&str; 4] = [
 /// More layers than there are, a vocabulary of a kind that cannot lose tokens, an incomplete model,
 /// or `out` exists and no `shrink` made it.
 pub fn shrink(job: &ShrinkJob, out: &Path) -> Result<Manifest> {
+    if job.model.canonicalize().is_ok_and(|model| out.canonicalize().is_ok_and(|out| out == model))
+    {
+        return Err(Error::ShrinksItself { path: out.into() });
+    }
     let model = ModelDir::new(job.model);
     let config = json!({ "layers": job.layers, "vocabulary": !job.vocabulary.is_empty() });
     let inputs = inputs(job, &model)?;
@@ -265,8 +269,9 @@ impl Shrinking<'_> {
             tokens: now.tokens.or(before.tokens),
             of_tokens: before.of_tokens.or(now.of_tokens),
         };
-        // Measures are those of the larger model.
-        let origin = Origin { shrunk: Some(shrunk), dev_ndcg_at_10: None, ..origin };
+        // Measures are those of the larger network. Fewer words change no logit of the texts.
+        let measured = origin.dev_ndcg_at_10.filter(|_| self.shrunk.layers.is_none());
+        let origin = Origin { shrunk: Some(shrunk), dev_ndcg_at_10: measured, ..origin };
         Ok(write_json(&self.out.origin(), &origin)?)
     }
 }

@@ -70,6 +70,7 @@ impl Source<'_> {
     fn each_block(&self, mut each: impl FnMut(&Path, &[String]) -> Result<()>) -> Result<()> {
         for path in self.texts {
             let mut passages = JsonlReader::<Passage>::open(path)?;
+            let mut is_empty = true;
             loop {
                 let block = passages.by_ref().take(BLOCK);
                 let texts = block.map(|passage| Ok(passage?.full_text()));
@@ -77,7 +78,11 @@ impl Source<'_> {
                 if texts.is_empty() {
                     break;
                 }
+                is_empty = false;
                 each(path, &texts)?;
+            }
+            if is_empty {
+                return Err(Error::NoTexts { path: path.into() });
             }
         }
         Ok(())

@@ -40,6 +40,7 @@ pub fn forward(
             for (index, layer) in shared.layers.iter().enumerate() {
                 let dropout = dropout.of_layer(index);
                 x = layer.forward(x, &distances, dropout, precision); // [batch, seq, hidden]
+                note(&x);
             }
         }
         Layers::PostNorm(layers) => {

@@ -125,14 +125,17 @@ fn check_names(ask: &Ask, model: &Served) -> Result<(), Refusal> {
         let problem = "cannot be used: the model has no fusion. Run `whetstone calibrate`";
         return Err(Refusal::field(Kind::Field, "first_stage_scores", problem));
     };
-    match stages.keys().find(|name| !join.weights.contains_key(*name)) {
-        None => Ok(()),
+    let field = |name: &str| format!("first_stage_scores.{name}");
+    if let Some(name) = stages.keys().find(|name| !join.weights.contains_key(*name)) {
+        let known: Vec<&str> = join.weights.keys().map(String::as_str).collect();
+        let problem = format!("is no first stage of the model, which has: {}", known.join(", "));
+        return Err(Refusal::field(Kind::Field, field(name), problem));
+    }
+    match join.weights.keys().find(|name| !stages.contains_key(*name)) {
         Some(name) => {
-            let known: Vec<&str> = join.weights.keys().map(String::as_str).collect();
-            let problem =
-                format!("is no first stage of the model, which has: {}", known.join(", "));
-            Err(Refusal::field(Kind::Field, format!("first_stage_scores.{name}"), problem))
+            Err(Refusal::field(Kind::Field, field(name), "is missing, and the model joins it"))
         }
+        None => Ok(()),
     }
 }
 

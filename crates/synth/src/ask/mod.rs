@@ -57,6 +57,9 @@ const OUTPUTS: [&str; 5] = [
 /// passages are not asked about. If passages stay without an answer, the stage does not count as up
 /// to date: the next run asks only about them.
 pub fn ask(job: &AskJob, progress: &dyn Progress) -> Result<Manifest> {
+    if !job.config.gather.folders.is_empty() {
+        return Err(Error::AsksGathered);
+    }
     let stage = job.stage()?;
     if let Some(manifest) = stage.begin()? {
         return Ok(manifest);
