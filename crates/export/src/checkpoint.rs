@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use whetstone_model::{Architecture, Family};
 use whetstone_records::{
-    Best, Input, ModelDir, Origin, RunDir, Shrunk, manifest_name, read_json, read_text,
+    Best, Input, ModelDir, Origin, RunDir, manifest_name, read_json, read_text,
 };
 
 /// One step of a training run.
@@ -107,11 +107,21 @@ impl Checkpoint {
 
     /// Returns what the model is made of.
     pub fn origin(&self) -> Result<Origin> {
+        let start = self.base_model.as_deref().map(student).transpose()?.flatten();
+        let (base_model, base_license, shrunk) = match start {
+            Some(Origin { base_model, base_license, shrunk, .. }) => {
+                (base_model, base_license, shrunk)
+            }
+            None => {
+                let base = self.base_model.clone();
+                (base, self.base_model.as_deref().and_then(licence), None)
+            }
+        };
         Ok(Origin {
             version: env!("CARGO_PKG_VERSION").into(),
-            base_model: self.base_model.clone(),
-            base_license: self.base_model.as_deref().and_then(licence),
-            shrunk: self.base_model.as_deref().map(shrunk).transpose()?.flatten(),
+            base_model,
+            base_license,
+            shrunk,
             step: self.step,
             max_seq_tokens: self.max_seq_tokens,
             template: self.family()?.template.to_string(),
@@ -142,10 +152,10 @@ fn licence(model: &str) -> Option<String> {
     Some(licence.trim().trim_matches(['"', '\'']).to_owned()).filter(|licence| !licence.is_empty())
 }
 
-/// Returns how the base model was made smaller, where `shrink` made it.
-fn shrunk(model: &str) -> Result<Option<Shrunk>> {
+/// What a model is made of, if it was made smaller: its base is that of the larger one.
+fn student(model: &str) -> Result<Option<Origin>> {
     let origin: Option<Origin> = read_json(&ModelDir::new(model).origin())?;
-    Ok(origin.and_then(|origin| origin.shrunk))
+    Ok(origin.filter(|origin| origin.shrunk.is_some()))
 }
 
 fn files_of_run(run: &Path) -> Result<Vec<Input>> {

@@ -19,7 +19,9 @@ use checkpoint::Checkpoint;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use whetstone_model::{CrossEncoder, DeviceName, Engine};
-use whetstone_records::{AtomicFolder, Input, Manifest, ModelDir, Outcome, Stage, write_json};
+use whetstone_records::{
+    AtomicFolder, Input, Manifest, ModelDir, Outcome, Stage, manifest_name, sha256_file, write_json,
+};
 
 /// What is exported.
 #[derive(Clone, Copy, Debug)]
@@ -84,9 +86,34 @@ pub fn export(job: &ExportJob, out: &Path) -> Result<Manifest> {
             "training brought nothing on dev: these are the weights that it began with".into(),
         );
     }
+    notes.extend(keep_calibration(&ModelDir::new(out), &ModelDir::new(folder.path()))?);
     let manifest = started.finish(&files, Outcome { counts, notes, ..Outcome::default() })?;
     folder.commit()?;
     Ok(manifest)
+}
+
+/// Keeps what was measured of the same weights where a folder is written anew. Returns a note if
+/// they are others.
+fn keep_calibration(old: &ModelDir, new: &ModelDir) -> Result<Option<String>> {
+    if !old.notes().is_file() {
+        return Ok(None);
+    }
+    let weights = old.weights();
+    if !weights.is_file() || sha256_file(&weights)? != sha256_file(&new.weights())? {
+        let note = "the calibration of the earlier weights is gone: run `whetstone calibrate`";
+        return Ok(Some(note.into()));
+    }
+    let manifest = manifest_name("calibrate");
+    for name in [ModelDir::NOTES, ModelDir::RESULTS, &manifest] {
+        let (from, to) = (old.root().join(name), new.root().join(name));
+        if from.is_file() {
+            let parent = to.parent().expect("a file stands in a folder");
+            std::fs::create_dir_all(parent)
+                .map_err(whetstone_records::Error::io("create", parent))?;
+            std::fs::copy(&from, &to).map_err(whetstone_records::Error::io("write", &to))?;
+        }
+    }
+    Ok(None)
 }
 
 /// What goes into a folder.

@@ -208,3 +208,23 @@ fn a_folder_of_the_users_is_not_replaced() {
     assert!(message.contains("was not made by `whetstone export`"), "{message}");
     assert!(out.join("thesis.tex").exists());
 }
+
+#[test]
+fn a_calibration_stays_with_its_weights_and_its_loss_is_told() {
+    let run = run_folder();
+    let out = run.path().join("model");
+    export(run.path(), &out).unwrap();
+    let model = ModelDir::new(&out);
+    fs::write(model.notes(), "{\"fusion\": 1}").unwrap();
+    let formats = [Format::Onnx];
+    let again = ExportJob { formats: &formats, ..ExportJob::of(run.path()) };
+    let manifest = whetstone_export::export(&again, &out).unwrap();
+    assert!(model.onnx().is_file() && !manifest.up_to_date);
+    assert_eq!(fs::read_to_string(model.notes()).unwrap(), "{\"fusion\": 1}");
+    assert!(!manifest.notes.iter().any(|note| note.contains("calibrat")), "{:?}", manifest.notes);
+
+    let other = run_of("tiny-electra");
+    let manifest = export(other.path(), &out).unwrap();
+    assert!(!model.notes().exists());
+    assert!(manifest.notes.iter().any(|note| note.contains("calibrat")), "{:?}", manifest.notes);
+}

@@ -62,6 +62,13 @@ pub fn run(args: &Args, talk: &Talk) -> Result<()> {
     if args.force {
         forget(folder, &stage_name(FUSE, &args.out))?;
     }
+    if args.weight.is_some() && args.way != Way::Scores {
+        return Err(Problem::new(
+            "--weight goes with --way scores",
+            "add --way scores and --logits",
+        )
+        .into());
+    }
     let manifest = match &args.logits {
         Some(logits) if args.way == Way::Scores => fuse_scores(&args.joining(), logits, &args.out)?,
         Some(_) => {

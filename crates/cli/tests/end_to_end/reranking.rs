@@ -199,6 +199,11 @@ fn a_run_is_not_written_over_by_its_own_fusion() {
     assert_fails(&["fuse", &path, &path, "--out", &path], folder.path(), expected);
     assert_eq!(fs::read_to_string(&run_file).unwrap(), "q Q0 p 1 0.5 a\n");
     assert_fails(
+        &["fuse", &path, &path, "--weight", "1", "--out", "b.run"],
+        folder.path(),
+        "error: --weight goes with --way scores\nhint: add --way scores and --logits",
+    );
+    assert_fails(
         &["fuse", &path, "--out", "b.run"],
         folder.path(),
         "error: there is only one run to fuse\nhint: give two or more",

@@ -262,9 +262,16 @@ impl Shrinking<'_> {
             return self.copy(&[ModelDir::CARD]);
         };
         let (now, before) = (self.shrunk.clone(), origin.shrunk.clone().unwrap_or_default());
+        // Layers are numbered as in the first network, however often it was cut.
+        let layers = match (now.layers, before.layers) {
+            (Some(now), Some(before)) => {
+                Some(now.iter().filter_map(|&layer| before.get(layer).copied()).collect())
+            }
+            (now, before) => now.or(before),
+        };
         let shrunk = Shrunk {
+            layers,
             from: if before.from.is_empty() { now.from } else { before.from },
-            layers: now.layers.or(before.layers),
             of_layers: before.of_layers.or(now.of_layers),
             tokens: now.tokens.or(before.tokens),
             of_tokens: before.of_tokens.or(now.of_tokens),
