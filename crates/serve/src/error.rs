@@ -33,8 +33,6 @@ pub enum Error {
         "`{}`: pair {pair} scores {found}, and {expected} is expected", path.display()
     )]
     Golden { path: PathBuf, pair: usize, found: f32, expected: f32 },
-    #[error("`{}` holds no pairs", path.display())]
-    NoGolden { path: PathBuf },
     #[error("cannot start the server's {what}")]
     Start {
         what: &'static str,
@@ -67,7 +65,6 @@ impl Hint for Error {
                  again"
                     .into()
             }
-            Error::NoGolden { .. } => "delete the file, or export the model again".into(),
             Error::Start { .. } => return None,
         })
     }

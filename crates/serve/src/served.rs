@@ -2,13 +2,12 @@
 
 use crate::config::ServeConfig;
 use crate::error::{Error, Result};
-use serde::Deserialize;
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Weak;
 use whetstone_model::{CrossEncoderNetwork, Engine, PairTokenizer, Precision, Tokens};
-use whetstone_rank::{Join, Scaling, notes_of, read_notes};
-use whetstone_records::{ModelDir, read_json};
+use whetstone_rank::{Join, Scaling, notes_of};
+use whetstone_records::{Golden, GoldenPair, ModelDir};
 
 /// The largest difference to golden.json: f32 sums in another order, over a dozen layers.
 const GOLDEN_TOLERANCE: f32 = 1e-3;
@@ -73,19 +72,6 @@ pub enum Unprepared {
     Model(whetstone_model::Error),
 }
 
-/// `golden.json`: pairs whose logits are known.
-#[derive(Deserialize)]
-struct Golden {
-    pairs: Vec<GoldenPair>,
-}
-
-#[derive(Deserialize)]
-struct GoldenPair {
-    query: String,
-    passage: String,
-    logit: f32,
-}
-
 impl Served {
     /// Loads the model folder and scores a pair, so that the first request finds a warm model.
     pub fn open(config: &ServeConfig) -> Result<Self> {
@@ -97,10 +83,7 @@ impl Served {
         let engine = Engine::open(*device)?.with_precision(*precision);
         let tokenizer = PairTokenizer::open(path, PairTokenizer::stored_limit(path)?)?;
         let network = CrossEncoderNetwork::load(path, &engine)?;
-        let (scaling, fusion) = match read_notes(&model)? {
-            Some(_) => what_dev_says(&model)?,
-            None => (None, None),
-        };
+        let (scaling, fusion) = what_dev_says(&model)?;
         let served = Self {
             name: path.display().to_string(),
             tokenizer,
@@ -119,20 +102,19 @@ impl Served {
     /// # Errors
     /// A logit that differs by more than rounding.
     pub fn check_golden(&self, model: &Path) -> Result<()> {
-        let path = ModelDir::new(model).golden();
-        let Some(Golden { pairs }) = read_json::<Golden>(&path)? else { return Ok(()) };
-        if pairs.is_empty() {
-            return Err(Error::NoGolden { path });
+        let model = ModelDir::new(model);
+        let path = model.golden();
+        if !path.is_file() {
+            return Ok(());
         }
-        let texts: Vec<(&str, &str)> =
-            pairs.iter().map(|pair| (&*pair.query, &*pair.passage)).collect();
+        let golden = Golden::read(&model)?;
         let tolerance = match self.precision {
             Precision::F32 => GOLDEN_TOLERANCE,
             Precision::Bf16 => GOLDEN_TOLERANCE_BF16,
         };
-        let logits = self.logits(&texts)?;
+        let logits = self.logits(&golden.texts())?;
         let wrong = |(found, pair): &(f32, &GoldenPair)| (found - pair.logit).abs() > tolerance;
-        match logits.into_iter().zip(&pairs).enumerate().find(|(_, pair)| wrong(pair)) {
+        match logits.into_iter().zip(&golden.pairs).enumerate().find(|(_, pair)| wrong(pair)) {
             None => Ok(()),
             Some((pair, (found, golden))) => {
                 Err(Error::Golden { path, pair, found, expected: golden.logit })
@@ -211,8 +193,13 @@ fn shortened(tokens: Tokens, most: usize, cut: Cut) -> Tokens {
     }
 }
 
-/// Returns what `whetstone calibrate` left in the folder.
+/// Returns what `whetstone calibrate` left in the folder, if anything.
 fn what_dev_says(model: &ModelDir) -> Result<(Option<Scaling>, Option<Join>)> {
-    let notes = notes_of(model)?;
-    Ok((notes.calibration.map(|calibration| calibration.scaling), Some(notes.fusion.join)))
+    match notes_of(model) {
+        Ok(notes) => {
+            Ok((notes.calibration.map(|calibration| calibration.scaling), Some(notes.fusion.join)))
+        }
+        Err(whetstone_rank::Error::NotCalibrated { .. }) => Ok((None, None)),
+        Err(error) => Err(error.into()),
+    }
 }

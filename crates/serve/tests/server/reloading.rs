@@ -18,7 +18,12 @@ fn write_manifest(model: &Path, text: &str) {
 
 fn write_golden(model: &Path, logit: f32) {
     let pair = json!({"query": "pump", "passage": "water", "logit": logit});
-    write(model.join("golden.json"), json!({ "pairs": [pair] }).to_string()).unwrap();
+    write(
+        model.join("golden.json"),
+        json!({ "version": "1", "source": "test", "max_seq_tokens": 64, "pairs": [pair] })
+            .to_string(),
+    )
+    .unwrap();
 }
 
 fn logit(server: &Running) -> Value {
