@@ -16,7 +16,7 @@ use tokenizers::Tokenizer;
 use vocabulary::Source;
 use weights::Kept;
 use whetstone_model::{
-    Architecture, CrossEncoder, DeviceName, Engine, HeadStart, PairTokenizer, Positions,
+    Architecture, CrossEncoder, DeviceName, Engine, Family, HeadStart, PairTokenizer, Positions,
     head_start, read_tokenizer,
 };
 use whetstone_records::{
@@ -129,7 +129,7 @@ impl Shrinking<'_> {
         let mut config = read_object(&self.model.config())?.unwrap_or_default();
         if let Some(kept) = self.layers.clone() {
             self.note_layers(&kept);
-            fewer_layers(&mut config, &kept, self.architecture.family.per_layer);
+            fewer_layers(&mut config, &kept, self.architecture.family);
         }
         let words = match texts {
             [] => {
@@ -284,14 +284,14 @@ impl Shrinking<'_> {
 }
 
 /// Changes a config to that of a network with these layers alone.
-fn fewer_layers(config: &mut Map<String, Value>, kept: &[usize], per_layer: &[&str]) {
-    // DistilBERT's own spelling comes before the common one.
-    for key in ["n_layers", "num_hidden_layers"] {
-        if config.contains_key(key) {
-            config.insert(key.into(), json!(kept.len()));
-        }
+fn fewer_layers(config: &mut Map<String, Value>, kept: &[usize], family: &Family) {
+    let spelled = family.layer_count.iter().filter(|key| config.contains_key(**key));
+    let spelled: Vec<&str> = spelled.copied().collect();
+    let keys = if spelled.is_empty() { &family.layer_count[..1] } else { &spelled };
+    for key in keys {
+        config.insert((*key).into(), json!(kept.len()));
     }
-    for key in per_layer {
+    for key in family.per_layer {
         if let Some(Value::Array(entries)) = config.get_mut(*key) {
             *entries = kept.iter().filter_map(|&layer| entries.get(layer).cloned()).collect();
         }

@@ -24,6 +24,7 @@ pub(super) static BERT: Family = Family {
     },
     known_as,
     template: TEMPLATE,
+    layer_count: &["num_hidden_layers"],
     per_layer: &[],
     export: Export {
         architecture: "BertForSequenceClassification",

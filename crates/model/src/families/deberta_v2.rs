@@ -41,6 +41,7 @@ pub(super) static DEBERTA_V2: Family = Family {
     known_as,
     // Where a network has no token types, it does not look at them.
     template: bert::TEMPLATE,
+    layer_count: &["num_hidden_layers"],
     per_layer: &[],
     export: Export {
         architecture: "DebertaV2ForSequenceClassification",

@@ -46,6 +46,7 @@ pub(super) static DISTILBERT: Family = Family {
         pair: &[(CLS, 0), (Piece::Query, 0), (SEP, 0), (Piece::Passage, 0), (SEP, 0)],
         text: &[(CLS, 0), (Piece::Query, 0), (SEP, 0)],
     },
+    layer_count: &["n_layers", "num_hidden_layers"],
     per_layer: &[],
     export: Export {
         architecture: "DistilBertForSequenceClassification",

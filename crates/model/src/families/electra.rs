@@ -23,6 +23,7 @@ pub(super) static ELECTRA: Family = Family {
     },
     known_as,
     template: bert::TEMPLATE,
+    layer_count: &["num_hidden_layers"],
     per_layer: &[],
     export: Export {
         architecture: "ElectraForSequenceClassification",

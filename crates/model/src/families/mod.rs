@@ -44,6 +44,8 @@ pub struct Family {
     /// Returns the name in [`Names`] of a tensor of a file; None if the loader ignores the tensor.
     pub(crate) known_as: fn(&str) -> Option<String>,
     pub template: Template,
+    /// The spellings in a config.json of how many layers there are, the one that counts first.
+    pub layer_count: &'static [&'static str],
     /// Fields of a config.json that have an entry for each layer.
     pub per_layer: &'static [&'static str],
     pub export: Export,

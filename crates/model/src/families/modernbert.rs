@@ -49,6 +49,7 @@ pub(super) static MODERNBERT: Family = Family {
         pair: &[(CLS, 0), (Piece::Query, 0), (SEP, 0), (Piece::Passage, 0), (SEP, 0)],
         text: &[(CLS, 0), (Piece::Query, 0), (SEP, 0)],
     },
+    layer_count: &["num_hidden_layers"],
     per_layer: &["layer_types"],
     export: Export {
         architecture: "ModernBertForSequenceClassification",

@@ -48,6 +48,7 @@ pub(super) const fn family(
             ],
             text: &[(BEGIN, 0), (Piece::Query, 0), (END, 0)],
         },
+        layer_count: &["num_hidden_layers"],
         per_layer: &[],
         export: Export {
             architecture,
