@@ -1,29 +1,11 @@
+mod common;
+
+use common::{FAMILIES, logits, oracle};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use whetstone_export::{Error, ExportJob, Format};
 use whetstone_model::{CrossEncoder, DeviceName, Engine};
 use whetstone_records::{Golden, Manifest, ModelDir, Origin, Silent, read_json};
-
-const PAIRS: [(&str, &str); 3] = [
-    ("what is the limit", "the limit is 60 degrees at the meter"),
-    ("what is the limit", "snow"),
-    ("", "an empty query is still a pair"),
-];
-
-const FAMILIES: [&str; 8] = [
-    "tiny-model",
-    "tiny-xlm-roberta",
-    "tiny-roberta",
-    "tiny-electra",
-    "tiny-modernbert",
-    "tiny-distilbert",
-    "tiny-deberta-v2",
-    "tiny-deberta-v2-unshared",
-];
-
-fn oracle(model: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/oracles").join(model)
-}
 
 /// A run with one step, as `whetstone train` leaves it.
 fn run_folder() -> tempfile::TempDir {
@@ -45,11 +27,6 @@ fn run_of(model: &str) -> tempfile::TempDir {
 /// Exports a run as a Hugging Face folder alone.
 fn export(run: &Path, out: &Path) -> Result<Manifest, Error> {
     whetstone_export::export(&ExportJob::of(run), out)
-}
-
-fn logits(folder: &Path, max_seq_tokens: Option<usize>) -> Vec<f32> {
-    let engine = Engine::open(DeviceName::Cpu).unwrap();
-    CrossEncoder::load(folder, max_seq_tokens, &engine).unwrap().score(&PAIRS, &Silent).unwrap()
 }
 
 #[test]

@@ -1,36 +1,17 @@
 //! Models that lose layers and words: what stays is what it was.
 
+mod common;
+
+use common::{FAMILIES, PAIRS, logits, oracle};
 use safetensors::SafeTensors;
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use whetstone_export::{Error, ShrinkJob, shrink};
 use whetstone_model::{
     Architecture, CrossEncoder, DeviceName, Engine, PairTokenizer, read_tokenizer,
 };
 use whetstone_records::{Hint, ModelDir, Silent};
-
-const PAIRS: [(&str, &str); 4] = [
-    ("what is the limit", "the limit is 60 degrees at the meter"),
-    ("what is the limit", "Snow fell on the museum, naïve café."),
-    // The third character has no token of its own, so the whole word is unknown.
-    ("valveŧ pumps", "[MASK] and valveŧs"),
-    ("", "an empty query is still a pair"),
-];
-
-const FAMILIES: [&str; 7] = [
-    "tiny-model",
-    "tiny-xlm-roberta",
-    "tiny-roberta",
-    "tiny-electra",
-    "tiny-modernbert",
-    "tiny-distilbert",
-    "tiny-deberta-v2",
-];
-
-fn oracle(model: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/oracles").join(model)
-}
 
 /// Keeps so many layers of a model.
 fn cut(model: &Path, layers: usize, out: &Path) -> Result<whetstone_records::Manifest, Error> {
@@ -48,11 +29,6 @@ fn prune(model: &str, folder: &Path, out: &Path) -> Result<whetstone_records::Ma
     shrink(&ShrinkJob { model: &oracle(model), layers: None, vocabulary: &[corpus] }, out)
 }
 
-fn logits(folder: &Path) -> Vec<f32> {
-    let engine = Engine::open(DeviceName::Cpu).unwrap();
-    CrossEncoder::load(folder, Some(64), &engine).unwrap().score(&PAIRS, &Silent).unwrap()
-}
-
 /// The bytes of every tensor.
 fn tensors(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     let bytes = fs::read(ModelDir::new(folder).weights()).unwrap();
@@ -67,8 +43,8 @@ fn a_model_of_any_family_loads_with_fewer_layers_and_these_are_its_own() {
         cut(&oracle(model), 1, out.path()).unwrap();
         let Architecture { family, spec } = Architecture::read(out.path()).unwrap();
         assert_eq!(spec.layers, 1, "{model}");
-        assert!(logits(out.path()).iter().all(|logit| logit.is_finite()), "{model}");
-        assert_ne!(logits(out.path()), logits(&oracle(model)), "{model}");
+        assert!(logits(out.path(), Some(64)).iter().all(|logit| logit.is_finite()), "{model}");
+        assert_ne!(logits(out.path(), Some(64)), logits(&oracle(model), Some(64)), "{model}");
         let (whole, left) = (tensors(&oracle(model)), tensors(out.path()));
         assert!(left.len() < whole.len(), "{model}");
         let of_layers = left.keys().filter(|name| family.names.in_layer(name).is_some());
@@ -98,7 +74,11 @@ fn a_layer_that_moves_up_keeps_its_values_and_the_last_one_is_the_last() {
 
     let manifest = cut(folder.path(), 2, out.path()).unwrap();
     assert!(manifest.notes[0].starts_with("kept layers 0, 2 of 0 to 2"), "{:?}", manifest.notes);
-    assert_eq!(logits(out.path()), logits(&oracle("tiny-model")), "layer 2 is a copy of layer 1");
+    assert_eq!(
+        logits(out.path(), Some(64)),
+        logits(&oracle("tiny-model"), Some(64)),
+        "layer 2 is a copy of layer 1"
+    );
 }
 
 #[test]
@@ -110,7 +90,7 @@ fn layers_with_a_window_stay_layers_with_a_window() {
     // Of global, local, global, two are global and local, not the first and the last.
     assert!(left.iter().all(|(name, bytes)| whole[name] == *bytes));
     cut(&model, 3, three.path()).unwrap();
-    assert_eq!(logits(three.path()), logits(&model));
+    assert_eq!(logits(three.path(), Some(64)), logits(&model, Some(64)));
 }
 
 #[test]
@@ -118,7 +98,7 @@ fn texts_whose_words_stay_have_the_same_logits_to_the_last_bit() {
     for model in ["tiny-model", "tiny-electra", "tiny-xlm-roberta"] {
         let (folder, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let manifest = prune(model, folder.path(), out.path()).unwrap();
-        assert_eq!(logits(out.path()), logits(&oracle(model)), "{model}");
+        assert_eq!(logits(out.path(), Some(64)), logits(&oracle(model), Some(64)), "{model}");
         let spec = Architecture::read(out.path()).unwrap().spec;
         let before = Architecture::read(&oracle(model)).unwrap().spec;
         assert!(spec.vocabulary < before.vocabulary, "{model}");
@@ -154,9 +134,9 @@ fn the_files_of_a_pruned_vocabulary_say_the_same_of_every_token() {
     for (id, token) in text.lines().enumerate() {
         assert_eq!(from_json.token_to_id(token), Some(id as u32), "{token}");
     }
-    let before = logits(out.path());
+    let before = logits(out.path(), Some(64));
     fs::remove_file(model.tokenizer()).unwrap();
-    assert_eq!(logits(out.path()), before, "vocab.txt alone makes the same tokenizer");
+    assert_eq!(logits(out.path(), Some(64)), before, "vocab.txt alone makes the same tokenizer");
 }
 
 #[test]
