@@ -19,7 +19,7 @@ use whetstone_rank::{
     TextFiles, folder, fuse, fuse_scores, stage_name,
 };
 use whetstone_records::{DataSet, EvalDir, Manifest, ModelDir, RunDir, Silent, forget};
-use whetstone_synth::{SynthConfig, Teacher};
+use whetstone_synth::SynthConfig;
 use whetstone_train::TrainConfig;
 
 /// Run the whole job on the sample corpus: pull, synth, train, export, rerank, eval; no key, no
@@ -118,13 +118,6 @@ impl<'a> Quickstart<'a> {
         let fresh = TrainConfig::load(&args.fresh_config)?;
         if let Some(model) = &args.model {
             synth.model.clone_from(model);
-        }
-        if train.loss.needs_teacher() && synth.pair.teacher == Teacher::None {
-            return Err(Problem::new(
-                format!("`{}` has no `teacher` in [pair]", args.config.display()),
-                "set `teacher = \"bi-encoder\"` in [pair]: quickstart's training learns from it",
-            )
-            .into());
         }
         refuse_other_retrievers(&synth, &args.config)?;
         let corpus = super::corpus(args.corpus.as_deref(), &synth)?;

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use whetstone_model::{HeadStart, head_start};
 use whetstone_records::{QuickstartDir, one_line, read_json, write_json};
+use whetstone_synth::Teacher;
 use whetstone_train::TrainConfig;
 
 /// `base.json`: from which model the folder was begun. It stays the same when quickstart is run
@@ -21,11 +22,10 @@ struct Base {
     instead_of: Option<String>,
 }
 
-/// Why the fallback is the weaker way (docs/experiments).
-const WEAKER: &str = "This is the weaker way: on eight collections, a fresh head trained on \
-    built-in queries ended 15.6 % behind the fused first stages (nDCG@10, the model alone). A base \
-    that has seen questions of people starts about level with them, and 4 % ahead with joined \
-    scores. To use one from a folder, name it with --base and another --out";
+/// Why the fallback is the weaker way.
+const WEAKER: &str = "This is the weaker way: a fresh head knows only what a few thousand built-in \
+    queries teach. To use a base that has seen questions of people from a folder, name it with \
+    --base and another --out";
 
 impl Quickstart<'_> {
     /// Gets the base model and records which it is. Returns its folder and the config of its
@@ -48,6 +48,13 @@ impl Quickstart<'_> {
         }
         let has_head = matches!(head_start(&folder, None)?, HeadStart::Taken);
         let config = if has_head { &self.train } else { &self.fresh };
+        if config.loss.needs_teacher() && self.synth.pair.teacher == Teacher::None {
+            return Err(Problem::new(
+                format!("`{}` has no `teacher` in [pair]", self.args.config.display()),
+                "set `teacher = \"bi-encoder\"` there: training from a base with a head learns from it",
+            )
+            .into());
+        }
         Ok((folder, TrainConfig { model: base.base, ..config.clone() }))
     }
 
