@@ -67,8 +67,17 @@ def rank(v):
     return r
 
 
+def weighed(s, Z, b, d):
+    """A logit over 4, with these weights of the z-scored first stages."""
+    return lambda i: np.array(Z[i]) / 4 + b * z(F[s][i][0]) + d * z(F[s][i][1])
+
+
+# The weights of BM25 and of the bi-encoder: each alone, and both.
+WEIGHTS = [pair for w in (0.25, 0.5, 1.0) for pair in ((w, 0), (0, w), (w, w))]
+
+
 def ways(s, Z):
-    return {
+    return {f"raw+{b}b+{d}d": weighed(s, Z, b, d) for b, d in WEIGHTS} | {
         "alone": lambda i: np.array(Z[i]),
         "rrf3": lambda i: F[s][i][4] + 1 / (60 + rank(np.array(Z[i]))),
         "z+.25rr": lambda i: z(Z[i]) + 0.25 * z(F[s][i][4]),

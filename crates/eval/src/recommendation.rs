@@ -59,7 +59,7 @@ struct Values {
 /// (docs/experiments/joining-scores.md). Another order takes their place only where its gain over
 /// them is beyond chance. If the result is worse than the first stages by a standard error of the
 /// difference, these are recommended. Within it, a few dozen queries say too little against what held
-/// on every collection: to heed them cost 0.3 points in the mean (docs/experiments/evidence.md).
+/// on every collection: to heed them cost 0.4 points in the mean (docs/experiments/evidence.md).
 pub fn recommend(
     qrels: &Qrels,
     deployable: &Deployable,
