@@ -133,60 +133,29 @@ impl Hint for Error {
                 "add `{{ kind = \"{kind}\", fraction = 0.0 }}` to `from` in [mine], or set `teacher = \"none\"`"
             )),
             Error::NoTeacher => Some("name one as `teacher-model` in [pair]".into()),
-            Error::NothingToGather => Some(
-                "list BEIR folders there; for one corpus, `whetstone chunk` and `ask` begin a data set"
-                    .into(),
-            ),
-            Error::NothingGathered => {
-                Some("the ids in qrels must be those of corpus.jsonl and queries.jsonl beside it".into())
-            }
-            Error::NoQrels { .. } => Some(
-                "a BEIR folder has corpus.jsonl, queries.jsonl and qrels/train.tsv, dev.tsv or test.tsv"
-                    .into(),
-            ),
-            Error::AsksGathered => Some(
-                "go on with `whetstone mine`, or take `folders` out of [gather] and chunk a corpus".into(),
-            ),
-            Error::GatheredIntoItself { .. } => Some("choose another --out folder".into()),
-            Error::FolderName { .. } | Error::SameFolderName { .. } => {
-                Some("rename the folder; every one needs a name of its own without white space".into())
-            }
-            Error::ScatteredCollection { .. } | Error::OtherCollection { .. } => Some(
-                "run `whetstone gather` again: it puts a collection's name before all of its ids".into(),
-            ),
+            Error::NothingToGather
+            | Error::NothingGathered
+            | Error::NoQrels { .. }
+            | Error::AsksGathered
+            | Error::GatheredIntoItself { .. }
+            | Error::FolderName { .. }
+            | Error::SameFolderName { .. }
+            | Error::ScatteredCollection { .. }
+            | Error::OtherCollection { .. } => self.gather_hint().map(str::to_owned),
             Error::RunOverCollections { .. } => {
                 Some("list only `bm25` and `dense` in `from` of [mine]".into())
             }
+            Error::MissingCorpus { .. }
+            | Error::CorpusKind { .. }
+            | Error::CorpusIsOutput { .. }
+            | Error::EmptyCorpus { .. }
+            | Error::BadPassageId { .. }
+            | Error::JudgedDocumentMissing { .. }
+            | Error::QuoteNotFound { .. }
+            | Error::BadJudgement { .. } => self.corpus_hint().map(str::to_owned),
             Error::ConfigSyntax { .. } => Some("configs/synth.toml lists every key with its default".into()),
             Error::MovedKey { section, new, .. } => Some(format!("write `{new}` in [{section}]")),
             Error::ConfigValue { .. } => Some("configs/synth.toml explains every key".into()),
-            Error::MissingCorpus { .. } => Some("check the path; name a folder or a BEIR corpus.jsonl".into()),
-            Error::CorpusKind { .. } => {
-                Some("put the documents (.md, .markdown, .mdx, .txt, .html, .htm) into a folder and name the folder".into())
-            }
-            Error::CorpusIsOutput { .. } => Some("choose another --out folder, or keep the source elsewhere".into()),
-            Error::EmptyCorpus { path, .. } if path.is_file() => {
-                Some("every line needs a `text` with words in it".into())
-            }
-            Error::EmptyCorpus { .. } => {
-                Some("documents are files named .md, .markdown, .mdx, .txt, .html or .htm with text in UTF-8".into())
-            }
-            Error::BadPassageId { .. } => {
-                Some("an id is not empty and holds no white space, or qrels and runs could not carry it".into())
-            }
-            Error::JudgedDocumentMissing { .. } => {
-                Some(
-                    "a document is named by its path below the corpus folder, with `/`; one that \
-                     only repeats others is left out (`drop-repeats` in [chunk])"
-                        .into(),
-                )
-            }
-            Error::QuoteNotFound { .. } => {
-                Some("a quote is copied from the document letter by letter; only white space may differ".into())
-            }
-            Error::BadJudgement { .. } => {
-                Some("a line is {\"_id\", \"text\", \"answers\": [{\"document\", \"quote\", \"grade\"}]}".into())
-            }
             Error::NoQueries { reasons, .. } => Some(reasons_hint(reasons)),
             Error::FewQueries { least, reasons, .. } => Some(format!(
                 "{}; `min-covered-fraction = {least}` in [filter] is the share that must have one",
@@ -206,16 +175,11 @@ impl Hint for Error {
             Error::NoLlm => Some("set `generator = \"openai\"` in [ask]; the built-in generator costs nothing".into()),
             Error::NoModel => Some("name one as `model` in the config".into()),
             Error::JudgedPassageMissing { .. } => Some("run `whetstone ask` again after the corpus has changed".into()),
-            Error::NotMined { .. } => Some("run `whetstone mine`; it keeps existing embeddings".into()),
-            Error::StaleNegative { .. } | Error::FindingsMissing { .. } => {
-                Some("run `whetstone mine` again, with the same seed and [split] as `pair`".into())
-            }
-            Error::SharedDocument { .. } => Some(
-                "`mine` ran with another seed or [split], or a file was changed; run `whetstone mine` again".into(),
-            ),
-            Error::NothingToTrain { .. } => {
-                Some("use more documents, more queries a passage, or lower fractions in [split]".into())
-            }
+            Error::NotMined { .. }
+            | Error::StaleNegative { .. }
+            | Error::FindingsMissing { .. }
+            | Error::SharedDocument { .. }
+            | Error::NothingToTrain { .. } => self.pair_hint().map(str::to_owned),
             Error::Io { .. } => None,
         }
     }
@@ -226,6 +190,84 @@ impl Hint for Error {
 }
 
 impl Error {
+    /// The way out of an error of `gather`.
+    fn gather_hint(&self) -> Option<&'static str> {
+        Some(match self {
+            Error::NothingToGather => {
+                "list BEIR folders there; for one corpus, `whetstone chunk` and `ask` begin a data set"
+            }
+            Error::NothingGathered => {
+                "the ids in qrels must be those of corpus.jsonl and queries.jsonl beside it"
+            }
+            Error::NoQrels { .. } => {
+                "a BEIR folder has corpus.jsonl, queries.jsonl and qrels/train.tsv, dev.tsv or test.tsv"
+            }
+            Error::AsksGathered => {
+                "go on with `whetstone mine`, or take `folders` out of [gather] and chunk a corpus"
+            }
+            Error::GatheredIntoItself { .. } => "choose another --out folder",
+            Error::FolderName { .. } | Error::SameFolderName { .. } => {
+                "rename the folder; every one needs a name of its own without white space"
+            }
+            Error::ScatteredCollection { .. } | Error::OtherCollection { .. } => {
+                "run `whetstone gather` again: it puts a collection's name before all of its ids"
+            }
+            _ => return None,
+        })
+    }
+
+    /// The way out of an error about what `mine` left for `pair`.
+    fn pair_hint(&self) -> Option<&'static str> {
+        Some(match self {
+            Error::NotMined { .. } => "run `whetstone mine`; it keeps existing embeddings",
+            Error::StaleNegative { .. } | Error::FindingsMissing { .. } => {
+                "run `whetstone mine` again, with the same seed and [split] as `pair`"
+            }
+            Error::SharedDocument { .. } => {
+                "`mine` ran with another seed or [split], or a file was changed; run `whetstone mine` \
+                 again"
+            }
+            Error::NothingToTrain { .. } => {
+                "use more documents, more queries a passage, or lower fractions in [split]"
+            }
+            _ => return None,
+        })
+    }
+
+    /// The way out of an error about documents and what is judged in them.
+    fn corpus_hint(&self) -> Option<&'static str> {
+        Some(match self {
+            Error::MissingCorpus { .. } => "check the path; name a folder or a BEIR corpus.jsonl",
+            Error::CorpusKind { .. } => {
+                "put the documents (.md, .markdown, .mdx, .txt, .html, .htm) into a folder and name \
+                 the folder"
+            }
+            Error::CorpusIsOutput { .. } => {
+                "choose another --out folder, or keep the source elsewhere"
+            }
+            Error::EmptyCorpus { path, .. } if path.is_file() => {
+                "every line needs a `text` with words in it"
+            }
+            Error::EmptyCorpus { .. } => {
+                "documents are files named .md, .markdown, .mdx, .txt, .html or .htm with text in UTF-8"
+            }
+            Error::BadPassageId { .. } => {
+                "an id is not empty and holds no white space, or qrels and runs could not carry it"
+            }
+            Error::JudgedDocumentMissing { .. } => {
+                "a document is named by its path below the corpus folder, with `/`; one that only \
+                 repeats others is left out (`drop-repeats` in [chunk])"
+            }
+            Error::QuoteNotFound { .. } => {
+                "a quote is copied from the document letter by letter; only white space may differ"
+            }
+            Error::BadJudgement { .. } => {
+                "a line is {\"_id\", \"text\", \"answers\": [{\"document\", \"quote\", \"grade\"}]}"
+            }
+            _ => return None,
+        })
+    }
+
     pub(crate) fn io(
         action: &'static str,
         path: &std::path::Path,

@@ -186,6 +186,14 @@ impl Default for TrainConfig {
     }
 }
 
+/// Refuses the value of a key unless it is good.
+fn range(key: &'static str, value: f64, is_good: bool, expected: &str) -> Result<()> {
+    match is_good {
+        true => Ok(()),
+        false => Err(Error::Value { key, expected: expected.into(), value: value.to_string() }),
+    }
+}
+
 impl TrainConfig {
     /// Reads and checks a TOML file. A parse error shows the line and a caret.
     pub fn load(path: &Path) -> Result<Self> {
@@ -231,13 +239,6 @@ impl TrainConfig {
 
     /// Refuses values out of range, naming the key and the value.
     pub fn check(&self) -> Result<()> {
-        let range = |key, value: f64, is_good: bool, expected: &str| {
-            if is_good {
-                Ok(())
-            } else {
-                Err(Error::Value { key, expected: expected.into(), value: value.to_string() })
-            }
-        };
         for (key, lr) in [
             ("learning-rate", self.learning_rate),
             (
@@ -289,12 +290,19 @@ impl TrainConfig {
         ] {
             range(key, value as f64, value > 0, "at least 1")?;
         }
-        if let Some(teacher) = self.teacher.as_ref().filter(|_| !self.loss.needs_teacher()) {
-            let expected = "left out unless `loss` is `mse` or `margin-mse`".into();
-            let value = teacher.display().to_string();
-            return Err(Error::Value { key: "teacher", expected, value });
-        }
+        self.check_teacher()?;
         self.check_short_epochs()
+    }
+
+    fn check_teacher(&self) -> Result<()> {
+        match self.teacher.as_ref().filter(|_| !self.loss.needs_teacher()) {
+            None => Ok(()),
+            Some(teacher) => {
+                let expected = "left out unless `loss` is `mse` or `margin-mse`".into();
+                let value = teacher.display().to_string();
+                Err(Error::Value { key: "teacher", expected, value })
+            }
+        }
     }
 
     /// Refuses a run whose last epoch is short: the model is used on full-length texts.

@@ -10,7 +10,7 @@ use crate::optimizer::AdamW;
 use crate::plan::{Fit, inputs};
 use crate::plot;
 use crate::step::Started;
-use crate::teacher::Teacher;
+use crate::teacher;
 use crate::view::View;
 use crate::watch::Watch;
 use std::collections::BTreeMap;
@@ -76,23 +76,14 @@ pub fn train(
     let (mut network, mut fit) = (network?, fit?);
     if let Some(model) = &config.teacher {
         let how = (config.max_seq_tokens(), &fit.engines[0].for_inference());
-        let teacher = Teacher::of_run(model, &RunDir::new(out), &inputs, how)?;
-        fit.teacher = teacher.scores(&fit.data, progress)?;
+        fit.teacher = teacher::scores(model, &RunDir::new(out), &fit.data, how, progress)?;
     }
     // Memory now holds what was digested, and `data.check` watches the pairs.
     inputs.iter().try_for_each(Input::check)?;
     if config.freeze_embeddings {
         network.freeze_embeddings();
     }
-    if let Some(why) = fit.last_is_best() {
-        progress.warn(&why);
-    }
-    if let HeadStart::Several { labels } = &fit.head {
-        progress.warn(&format!(
-            "the base model's head gives {}, so it is made anew; `head-label` takes one of them",
-            labels.join(", ")
-        ));
-    }
+    fit.warn_of_the_start(progress);
     let mut log =
         Log::open(&RunDir::new(out).log(), last.as_ref().map_or(0, |state| state.log_bytes))?;
     let (mut state, stepping) = fit.run(network, last, &checkpoints, &mut log, progress)?;
@@ -115,6 +106,19 @@ fn with_precision(config: &TrainConfig, engine: &Engine, progress: &dyn Progress
 }
 
 impl Fit<'_> {
+    /// Says what is unusual about the dev set and the base model's head.
+    fn warn_of_the_start(&self, progress: &dyn Progress) {
+        if let Some(why) = self.last_is_best() {
+            progress.warn(&why);
+        }
+        if let HeadStart::Several { labels } = &self.head {
+            progress.warn(&format!(
+                "the base model's head gives {}, so it is made anew; `head-label` takes one of them",
+                labels.join(", ")
+            ));
+        }
+    }
+
     /// Runs the loop while a thread reads and tokenizes the next batches. Returns the last state
     /// and the time that the steps took.
     fn run(
@@ -144,18 +148,7 @@ impl Fit<'_> {
         progress: &dyn Progress,
     ) -> Result<(State, Duration)> {
         let total = self.steps.len();
-        let mut optimizer = match &resumed {
-            Some(state) if state.step > 0 && checkpoints.optimizer_path(state.step).exists() => {
-                AdamW::load(&checkpoints.optimizer_path(state.step), &self.engines[0])?
-            }
-            _ => AdamW::new(&self.engines[0]),
-        };
-        if let Some(state) = &resumed {
-            if !self.is_over(state) {
-                checkpoints.check_optimizer(state.step)?;
-            }
-            checkpoints.settle(state)?;
-        }
+        let mut optimizer = self.resume(resumed.as_ref(), checkpoints)?;
         let mut saved = resumed.as_ref().map(|state| state.step);
         let mut state = resumed.unwrap_or(State {
             step: 0,
@@ -203,6 +196,21 @@ impl Fit<'_> {
         }
         progress.finish();
         Ok((state, stepping))
+    }
+
+    /// Returns the optimizer as it was at the state, or a new one; a run that is over keeps none.
+    fn resume(&self, state: Option<&State>, checkpoints: &Checkpoints) -> Result<AdamW> {
+        let Some(state) = state else { return Ok(AdamW::new(&self.engines[0])) };
+        let path = checkpoints.optimizer_path(state.step);
+        let optimizer = match state.step > 0 && path.exists() {
+            true => AdamW::load(&path, &self.engines[0])?,
+            false => AdamW::new(&self.engines[0]),
+        };
+        if !self.is_over(state) {
+            checkpoints.check_optimizer(state.step)?;
+        }
+        checkpoints.settle(state)?;
+        Ok(optimizer)
     }
 
     /// Waits for a step, if there is one, and logs it.

@@ -78,6 +78,21 @@ pub(crate) fn inputs(data: &Path, model_dir: &Path, config: &TrainConfig) -> Res
     hashed.into_iter().collect()
 }
 
+/// The tokenizer of the epochs on the beginnings of pairs, if there are any.
+fn short_tokenizer(model_dir: &Path, config: &TrainConfig) -> Result<Option<PairTokenizer>> {
+    let short = || Ok(PairTokenizer::open(model_dir, config.short_seq_tokens)?);
+    (config.short_epochs > 0).then(short).transpose()
+}
+
+/// Reads the dev set. Returns why it says nothing, where it can't tell models apart.
+fn dev_of(data: &Path, tokenizer: &PairTokenizer) -> Result<(Option<Dev>, Option<Mute>)> {
+    Ok(match Dev::read(data, tokenizer)? {
+        DevSet::Telling(dev) => (Some(dev), None),
+        DevSet::Mute(why) => (None, Some(why)),
+        DevSet::Missing => (None, None),
+    })
+}
+
 impl<'a> Fit<'a> {
     /// Reads the data and lays out the steps.
     pub fn prepare(
@@ -87,8 +102,7 @@ impl<'a> Fit<'a> {
         engines: Vec<Engine>,
     ) -> Result<Self> {
         let tokenizer = PairTokenizer::open(model_dir, config.max_seq_tokens())?;
-        let short = || PairTokenizer::open(model_dir, config.short_seq_tokens);
-        let short_tokenizer = (config.short_epochs > 0).then(short).transpose()?;
+        let short_tokenizer = short_tokenizer(model_dir, config)?;
         let path = DataSet::new(data).train();
         let pairs = Pairs::read(&path)?;
         let balance = pairs.balance(&path)?;
@@ -115,11 +129,7 @@ impl<'a> Fit<'a> {
             config.full_length_learning_rate.is_some() && *epoch > config.short_epochs
         };
         let anew = steps.iter().position(is_anew).unwrap_or(steps.len());
-        let (dev, mute) = match Dev::read(data, &tokenizer)? {
-            DevSet::Telling(dev) => (Some(dev), None),
-            DevSet::Mute(why) => (None, Some(why)),
-            DevSet::Missing => (None, None),
-        };
+        let (dev, mute) = dev_of(data, &tokenizer)?;
         let states = StateTeacher::load(model_dir, config, &engines[0])?;
         Ok(Self {
             config,

@@ -73,8 +73,11 @@ fn list(talk: &Talk) -> Result<()> {
     if talk.json() {
         return output::json(&listed);
     }
-    if listed.is_empty() && !talk.quiet() {
-        output::talk("no model is here; `whetstone pull minilm-l6` gets one");
+    if listed.is_empty() {
+        if !talk.quiet() {
+            output::talk("no model is here; `whetstone pull minilm-l6` gets one");
+        }
+        return Ok(());
     }
     for Listed { name, problem, .. } in &listed {
         if let Some(problem) = problem {

@@ -100,7 +100,13 @@ fn a_calibrated_model_fuses_and_gives_probabilities_and_its_weights_are_untouche
         "{manifest:#}"
     );
 
-    let query = ["rerank", "--model", &model, "--query", "how to oil a chain", "--json"];
+    check_probabilities(&model, &notes["calibration"]);
+    assert_eq!(fs::read(Path::new(&model).join("model.safetensors")).unwrap(), weights);
+}
+
+/// Holds the probabilities that `rerank` prints against the scaling of the notes.
+fn check_probabilities(model: &str, calibration: &Value) {
+    let query = ["rerank", "--model", model, "--query", "how to oil a chain", "--json"];
     let plain = run_with_stdin(&query, PASSAGES).json();
     let with = run_with_stdin(&[&query[..], &["--probability"]].concat(), PASSAGES).json();
     for (plain, with) in plain.as_array().unwrap().iter().zip(with.as_array().unwrap()) {
@@ -108,14 +114,13 @@ fn a_calibrated_model_fuses_and_gives_probabilities_and_its_weights_are_untouche
             (plain["score"].clone(), plain.get("probability")),
             (with["score"].clone(), None)
         );
-        let number = |name: &str| notes["calibration"][name].as_f64().unwrap();
+        let number = |name: &str| calibration[name].as_f64().unwrap();
         let logit = number("a") * with["score"].as_f64().unwrap() + number("b");
         assert!(
             (with["probability"].as_f64().unwrap() - 1.0 / (1.0 + (-logit).exp())).abs() < 1e-6,
             "{with}"
         );
     }
-    assert_eq!(fs::read(Path::new(&model).join("model.safetensors")).unwrap(), weights);
 }
 
 #[test]

@@ -18,32 +18,36 @@ pub struct Words {
     pub examples: [&'static str; 4],
 }
 
+const MIXED: Words = Words {
+    kind: "queries",
+    rule: "Write in three forms: a question; the situation or the problem of somebody who searches, told in a \
+           few words; and two to six keywords as one types them into a search box. Where your words can differ \
+           from the passage's, they do: think of what people say who have not read it. If the passage answers \
+           nothing that anybody would search for, return an empty list.",
+    examples: [
+        "When can I water my plot with a hose?",
+        "want to put up a big rain barrel, do I have to ask somebody",
+        "allotment tap turned off months",
+        "Who decides about water butts above 300 litres?",
+    ],
+};
+
+const NATURAL: Words = Words {
+    kind: "questions",
+    rule: "",
+    examples: [
+        "When can I water my allotment with a hose?",
+        "In which months is there water on the allotment?",
+        "How big may a rainwater tank be without permission?",
+        "Who has to agree to a large water tank on an allotment?",
+    ],
+};
+
 /// Returns the words for a style.
 pub fn words(style: Style) -> Words {
     match style {
-        Style::Mixed => Words {
-            kind: "queries",
-            rule: "Write in three forms: a question; the situation or the problem of somebody who searches, told in a \
-                   few words; and two to six keywords as one types them into a search box. Where your words can differ \
-                   from the passage's, they do: think of what people say who have not read it. If the passage answers \
-                   nothing that anybody would search for, return an empty list.",
-            examples: [
-                "When can I water my plot with a hose?",
-                "want to put up a big rain barrel, do I have to ask somebody",
-                "allotment tap turned off months",
-                "Who decides about water butts above 300 litres?",
-            ],
-        },
-        Style::Natural => Words {
-            kind: "questions",
-            rule: "",
-            examples: [
-                "When can I water my allotment with a hose?",
-                "In which months is there water on the allotment?",
-                "How big may a rainwater tank be without permission?",
-                "Who has to agree to a large water tank on an allotment?",
-            ],
-        },
+        Style::Mixed => MIXED,
+        Style::Natural => NATURAL,
         Style::Keyword => Words {
             kind: "keyword queries",
             rule: "Each is two to six words as one types them into a search box, not a sentence, without a question mark.",

@@ -46,6 +46,21 @@ struct Value<'a> {
     end: usize,
 }
 
+/// Where a number that begins at `index` ends, as in `4 to 7 working` days.
+fn last_of_number(rest: &[Word], index: usize) -> usize {
+    let number =
+        |at: usize| rest.get(at).is_some_and(|word| word.is_number() || word.is_number_word());
+    let mut last = index;
+    loop {
+        match rest.get(last + 1).map_or("", |word| word.lower.as_str()) {
+            "working" | "calendar" => last += 1,
+            _ if number(last + 1) => last += 1,
+            "to" | "and" | "or" | "by" if number(last + 2) => last += 2,
+            _ => return last,
+        }
+    }
+}
+
 fn find(rest: &[Word]) -> Option<Value<'_>> {
     for index in 0..rest.len() {
         if !(rest[index].is_number() || rest[index].is_number_word()) || rest[index].is_identifier()
@@ -53,18 +68,7 @@ fn find(rest: &[Word]) -> Option<Value<'_>> {
             continue;
         }
         let percent = rest[index].text.ends_with('%');
-        let number =
-            |at: usize| rest.get(at).is_some_and(|word| word.is_number() || word.is_number_word());
-        let mut last = index;
-        loop {
-            match rest.get(last + 1).map_or("", |word| word.lower.as_str()) {
-                "working" | "calendar" => last += 1,
-                _ if number(last + 1) => last += 1,
-                // `4 to 7 years`
-                "to" | "and" | "or" | "by" if number(last + 2) => last += 2,
-                _ => break,
-            }
-        }
+        let last = last_of_number(rest, index);
         let unit = if percent { &rest[index] } else { rest.get(last + 1)? };
         let end = if percent { last + 1 } else { last + 2 };
         let cut = rest[index..end - 1].iter().any(|word| word.stop.is_some());
