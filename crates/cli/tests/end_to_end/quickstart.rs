@@ -1,6 +1,6 @@
 use crate::whetstone::{
     QUICKSTART, assert_fails, copy_folder, quickstart_folder, repository, run, synth_config, text,
-    tiny_model,
+    tiny_model, train_config,
 };
 use serde_json::Value;
 use std::fs;
@@ -160,4 +160,18 @@ fn force_does_everything_again_with_the_same_result() {
         "{again:#}"
     );
     assert_eq!(first["runs"], again["runs"]);
+}
+
+#[test]
+fn a_training_that_needs_a_teacher_is_refused_before_any_stage_if_there_is_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    let train = train_config(folder.path(), "loss = \"margin-mse\"");
+    let args = ["quickstart", "--config", "tests/e2e/quickstart.toml", "--train-config", &train];
+    let (model, out) = (tiny_model(), text(&out));
+    let more = ["--fresh-config", "tests/e2e/train.toml", "--model", &model, "--out", &out];
+    let outcome = run(&[&args[..], &more].concat());
+    assert_eq!(outcome.code, Some(2));
+    assert!(outcome.stderr.contains("has no `teacher` in [pair]"), "{}", outcome.stderr);
+    assert!(!Path::new(&out).join("data").exists());
 }

@@ -33,6 +33,13 @@ impl Serving {
     }
 
     fn post(&self, path: &str, body: &Value) -> Value {
+        let (status, answer) = self.send(path, body);
+        assert_eq!(status, 200, "{answer}");
+        answer
+    }
+
+    /// Returns the status and the body of an answer.
+    fn send(&self, path: &str, body: &Value) -> (u16, Value) {
         let body = body.to_string();
         let mut stream = TcpStream::connect(&self.address).unwrap();
         write!(
@@ -45,8 +52,8 @@ impl Serving {
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-        assert!(head.starts_with("HTTP/1.1 200 "), "{answer}");
-        serde_json::from_str(body).unwrap()
+        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+        (status, serde_json::from_str(body).unwrap())
     }
 }
 
@@ -140,6 +147,10 @@ fn a_calibrated_model_serves_its_probabilities_and_joins_a_first_stages_scores()
     body["first_stage_scores"] = json!({ name: first_stage });
     let answer = serving.post("/v2/rerank", &body);
     assert_eq!(scores(&answer["results"], "relevance_score"), fused);
+    body["first_stage_scores"] = json!({});
+    let (status, answer) = serving.send("/v2/rerank", &body);
+    assert_eq!(status, 400, "{answer}");
+    assert!(answer.to_string().contains("is missing, and the model joins it"), "{answer}");
 }
 
 #[test]
