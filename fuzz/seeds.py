@@ -109,6 +109,42 @@ def documents():
         seed("documents", name, raw)
 
 
+def vocabularies():
+    tiny = ROOT / "tests/oracles/tiny-roberta"
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "valve", "opens", "a", "##s", "when", "the"]
+    cased = json.dumps({"do_lower_case": False, "cls_token": "[CLS]", "model_max_length": 64})
+    seed("vocabulary", "words", "\x1c".join(["0" + "\n".join(words), cased, "", ""]))
+    seed("vocabulary", "bare", "0" + "\r\n".join(words))
+    vocabulary = json.loads((tiny / "vocab.json").read_text())
+    vocabulary = {token: at for token, at in vocabulary.items() if at < WORDS}
+    merges = "\n".join((tiny / "merges.txt").read_text().splitlines()[:20])
+    settings = (tiny / "tokenizer_config.json").read_text()
+    for name, added in (("pairs", ""), ("added", json.dumps({"<x>": WORDS - 1}))):
+        seed("vocabulary", name, "\x1c".join(["1" + json.dumps(vocabulary), settings, added, merges]))
+
+
+def folders():
+    passages = [{"_id": f"p{at}", "title": "a", "text": f"the valve {at} opens"} for at in range(3)]
+    queries = [{"_id": f"q{at}", "text": "when does it open", "metadata": {}} for at in range(3)]
+    lines = ["\n".join(map(json.dumps, records)) for records in (passages, queries)]
+    head = "query-id\tcorpus-id\tscore\n"
+    train, test = head + "q0\tp0\t1\nq1\tp9\t1\n", head + "q1\tp1\t2\nq2\tp2\t0\n"
+    seed("gather", "both", "\x1c".join([*lines, train, test]))
+    seed("gather", "train", "\x1c".join([*lines, train]))
+
+
+def requests():
+    bodies = {
+        "tei": {"query": "a", "texts": ["b", "c"], "truncate": True, "truncation_direction": "left", "raw_scores": False},
+        "cohere": {"model": "m", "query": "a", "documents": ["b", {"text": "c"}], "top_n": 1, "rank_fields": ["text"]},
+        "first": {"query": "a", "documents": ["b", "c"], "first_stage_scores": {"bm25": [1.5, None]}, "max_tokens_per_doc": 9},
+        "both": {"query": "a", "texts": ["b"], "documents": ["b"], "return_documents": False, "return_text": True},
+        "wrong": {"query": 1, "texts": "b", "documents": [None], "top_n": -1},
+    }
+    for name, body in bodies.items():
+        seed("request", name, json.dumps(body))
+
+
 def answers():
     texts = {
         "object": '{"questions": ["What is a?", "How \\"b\\"?"]}',
@@ -162,5 +198,5 @@ def configs():
 
 
 if __name__ == "__main__":
-    for write in (model, documents, answers, tables, configs):
+    for write in (model, documents, vocabularies, folders, requests, answers, tables, configs):
         write()

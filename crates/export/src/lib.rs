@@ -23,6 +23,9 @@ use whetstone_records::{
     AtomicFolder, Input, Manifest, ModelDir, Outcome, Stage, manifest_name, sha256_file, write_json,
 };
 
+/// The stage's name, which its manifest has.
+pub const EXPORT: &str = "export";
+
 /// What is exported.
 #[derive(Clone, Copy, Debug)]
 pub struct ExportJob<'a> {
@@ -61,7 +64,7 @@ pub fn export(job: &ExportJob, out: &Path) -> Result<Manifest> {
     if let Some(pairs) = &pairs {
         inputs.push(Input::of_file("pairs", pairs)?);
     }
-    let stage = |folder: &Path| Stage::new("export", folder, &formats, inputs.clone());
+    let stage = |folder: &Path| Stage::new(EXPORT, folder, &formats, inputs.clone());
     if let Some(manifest) = stage(out).up_to_date() {
         AtomicFolder::tidy(out)?;
         return Ok(manifest);
@@ -72,7 +75,7 @@ pub fn export(job: &ExportJob, out: &Path) -> Result<Manifest> {
         Some(checkpoint.max_seq_tokens),
         &Engine::open(DeviceName::Cpu)?,
     )?;
-    let folder = AtomicFolder::create(out, "export")?;
+    let folder = AtomicFolder::create(out, EXPORT)?;
     let started = stage(folder.path());
     let export = Export { checkpoint: &checkpoint, formats: &formats, pairs };
     let files = export.write(&encoder, folder.path())?;

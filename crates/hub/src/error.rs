@@ -2,7 +2,7 @@
 
 use crate::pull::{MINILM, MINILM_ON_THE_HUB, default_folder};
 use hf_hub::api::sync::ApiError;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use whetstone_records::{Hint, ModelDir, one_line};
 use zip::result::ZipError;
 
@@ -95,6 +95,9 @@ impl Hint for Error {
         Some(match self {
             Error::Records(error) => return error.hint(),
             Error::Fetch { source, .. } => return source.hint(),
+            Error::NotHere { model } if Path::new(model).is_file() => {
+                "name the folder of the model, not a file of it".into()
+            }
             Error::NotHere { model } => {
                 format!("`whetstone models` lists those that are here, `whetstone pull {model}` gets it")
             }

@@ -61,8 +61,11 @@ pub enum Error {
     Tokenize(#[source] tokenizers::Error),
     #[error("the model's {what} is no number")]
     NoNumber { what: &'static str },
-    #[error("`max-seq-tokens` must be in 8..={longest}, the model's positions, got {value}")]
-    MaxSeqTokens { value: usize, longest: usize },
+    #[error(
+        "the model in `{}` reads 8 to {longest} tokens, `max-seq-tokens` is {value}",
+        path.display()
+    )]
+    MaxSeqTokens { path: PathBuf, value: usize, longest: usize },
     #[error("`{}` has no relevance head", path.display())]
     NoHead { path: PathBuf },
     #[error("unknown device `{value}`")]

@@ -59,7 +59,11 @@ impl PairTokenizer {
         let Architecture { family, spec } = Architecture::read(model_dir)?;
         let longest = spec.longest_input;
         if !(SHORTEST_INPUT..=longest).contains(&max_seq_tokens) {
-            return Err(Error::MaxSeqTokens { value: max_seq_tokens, longest });
+            return Err(Error::MaxSeqTokens {
+                path: model_dir.into(),
+                value: max_seq_tokens,
+                longest,
+            });
         }
         let dir = ModelDir::new(model_dir);
         let path = dir.path(dir.tokenizer_files()[0]);

@@ -124,7 +124,7 @@ fn the_longest_input_is_what_the_table_of_positions_holds() {
             assert!(model.score(&[("a", &long)], &Silent).unwrap()[0].is_finite());
         }
         let message = refusal(PairTokenizer::open(&folder, 129));
-        assert!(message.contains("`max-seq-tokens` must be in 8..=128"), "{message}");
+        assert!(message.contains("reads 8 to 128 tokens, `max-seq-tokens` is 129"), "{message}");
     }
 }
 

@@ -32,12 +32,21 @@ impl AtomicFolder {
     /// [`Error::Occupied`] if `path` holds something without that stage's manifest, and
     /// [`Error::Busy`] if another process is writing it.
     pub fn create(path: &Path, stage: &str) -> Result<Self> {
+        Self::check(path, stage)?;
+        Self::replacing(path)
+    }
+
+    /// Returns whether `stage` may begin the folder, for work that ends there much later.
+    ///
+    /// # Errors
+    /// [`Error::Occupied`], as [`AtomicFolder::create`].
+    pub fn check(path: &Path, stage: &str) -> Result<()> {
         let ours = path.join(manifest_name(stage)).is_file();
         let empty = fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none());
         if path.exists() && !ours && !empty {
             return Err(Error::Occupied { path: path.into(), stage: stage.into() });
         }
-        Self::replacing(path)
+        Ok(())
     }
 
     /// Begins a folder that replaces whatever is there. Only for folders inside one's own.

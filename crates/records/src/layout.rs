@@ -88,16 +88,21 @@ impl DataSet {
     /// Returns for how many tokens, query and passage together, the passages were cut; None for a
     /// data set made elsewhere.
     pub fn max_seq_tokens(&self) -> Result<Option<usize>> {
-        Ok(self.chunked()?.max_seq_tokens)
+        Ok(self.begun()?.max_seq_tokens)
     }
 
     /// Returns the language of the passages; None for a data set made elsewhere.
     pub fn language(&self) -> Result<Option<Language>> {
-        Ok(self.chunked()?.language)
+        Ok(self.begun()?.language)
     }
 
-    fn chunked(&self) -> Result<Chunked> {
-        Ok(read_json(&self.path(manifest_name("chunk")))?.unwrap_or_default())
+    fn begun(&self) -> Result<Begun> {
+        for stage in ["chunk", "gather"] {
+            if let Some(begun) = read_json(&self.path(manifest_name(stage)))? {
+                return Ok(begun);
+            }
+        }
+        Ok(Begun::default())
     }
 
     /// Returns the path, below the folder, of a retriever's ranking for every query.
@@ -121,9 +126,10 @@ impl DataSet {
     }
 }
 
-/// What other stages read from the manifest of `chunk`. One that `--force` emptied lacks it.
+/// What other stages read from the manifest of `chunk` or `gather`, whichever began the data set.
+/// One that `--force` emptied lacks it.
 #[derive(Default, serde::Deserialize)]
-struct Chunked {
+struct Begun {
     max_seq_tokens: Option<usize>,
     language: Option<Language>,
 }

@@ -19,6 +19,8 @@ mod config;
 mod error;
 mod event;
 mod fusion;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod http;
 mod keys;
 mod metrics;

@@ -3,7 +3,7 @@
 use crate::cli::Talk;
 use crate::failure::Result;
 use std::path::PathBuf;
-use whetstone_export::ExportJob;
+use whetstone_export::{EXPORT, ExportJob};
 use whetstone_records::ModelDir;
 
 /// Write a model folder that transformers, sentence-transformers and text-embeddings-inference load
@@ -58,7 +58,7 @@ impl From<Format> for whetstone_export::Format {
 
 pub fn run(args: &Args, talk: &Talk) -> Result<()> {
     if args.force {
-        whetstone_records::forget(&args.out, "export")?;
+        whetstone_records::forget(&args.out, EXPORT)?;
     }
     let formats: Vec<_> = args.formats.iter().map(|format| (*format).into()).collect();
     let job =

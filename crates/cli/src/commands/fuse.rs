@@ -28,9 +28,9 @@ pub struct Args {
     /// The model's run, its logits as scores, for --way scores
     #[arg(long, value_name = "RUN", required_if_eq("way", "scores"))]
     logits: Option<PathBuf>,
-    /// What the logits are divided by, for --way scores
-    #[arg(long, value_name = "NUMBER", default_value_t = Join::TEMPERATURE, value_parser = above_0)]
-    temperature: f64,
+    /// What the logits are divided by, for --way scores [default: 4]
+    #[arg(long, value_name = "NUMBER", value_parser = above_0)]
+    temperature: Option<f64>,
     /// The weight of each first stage, for --way scores [default: 0.5, and 0.25 for a single one]
     #[arg(long, value_name = "NUMBER", value_parser = above_0)]
     weight: Option<f64>,
@@ -62,9 +62,11 @@ pub fn run(args: &Args, talk: &Talk) -> Result<()> {
     if args.force {
         forget(folder, &stage_name(FUSE, &args.out))?;
     }
-    if args.weight.is_some() && args.way != Way::Scores {
+    let of_scores =
+        [("--weight", args.weight.is_some()), ("--temperature", args.temperature.is_some())];
+    if let Some((flag, _)) = of_scores.iter().find(|(_, given)| *given && args.way != Way::Scores) {
         return Err(Problem::new(
-            "--weight goes with --way scores",
+            format!("{flag} goes with --way scores"),
             "add --way scores and --logits",
         )
         .into());
@@ -91,7 +93,8 @@ impl Args {
     fn joining(&self) -> Joining {
         let named = (1..).zip(&self.runs).map(|(number, run)| (format!("run-{number}"), run));
         let first_stages: RunPaths = named.map(|(name, run)| (name, run.clone())).collect();
-        let mut join = Join { temperature: self.temperature, ..Join::fixed(first_stages.keys()) };
+        let mut join = Join::fixed(first_stages.keys());
+        join.temperature = self.temperature.unwrap_or(join.temperature);
         if let Some(weight) = self.weight {
             join.weights.values_mut().for_each(|one| *one = weight);
         }

@@ -12,7 +12,7 @@ use crate::table::tables;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use whetstone_eval::{AssessConfig, Assessment};
-use whetstone_export::ExportJob;
+use whetstone_export::{EXPORT, ExportJob};
 use whetstone_model::Engine;
 use whetstone_rank::{
     CALIBRATE, CalibrateJob, EVAL, EvalRequest, FUSE, Joining, RERANK, RerankJob, RunPaths,
@@ -179,7 +179,7 @@ impl<'a> Quickstart<'a> {
             ("export untuned", untuned, self.path("untuned-model")),
             ("export tuned", run, self.path("model")),
         ] {
-            self.forget(&out, "export")?;
+            self.forget(&out, EXPORT)?;
             let job = ExportJob::of(&checkpoint);
             stages.run(label, &out, |_| whetstone_export::export(&job, &out))?;
             whetstone_rank::write_card(&ModelDir::new(&out))?;

@@ -157,9 +157,18 @@ fn one_query(args: &Args, model: &Path, talk: &Talk) -> Result<()> {
 fn passages(files: &[PathBuf]) -> Result<String> {
     let mut text = String::new();
     if files.is_empty() {
+        let mut bytes = Vec::new();
         std::io::stdin()
-            .read_to_string(&mut text)
+            .read_to_end(&mut bytes)
             .map_err(during("cannot read passages from standard input"))?;
+        text = String::from_utf8(bytes).map_err(|error| {
+            let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+            let line = good.iter().filter(|byte| **byte == b'\n').count() + 1;
+            Problem::new(
+                format!("line {line} of standard input is not UTF-8"),
+                "convert the passages to UTF-8, for example with iconv",
+            )
+        })?;
     }
     for file in files {
         text.push_str(&read_text(file)?);

@@ -5,10 +5,10 @@ use crate::cli::Talk;
 use crate::failure::{Problem, Result};
 use crate::output;
 use std::path::{Path, PathBuf};
-use whetstone_export::{ExportJob, SHRINK, ShrinkJob, export, kept_layers, shrink};
+use whetstone_export::{EXPORT, ExportJob, SHRINK, ShrinkJob, export, kept_layers, shrink};
 use whetstone_model::Engine;
 use whetstone_rank::write_card;
-use whetstone_records::{DataSet, Manifest, ModelDir, RunDir, forget};
+use whetstone_records::{AtomicFolder, DataSet, Manifest, ModelDir, RunDir, forget};
 use whetstone_train::{TrainConfig, forget_run, train};
 
 /// Make a model smaller: fewer layers, only the words of your corpus; then let it learn from the
@@ -82,6 +82,8 @@ pub fn run(args: &Args, talk: &Talk) -> Result<()> {
         )
         .into());
     }
+    let last = if args.vocabulary.is_empty() { EXPORT } else { SHRINK };
+    AtomicFolder::check(&args.out, last)?;
     let config = match &args.config {
         None => TrainConfig::distillation(),
         Some(path) => with_teacher_loss(TrainConfig::load(path)?, path)?,
@@ -157,7 +159,7 @@ impl Learning<'_> {
 
     fn export(&self, out: &Path) -> Result<Manifest> {
         if self.args.force {
-            forget(out, "export")?;
+            forget(out, EXPORT)?;
         }
         let manifest = export(&ExportJob::of(self.run.root()), out)?;
         write_card(&ModelDir::new(out))?;

@@ -1,12 +1,11 @@
 //! What clients ask for: the JSON of each API, read into the words of none.
 
 use super::api::Api;
-use super::fields::{Direction, Document, Fields, List};
+use super::fields::{Direction, Document, Fields, List, Named};
 use super::refusal::{Kind, Refusal};
 use crate::config::Limits;
 use crate::fusion::FirstStages;
 use crate::served::Cut;
-use std::collections::BTreeMap;
 
 /// The fields of text-embeddings-inference, with `first_stage_scores` of our own.
 const TEI: &[&str] = &[
@@ -141,7 +140,7 @@ impl Ask {
     }
 }
 
-fn plain(stages: BTreeMap<String, List<Option<f32>>>) -> FirstStages {
+fn plain(Named(stages): Named<List<Option<f32>>>) -> FirstStages {
     stages.into_iter().map(|(name, List(scores))| (name, scores)).collect()
 }
 
@@ -202,6 +201,17 @@ mod tests {
                 r#"{"query": "q", "texts": ["a"], "first_stage_scores": {"bm25": [1, null]}}"#,
                 Kind::Field,
                 "`first_stage_scores.bm25` has 2 scores for 1 documents",
+            ),
+            (
+                r#"{"query": "q", "texts": ["a"], "first_stage_scores": {"bm25": [1, "x"]}}"#,
+                Kind::Field,
+                "`first_stage_scores.bm25[1]`: invalid type: string \"x\", expected f32 at line 1 \
+                 column 69",
+            ),
+            (
+                r#"{"query": "q", "texts": ["a"], "first_stage_scores": {"bm25": 3}}"#,
+                Kind::Field,
+                "`first_stage_scores.bm25`: invalid type: integer `3`, expected a list at line 1 column 63",
             ),
             (
                 r#"{"query": "q", "texts": ["a"], "first_stage_scores": {"bm25": [1e200]}}"#,

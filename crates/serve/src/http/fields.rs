@@ -25,8 +25,11 @@ pub struct Fields {
     pub rank_fields: Option<List<String>>,
     pub top_n: Option<i64>,
     pub max_tokens_per_doc: Option<i64>,
-    pub first_stage_scores: Option<BTreeMap<String, List<Option<f32>>>>,
+    pub first_stage_scores: Option<Named<List<Option<f32>>>>,
 }
+
+/// Values by their names. An error tells which of them is at fault.
+pub struct Named<T>(pub BTreeMap<String, T>);
 
 /// A list whose errors name the place.
 pub struct List<T>(pub Vec<T>);
@@ -119,12 +122,44 @@ fn value<'de, T: Deserialize<'de>, A: MapAccess<'de>>(
 ) -> Result<Option<T>, A::Error> {
     map.next_value().map_err(|error| {
         let problem = error.to_string();
-        // A list begins its own errors with the place.
-        A::Error::custom(match problem.starts_with('[') {
-            true => format!("`{name}{problem}"),
-            false => format!("`{name}`: {problem}"),
-        })
+        A::Error::custom(format!("`{}", within(name, &problem)))
     })
+}
+
+/// Puts a name before a problem of its value, and closes the quotation. A list and named values
+/// begin their own problems with the place, and have closed it.
+fn within(name: &str, problem: &str) -> String {
+    match problem.starts_with(['[', '.']) {
+        true => format!("{name}{problem}"),
+        false => format!("{name}`: {problem}"),
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Named<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Values<T>(PhantomData<T>);
+
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Values<T> {
+            type Value = Named<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Named<T>, A::Error> {
+                let mut values = BTreeMap::new();
+                while let Some(name) = map.next_key::<String>()? {
+                    let value = map.next_value().map_err(|error| {
+                        A::Error::custom(format!(".{}", within(&name, &error.to_string())))
+                    })?;
+                    values.insert(name, value);
+                }
+                Ok(Named(values))
+            }
+        }
+
+        deserializer.deserialize_map(Values(PhantomData))
+    }
 }
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for List<T> {

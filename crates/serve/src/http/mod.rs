@@ -88,6 +88,19 @@ fn admitted(entry: &Entry, headers: &HeaderMap) -> bool {
     entry.path == "/health" || keys.admit(sent)
 }
 
+/// Reads the body of a request to a path, without a server around it.
+#[cfg(fuzzing)]
+pub fn read(path: &str, body: &[u8], limits: &crate::Limits) -> Result<usize, (u16, String)> {
+    let api = Api::of(path);
+    match ask::Ask::read(api, body, limits) {
+        Ok(ask) => Ok(ask.documents.len()),
+        Err(refusal) => {
+            let status = api.refuse(&refusal, "id").status().as_u16();
+            Err((status, refusal.message))
+        }
+    }
+}
+
 /// Whether the body is said to be JSON.
 fn is_json(headers: &HeaderMap) -> bool {
     let kind = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();

@@ -236,6 +236,7 @@ impl<'a> Plan<'a> {
         let shared = self.skipped.iter().filter(shared).count();
         let junk = self.skipped.len() - shared;
         let mut notes: Vec<String> = self.without_grammar().into_iter().collect();
+        notes.extend(self.recorded.as_ref().and_then(Recorded::note));
         if junk > 0 {
             notes.push(format!(
                 "{junk} passages answer nothing and are not asked about; skipped.jsonl lists them"

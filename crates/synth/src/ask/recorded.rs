@@ -3,7 +3,7 @@
 use super::generator::{Answer, Generator, Proposal};
 use crate::error::{Error, Result};
 use serde::Deserialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 use whetstone_records::{JsonlReader, Passage, PassageId, Progress};
 
@@ -21,7 +21,11 @@ struct Line {
 }
 
 /// Queries by the passage that they were made for.
-pub struct Recorded(BTreeMap<PassageId, Vec<String>>);
+pub struct Recorded {
+    of_passage: BTreeMap<PassageId, Vec<String>>,
+    /// Ids that the corpus lacks.
+    unknown: Vec<PassageId>,
+}
 
 impl Recorded {
     /// Reads the file. Passages that the corpus lacks are passed over, unless it has none of them.
@@ -31,16 +35,28 @@ impl Recorded {
         while let Some(line) = lines.next().transpose()? {
             of_passage.entry(line.id).or_default().extend(line.questions);
         }
-        let recorded = Self(of_passage);
-        match passages.iter().any(|passage| recorded.has(&passage.id)) {
-            true => Ok(recorded),
-            false => Err(Error::OtherPassages { path: path.into(), lines: recorded.0.len() }),
+        let ids: HashSet<&PassageId> = passages.iter().map(|passage| &passage.id).collect();
+        let unknown: Vec<_> = of_passage.keys().filter(|id| !ids.contains(id)).cloned().collect();
+        if unknown.len() == of_passage.len() {
+            return Err(Error::OtherPassages { path: path.into(), lines: unknown.len() });
         }
+        Ok(Self { of_passage, unknown })
+    }
+
+    /// Says which passages of the file the corpus lacks.
+    pub fn note(&self) -> Option<String> {
+        let first = self.unknown.first()?;
+        Some(format!(
+            "{} of {} passages in the file of queries are not in the corpus, such as `{first}`; \
+             their queries are passed over",
+            self.unknown.len(),
+            self.of_passage.len()
+        ))
     }
 
     /// Whether the file says something about a passage.
     pub fn has(&self, passage: &PassageId) -> bool {
-        self.0.contains_key(passage)
+        self.of_passage.contains_key(passage)
     }
 }
 
@@ -51,7 +67,7 @@ impl Generator for Recorded {
 
     fn generate(&self, passages: &[&Passage], _: &dyn Progress) -> Result<Vec<Answer>> {
         let answer = |passage: &&Passage| {
-            let texts = self.0.get(&passage.id).into_iter().flatten();
+            let texts = self.of_passage.get(&passage.id).into_iter().flatten();
             let proposals: Vec<Proposal> =
                 texts.map(|text| Proposal { text: text.clone(), style: STYLE.into() }).collect();
             Answer { says_none: proposals.is_empty(), proposals, ..Answer::default() }
@@ -91,6 +107,8 @@ mod tests {
              {\"_id\": \"b\", \"questions\": [\"third?\"]}\n",
         )
         .unwrap();
+        let note = recorded.note().unwrap();
+        assert!(note.starts_with("1 of 3 ") && note.contains("`elsewhere`"), "{note}");
         let passages = passages();
         assert_eq!(["a", "b", "c"].map(|id| recorded.has(&id.into())), [true, true, false]);
         let answers = recorded.generate(&passages.iter().collect::<Vec<_>>(), &Silent).unwrap();

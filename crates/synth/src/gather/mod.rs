@@ -27,6 +27,8 @@ pub fn gather(out: &Path, config: &SynthConfig, progress: &dyn Progress) -> Resu
     let inputs = folders.iter().map(Folder::inputs).collect::<Result<Vec<_>>>()?;
     let names: Vec<&str> = folders.iter().map(Folder::name).collect();
     let settings = (&names, &config.gather.train_on, config.gather.max_queries, config.seed);
+    let max_seq_tokens = Some(config.chunk.max_seq_tokens);
+    let settings = (settings, max_seq_tokens);
     let stage = Stage::new("gather", out, &settings, inputs.into_iter().flatten());
     if let Some(manifest) = stage.begin()? {
         return Ok(manifest);
@@ -47,7 +49,7 @@ pub fn gather(out: &Path, config: &SynthConfig, progress: &dyn Progress) -> Resu
     write_jsonl(&data.queries(), &all.queries)?;
     all.qrels.write_beir(&data.all_qrels())?;
     let All { counts, notes, .. } = all;
-    Ok(stage.finish(&OUTPUTS, Outcome { counts, notes, ..Outcome::default() })?)
+    Ok(stage.finish(&OUTPUTS, Outcome { counts, notes, max_seq_tokens, ..Outcome::default() })?)
 }
 
 /// The records of all folders.

@@ -74,6 +74,8 @@ fn a_query_meets_only_passages_of_its_own_collection() {
     let (config, out) = (config(folders.to_vec()), root.path().join("out"));
     let manifest = run(&out, &config).unwrap();
     assert_eq!([manifest.counts["passages"], manifest.counts["queries-to-train-on"]], [120, 120]);
+    let limit = DataSet::new(&out).max_seq_tokens().unwrap();
+    assert_eq!(limit, Some(config.chunk.max_seq_tokens));
     assert_eq!(mine_into(&out, &config).parts.len(), 2);
     pair_into(&out, &config);
 
