@@ -8,7 +8,8 @@ run    python evidence.py WHETSTONE BASE DIR OUT [--queries FOLDER] [--kinds bui
 Each folder below DIR has corpus.jsonl, queries.jsonl and qrels/test.tsv: questions of people, for the test alone. Training queries
 are made by the built-in generator (`built-in`), or taken from FOLDER/SET.jsonl (`given`), a line {"_id": passage, "questions": [...]}
 each. --train lays keys over those of evidence.toml, which stands beside this file. All orders are of the 30 best of the fused first
-stages; `recommended` is what `eval` recommends from the other half of the questions. What is complete is not done again. OUT/evidence.md has the table; OUT/SET/eval the report of each set.
+stages; `recommended` is what `eval` recommends from the other half of the questions. A base without a head needs keys of its own
+in --train (fresh-head.toml). What is complete is not done again. OUT/evidence.md has the table; OUT/SET/eval the report of each set.
 """
 import argparse
 import json
@@ -188,8 +189,8 @@ def one_set(source):
     folder = options.out / source.name
     test, runs = folder / "test", folder / "runs"
     test_set(source, test)
-    named = [(FIRST, test / "candidates.run"), *orders(BASE, base, test, runs)]
-    models, costs = [BASE], {}
+    models, costs = [BASE] if has_head() else [], {}
+    named = [(FIRST, test / "candidates.run"), *(run for model in models for run in orders(model, base, test, runs))]
     for kind in kinds():
         if kind == "given" and not (options.queries / f"{source.name}.jsonl").exists():
             continue
@@ -204,6 +205,12 @@ def one_set(source):
     verdicts = {one["system"]: one["verdict"]["decision"] for one in compared}
     notes = {name: (verdicts[name + JOINED], ", ".join(advice[name])) for name in models}
     return values, costs, notes
+
+
+def has_head():
+    """Whether the base scores pairs; one without a head has no rows of its own."""
+    folder = pathlib.Path(base)
+    return not folder.is_dir() or bool(whetstone("models", folder, "--json")[0]["labels"])
 
 
 def kinds():
@@ -251,8 +258,8 @@ def table(results, costs, notes):
     text = f"{options.cap} questions of people a set at most, seeds {options.seeds}, base {options.base}.\n\n"
     text += f"Over the fused first stages:\n\n{head}" + "\n".join(row(system, FIRST, results) for system in systems)
     tuned = [system for system in systems if not system.startswith((FIRST, BASE)) and not system.endswith(RECOMMENDED)]
-    text += f"\n\nOver the base, in the same order of candidates:\n\n{head}"
-    text += "\n".join(row(s, BASE + next(way for way in (RANKS, JOINED, ALONE) if s.endswith(way)), results) for s in tuned)
+    text += f"\n\nOver the base, in the same order of candidates:\n\n{head}" if has_head() else ""
+    text += "\n".join(row(s, BASE + next(way for way in (RANKS, JOINED, ALONE) if s.endswith(way)), results) for s in tuned if has_head())
     text += "\n\n| training | pairs | seconds | verdict on joined scores | recommended by either half |\n|---|---|---|---|---|\n"
     for name, runs in costs.items():
         text += "".join(f"| {name} {run} | {cost['pairs']} | {cost['seconds']} | {' | '.join(notes[name][run])} |\n" for run, cost in runs.items())
