@@ -3,7 +3,7 @@
 
 needs  pip install onnxruntime onnx torch transformers   (CPU is enough)
        for --node  a folder in which `npm install onnxruntime-node @huggingface/transformers` ran
-run    python check_onnx_families.py WHETSTONE_BINARY [--node FOLDER]
+run    python check_onnx_families.py WHETSTONE_BINARY [--node FOLDER] [--families NAME …]
 
 Exports the tiny model of each family, and a random one of four layers of 192 with up to 512 tokens, in f32, f16 and
 int8. transformers scores the same pairs alone, in f32. ONNX Runtime gets them alone, in batches of 5 and in one padded
@@ -24,9 +24,10 @@ import numpy as np
 import onnx
 import onnxruntime
 import torch
+from safetensors.torch import save_file
 from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer, logging
 
-from check_onnx import FILES, TOLERANCES
+from check_onnx import FILES, TOLERANCES, transformers_js, versions
 from make_goldens import PAIRS
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -71,7 +72,6 @@ def run_folder(base, name, changes, larger):
         torch.manual_seed(11)
         model = AutoModelForSequenceClassification.from_config(AutoConfig.from_pretrained(step, num_labels=1))
         weights = {key: value.contiguous() for key, value in model.state_dict().items()}
-        from safetensors.torch import save_file
         save_file(weights, step / "model.safetensors")
     (step / "config.json").write_text(json.dumps(config))
     (base / "run/config.toml").write_text(f"max-seq-tokens = {limit}\nmodel = \"tiny\"\n")
@@ -110,16 +110,14 @@ def onnx_runtime(path, tokenizer, pairs, limit, expected):
     return worst, names
 
 
-def node(model, folder):
-    """Returns the largest difference of each format to golden.json in transformers.js."""
-    place = pathlib.Path(folder) / "check_onnx.mjs"  # node looks for packages beside the script
-    place.write_text((HERE / "check_onnx.mjs").read_text())
-    done = subprocess.run(["node", str(place), str(model.resolve())], capture_output=True, text=True)
-    if done.returncode:
-        sys.exit(f"node: {done.stderr[-1500:]}")
-    golden = [pair["logit"] for pair in json.loads((model / "golden.json").read_text())["pairs"]]
-    rows = [json.loads(line) for line in done.stdout.splitlines()]
-    return {row["numbers"]: max(abs(a - b) for a, b in zip(row["logits"], golden) if a is not None) for row in rows}
+def node(model, tokenizer, folder):
+    """Returns the program's name, and the largest difference of each format to golden.json."""
+    golden = json.loads((model / "golden.json").read_text())
+    rows = transformers_js(model, folder, tokenizer, golden)
+    logits = [pair["logit"] for pair in golden["pairs"]]
+    compared = {row["numbers"]: [abs(a - b) for a, b in zip(row["logits"], logits) if a is not None] for row in rows}
+    program = f"{rows[0]['program']}, {len(compared['f32'])} of {len(logits)} pairs"
+    return program, {numbers: max(differences) for numbers, differences in compared.items()}
 
 
 def check(family, larger, args):
@@ -138,9 +136,10 @@ def check(family, larger, args):
         for numbers, file in FILES.items():
             found[numbers], names = onnx_runtime(model / file, tokenizer, pairs, limit, expected)
         assert set(names) <= set(tokenizer.model_input_names), (names, tokenizer.model_input_names)
-        rows = {"onnxruntime": found}
+        rows = {versions("onnxruntime"): found}
         if args.node:
-            rows["transformers.js"] = node(model, args.node)
+            program, found = node(model, tokenizer, args.node)
+            rows[program] = found
         size = "4 × 192, 512 tokens" if larger else "tiny"
         bad = False
         for program, found in rows.items():
@@ -156,7 +155,7 @@ def main():
     parser.add_argument("whetstone", type=lambda path: str(pathlib.Path(path).resolve()))
     parser.add_argument("--node")
     parser.add_argument("--verbose", action="store_true")
-    parser.add_argument("families", nargs="*", default=list(FAMILIES))
+    parser.add_argument("--families", nargs="+", default=list(FAMILIES), choices=list(FAMILIES))
     args = parser.parse_args()
     logging.set_verbosity_error()
     logging.disable_progress_bar()
