@@ -142,7 +142,7 @@ impl Graph {
     }
 
     /// Brings an f32 value to the numbers of the graph.
-    pub fn from_f32(&mut self, scope: &str, x: &str) -> String {
+    pub fn narrowed(&mut self, scope: &str, x: &str) -> String {
         match self.numbers {
             Numbers::F16 => self.node("Cast", scope, &[x], &[int("to", self.float_type())]),
             Numbers::F32 | Numbers::Int8 => x.to_owned(),

@@ -59,7 +59,7 @@ impl Writer<'_> {
         let tokens = graph.node("Cast", scope, &[&inputs.mask], &to); // [batch, seq]
         let count = graph.node("ReduceSum", scope, &[&tokens, &axis], &[]); // [batch, 1]
         let shares = graph.node("Div", scope, &[&tokens, &count], &[]);
-        let shares = graph.from_f32(scope, &shares);
+        let shares = graph.narrowed(scope, &shares);
         let shares = graph.unsqueeze(scope, &shares, 1); // [batch, 1, seq]
         graph.node("MatMul", scope, &[&shares, x], &[])
     }

@@ -68,7 +68,7 @@ impl Writer<'_> {
         let negative = graph.node("Neg", scope, &[&sin], &[]);
         let mut joined = |first: &str, second: &str| {
             let both = graph.node("Concat", scope, &[first, second], &[int("axis", 1)]);
-            graph.from_f32(scope, &both) // [seq, size]
+            graph.narrowed(scope, &both) // [seq, size]
         };
         (joined(&cos, &cos), joined(&negative, &sin))
     }

@@ -2,13 +2,15 @@
 //! from somewhere, and that its operations give transformers' logits.
 
 mod evaluate;
+mod value;
 
 use super::proto::{DataType, Extent, GraphProto, TensorProto};
 use super::*;
-use evaluate::{Value, evaluate};
+use evaluate::evaluate;
 use serde::Deserialize;
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
+use value::Value;
 use whetstone_model::{FeedForward, NormPlacement};
 use whetstone_records::Hint;
 

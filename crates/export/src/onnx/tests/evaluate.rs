@@ -2,15 +2,9 @@
 //! test needs no runtime.
 
 use super::super::proto::{DataType, GraphProto, NodeProto, TensorProto};
+use super::value::{Value, concatenated, vector, without};
 use half::f16;
 use std::collections::HashMap;
-
-/// Numbers of any type, row by row.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Value {
-    pub shape: Vec<usize>,
-    pub data: Vec<f64>,
-}
 
 /// Returns the graph's output `logits`.
 pub fn evaluate(graph: &GraphProto, inputs: &[(&str, Value)]) -> Vec<f64> {
@@ -43,29 +37,12 @@ fn constant(tensor: &TensorProto) -> Value {
 
 fn outputs(node: &NodeProto, given: &[&Value]) -> Vec<Value> {
     let x = given[0];
-    let each = |f: fn(f64) -> f64| x.each(f);
-    let both = |f: fn(f64, f64) -> f64| x.with(given[1], f);
     let int = |name: &str| node.attribute.iter().find(|known| known.name == name)?.i;
     let axis = |usual: i64, value: &Value| {
         let axis = int("axis").unwrap_or(usual);
         if axis < 0 { value.shape.len() - axis.unsigned_abs() as usize } else { axis as usize }
     };
     let one = match &*node.op_type {
-        "Identity" | "Cast" => x.clone(),
-        "Add" => both(|a, b| a + b),
-        "Sub" => both(|a, b| a - b),
-        "Mul" => both(|a, b| a * b),
-        "Div" => both(|a, b| a / b),
-        "Equal" => both(|a, b| f64::from(a == b)),
-        "Greater" => both(|a, b| f64::from(a > b)),
-        "Not" => each(|x| 1.0 - x),
-        "Neg" => each(|x| -x),
-        "Abs" => each(f64::abs),
-        "Cos" => each(f64::cos),
-        "Sin" => each(f64::sin),
-        "Tanh" => each(f64::tanh),
-        "Relu" => each(|x| x.max(0.0)),
-        "Erf" => each(erf),
         "Shape" => vector(x.shape.iter().map(|&extent| extent as f64).collect()),
         "Range" => vector((x.data[0] as i64..given[1].data[0] as i64).map(|n| n as f64).collect()),
         "Reshape" => x.reshaped(given[1]),
@@ -103,158 +80,33 @@ fn outputs(node: &NodeProto, given: &[&Value]) -> Vec<Value> {
             given.get(2).map_or(product.clone(), |bias| product.with(bias, |a, b| a + b))
         }
         "DynamicQuantizeLinear" => return quantized(x),
-        other => panic!("{}: nobody computes {other}", node.name),
+        _ => by_element(node, given),
     };
     vec![one]
 }
 
-impl Value {
-    fn whole(&self, at: usize) -> usize {
-        self.data[at] as usize
+/// Operations that compute each number by itself.
+fn by_element(node: &NodeProto, given: &[&Value]) -> Value {
+    let each = |f: fn(f64) -> f64| given[0].each(f);
+    let both = |f: fn(f64, f64) -> f64| given[0].with(given[1], f);
+    match &*node.op_type {
+        "Identity" | "Cast" => given[0].clone(),
+        "Add" => both(|a, b| a + b),
+        "Sub" => both(|a, b| a - b),
+        "Mul" => both(|a, b| a * b),
+        "Div" => both(|a, b| a / b),
+        "Equal" => both(|a, b| f64::from(a == b)),
+        "Greater" => both(|a, b| f64::from(a > b)),
+        "Not" => each(|x| 1.0 - x),
+        "Neg" => each(|x| -x),
+        "Abs" => each(f64::abs),
+        "Cos" => each(f64::cos),
+        "Sin" => each(f64::sin),
+        "Tanh" => each(f64::tanh),
+        "Relu" => each(|x| x.max(0.0)),
+        "Erf" => each(erf),
+        other => panic!("{}: nobody computes {other}", node.name),
     }
-
-    fn each(&self, f: impl Fn(f64) -> f64) -> Self {
-        Self { shape: self.shape.clone(), data: self.data.iter().map(|x| f(*x)).collect() }
-    }
-
-    fn with(&self, other: &Self, f: impl Fn(f64, f64) -> f64) -> Self {
-        let shape = common(&self.shape, &other.shape);
-        let value = |at| {
-            let places = [self, other].map(|value| value.data[place(at, &shape, &value.shape)]);
-            f(places[0], places[1])
-        };
-        let data = (0..shape.iter().product()).map(value).collect();
-        Self { shape, data }
-    }
-
-    /// Changes every line of numbers along an axis.
-    fn along(&self, axis: usize, change: impl Fn(&mut [f64])) -> Self {
-        let (extent, inner) = (self.shape[axis], self.shape[axis + 1..].iter().product::<usize>());
-        let mut changed = self.clone();
-        for first in (0..self.data.len()).filter(|at| (at / inner).is_multiple_of(extent)) {
-            let mut line: Vec<f64> = (0..extent).map(|k| self.data[first + k * inner]).collect();
-            change(&mut line);
-            line.iter().enumerate().for_each(|(k, x)| changed.data[first + k * inner] = *x);
-        }
-        changed
-    }
-
-    fn reshaped(&self, wanted: &Self) -> Self {
-        let mut shape: Vec<usize> = Vec::new();
-        for (axis, &extent) in wanted.data.iter().enumerate() {
-            shape.push(match extent as i64 {
-                0 => self.shape[axis],
-                -1 => 1,
-                extent => extent as usize,
-            });
-        }
-        if let Some(axis) = wanted.data.iter().position(|extent| *extent == -1.0) {
-            shape[axis] = self.data.len() / shape.iter().product::<usize>();
-        }
-        assert_eq!(shape.iter().product::<usize>(), self.data.len(), "{:?}", self.shape);
-        Self { shape, data: self.data.clone() }
-    }
-
-    fn transposed(&self, order: &[i64]) -> Self {
-        let shape: Vec<usize> = order.iter().map(|&axis| self.shape[axis as usize]).collect();
-        let stride = |axis: i64| self.shape[axis as usize + 1..].iter().product::<usize>();
-        let strides: Vec<usize> = order.iter().map(|&axis| stride(axis)).collect();
-        let value = |mut at: usize| {
-            let mut from = 0;
-            for (&extent, &stride) in shape.iter().zip(&strides).rev() {
-                from += at % extent * stride;
-                at /= extent;
-            }
-            self.data[from]
-        };
-        let data = (0..self.data.len()).map(value).collect();
-        Self { shape, data }
-    }
-
-    fn gathered(&self, rows: &Self, axis: usize) -> Self {
-        let inner: usize = self.shape[axis + 1..].iter().product();
-        let outer: usize = self.shape[..axis].iter().product();
-        let mut data = Vec::new();
-        for block in 0..outer {
-            for row in 0..rows.data.len() {
-                assert!(rows.whole(row) < self.shape[axis]);
-                let from = (block * self.shape[axis] + rows.whole(row)) * inner;
-                data.extend(&self.data[from..from + inner]);
-            }
-        }
-        Self { shape: [&self.shape[..axis], &rows.shape, &self.shape[axis + 1..]].concat(), data }
-    }
-
-    fn sliced(&self, from: f64, to: f64, axis: usize) -> Self {
-        let extent = self.shape[axis] as f64;
-        let [from, to] = [from, to].map(|end| if end < 0.0 { end + extent } else { end });
-        let rows: Vec<f64> = (from as usize..to.min(extent) as usize).map(|n| n as f64).collect();
-        self.gathered(&vector(rows), axis)
-    }
-
-    fn times(&self, other: &Self) -> Self {
-        let split = |value: &Self| value.shape.split_at(value.shape.len() - 2).0.to_vec();
-        let (ours, theirs) = (split(self), split(other));
-        let [rows, inner] = self.shape[ours.len()..] else { panic!("a matrix has two axes") };
-        let cols = other.shape[theirs.len() + 1];
-        assert_eq!(other.shape[theirs.len()], inner);
-        let mut shape = common(&ours, &theirs);
-        let mut data = Vec::new();
-        for block in 0..shape.iter().product() {
-            let a = &self.data[place(block, &shape, &ours) * rows * inner..];
-            let b = &other.data[place(block, &shape, &theirs) * inner * cols..];
-            for (row, col) in (0..rows).flat_map(|row| (0..cols).map(move |col| (row, col))) {
-                data.push((0..inner).map(|k| a[row * inner + k] * b[k * cols + col]).sum());
-            }
-        }
-        shape.extend([rows, cols]);
-        Self { shape, data }
-    }
-}
-
-fn vector(data: Vec<f64>) -> Value {
-    Value { shape: vec![data.len()], data }
-}
-
-fn without(shape: &[usize], axis: usize) -> Vec<usize> {
-    assert_eq!(shape[axis], 1);
-    [&shape[..axis], &shape[axis + 1..]].concat()
-}
-
-/// The shape of two values that meet, by ONNX's rules of broadcasting.
-fn common(one: &[usize], other: &[usize]) -> Vec<usize> {
-    let rank = one.len().max(other.len());
-    let extent = |shape: &[usize], axis: usize| match (axis + shape.len()).checked_sub(rank) {
-        Some(axis) => shape[axis],
-        None => 1,
-    };
-    let both = (0..rank).map(|axis| (extent(one, axis), extent(other, axis)));
-    both.map(|(a, b)| {
-        assert!(a == b || a == 1 || b == 1, "{one:?} does not meet {other:?}");
-        if a == 1 { b } else { a }
-    })
-    .collect()
-}
-
-/// Where the number at a place of a larger shape stands in a smaller one.
-fn place(mut at: usize, shape: &[usize], own: &[usize]) -> usize {
-    let (mut found, mut stride) = (0, 1);
-    for (&extent, &own) in shape.iter().rev().zip(own.iter().rev()) {
-        found += if own == 1 { 0 } else { at % extent * stride };
-        (at, stride) = (at / extent, stride * own);
-    }
-    found
-}
-
-fn concatenated(values: &[&Value], axis: usize) -> Value {
-    let mut shape = values[0].shape.clone();
-    shape[axis] = values.iter().map(|value| value.shape[axis]).sum();
-    let line = |value: &Value| value.shape[axis..].iter().product::<usize>();
-    let outer: usize = shape[..axis].iter().product();
-    let blocks = (0..outer).flat_map(|block| {
-        values.iter().flat_map(move |value| &value.data[block * line(value)..][..line(value)])
-    });
-    Value { data: blocks.copied().collect(), shape }
 }
 
 fn softmax(line: &mut [f64]) {
