@@ -198,6 +198,12 @@ fuzz-serve URL="http://127.0.0.1:8080" *FLAGS="":
 check-onnx MODEL PYTHON="python3" *FLAGS:
     {{PYTHON}} tests/oracles/check_onnx.py {{MODEL}} {{FLAGS}}
 
+# Needs `pip install onnxruntime onnx torch transformers`. FLAGS of the script add node or choose families.
+# Export a random model of each family as ONNX, and compare its logits with transformers'.
+check-onnx-families PYTHON="python3" *FLAGS:
+    cargo build --release
+    {{PYTHON}} tests/oracles/check_onnx_families.py target/release/whetstone {{FLAGS}}
+
 # ONNXRUNTIME is libonnxruntime, such as `pip install onnxruntime` puts into site-packages/onnxruntime/capi.
 # Load an exported folder with candle, ort and fastembed-rs (builds them: ten minutes at first).
 check-consumers MODEL ONNXRUNTIME:

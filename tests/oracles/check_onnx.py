@@ -7,7 +7,9 @@ needs  pip install onnxruntime onnx transformers fastembed flashrank
 run    python check_onnx.py MODEL_DIR [--optimum PYTHON] [--node FOLDER]
 
 The logits of golden.json, which are those of Whetstone's engine, must come back from every program: within 1e-4 in
-f32, 0.05 in f16, 1 in int8. transformers.js is held to the pairs that need no cutting. ONNX Runtime is asked with batches of 1, 3 and 20 pairs, tokenized by transformers.
+f32, 0.05 in f16, 1 in int8. transformers.js is held to the pairs that it tokenizes as transformers does: it cuts pairs
+after they were joined, and keeps unknown characters apart. ONNX Runtime is asked with batches of 1, 3 and 20 pairs, tokenized by
+transformers. check_onnx_families.py does so for every family, against transformers' logits.
 Prints a table; exit code 1 if a program differs. A program that is not installed is named as not checked.
 """
 import argparse
@@ -111,9 +113,16 @@ def fastembed(check):
 
 
 def flashrank(check):
+    import onnxruntime
     from flashrank import Ranker, RerankRequest
+    from tokenizers import Tokenizer
 
     name, file = FLASHRANK
+    inputs = [value.name for value in onnxruntime.InferenceSession(str(check.files()[0][1])).get_inputs()]
+    has_types = any(Tokenizer.from_file(str(check.folder / "tokenizer.json")).encode("a", "b").type_ids)
+    if has_types and "token_type_ids" not in inputs:
+        print(f"| {versions('flashrank')} | NOT CHECKED: passes token types, which this network does not read | | |")
+        return
     for numbers, path in check.files():
         with tempfile.TemporaryDirectory() as cache:
             place = pathlib.Path(cache) / name
@@ -146,15 +155,28 @@ def optimum(check, python):
     check.row(f"optimum-onnx {found['version']}", "f32", found["logits"])
 
 
-def node(check, folder):
+def transformers_js(model, folder, tokenizer, golden):
+    """Returns a row for each ONNX file. A pair that transformers tokenizes in another way has no logit."""
     script = pathlib.Path(__file__).with_suffix(".mjs").read_text()
     place = pathlib.Path(folder) / "check_onnx.mjs"  # node looks for packages beside the script
     place.write_text(script)
-    done = subprocess.run(["node", str(place), str(check.folder.resolve())], capture_output=True, text=True)
+    done = subprocess.run(["node", str(place), str(model.resolve())], capture_output=True, text=True)
     if done.returncode:
         sys.exit(f"node: {done.stderr[-1500:]}")
-    for line in done.stdout.splitlines():
-        row = json.loads(line)
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    own = [tokenizer([pair["query"]], [pair["passage"]], truncation="only_second", max_length=golden["max_seq_tokens"])["input_ids"][0]
+           for pair in golden["pairs"]]
+    for row in rows:
+        row["logits"] = [logit if ids == theirs else None for logit, ids, theirs in zip(row["logits"], own, row["ids"])]
+    return rows
+
+
+def node(check, folder):
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(check.folder, local_files_only=True)
+    golden = json.loads((check.folder / "golden.json").read_text(encoding="utf-8"))
+    for row in transformers_js(check.folder, folder, tokenizer, golden):
         check.row(row["program"], row["numbers"], row["logits"])
 
 

@@ -44,9 +44,10 @@ pub enum Error {
     #[error("`{}` is the model to be made smaller", path.display())]
     ShrinksItself { path: PathBuf },
     #[error(
-        "only BERT's kind of network is written as ONNX, and this one has other {what}: `{kind}`"
+        "`{}` describes a network with {part} of a kind that cannot be written as ONNX",
+        path.display()
     )]
-    OnnxKind { what: &'static str, kind: String },
+    OnnxKind { path: PathBuf, part: &'static str },
     #[error("`{}` would have {bytes} bytes, and an ONNX file has less than 2 GiB", path.display())]
     OnnxSize { path: PathBuf, bytes: usize },
     #[error("`{}` has no pairs", path.display())]

@@ -1,7 +1,12 @@
 //! Writes a model as an ONNX file, for runtimes that know nothing of Hugging Face's weights.
 
+mod disentangled;
+mod embeddings;
 mod graph;
+mod head;
 mod network;
+mod post_norm;
+mod pre_norm;
 mod proto;
 mod quantize;
 
@@ -12,7 +17,7 @@ use prost::Message;
 use proto::{ModelProto, OperatorSetIdProto, StringStringEntryProto};
 use std::path::Path;
 use whetstone_model::Architecture;
-use whetstone_records::{AtomicFile, ModelDir};
+use whetstone_records::AtomicFile;
 
 /// The oldest set of operators with LayerNormalization. Every onnxruntime since 1.12 knows it, and
 /// so do the tools that are built on older ones.
@@ -39,8 +44,7 @@ pub fn write(from: &Path, to: &Path, numbers: Numbers, max_seq_tokens: usize) ->
 fn encode(from: &Path, numbers: Numbers, max_seq_tokens: usize) -> Result<ModelProto> {
     let architecture = Architecture::read(from)?;
     let tensors = architecture.tensors(from)?;
-    let path = ModelDir::new(from).weights();
-    let graph = network::graph(&architecture, &tensors, &path, numbers)?;
+    let graph = network::graph(&architecture, &tensors, from, numbers)?;
     let note =
         StringStringEntryProto { key: "max_seq_tokens".into(), value: max_seq_tokens.to_string() };
     Ok(ModelProto {

@@ -37,7 +37,10 @@ pub use description::{BiEncoderDescription, Description, TokenizerDescription};
 pub use engine::{AdamWState, Clipping, StepDropout};
 pub use engine::{DeviceName, Engine, Surveyed, devices};
 pub use error::{Error, Result};
-pub use families::{Architecture, ConfigFields, Export, Family, Names, Piece, Role, Template};
+pub use families::{
+    Architecture, ConfigFields, Export, Family, Names, Piece, PreNormNames, RelativeNames, Role,
+    Template,
+};
 pub use kept_scores::KeptScores;
 pub use labels::{HeadStart, head_start};
 pub use network::CrossEncoderNetwork;
@@ -51,4 +54,4 @@ pub use tokenizer_files::read_tokenizer;
 pub use weights::{Stored, Tensors, transpose};
 #[cfg(feature = "train")]
 pub use whetstone_kernels::AdamWStep;
-pub use whetstone_kernels::Precision;
+pub use whetstone_kernels::{Precision, Rotation};

@@ -134,7 +134,7 @@ pub enum Pooling {
 
 impl HeadKind {
     /// Which vector the head reads.
-    pub(crate) fn pooling(self) -> Pooling {
+    pub fn pooling(self) -> Pooling {
         match self {
             HeadKind::FirstTokenTanh
             | HeadKind::FirstTokenDropTanh

@@ -112,7 +112,8 @@ impl Graph {
         }
     }
 
-    fn floats(&mut self, name: &str, shape: &[usize], values: &[f32]) -> String {
+    /// Adds a constant in f32, whatever the numbers of the graph.
+    pub fn floats(&mut self, name: &str, shape: &[usize], values: &[f32]) -> String {
         self.constant(name, shape, DataType::Float, whetstone_records::f32_bytes(values))
     }
 
@@ -138,6 +139,37 @@ impl Graph {
             Numbers::F16 => DataType::Float16 as i64,
             Numbers::F32 | Numbers::Int8 => DataType::Float as i64,
         }
+    }
+
+    /// Brings an f32 value to the numbers of the graph.
+    pub fn narrowed(&mut self, scope: &str, x: &str) -> String {
+        match self.numbers {
+            Numbers::F16 => self.node("Cast", scope, &[x], &[int("to", self.float_type())]),
+            Numbers::F32 | Numbers::Int8 => x.to_owned(),
+        }
+    }
+
+    /// Adds an axis of length 1.
+    pub fn unsqueeze(&mut self, scope: &str, x: &str, axis: i64) -> String {
+        let axes = self.integers(&format!("axis_{axis}"), &[1], &[axis]);
+        self.node("Unsqueeze", scope, &[x, &axes], &[])
+    }
+
+    /// The numbers from 0 up to `count`, which is `[1]`.
+    pub fn range(&mut self, scope: &str, count: &str) -> String {
+        let [zero, one] =
+            [("zero", 0), ("one_step", 1)].map(|(n, at)| self.integers(n, &[], &[at]));
+        let axes = self.integers("axis_0", &[1], &[0]);
+        let count = self.node("Squeeze", scope, &[count, &axes], &[]);
+        self.node("Range", scope, &[&zero, &count, &one], &[])
+    }
+
+    /// The two halves of a value along an axis.
+    pub fn halves(&mut self, scope: &str, x: &str, axis: i64) -> [String; 2] {
+        let name = format!("{scope}/Split_{}", self.parts.node.len());
+        let halves = ["first", "second"].map(|half| format!("{name}_{half}"));
+        self.push("Split", &name, &[x], &[&halves[0], &halves[1]], &[int("axis", axis)]);
+        halves
     }
 
     /// Multiplies by a matrix of the shape `[out, in]`, as the file has it.

@@ -24,11 +24,7 @@ impl Rotation {
     pub fn new(theta: f64, size: usize, positions: usize) -> Self {
         assert!(size > 0 && size.is_multiple_of(2), "{size} columns are no pairs");
         let half = size / 2;
-        let frequency = |i: usize| {
-            let exponent = (2 * i) as f32 / size as f32;
-            1.0 / theta.powf(f64::from(exponent)) as f32
-        };
-        let frequencies: Vec<f32> = (0..half).map(frequency).collect();
+        let frequencies = Self::frequencies(theta, size);
         let angles = (0..positions)
             .into_par_iter()
             .flat_map_iter(|position| frequencies.iter().map(move |f| position as f32 * f));
@@ -36,6 +32,15 @@ impl Rotation {
             .map(|angle| (f64::from(angle).cos() as f32, f64::from(angle).sin() as f32))
             .unzip();
         Self { cos, sin, half }
+    }
+
+    /// Returns how far each pair of columns turns from one position to the next, `[size / 2]`.
+    pub fn frequencies(theta: f64, size: usize) -> Vec<f32> {
+        let frequency = |i: usize| {
+            let exponent = (2 * i) as f32 / size as f32;
+            1.0 / theta.powf(f64::from(exponent)) as f32
+        };
+        (0..size / 2).map(frequency).collect()
     }
 
     /// Returns the cosines, `[positions, size / 2]`.
