@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::LazyLock;
 use whetstone_fuzz::{file, model, scratch, told};
 use whetstone_records::{Passage, Silent, read_jsonl};
-use whetstone_synth::{ChunkConfig, chunk};
+use whetstone_synth::{ChunkConfig, SynthConfig, chunk};
 
 /// Between documents, each of which begins with a letter for its kind.
 const SEPARATOR: u8 = 0x1c;
@@ -30,13 +30,14 @@ fuzz_target!(|bytes: &[u8]| {
         let suffix = ["md", "html", "txt"][usize::from(*kind) % 3];
         file(documents, &format!("{number}.{suffix}"), text);
     }
-    let config = ChunkConfig {
+    let cut = ChunkConfig {
         passage_tokens: 24,
         overlap_tokens: 6,
         min_tokens: 3,
         max_seq_tokens: 64,
         ..ChunkConfig::default()
     };
+    let config = SynthConfig { chunk: cut, ..SynthConfig::default() };
     if told(chunk(documents, out, model, &config, &Silent)).is_none() {
         return;
     }
