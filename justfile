@@ -168,10 +168,11 @@ check-export MODEL="out/quickstart/model" PYTHON="python3":
     cargo build --release
     {{PYTHON}} tests/oracles/check_export.py {{MODEL}} target/release/whetstone
 
-# PYTHON needs `pip install -r tests/e2e/clients.txt`.
-# Ask a server through the clients of Cohere, LangChain, LlamaIndex and Haystack.
+# PYTHON needs `pip install -r tests/e2e/clients.txt`; node 18 or later and npm must be there.
+# Ask a server through the Python and JavaScript clients of Cohere, LangChain, LlamaIndex and others.
 check-clients PYTHON="python3" *FLAGS="":
     cargo build --release
+    npm install --ignore-scripts --no-package-lock --no-fund --no-audit --prefix tests/e2e/npm
     {{PYTHON}} tests/e2e/check_clients.py target/release/whetstone {{FLAGS}}
 
 # Needs a machine with nothing else to do.
