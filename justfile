@@ -176,10 +176,17 @@ check-export MODEL="out/quickstart/model" PYTHON="python3":
     cargo build --release
     {{PYTHON}} tests/oracles/check_export.py {{MODEL}} target/release/whetstone
 
-# PYTHON needs `pip install -r tests/e2e/clients.txt`.
-# Ask a server through the clients of Cohere, LangChain, LlamaIndex and Haystack.
+# PYTHON needs `pip install -r tests/e2e/pipeline.txt`. LLM_URL and LLM_NAME name an LLM's endpoint.
+# Put passages into Chroma, rerank what it finds, have an LLM answer; docs/pipeline.md explains it.
+pipeline MODEL="out/quickstart/model" DATA="out/quickstart/data" PYTHON="python3" *FLAGS="":
+    cargo build --release
+    {{PYTHON}} tests/e2e/pipeline.py target/release/whetstone {{MODEL}} {{DATA}} {{FLAGS}}
+
+# PYTHON needs `pip install -r tests/e2e/clients.txt`; node 18 or later and npm must be there.
+# Ask a server through the Python and JavaScript clients of Cohere, LangChain, LlamaIndex and others.
 check-clients PYTHON="python3" *FLAGS="":
     cargo build --release
+    npm install --ignore-scripts --no-package-lock --no-fund --no-audit --prefix tests/e2e/npm
     {{PYTHON}} tests/e2e/check_clients.py target/release/whetstone {{FLAGS}}
 
 # Needs a machine with nothing else to do.
@@ -187,6 +194,18 @@ check-clients PYTHON="python3" *FLAGS="":
 bench-serve MODEL="models/minilm-l6" *FLAGS="":
     cargo build --release
     python3 tests/e2e/load.py target/release/whetstone {{MODEL}} {{FLAGS}}
+
+# Needs node and npm, for autocannon.
+# Send 100,000 small requests and watch the server's memory, then a burst of 1,000 clients (a minute).
+soak *FLAGS:
+    cargo build --release
+    npm install --ignore-scripts --no-package-lock --no-fund --no-audit --prefix tests/e2e/npm
+    python3 tests/e2e/soak.py target/release/whetstone {{FLAGS}}
+
+# Treat a server badly on raw sockets, while another client keeps asking (a minute)
+check-bad-clients *FLAGS:
+    cargo build --release
+    python3 tests/e2e/bad_clients.py target/release/whetstone {{FLAGS}}
 
 # Whether a valid request is taken depends on the model and on the other fields, so that check is off.
 # Send requests made from the OpenAPI document to the server at URL (`pip install schemathesis`).

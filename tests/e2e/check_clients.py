@@ -2,9 +2,11 @@
 key. Each must get the order and the scores of `whetstone rerank`.
 
     python3 -m venv VENV && VENV/bin/pip install -r tests/e2e/clients.txt
+    npm install --ignore-scripts --no-package-lock --prefix tests/e2e/npm
     VENV/bin/python tests/e2e/check_clients.py target/release/whetstone
 
-A client that is not installed is a failure, unless --only names others."""
+A client that is not installed is a failure, unless --only names others. The cases that begin with
+`npm_` run on node."""
 
 import argparse
 import json
@@ -211,6 +213,17 @@ def llama_index_tei(url):
     )
 
 
+@case
+def tei_client(url):
+    """It asks for /info first, and refuses one that lacks a field of text-embeddings-inference."""
+    from tei_client import HttpClient
+
+    client = HttpClient(url, headers={"Authorization": f"Bearer {KEY}"})
+    assert client.health() and client.info().max_client_batch_size == 1000
+    ranks = client.rerank(QUERY, PASSAGES, truncate=True).ranks
+    return [(hit.index, hit.score) for hit in ranks][:TOP]
+
+
 # --- Others ---------------------------------------------------------------------------------------
 
 
@@ -229,6 +242,38 @@ def open_webui(url):
     by_index = sorted(reply.json()["results"], key=lambda hit: hit["index"])
     scores = [hit["relevance_score"] for hit in by_index]
     return sorted(enumerate(scores), key=lambda pair: -pair[1])[:TOP]
+
+
+# --- JavaScript -----------------------------------------------------------------------------------
+
+
+def on_node(name):
+    """A case of npm/clients.mjs."""
+
+    def ask(url):
+        asked = {"url": url, "key": KEY, "query": QUERY, "passages": PASSAGES, "top": TOP}
+        script = os.path.join(os.path.dirname(__file__), "npm", "clients.mjs")
+        run = subprocess.run(
+            ["node", script, name], input=json.dumps(asked), stdout=subprocess.PIPE, text=True,
+            check=True, timeout=120,
+        )
+        return json.loads(run.stdout)
+
+    cases[f"npm_{name}"] = ask
+
+
+on_node("cohere_v1")
+on_node("cohere_v2")
+on_node("cohere_errors")
+on_node("langchain_cohere")
+on_node("langchain_retriever")
+on_node("llama_index_cohere")
+on_node("llama_index_jina")
+on_node("ai_sdk_cohere")
+on_node("ai_sdk_cohere_error")
+
+
+# --- What the cases share -------------------------------------------------------------------------
 
 
 def llama_index(postprocessor):

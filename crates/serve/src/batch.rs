@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 
 /// Tokens of one pass, as in [`whetstone_model::CrossEncoder`]: so a request that is alone gives
 /// the same batches, and the same bits.
-const TOKENS: usize = 4096;
+pub const TOKENS: usize = 4096;
 
 /// The pairs of a request that are still to be scored.
 #[derive(Clone, Debug)]

@@ -129,11 +129,16 @@ fn spawn(what: &'static str, work: impl FnOnce() + Send + 'static) -> Result<()>
     thread.map(|_| ()).map_err(starting(what))
 }
 
+/// How many requests are parsed and tokenized at a time. More threads than cores would only be in
+/// each other's way.
+pub fn tokenizing_threads() -> usize {
+    std::thread::available_parallelism().map_or(2, usize::from)
+}
+
 fn runtime() -> Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        // For parsing and tokenizing. More threads than cores would only be in each other's way.
-        .max_blocking_threads(std::thread::available_parallelism().map_or(2, usize::from))
+        .max_blocking_threads(tokenizing_threads())
         .build()
         .map_err(starting("runtime"))
 }

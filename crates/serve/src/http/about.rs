@@ -3,6 +3,8 @@
 use super::api::{self, Api};
 use super::refusal::{Kind, Refusal};
 use super::{PATHS, RequestId, body};
+use crate::batch::TOKENS;
+use crate::server::tokenizing_threads;
 use crate::shared::Shared;
 use axum::Extension;
 use axum::extract::{Request, State};
@@ -27,7 +29,8 @@ pub async fn health(
     }
 }
 
-/// What is served, with text-embeddings-inference's names where it has them.
+/// What is served, with text-embeddings-inference's names where it has them. Its clients want all
+/// of them, also where there is nothing to tell.
 pub async fn info(
     State(shared): State<Arc<Shared>>,
     Extension(RequestId(id)): Extension<RequestId>,
@@ -45,7 +48,12 @@ pub async fn info(
         "max_concurrent_requests": limits.max_requests,
         "max_input_length": model.tokenizer.max_seq_tokens(),
         "max_client_batch_size": limits.max_documents,
+        "max_batch_tokens": TOKENS,
+        "max_batch_requests": null,
+        "tokenization_workers": tokenizing_threads(),
         "auto_truncate": true,
+        "sha": null,
+        "docker_label": null,
         "version": env!("CARGO_PKG_VERSION"),
         "device": shared.config.device.to_string(),
         "scores": if model.scaling.is_some() { "calibrated" } else { "sigmoid" },

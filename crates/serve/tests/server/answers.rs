@@ -136,6 +136,11 @@ fn the_server_tells_what_it_serves_and_counts() {
         (&info["max_input_length"], &info["max_client_batch_size"], &info["scores"]),
         (&json!(128), &json!(1000), &json!("sigmoid"))
     );
+    // Typed clients of text-embeddings-inference refuse an answer that lacks one of these.
+    for name in ["sha", "docker_label", "model_sha", "max_batch_requests"] {
+        assert_eq!(info.get(name), Some(&json!(null)), "{name}");
+    }
+    assert!(info["max_batch_tokens"].is_u64() && info["tokenization_workers"].is_u64(), "{info}");
     let document = get(server.address, "/openapi.json").json();
     assert_eq!(document["openapi"], "3.1.0");
     post(server.address, "/rerank", &json!({"query": QUERY, "texts": PASSAGES}));
