@@ -136,7 +136,7 @@ impl LateInteraction {
         self.projection.weight.dims()[1]
     }
 
-    /// Returns the vectors of queries in the order given, with those of the masks that fill them up.
+    /// Returns the vectors of queries in the order given, masks included.
     ///
     /// # Errors
     /// A text that cannot be tokenized; [`Error::NoNumber`] where a vector is not finite.
