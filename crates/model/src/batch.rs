@@ -9,11 +9,14 @@ pub struct Packed {
     pub types: Vec<u32>,
     /// First token of each sequence, then the total number of tokens.
     pub starts: Vec<usize>,
+    /// How many tokens of each sequence, from its first on, attention sees; None: all of them. The
+    /// others see those, and nobody sees them.
+    pub seen: Option<Vec<usize>>,
 }
 
 impl Default for Packed {
     fn default() -> Self {
-        Self { ids: Vec::new(), types: Vec::new(), starts: vec![0] }
+        Self { ids: Vec::new(), types: Vec::new(), starts: vec![0], seen: None }
     }
 }
 
@@ -21,6 +24,23 @@ impl Packed {
     pub(crate) fn push(&mut self, ids: &[u32], token_type: u32) {
         self.ids.extend(ids);
         self.types.resize(self.ids.len(), token_type);
+    }
+
+    /// Puts a token of the first type into the last sequence.
+    pub(crate) fn insert(&mut self, place: usize, id: u32) {
+        self.ids.insert(place, id);
+        self.types.insert(place, 0);
+        self.end_last_sequence();
+    }
+
+    /// Adds tokens of the first type to the last sequence.
+    pub(crate) fn lengthen(&mut self, ids: &[u32]) {
+        self.push(ids, 0);
+        self.end_last_sequence();
+    }
+
+    fn end_last_sequence(&mut self) {
+        *self.starts.last_mut().expect("it starts with 0") = self.ids.len();
     }
 
     pub(crate) fn end_sequence(&mut self) {

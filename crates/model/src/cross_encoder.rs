@@ -3,9 +3,8 @@
 use crate::engine::{Engine, StepDropout, values};
 use crate::error::{Error, Result};
 use crate::network::CrossEncoderNetwork;
+use crate::numbering::Numbering;
 use crate::tokenizer::{PairTokenizer, Tokens};
-use std::collections::HashMap;
-use std::hash::Hash;
 use std::path::Path;
 use whetstone_records::Progress;
 
@@ -87,26 +86,5 @@ impl CrossEncoder {
             Ok(())
         })?;
         Ok(logits)
-    }
-}
-
-/// Numbers equal items alike, in the order of first occurrence.
-struct Numbering<T> {
-    numbers: HashMap<T, usize>,
-    items: Vec<T>,
-}
-
-impl<T> Default for Numbering<T> {
-    fn default() -> Self {
-        Self { numbers: HashMap::new(), items: Vec::new() }
-    }
-}
-
-impl<T: Copy + Eq + Hash> Numbering<T> {
-    fn of(&mut self, item: T) -> usize {
-        *self.numbers.entry(item).or_insert_with(|| {
-            self.items.push(item);
-            self.items.len() - 1
-        })
     }
 }

@@ -6,6 +6,7 @@ use crate::families::{Architecture, Names};
 use crate::footprint;
 use crate::header::{self, Outlines};
 use crate::labels::{self, output};
+use crate::late_interaction::{Expansion, Settings};
 use crate::network::CrossEncoderNetwork;
 use crate::sentence::SentenceConfig;
 use crate::spec::{Pooling, Spec};
@@ -40,6 +41,8 @@ pub struct Description {
     pub bi_encoder: Option<BiEncoderDescription>,
     /// Why an encoder alone cannot serve as bi-encoder.
     pub bi_encoder_problem: Option<String>,
+    /// How a late interaction turns a text into the vectors of its tokens.
+    pub late_interaction: Option<LateInteractionDescription>,
     #[serde(skip)]
     spec: Spec,
     /// Numbers in the weights with a head of one label.
@@ -69,6 +72,18 @@ pub struct BiEncoderDescription {
     pub max_seq_tokens: usize,
 }
 
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct LateInteractionDescription {
+    /// The length of a token's vector.
+    pub width: usize,
+    /// Tokens after which a query is cut.
+    pub query_tokens: usize,
+    /// Whether masks fill up a shorter query.
+    pub expands_queries: bool,
+    /// Tokens after which a passage is cut.
+    pub passage_tokens: usize,
+}
+
 impl Description {
     /// Reads a model folder.
     ///
@@ -78,7 +93,7 @@ impl Description {
     pub fn read(model_dir: &Path) -> Result<Self> {
         let architecture = Architecture::read(model_dir)?;
         let Architecture { family, spec } = architecture;
-        let outlines = header::outlines(model_dir, family)?;
+        let outlines = header::outlines(model_dir, &architecture)?;
         let rows = outlines
             .get(&output(&family.names, "weight"))
             .and_then(|outline| outline.shape.first().copied());
@@ -88,7 +103,9 @@ impl Description {
         let trained_parameters = check_weights(model_dir, architecture, outlines)?;
         let max_seq_tokens = PairTokenizer::stored_limit(model_dir)?;
         PairTokenizer::open(model_dir, max_seq_tokens)?;
-        let bi_encoder = labels.is_empty().then(|| describe_bi_encoder(model_dir, max_seq_tokens));
+        let late_interaction = describe_late_interaction(model_dir, &spec)?;
+        let is_encoder = labels.is_empty() && late_interaction.is_none();
+        let bi_encoder = is_encoder.then(|| describe_bi_encoder(model_dir, max_seq_tokens));
         let (bi_encoder, bi_encoder_problem) = match bi_encoder {
             Some(Err(problem)) => (None, Some(one_line(&problem))),
             described => (described.and_then(Result::ok), None),
@@ -105,6 +122,7 @@ impl Description {
             tokenizer: describe_tokenizer(model_dir, &spec)?,
             bi_encoder,
             bi_encoder_problem,
+            late_interaction,
             spec,
             trained_parameters,
         })
@@ -187,6 +205,19 @@ fn describe_bi_encoder(model_dir: &Path, limit: usize) -> Result<BiEncoderDescri
         passage_prompt: config.passage_prompt,
         max_seq_tokens: config.max_seq_tokens.min(limit),
     })
+}
+
+fn describe_late_interaction(
+    model_dir: &Path,
+    spec: &Spec,
+) -> Result<Option<LateInteractionDescription>> {
+    let Some(settings) = Settings::read(model_dir)? else { return Ok(None) };
+    Ok(Some(LateInteractionDescription {
+        width: settings.width(model_dir)?,
+        query_tokens: settings.query_tokens.min(spec.longest_input),
+        expands_queries: settings.expansion != Expansion::None,
+        passage_tokens: settings.passage_tokens.min(spec.longest_input),
+    }))
 }
 
 #[cfg(test)]

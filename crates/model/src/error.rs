@@ -54,7 +54,7 @@ pub enum Error {
         source: tokenizers::Error,
     },
     #[error("`{}` has no token `{token}`, which models of `{family}` need", path.display())]
-    SpecialToken { path: PathBuf, token: &'static str, family: &'static str },
+    SpecialToken { path: PathBuf, token: String, family: &'static str },
     #[error("`{}` has {tokens} tokens, the model {embeddings} embeddings", path.display())]
     Vocabulary { path: PathBuf, tokens: usize, embeddings: usize },
     #[error("a text could not be tokenized")]
@@ -68,6 +68,8 @@ pub enum Error {
     MaxSeqTokens { path: PathBuf, value: usize, longest: usize },
     #[error("`{}` has no relevance head", path.display())]
     NoHead { path: PathBuf },
+    #[error("`{}` is no model of late interaction", path.display())]
+    NotLate { path: PathBuf },
     #[error("unknown device `{value}`")]
     UnknownDevice { value: String },
     #[error("this build has no support for device `{device}`")]
@@ -132,6 +134,7 @@ impl Hint for Error {
             Error::NoHead { .. } => "train one first with `whetstone train`, or name a cross-encoder such as \
                  cross-encoder/ms-marco-MiniLM-L6-v2"
                 .into(),
+            Error::NotLate { .. } => "name one that colbert-ai or PyLate wrote, such as colbert-ir/colbertv2.0".into(),
             Error::UnknownDevice { .. } => "use one of cpu, ndarray, cuda, wgpu".into(),
             Error::DeviceNotBuilt { device } => {
                 format!("build with `cargo build --release --features {device}`, or use `--device cpu`")

@@ -1,7 +1,7 @@
 //! What the headers of safetensors files say of their tensors, without the values.
 
 use crate::error::{Error, Result};
-use crate::families::{Architecture, Family};
+use crate::families::Architecture;
 use crate::file;
 use crate::weights;
 use safetensors::SafeTensorError;
@@ -30,13 +30,21 @@ struct Entry {
 }
 
 /// Reads the headers of all files of the weights.
-pub(crate) fn outlines(model_dir: &Path, family: &Family) -> Result<Outlines> {
+pub(crate) fn outlines(model_dir: &Path, architecture: &Architecture) -> Result<Outlines> {
+    outlines_named(model_dir, |file_name| architecture.known_as(file_name))
+}
+
+/// The same of the tensors that `known_as` gives a name to.
+pub(crate) fn outlines_named(
+    model_dir: &Path,
+    known_as: impl Fn(&str) -> Option<String>,
+) -> Result<Outlines> {
     let mut outlines = Outlines::new();
     for path in weights::files(model_dir)? {
         for (file_name, entry) in header(&path)? {
             // The header's entry `__metadata__` is no tensor.
             let Entry { shape: Some(shape), dtype: Some(dtype) } = entry else { continue };
-            if let Some(name) = (family.known_as)(&file_name) {
+            if let Some(name) = known_as(&file_name) {
                 outlines.insert(name, Outline { file_name, shape, dtype });
             }
         }
@@ -46,8 +54,13 @@ pub(crate) fn outlines(model_dir: &Path, family: &Family) -> Result<Outlines> {
 
 /// Returns the shape of a tensor, by the family's name. None if no file has it.
 pub(crate) fn shape(model_dir: &Path, name: &str) -> Result<Option<Vec<usize>>> {
-    let family = Architecture::read(model_dir)?.family;
-    Ok(outlines(model_dir, family)?.remove(name).map(|outline| outline.shape))
+    let architecture = Architecture::read(model_dir)?;
+    Ok(outlines(model_dir, &architecture)?.remove(name).map(|outline| outline.shape))
+}
+
+/// Returns the shape of a tensor of a file, by its name there. None if the file lacks it.
+pub(crate) fn shape_in(path: &Path, name: &str) -> Result<Option<Vec<usize>>> {
+    Ok(header(path)?.remove(name).and_then(|entry| entry.shape))
 }
 
 fn header(path: &Path) -> Result<BTreeMap<String, Entry>> {

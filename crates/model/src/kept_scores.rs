@@ -1,8 +1,8 @@
-//! A cross-encoder's scores in files, so that a stopped run need not make them again.
+//! A model's scores in files, so that a stopped run need not make them again.
 
-use crate::cross_encoder::CrossEncoder;
 use crate::engine::Engine;
 use crate::error::Result;
+use crate::scorer::Scorer;
 use crate::tokenizer::PairTokenizer;
 use serde::{Deserialize, Serialize};
 use std::cell::OnceCell;
@@ -14,14 +14,14 @@ use whetstone_records::{
 /// A query with a passage.
 type Texts<'a> = (&'a str, &'a str);
 
-/// A cross-encoder, which may be a large one, and the folder in which its scores are kept.
+/// A model that scores pairs, which may be a large one, and the folder in which its scores are kept.
 pub struct KeptScores {
     folder: PathBuf,
     model: PathBuf,
     max_seq_tokens: usize,
     engine: Engine,
     /// Loaded with the first pair that has no score yet.
-    encoder: OnceCell<CrossEncoder>,
+    scorer: OnceCell<Scorer>,
     /// Of what decides the scores of the model.
     digest: String,
 }
@@ -55,7 +55,7 @@ impl KeptScores {
             digest += &sha256_file(&path)?;
         }
         let (model, engine) = (model.to_path_buf(), engine.clone());
-        Ok(Self { folder, model, max_seq_tokens, engine, encoder: OnceCell::new(), digest })
+        Ok(Self { folder, model, max_seq_tokens, engine, scorer: OnceCell::new(), digest })
     }
 
     /// Returns the logit of every pair of a part. What an earlier run of the same model scored in
@@ -69,17 +69,17 @@ impl KeptScores {
         pairs: &[Texts],
         progress: &dyn Progress,
     ) -> Result<Vec<f32>> {
-        let score = |pairs: &[Texts]| self.encoder()?.score(pairs, progress);
+        let score = |pairs: &[Texts]| self.scorer()?.score(pairs, progress);
         self.part_by(number, pairs, progress, score)
     }
 
-    fn encoder(&self) -> Result<&CrossEncoder> {
-        if self.encoder.get().is_none() {
+    fn scorer(&self) -> Result<&Scorer> {
+        if self.scorer.get().is_none() {
             let limit = Some(self.max_seq_tokens);
-            let loaded = CrossEncoder::load(&self.model, limit, &self.engine)?;
-            return Ok(self.encoder.get_or_init(|| loaded));
+            let loaded = Scorer::load(&self.model, None, limit, &self.engine)?;
+            return Ok(self.scorer.get_or_init(|| loaded));
         }
-        Ok(self.encoder.get().expect("it was just there"))
+        Ok(self.scorer.get().expect("it was just there"))
     }
 
     fn part_by(

@@ -1,5 +1,6 @@
-//! Hugging Face networks in burn: a cross-encoder that scores a pair and a bi-encoder that embeds a
-//! text, with their tokenizer and the engine that runs them.
+//! Hugging Face networks in burn: a cross-encoder that scores a pair, a bi-encoder that embeds a text
+//! and a late interaction that embeds each token, with their tokenizer and the engine that runs
+//! them.
 //!
 //! A program that reranks needs only [`Reranker`]. The feature `train` adds what training needs:
 //! backward passes, dropout, the optimizer's step, saving.
@@ -17,10 +18,13 @@ mod group;
 mod header;
 mod kept_scores;
 mod labels;
+mod late_interaction;
 mod network;
 mod nn;
+mod numbering;
 mod parameters;
 mod reranker;
+mod scorer;
 mod sentence;
 mod spec;
 mod tokenizer;
@@ -32,7 +36,9 @@ mod weights;
 pub use batch::Packed;
 pub use bi_encoder::BiEncoder;
 pub use cross_encoder::CrossEncoder;
-pub use description::{BiEncoderDescription, Description, TokenizerDescription};
+pub use description::{
+    BiEncoderDescription, Description, LateInteractionDescription, TokenizerDescription,
+};
 #[cfg(feature = "train")]
 pub use engine::{AdamWState, Clipping, StepDropout};
 pub use engine::{DeviceName, Engine, Surveyed, devices};
@@ -43,9 +49,11 @@ pub use families::{
 };
 pub use kept_scores::KeptScores;
 pub use labels::{HeadStart, head_start};
+pub use late_interaction::{LateInteraction, TokenVectors, dot, max_similarity};
 pub use network::CrossEncoderNetwork;
 pub use parameters::{Parameter, Slot};
 pub use reranker::{Ranked, Reranker, RerankerOptions};
+pub use scorer::Scorer;
 pub use spec::{
     DropoutRates, FeedForward, HeadKind, NormPlacement, Pooling, Positions, Relative, Rotary, Spec,
 };

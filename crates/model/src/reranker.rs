@@ -1,8 +1,8 @@
 //! The way in for programs that rerank.
 
-use crate::cross_encoder::CrossEncoder;
 use crate::engine::{DeviceName, Engine};
 use crate::error::Result;
+use crate::scorer::Scorer;
 use std::path::Path;
 use whetstone_records::Silent;
 
@@ -20,14 +20,15 @@ use whetstone_records::Silent;
 /// # Ok::<(), whetstone_model::Error>(())
 /// ```
 pub struct Reranker {
-    encoder: CrossEncoder,
+    scorer: Scorer,
 }
 
 /// Options of [`Reranker::open_with`].
 #[derive(Clone, Debug, Default)]
 pub struct RerankerOptions {
     pub device: DeviceName,
-    /// Tokens of the longest pair; by default the model folder's limit.
+    /// Tokens of the longest pair, or of a late interaction's longest passage; by default the model
+    /// folder's limit.
     pub max_seq_tokens: Option<usize>,
     /// The label that is the score, if the model's head has several: its name, its number, or the
     /// difference of two.
@@ -39,7 +40,7 @@ pub struct RerankerOptions {
 pub struct Ranked {
     /// The passage's place among those given.
     pub index: usize,
-    /// The raw logit: higher is more relevant.
+    /// The raw logit, or the maximum similarity of a late interaction: higher is more relevant.
     pub score: f32,
 }
 
@@ -57,8 +58,7 @@ impl Reranker {
         let engine = Engine::open(options.device)?;
         let label = options.head_label.as_deref();
         let limit = options.max_seq_tokens;
-        let encoder = CrossEncoder::load_label(model_dir.as_ref(), label, limit, &engine)?;
-        Ok(Self { encoder })
+        Ok(Self { scorer: Scorer::load(model_dir.as_ref(), label, limit, &engine)? })
     }
 
     /// Returns every passage with its score, best first. Equal scores keep the given order.
@@ -68,7 +68,7 @@ impl Reranker {
     pub fn rank(&self, query: &str, passages: &[impl AsRef<str>]) -> Result<Vec<Ranked>> {
         let pairs: Vec<(&str, &str)> =
             passages.iter().map(|passage| (query, passage.as_ref())).collect();
-        let scores = self.encoder.score(&pairs, &Silent)?;
+        let scores = self.scorer.score(&pairs, &Silent)?;
         let mut ranking: Vec<Ranked> =
             scores.into_iter().enumerate().map(|(index, score)| Ranked { index, score }).collect();
         ranking.sort_by(|a, b| b.score.total_cmp(&a.score));

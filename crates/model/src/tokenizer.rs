@@ -101,6 +101,21 @@ impl PairTokenizer {
         self.max_seq_tokens
     }
 
+    /// The same tokenizer with another limit, which the special tokens must fit into.
+    pub(crate) fn with_limit(&self, max_seq_tokens: usize) -> Self {
+        Self { max_seq_tokens, ..self.clone() }
+    }
+
+    /// Returns the id of a token of the vocabulary.
+    pub(crate) fn id_of(&self, token: &str) -> Option<u32> {
+        self.tokenizer.token_to_id(token)
+    }
+
+    /// Returns the id that stands for what has no pieces in the vocabulary.
+    pub(crate) fn unknown_id(&self) -> Option<u32> {
+        UNKNOWN.iter().find_map(|token| self.id_of(token))
+    }
+
     /// Returns the ids of each text, without special tokens, in the order given; runs on all cores.
     pub fn tokenize(&self, texts: &[&str]) -> Result<Vec<Tokens>> {
         texts.par_iter().map(|text| self.tokenize_one(text)).collect()
@@ -140,7 +155,7 @@ impl PairTokenizer {
     /// Returns the share of the letters of some texts in words that the tokenizer has no pieces
     /// for. To the model, all of these words are one and the same token.
     pub fn unknown_fraction(&self, texts: &[&str]) -> Result<f64> {
-        let unknown = UNKNOWN.iter().find_map(|token| self.tokenizer.token_to_id(token));
+        let unknown = self.unknown_id();
         let letters = |text: &&str| {
             let encoding = self.tokenizer.encode(*text, false).map_err(Error::Tokenize)?;
             let tokens = encoding.get_ids().iter().zip(encoding.get_offsets());
@@ -216,16 +231,15 @@ impl Joint {
         (family, path): (&'static str, &Path),
     ) -> Result<Self> {
         let part = |&(piece, kind): &(Piece, u32)| {
-            let part =
-                match piece {
-                    Piece::Query => Part::Query,
-                    Piece::Passage => Part::Passage,
-                    Piece::Special(token) => {
-                        Part::Special(tokenizer.token_to_id(token).ok_or_else(|| {
-                            Error::SpecialToken { path: path.into(), token, family }
-                        })?)
-                    }
-                };
+            let part = match piece {
+                Piece::Query => Part::Query,
+                Piece::Passage => Part::Passage,
+                Piece::Special(token) => {
+                    Part::Special(tokenizer.token_to_id(token).ok_or_else(|| {
+                        Error::SpecialToken { path: path.into(), token: token.into(), family }
+                    })?)
+                }
+            };
             Ok((part, kind))
         };
         let parts = pieces.iter().map(part).collect::<Result<Vec<_>>>()?;

@@ -21,6 +21,9 @@ pub type Tensors = BTreeMap<String, Stored>;
 /// The types of numbers that are read, as files spell them.
 pub(crate) const DTYPES: [&str; 3] = ["F32", "F16", "BF16"];
 
+/// The projection of a model of late interaction, beside its encoder or in a file of its own.
+pub(crate) const PROJECTION: &str = "linear.weight";
+
 /// A tensor as f32 in the layout of the file.
 pub struct Stored {
     /// Its name in the file, for errors.
@@ -36,9 +39,13 @@ impl Architecture {
     }
 
     /// Returns the name in [`Names`](crate::Names) of a tensor of a file; None if the loader ignores
-    /// it. Files of DeBERTa have a table of positions that their config says not to read.
-    fn known_as(&self, file_name: &str) -> Option<String> {
+    /// it. Files of DeBERTa have a table of positions that their config says not to read, and those of
+    /// late interaction a projection, which is no part of the encoder.
+    pub(crate) fn known_as(&self, file_name: &str) -> Option<String> {
         let names = &self.family.names;
+        if file_name == PROJECTION {
+            return None;
+        }
         let is_unread = |name: &str| {
             let is_relative =
                 matches!(self.spec.positions, Positions::Relative(Relative { absolute: None, .. }));
@@ -80,9 +87,18 @@ pub(crate) fn files(model_dir: &Path) -> Result<Vec<PathBuf>> {
 }
 
 fn read_into(tensors: &mut Tensors, path: &Path, architecture: &Architecture) -> Result<()> {
+    read_named(tensors, path, |file_name| architecture.known_as(file_name))
+}
+
+/// Reads the tensors of a file that `known_as` gives a name to.
+pub(crate) fn read_named(
+    tensors: &mut Tensors,
+    path: &Path,
+    known_as: impl Fn(&str) -> Option<String>,
+) -> Result<()> {
     let bytes = file::read(path)?;
     for (file_name, view) in open(path, &bytes)?.iter() {
-        let Some(name) = architecture.known_as(file_name) else { continue };
+        let Some(name) = known_as(file_name) else { continue };
         let values = to_f32(&view).ok_or_else(|| Error::Dtype {
             path: path.into(),
             name: file_name.into(),
@@ -210,7 +226,7 @@ impl Slot<'_> {
     }
 }
 
-fn parameter<const D: usize>(
+pub(crate) fn parameter<const D: usize>(
     values: Vec<f32>,
     shape: Vec<usize>,
     device: &Device,

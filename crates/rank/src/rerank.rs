@@ -1,4 +1,4 @@
-//! Reorders the candidates of every query by the cross-encoder's score.
+//! Reorders the candidates of every query by a model's score.
 
 use crate::error::Result;
 use crate::fuse::{JOINED_NAME, Joining, refuse_writing_over};
@@ -6,7 +6,7 @@ use crate::run_file::{file_name, folder, stage_name};
 use crate::texts::{TextFiles, Texts};
 use std::collections::HashMap;
 use std::path::Path;
-use whetstone_model::{CrossEncoder, DeviceName, Engine};
+use whetstone_model::{DeviceName, Engine, Scorer};
 use whetstone_records::{
     Hit, Manifest, ModelDir, Outcome, PassageId, Progress, Run, Stage, digests,
 };
@@ -50,7 +50,7 @@ impl RerankJob<'_> {
     }
 }
 
-/// Writes the candidates in the order of the cross-encoder's logits as the TREC run `out`.
+/// Writes the candidates in the order of the model's scores as the TREC run `out`.
 pub fn rerank(
     job: &RerankJob,
     out: &Path,
@@ -66,11 +66,10 @@ pub fn rerank(
     }
     let candidates = Run::read(job.candidates)?;
     let texts = Texts::of_candidates(job.texts, [&candidates])?;
-    let encoder =
-        CrossEncoder::load_label(job.model, job.head_label, None, &Engine::open(device)?)?;
+    let scorer = Scorer::load(job.model, job.head_label, None, &Engine::open(device)?)?;
     let reranked = order(&candidates, &texts, |pairs| {
         progress.start("rerank", Some(pairs.len() as u64), "pairs");
-        let scores = encoder.score(pairs, progress)?;
+        let scores = scorer.score(pairs, progress)?;
         progress.finish();
         Ok(scores)
     })?;

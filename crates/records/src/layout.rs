@@ -159,6 +159,16 @@ folder! {
         MODULES modules = "modules.json",
         /// How to pool token vectors into one, for sentence-transformers.
         POOLING pooling = "1_Pooling/config.json",
+        /// The projections of a model of late interaction, as PyLate saves them: up to three, one
+        /// after the other.
+        DENSE dense = "1_Dense/config.json",
+        DENSE_WEIGHTS dense_weights = "1_Dense/model.safetensors",
+        SECOND_DENSE second_dense = "2_Dense/config.json",
+        SECOND_DENSE_WEIGHTS second_dense_weights = "2_Dense/model.safetensors",
+        THIRD_DENSE third_dense = "3_Dense/config.json",
+        THIRD_DENSE_WEIGHTS third_dense_weights = "3_Dense/model.safetensors",
+        /// The settings of a model of late interaction, as colbert-ai saves them.
+        ARTIFACT artifact = "artifact.metadata",
         /// The model card.
         CARD card = "README.md",
         /// What dev says about the model: fusion, probabilities, thresholds.
@@ -190,7 +200,7 @@ impl ModelDir {
         Self::ADDED_TOKENS,
     ];
     /// Files that some models have.
-    pub const OPTIONAL: [&'static str; 11] = [
+    pub const OPTIONAL: [&'static str; 18] = [
         Self::TOKENIZER,
         Self::TOKENIZER_CONFIG,
         Self::SPECIAL_TOKENS,
@@ -202,6 +212,19 @@ impl ModelDir {
         Self::SENTENCE_TRANSFORMERS,
         Self::MODULES,
         Self::POOLING,
+        Self::DENSE,
+        Self::DENSE_WEIGHTS,
+        Self::SECOND_DENSE,
+        Self::SECOND_DENSE_WEIGHTS,
+        Self::THIRD_DENSE,
+        Self::THIRD_DENSE_WEIGHTS,
+        Self::ARTIFACT,
+    ];
+    /// The settings and the weights of the projections, in their order.
+    pub const DENSE_MODULES: [[&'static str; 2]; 3] = [
+        [Self::DENSE, Self::DENSE_WEIGHTS],
+        [Self::SECOND_DENSE, Self::SECOND_DENSE_WEIGHTS],
+        [Self::THIRD_DENSE, Self::THIRD_DENSE_WEIGHTS],
     ];
 }
 

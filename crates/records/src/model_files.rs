@@ -91,7 +91,22 @@ impl ModelDir {
         let mut parts = self.with_roles("weights", &self.weight_files()?);
         parts.push(("config".into(), self.config()));
         parts.extend(self.with_roles("tokenizer", self.tokenizer_files()));
+        let late = self.late_interaction_files();
+        parts.extend(late.into_iter().map(|file| (file.to_owned(), self.path(file))));
         Ok(parts)
+    }
+
+    /// Returns the files that only a model of late interaction reads, below the folder.
+    pub fn late_interaction_files(&self) -> Vec<&'static str> {
+        let there = |file: &&str| self.path(file).is_file();
+        let mut files: Vec<&str> = Self::DENSE_MODULES.concat().into_iter().filter(there).collect();
+        if !files.is_empty() {
+            files.extend(
+                [Self::MODULES, Self::SENTENCE_TRANSFORMERS].iter().filter(|file| there(file)),
+            );
+        }
+        files.extend(Some(Self::ARTIFACT).filter(there));
+        files
     }
 
     /// Gives files a role: the first has the role alone, the others their names with it.

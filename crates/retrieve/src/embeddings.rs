@@ -1,10 +1,10 @@
 //! Keeps embeddings in files, so that no text is embedded twice.
 
-use crate::error::{Error, Result};
-use safetensors::{Dtype, SafeTensors, tensor::TensorView};
-use std::collections::HashMap;
+use crate::error::Result;
+use crate::shards::{Shards, check_finite};
+use safetensors::{Dtype, tensor::TensorView};
 use std::path::{Path, PathBuf};
-use whetstone_records::{AtomicFile, Progress, f32_bytes, sha256_bytes};
+use whetstone_records::{Progress, f32_bytes};
 
 /// The role of a text in a search: some models put a different prompt before each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,11 +35,12 @@ impl EmbeddingCache<'_> {
     /// number, and hold the digest of model and texts. A shard that does not match or cannot be
     /// read is made again.
     pub fn embed(&self, role: &str, kind: TextKind, texts: &[&str]) -> Result<Vec<f32>> {
+        let shards = Shards { folder: self.folder.clone(), model: self.model.clone() };
         self.progress.start(&format!("embed {role}"), Some(texts.len() as u64), role);
         let mut embeddings = Vec::with_capacity(texts.len() * self.hidden);
         for (number, texts) in texts.chunks(SHARD).enumerate() {
-            let path = self.shard_path(role, number);
-            let digest = self.digest(texts);
+            let path = shards.path(role, number);
+            let digest = shards.digest(texts);
             match self.read_shard(&path, &digest, texts.len()) {
                 Some(shard) => {
                     embeddings.extend(shard);
@@ -52,71 +53,37 @@ impl EmbeddingCache<'_> {
                 }
             }
         }
-        self.remove_later_shards(role, texts.len().div_ceil(SHARD))?;
+        shards.remove_from(role, texts.len().div_ceil(SHARD))?;
         self.progress.finish();
         Ok(embeddings)
     }
 
-    fn shard_path(&self, role: &str, number: usize) -> PathBuf {
-        self.folder.join(format!("{role}-{number:05}.safetensors"))
-    }
-
-    fn digest(&self, texts: &[&str]) -> String {
-        // JSON keeps the texts apart.
-        let texts = serde_json::to_vec(texts).expect("strings always serialise");
-        sha256_bytes(format!("{} {}", self.model, sha256_bytes(&texts)).as_bytes())
-    }
-
     fn read_shard(&self, path: &Path, digest: &str, rows: usize) -> Option<Vec<f32>> {
-        let bytes = std::fs::read(path).ok()?;
-        let (_, header) = SafeTensors::read_metadata(&bytes).ok()?;
-        if header.metadata().as_ref()?.get("digest")? != digest {
-            return None;
-        }
-        let shard = SafeTensors::deserialize(&bytes).ok()?;
-        let tensor = shard.tensor("embeddings").ok()?;
-        if tensor.dtype() != Dtype::F32 || tensor.shape() != [rows, self.hidden] {
-            return None;
-        }
-        let value =
-            |bytes: &[u8]| f32::from_le_bytes(bytes.try_into().expect("chunks of four bytes"));
-        Some(tensor.data().chunks_exact(4).map(value).collect())
+        Shards::read(path, digest, |shard| {
+            let tensor = shard.tensor("embeddings").ok()?;
+            if tensor.dtype() != Dtype::F32 || tensor.shape() != [rows, self.hidden] {
+                return None;
+            }
+            let value =
+                |bytes: &[u8]| f32::from_le_bytes(bytes.try_into().expect("chunks of four bytes"));
+            Some(tensor.data().chunks_exact(4).map(value).collect())
+        })
     }
 
     fn write_shard(&self, path: &Path, digest: &str, shard: &[f32]) -> Result<()> {
-        if shard.iter().any(|value| !value.is_finite()) {
-            return Err(Error::EmbeddingNotFinite);
-        }
+        check_finite(shard)?;
         let bytes = f32_bytes(shard);
         let shape = vec![shard.len() / self.hidden, self.hidden];
         let tensor =
             TensorView::new(Dtype::F32, shape, &bytes).expect("as many bytes as the shape says");
-        let header = HashMap::from([("digest".to_owned(), digest.to_owned())]);
-        let file = safetensors::serialize([("embeddings", tensor)], Some(header))
-            .expect("one small header");
-        Ok(AtomicFile::write_all_to(path, &file)?)
-    }
-
-    /// Removes the shards of a larger collection.
-    fn remove_later_shards(&self, role: &str, first: usize) -> Result<()> {
-        for number in first.. {
-            let path = self.shard_path(role, number);
-            match std::fs::remove_file(&path) {
-                Ok(()) => {}
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => break,
-                Err(source) => {
-                    let action = "remove";
-                    return Err(whetstone_records::Error::Io { action, path, source }.into());
-                }
-            }
-        }
-        Ok(())
+        Shards::write(path, digest, vec![("embeddings", tensor)])
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Error;
     use std::cell::Cell;
     use whetstone_records::Silent;
 

@@ -1,8 +1,8 @@
 //! Finds passages for queries.
 //!
 //! Every way to search is a [`Retriever`]: BM25 ([`Bm25`]), the embeddings of a bi-encoder
-//! ([`Dense`]), the run file of any other search ([`RunFile`]). [`RetrieverConfig`] is a retriever
-//! in a config.
+//! ([`Dense`]), a late interaction ([`LateInteraction`]), the run file of any other search
+//! ([`RunFile`]). [`RetrieverConfig`] is a retriever in a config.
 //!
 //! ```
 //! use whetstone_retrieve::{Material, RetrieverConfig};
@@ -22,17 +22,22 @@ mod bm25;
 mod dense;
 mod embeddings;
 mod error;
+mod late_interaction;
+mod products;
 mod registry;
 mod retriever;
 mod run;
 mod search;
+mod shards;
+mod token_store;
 mod top;
 
 pub use bm25::{Bm25, Bm25Parameters};
 pub use dense::{Dense, DenseSettings};
 pub use embeddings::{EmbeddingCache, Encode, TextKind};
 pub use error::{Error, Result};
-pub use registry::{Material, RetrieverConfig, Settings};
+pub use late_interaction::{LateInteraction, LateInteractionSettings};
+pub use registry::{Material, NamedModel, RetrieverConfig, Settings};
 pub use retriever::Retriever;
 pub use run::{RunFile, RunSettings};
 pub use search::bm25_run;

@@ -7,12 +7,14 @@
 use crate::bm25::Bm25Parameters;
 use crate::dense::DenseSettings;
 use crate::embeddings::EmbeddingCache;
-use crate::error::Result;
+use crate::error::{Result, must};
+use crate::late_interaction::LateInteractionSettings;
 use crate::retriever::Retriever;
 use crate::run::RunSettings;
 use serde::{Deserialize, Serialize};
-use std::path::Path;
-use whetstone_records::{Input, Language, Passage, Query};
+use std::path::{Path, PathBuf};
+use whetstone_model::DeviceName;
+use whetstone_records::{Input, Language, Passage, Progress, Query, Silent};
 
 /// The inputs of retrievers.
 pub struct Material<'a> {
@@ -23,6 +25,11 @@ pub struct Material<'a> {
     pub embeddings: Option<&'a EmbeddingCache<'a>>,
     /// The language of the passages; English unless the caller says other.
     pub language: Language,
+    /// Where a retriever runs a model of its own.
+    pub device: DeviceName,
+    /// Where a retriever keeps what such a model computed; nowhere unless the caller says so.
+    pub kept: Option<PathBuf>,
+    pub progress: &'a dyn Progress,
     passage_texts: Vec<String>,
 }
 
@@ -33,7 +40,16 @@ impl<'a> Material<'a> {
         embeddings: Option<&'a EmbeddingCache<'a>>,
     ) -> Self {
         let passage_texts = passages.iter().map(Passage::full_text).collect();
-        Self { passages, queries, embeddings, language: Language::default(), passage_texts }
+        Self {
+            passages,
+            queries,
+            embeddings,
+            language: Language::default(),
+            device: DeviceName::default(),
+            kept: None,
+            progress: &Silent,
+            passage_texts,
+        }
     }
 
     /// Titles and texts, as rerankers see them.
@@ -43,6 +59,39 @@ impl<'a> Material<'a> {
 
     pub fn query_texts(&self) -> Vec<&str> {
         self.queries.iter().map(|query| query.text.as_str()).collect()
+    }
+}
+
+/// A model in a config, and its folder once it was found.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(from = "String", into = "String")]
+pub struct NamedModel {
+    /// A folder or an id, as the config has it.
+    pub name: String,
+    folder: Option<PathBuf>,
+}
+
+impl NamedModel {
+    /// Says where the model is.
+    pub fn found(&mut self, folder: PathBuf) {
+        self.folder = Some(folder);
+    }
+
+    /// Returns where the model is: where it was found, else the folder of its name.
+    pub fn folder(&self) -> &Path {
+        self.folder.as_deref().unwrap_or(Path::new(&self.name))
+    }
+}
+
+impl From<String> for NamedModel {
+    fn from(name: String) -> Self {
+        Self { name, folder: None }
+    }
+}
+
+impl From<NamedModel> for String {
+    fn from(model: NamedModel) -> Self {
+        model.name
     }
 }
 
@@ -64,12 +113,25 @@ pub trait Settings {
         false
     }
 
+    /// The model that it runs itself, to be found before it is built.
+    fn own_model(&mut self) -> Option<&mut NamedModel> {
+        None
+    }
+
     /// Returns the digests of the files that it reads, by role.
     fn inputs(&self) -> Result<Vec<Input>> {
         Ok(Vec::new())
     }
 
     fn build(&self, material: &Material) -> Result<Box<dyn Retriever>>;
+}
+
+/// Refuses a name that is not fit for a file and a column of runs.
+pub(crate) fn check_name(name: &str) -> Result<()> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    let is_name = name.starts_with(|c: char| c.is_ascii_alphanumeric()) && name.chars().all(plain);
+    let expected = "letters, digits, `-`, `_` and `.`, a letter or digit first";
+    must(is_name, (name, "name"), expected, format!("`{name}`"))
 }
 
 macro_rules! retrievers {
@@ -100,5 +162,6 @@ macro_rules! retrievers {
 retrievers! {
     Bm25(Bm25Parameters),
     Dense(DenseSettings),
+    LateInteraction(LateInteractionSettings),
     Run(RunSettings),
 }

@@ -1,7 +1,7 @@
 //! The ranking of any other search, as a TREC run file.
 
-use crate::error::{Error, Result, must};
-use crate::registry::{Material, Settings};
+use crate::error::{Error, Result};
+use crate::registry::{Material, Settings, check_name};
 use crate::retriever::Retriever;
 use crate::top::{Scored, ranking_order};
 use serde::{Deserialize, Serialize};
@@ -26,12 +26,7 @@ impl Settings for RunSettings {
     }
 
     fn check(&self) -> Result<()> {
-        // It becomes the name of a file and a column of runs.
-        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-        let is_name = self.name.starts_with(|c: char| c.is_ascii_alphanumeric())
-            && self.name.chars().all(plain);
-        let expected = "letters, digits, `-`, `_` and `.`, a letter or digit first";
-        must(is_name, (&self.name, "name"), expected, format!("`{}`", self.name))
+        check_name(&self.name)
     }
 
     fn anchor(&mut self, folder: &Path) {

@@ -17,7 +17,7 @@ fn batch(sequences: usize, seq: usize) -> Packed {
         .map(|i| if i % seq == 0 { 101 } else { 1000 + (i * 7919 % 29000) as u32 })
         .collect();
     let types = (0..sequences * seq).map(|i| u32::from(i % seq >= 12)).collect();
-    Packed { ids, types, starts: (0..=sequences).map(|i| i * seq).collect() }
+    Packed { ids, types, starts: (0..=sequences).map(|i| i * seq).collect(), seen: None }
 }
 
 fn median_ms(repeats: usize, mut run: impl FnMut()) -> f64 {

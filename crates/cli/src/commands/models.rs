@@ -7,7 +7,10 @@ use crate::{memory, output};
 use serde::Serialize;
 use std::path::PathBuf;
 use whetstone_hub::Found;
-use whetstone_model::{Architecture, BiEncoderDescription, Description, TokenizerDescription};
+use whetstone_model::{
+    Architecture, BiEncoderDescription, Description, LateInteractionDescription,
+    TokenizerDescription,
+};
 use whetstone_records::one_line;
 use whetstone_train::TrainConfig;
 
@@ -163,7 +166,7 @@ impl Described {
         let Self { folder, description, training } = self;
         let mut lines = vec![
             ("family", description.family.to_owned()),
-            ("kind", kind(&description.labels)),
+            ("kind", kind(description)),
             (
                 "weights",
                 format!(
@@ -185,6 +188,8 @@ impl Described {
         lines.extend(description.bi_encoder.as_ref().map(|of| ("bi-encoder", bi_encoder(of))));
         let problem = description.bi_encoder_problem.as_ref();
         lines.extend(problem.map(|problem| ("bi-encoder", format!("cannot serve: {problem}"))));
+        let late = description.late_interaction.as_ref();
+        lines.extend(late.map(|late| ("token vectors", late_interaction(late))));
         lines.push(("training", training.text()));
         let lines = lines.iter().map(|(name, value)| format!("  {name:<14} {value}\n"));
         format!("{}\n{}", folder.display(), lines.collect::<String>())
@@ -192,15 +197,18 @@ impl Described {
 }
 
 /// What the head makes of a model.
-fn kind(labels: &[String]) -> String {
-    match labels {
-        [] => "encoder without a relevance head; training makes one".into(),
-        [_] => "cross-encoder".into(),
-        _ => format!(
+fn kind(description: &Description) -> String {
+    if description.late_interaction.is_some() {
+        return "late interaction; training makes a cross-encoder of its encoder".into();
+    }
+    match &description.labels[..] {
+        labels @ [_, _, ..] => format!(
             "classifier with {} labels ({}); `head-label` chooses",
             labels.len(),
             labels.join(", ")
         ),
+        [] => "encoder without a relevance head; training makes one".into(),
+        [_] => "cross-encoder".into(),
     }
 }
 
@@ -221,6 +229,15 @@ fn bi_encoder(description: &BiEncoderDescription) -> String {
         (query, passage) => format!("prompts {query:?} and {passage:?}"),
     };
     format!("pooling {pooling}, {prompts}, texts are cut at {max_seq_tokens} tokens")
+}
+
+fn late_interaction(description: &LateInteractionDescription) -> String {
+    let LateInteractionDescription { width, query_tokens, expands_queries, passage_tokens } =
+        description;
+    let queries = if *expands_queries { "filled up to" } else { "cut at" };
+    format!(
+        "of width {width}, queries {queries} {query_tokens} tokens, passages cut at {passage_tokens}"
+    )
 }
 
 #[cfg(test)]

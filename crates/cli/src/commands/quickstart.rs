@@ -120,6 +120,7 @@ impl<'a> Quickstart<'a> {
             synth.model.clone_from(model);
         }
         refuse_other_retrievers(&synth, &args.config)?;
+        super::mine::find_models(&mut synth, &Silent)?;
         let corpus = super::corpus(args.corpus.as_deref(), &synth)?;
         refuse_missing(&corpus)?;
         Ok(Self { args, synth, train, fresh, corpus })

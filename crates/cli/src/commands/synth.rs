@@ -34,7 +34,7 @@ pub const STAGES: [&str; 4] = ["chunk", "ask", "mine", "pair"];
 const GATHERED: [&str; 3] = ["gather", "mine", "pair"];
 
 pub fn run(args: &Args, talk: &Talk) -> Result<()> {
-    let (config, out) = args.data.load()?;
+    let (mut config, out) = args.data.load()?;
     let (stages, corpus) = source(args, &config)?;
     if args.data.force {
         stages.iter().try_for_each(|stage| whetstone_records::forget(&out, stage))?;
@@ -43,6 +43,7 @@ pub fn run(args: &Args, talk: &Talk) -> Result<()> {
     let model = whetstone_hub::resolve(&config.model, &*progress)?;
     // Now, and not after an hour of other stages.
     super::pair::teacher(&config, &*progress)?;
+    super::mine::find_models(&mut config, &*progress)?;
     let job = Job {
         config: &config,
         corpus: &corpus,

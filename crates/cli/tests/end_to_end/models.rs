@@ -42,6 +42,18 @@ fn a_folder_is_described() {
 }
 
 #[test]
+fn a_late_interaction_is_described_with_its_vectors() {
+    let outcome = run(&["models", &text(&oracle("tiny-colbert"))]);
+    assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
+    for line in [
+        "kind           late interaction; training makes a cross-encoder of its encoder",
+        "token vectors  of width 8, queries filled up to 32 tokens, passages cut at 48",
+    ] {
+        assert!(outcome.stdout.contains(line), "{line:?} is not in\n{}", outcome.stdout);
+    }
+}
+
+#[test]
 fn a_description_is_also_json() {
     let found = run(&["models", &text(&oracle("tiny-modernbert")), "--json"]).json();
     assert_eq!(found[0]["family"], "modernbert");

@@ -1,4 +1,6 @@
-use crate::whetstone::{assert_fails, copy_folder, quickstart_folder, run, run_with_stdin, text};
+use crate::whetstone::{
+    assert_fails, copy_folder, quickstart_folder, repository, run, run_with_stdin, text,
+};
 use std::fs;
 
 const PASSAGES: &str = "oil the chain\nthe light is dark\n\nspokes of a wheel\n";
@@ -232,4 +234,37 @@ fn scores_are_joined_by_hand_as_quickstart_joins_them() {
     );
     let outcome = run(&["fuse", &bm25, "--way", "scores", "--out", &out]);
     assert!(outcome.stderr.contains("--logits <RUN>"), "{}", outcome.stderr);
+}
+
+#[test]
+fn a_late_interaction_reranks_and_a_change_of_its_settings_reranks_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| text(&folder.path().join(name));
+    copy_folder(&repository().join("tests/oracles/tiny-colbert"), &folder.path().join("model"));
+    let model = path("model");
+    let args = ["rerank", "--model", &model, "--query", "how to oil a chain"];
+    assert_eq!(run_with_stdin(&args, PASSAGES).stdout.lines().count(), 3);
+
+    let passage = |id: &str, text: &str| format!("{{\"_id\": \"{id}\", \"text\": \"{text}\"}}\n");
+    let corpus = PASSAGES.lines().filter(|line| !line.is_empty()).zip(["a", "b", "c"]);
+    let corpus: String = corpus.map(|(line, id)| passage(id, line)).collect();
+    fs::write(path("corpus.jsonl"), corpus).unwrap();
+    fs::write(path("queries.jsonl"), passage("q", "which valve opens")).unwrap();
+    fs::write(path("first.run"), "q Q0 a 1 3 x\nq Q0 b 2 2 x\nq Q0 c 3 1 x\n").unwrap();
+    let [corpus, queries, first, out] =
+        ["corpus.jsonl", "queries.jsonl", "first.run", "late.run"].map(path);
+    let rerank = || {
+        let texts = ["--corpus", &corpus, "--queries", &queries, "--candidates", &first];
+        let outcome = run(&[&["rerank", "--model", &model], &texts[..], &["--out", &out]].concat());
+        assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
+        fs::read_to_string(&out).unwrap()
+    };
+    let scores = rerank();
+    assert_eq!(scores.lines().count(), 3);
+    let settings = folder.path().join("model/artifact.metadata");
+    let changed = fs::read_to_string(&settings)
+        .unwrap()
+        .replace("\"query_maxlen\": 32", "\"query_maxlen\": 16");
+    fs::write(&settings, changed).unwrap();
+    assert_ne!(rerank(), scores);
 }

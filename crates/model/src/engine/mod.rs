@@ -22,6 +22,7 @@ use crate::error::Result;
 use crate::group::by_length;
 use crate::nn::Encoder;
 use crate::spec::Spec;
+use burn::nn::Linear;
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use whetstone_kernels::Precision;
 
@@ -209,7 +210,10 @@ impl Engine {
     /// Returns the vector of every token.
     pub(crate) fn all_tokens(&self, encoder: &Encoder, batch: &Packed) -> Hidden {
         let dropout = StepDropout::default();
-        match self.layout_of(&encoder.spec) {
+        // The kernels have no mask for tokens that nobody sees.
+        let layout =
+            if batch.seen.is_some() { Layout::Padded } else { self.layout_of(&encoder.spec) };
+        match layout {
             Layout::Packed => {
                 let how = (self.precision, false);
                 Hidden::Packed(packed::forward(encoder, batch, dropout, how, None))
@@ -238,6 +242,23 @@ impl Hidden {
             mean.iter_mut().for_each(|sum| *sum /= len as f32);
         }
         means
+    }
+
+    /// What a linear layer makes of every token that is no padding, row-major `[tokens, width]`.
+    pub fn projected(self, projection: &Linear, batch: &Packed) -> Vec<f32> {
+        match self {
+            Hidden::Packed(x) => values(projection.forward(x)),
+            Hidden::Padded(x) => {
+                let [sequences, seq, hidden] = x.dims();
+                let x = projection.forward(x.reshape([sequences * seq, hidden])); // [batch · seq, width]
+                let width = x.dims()[1];
+                let padded = values(x);
+                let rows = batch.starts.windows(2).zip(padded.chunks_exact(seq * width));
+                rows.flat_map(|(span, rows)| &rows[..(span[1] - span[0]) * width])
+                    .copied()
+                    .collect()
+            }
+        }
     }
 }
 

@@ -17,18 +17,20 @@ pub fn forward(
     let (device, precision) = (&engine.device, engine.padded_precision());
     let (sequences, seq) = (batch.sequences(), padded_len(batch, encoder.spec.longest_input));
     let (padded, is_padding) = pad(batch, seq);
+    let is_hidden = hidden_keys(batch, seq);
     let x = encoder.embeddings.forward(&padded, dropout.of_embeddings(), device); // [batch · seq, hidden]
     let mut x = x.reshape([sequences, seq, encoder.spec.hidden]); // [batch, seq, hidden]
     let is_real: Vec<bool> = is_padding.iter().map(|is_padding| !is_padding).collect();
     let mut note = |x: &Tensor<3>| {
         states.iter_mut().for_each(|states| states.push(real_tokens(x, &is_real, device)));
     };
-    let is_padding =
-        Tensor::<1, Bool>::from_data(TensorData::new(is_padding, [sequences * seq]), device)
+    let is_hidden =
+        Tensor::<1, Bool>::from_data(TensorData::new(is_hidden, [sequences * seq]), device)
             .reshape([sequences, 1, 1, seq]); // [batch, 1, 1, seq]
     match &encoder.layers {
         Layers::PreNorm(PreNormLayers { layers, rotary }) => {
-            let sights = Sights::new(rotary, encoder.spec.hidden / encoder.spec.heads, &is_padding);
+            let sights = Sights::new(rotary, encoder.spec.hidden / encoder.spec.heads, &is_hidden)
+                .with_blind_tokens(batch.seen.is_some());
             for (index, layer) in layers.iter().enumerate() {
                 let dropout = dropout.of_pre_norm_layer(index);
                 x = layer.forward(x, sights.of(layer), dropout, precision); // [batch, seq, hidden]
@@ -36,7 +38,7 @@ pub fn forward(
             }
         }
         Layers::Disentangled(shared) => {
-            let distances = shared.distances(&is_padding);
+            let distances = shared.distances(&is_hidden);
             for (index, layer) in shared.layers.iter().enumerate() {
                 let dropout = dropout.of_layer(index);
                 x = layer.forward(x, &distances, dropout, precision); // [batch, seq, hidden]
@@ -46,7 +48,7 @@ pub fn forward(
         Layers::PostNorm(layers) => {
             for (index, layer) in layers.iter().enumerate() {
                 let dropout = dropout.of_layer(index);
-                x = layer.forward(x, &is_padding, dropout, precision); // [batch, seq, hidden]
+                x = layer.forward(x, &is_hidden, dropout, precision); // [batch, seq, hidden]
                 note(&x);
             }
         }
@@ -106,6 +108,13 @@ fn pad(batch: &Packed, seq: usize) -> (Packed, Vec<bool>) {
         padded.starts.push(padded.ids.len());
     }
     (padded, is_padding)
+}
+
+/// Returns which places of a padded batch attention must not see: padding, and what the batch hides.
+fn hidden_keys(batch: &Packed, seq: usize) -> Vec<bool> {
+    let lengths = batch.starts.windows(2).map(|span| span[1] - span[0]);
+    let seen = batch.seen.clone().unwrap_or_else(|| lengths.collect());
+    seen.iter().flat_map(|seen| (0..seq).map(move |place| place >= *seen)).collect()
 }
 
 #[cfg(test)]

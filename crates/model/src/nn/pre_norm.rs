@@ -37,6 +37,8 @@ pub struct Sight {
     /// `[1, 1, seq, hidden / heads]`, as the next.
     cos: Tensor<4>,
     sin: Tensor<4>,
+    /// Whether some token sees none at all, not even itself.
+    has_blind_tokens: bool,
 }
 
 /// What the global layers see, and what the others do.
@@ -64,6 +66,12 @@ impl Sights {
         }
     }
 
+    /// The same for sequences of which some tokens may be too far from all that they are let see.
+    pub fn with_blind_tokens(mut self, has_blind_tokens: bool) -> Self {
+        self.local.has_blind_tokens = has_blind_tokens;
+        self
+    }
+
     pub fn of(&self, layer: &PreNormLayer) -> &Sight {
         if layer.is_global { &self.global } else { &self.local }
     }
@@ -77,7 +85,12 @@ impl Sight {
             let half = Tensor::<1>::from_data(values, device).reshape([1, 1, seq, half]);
             Tensor::cat(vec![half.clone(), half], 3)
         };
-        Self { hidden, cos: table(rotation.cos()), sin: table(rotation.sin()) }
+        Self {
+            hidden,
+            cos: table(rotation.cos()),
+            sin: table(rotation.sin()),
+            has_blind_tokens: false,
+        }
     }
 
     /// Turns queries or keys, `[batch, heads, seq, hidden / heads]`.
@@ -144,8 +157,13 @@ impl PreNormLayer {
         let split = |x: Tensor<3>| x.reshape([batch, seq, heads, size]).swap_dims(1, 2);
         let (query, key) = (sight.turn(split(query)), sight.turn(split(key)));
         let scores = query.matmul(key.swap_dims(2, 3)) / (size as f32).sqrt();
-        let scores = scores.mask_fill(sight.hidden.clone().expand([batch, heads, seq, seq]), -1e9);
-        let weights = softmax(scores, 3).reshape([batch * heads * seq, seq]);
+        let hidden_keys = sight.hidden.clone().expand([batch, heads, seq, seq]);
+        let mut weights = softmax(scores.mask_fill(hidden_keys.clone(), -1e9), 3);
+        if sight.has_blind_tokens {
+            // As in PyTorch's attention, they take in nothing, and not the mean of all.
+            weights = weights.mask_fill(hidden_keys, 0.0);
+        }
+        let weights = weights.reshape([batch * heads * seq, seq]);
         let weights = drop(weights, dropout.attention).reshape([batch, heads, seq, seq]);
         weights.matmul(split(value)).swap_dims(1, 2).reshape([batch, seq, hidden])
     }

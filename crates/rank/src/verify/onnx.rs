@@ -134,8 +134,12 @@ mod tests {
 
     #[test]
     fn padding_stands_at_the_end_and_is_masked() {
-        let batch =
-            Packed { ids: vec![2, 7, 3, 2, 3], types: vec![0, 1, 1, 0, 1], starts: vec![0, 3, 5] };
+        let batch = Packed {
+            ids: vec![2, 7, 3, 2, 3],
+            types: vec![0, 1, 1, 0, 1],
+            starts: vec![0, 3, 5],
+            seen: None,
+        };
         let Padded { shape, inputs: [ids, mask, types] } = Padded::of(&batch);
         assert_eq!(shape, [2, 3]);
         assert_eq!(ids.1, [2, 7, 3, 2, 3, 0]);

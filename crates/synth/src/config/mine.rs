@@ -211,7 +211,10 @@ mod tests {
         for (entry, expected) in [
             ("kind = 'bm25'\nfraction = 0.5\nk2 = 1", "unknown field `k2`"),
             ("kind = 'dense'\nfraction = 0.5\nk1 = 1", "unknown field `k1`"),
-            ("kind = 'bm52'\nfraction = 0.5", "expected one of `bm25`, `dense`, `run`"),
+            (
+                "kind = 'bm52'\nfraction = 0.5",
+                "expected one of `bm25`, `dense`, `late-interaction`, `run`",
+            ),
             ("kind = 'bm25'", "missing field `fraction`"),
             ("fraction = 0.5", "missing field `kind`"),
         ] {

@@ -22,7 +22,7 @@ use miner::Miner;
 use negatives::{Chooser, Counts};
 use rayon::prelude::*;
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use whetstone_model::{BiEncoder, DeviceName, Engine};
 use whetstone_records::{
     DataSet, Input, Manifest, Negative, Outcome, Progress, Stage, digests, sha256_bytes,
@@ -145,6 +145,9 @@ fn mine_collection(
         let (passages, queries) = part.slices(collection);
         let mut material = Material::new(passages, queries, embeddings.as_ref());
         material.language = language::of_passages(stated, passages);
+        material.device = job.device;
+        material.kept = Some(folder_of_part(DataSet::new(job.out).embeddings(), part));
+        material.progress = progress;
         let miners = Miner::build_all(&job.config.mine, &material, part)?;
         drop(material);
         let chooser = Chooser {
@@ -177,12 +180,16 @@ fn refuse_run_over_parts(collection: &Collection, config: &MineConfig) -> Result
 }
 
 /// A folder of its own for each collection, so that another one that comes or goes moves none.
-fn of_part<'a>(cache: &EmbeddingCache<'a>, part: &Part) -> EmbeddingCache<'a> {
-    let folder = match &part.name {
+fn folder_of_part(folder: PathBuf, part: &Part) -> PathBuf {
+    match &part.name {
         // A name from a file is no name for a folder.
-        Some(name) => cache.folder.join(&sha256_bytes(name.as_bytes())[..16]),
-        None => cache.folder.clone(),
-    };
+        Some(name) => folder.join(&sha256_bytes(name.as_bytes())[..16]),
+        None => folder,
+    }
+}
+
+fn of_part<'a>(cache: &EmbeddingCache<'a>, part: &Part) -> EmbeddingCache<'a> {
+    let folder = folder_of_part(cache.folder.clone(), part);
     let EmbeddingCache { hidden, encode, progress, .. } = *cache;
     EmbeddingCache { folder, model: cache.model.clone(), hidden, encode, progress }
 }

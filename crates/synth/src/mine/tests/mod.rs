@@ -1,5 +1,6 @@
 //! Checks `mine` on a small data set with a stand-in for the bi-encoder.
 
+mod late_interaction;
 mod run_file;
 
 use super::*;
