@@ -23,6 +23,8 @@ mod parameters;
 mod reranker;
 mod sentence;
 mod spec;
+#[cfg(feature = "train")]
+mod tensor_file;
 mod tokenizer;
 mod tokenizer_files;
 #[cfg(feature = "train")]
@@ -38,6 +40,7 @@ pub use engine::{AdamWState, Clipping, StepDropout};
 pub use engine::{DeviceName, Engine, Surveyed, devices};
 pub use error::{Error, Result};
 pub use families::{Architecture, ConfigFields, Export, Family, Names, Piece, Role, Template};
+pub use footprint::TrainingBatch;
 pub use kept_scores::KeptScores;
 pub use labels::{HeadStart, head_start};
 pub use network::CrossEncoderNetwork;
@@ -46,6 +49,8 @@ pub use reranker::{Ranked, Reranker, RerankerOptions};
 pub use spec::{
     DropoutRates, FeedForward, HeadKind, NormPlacement, Pooling, Positions, Relative, Rotary, Spec,
 };
+#[cfg(feature = "train")]
+pub use tensor_file::{Unwritten, write_tensors};
 pub use tokenizer::{PairTokenizer, Tokens};
 pub use tokenizer_files::read_tokenizer;
 pub use weights::{Stored, Tensors, transpose};

@@ -31,6 +31,8 @@ pub struct Engine {
     device: Device,
     layout: Layout,
     precision: Precision,
+    /// Whether the kernels keep only the inputs of layers for the backward pass.
+    recompute: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,7 +69,9 @@ impl Engine {
             DeviceName::Ndarray | DeviceName::Cuda | DeviceName::Wgpu => Layout::Padded,
         };
         let devices = device::open(name, count)?.into_iter();
-        Ok(devices.map(|device| Self { device, layout, precision: Precision::F32 }).collect())
+        let precision = Precision::F32;
+        let engine = |device| Self { device, layout, precision, recompute: false };
+        Ok(devices.map(engine).collect())
     }
 
     /// The same device with the large products of a network in `precision`.
@@ -166,7 +170,7 @@ impl Engine {
     ) -> Tensor<2> {
         match self.layout_of(&encoder.spec) {
             Layout::Packed => {
-                packed::forward(encoder, batch, dropout, (self.precision, true), states)
+                packed::forward(encoder, batch, dropout, (self, true), states)
             }
             Layout::Padded => {
                 let x = padded::forward(encoder, batch, dropout, self, states.as_deref_mut());
@@ -188,7 +192,7 @@ impl Engine {
     ) -> Tensor<2> {
         let (x, stride) = match self.layout_of(&encoder.spec) {
             Layout::Packed => {
-                (packed::forward(encoder, batch, dropout, (self.precision, false), states), None)
+                (packed::forward(encoder, batch, dropout, (self, false), states), None)
             }
             Layout::Padded => {
                 let x = padded::forward(encoder, batch, dropout, self, states);
@@ -211,8 +215,7 @@ impl Engine {
         let dropout = StepDropout::default();
         match self.layout_of(&encoder.spec) {
             Layout::Packed => {
-                let how = (self.precision, false);
-                Hidden::Packed(packed::forward(encoder, batch, dropout, how, None))
+                Hidden::Packed(packed::forward(encoder, batch, dropout, (self, false), None))
             }
             Layout::Padded => Hidden::Padded(padded::forward(encoder, batch, dropout, self, None)),
         }
