@@ -42,7 +42,7 @@ def make(out, name):
         shutil.copy(path, out / name)
     settings = out / name / "tokenizer_config.json"
     if settings.exists():
-        text = json.loads(settings.read_text()) | {"model_max_length": config.max_position_embeddings - 2}
+        text = json.loads(settings.read_text()) | {"model_max_length": 8192}
         settings.write_text(json.dumps(text, indent=1))
     print(f"{name}: {sum(one.numel() for one in model.parameters()) / 1e6:.1f} M parameters")
 

@@ -71,7 +71,7 @@ pub struct TrainConfig {
     /// bfloat16. Evaluation always uses f32.
     pub precision: Precision,
     /// Keeps only each layer's input for the backward pass, which then computes the layer again: the
-    /// same weights from less memory in more time. Only where the CPU's kernels serve the model.
+    /// same weights from less memory for more work. Only where the CPU's kernels serve the model.
     pub gradient_checkpointing: bool,
     /// Steps between two evaluations (dev nDCG@10), each with a checkpoint.
     pub eval_every_steps: usize,
