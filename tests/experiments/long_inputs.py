@@ -45,7 +45,7 @@ def training(what, pairs, tokens, model, out):
     ]
     (out / "data").mkdir(parents=True)
     (out / "data/train.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    keys = {"model": str(model), "epochs": 1, "batch-pairs": pairs, "max-seq-tokens": tokens, "eval-every-steps": 1,
+    keys = {"model": str(model), "epochs": 1, "batch-pairs": pairs, "max-seq-tokens": tokens, "eval-every-steps": 1, "warm-start-steps": 0,
             "gradient-checkpointing": what != "train", "freeze-embeddings": what == "frozen"}
     (out / "train.toml").write_text("".join(f"{key} = {json.dumps(value)}\n" for key, value in keys.items()))
     return ["train", "--config", out / "train.toml", "--data", out / "data", "--out", out / "run"]

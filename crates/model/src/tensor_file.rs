@@ -46,11 +46,7 @@ pub fn write_tensors<F: FnOnce() -> Vec<f32>>(
     Ok(file.commit()?)
 }
 
-fn header<F>(
-    path: &Path,
-    tensors: &[Unwritten<F>],
-    (key, value): (&str, &str),
-) -> Result<Vec<u8>> {
+fn header<F>(path: &Path, tensors: &[Unwritten<F>], (key, value): (&str, &str)) -> Result<Vec<u8>> {
     let mut end = 0;
     let infos = tensors.iter().map(|Unwritten { name, shape, .. }| {
         let start = end;

@@ -160,9 +160,7 @@ impl AdamW {
             [("first", first), ("second", second)].map(|(which, moment)| Unwritten {
                 name: format!("{name}.{which}"),
                 shape: moment.dims().into(),
-                values: move || {
-                    moment.clone().into_data().try_into_vec().expect("moments are f32")
-                },
+                values: move || moment.clone().into_data().try_into_vec().expect("moments are f32"),
             })
         });
         Ok(write_tensors(path, tensors.collect(), ("steps", &self.steps.to_string()))?)

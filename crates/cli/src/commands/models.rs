@@ -163,7 +163,9 @@ impl Training {
         }
         let with_key = format!("batch-pairs = {checkpointing} with gradient-checkpointing = true");
         let ways = match (pairs, checkpointing) {
-            (0, 0) => return format!("{about}: not even one pair fits in this machine's {machine}"),
+            (0, 0) => {
+                return format!("{about}: not even one pair fits in this machine's {machine}");
+            }
             (0, _) => with_key,
             _ if checkpointing > pairs => format!("batch-pairs = {pairs}, or {with_key},"),
             _ => format!("batch-pairs = {pairs}"),

@@ -143,8 +143,7 @@ pub fn forward(
         spec.rotation.turn(&mut query, &layer.starts, hidden);
     }
     spec.rotation.turn(&mut key, &layer.starts, hidden);
-    let attended =
-        attention(&Attention::new([&query, &key, &value], (layer, spec.reach), hidden));
+    let attended = attention(&Attention::new([&query, &key, &value], (layer, spec.reach), hidden));
     let residual = computed_rows(x, layer, hidden);
     let (out, steps) = after_attention(&attended, &residual, w, layer, keep);
     let saved = steps.map(|(before_ffn, gates)| Saved {

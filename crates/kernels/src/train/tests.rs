@@ -69,12 +69,7 @@ const SMALL: Sizes = (12, 20, 3, &[1, 5, 3]);
 /// A sequence whose attention is computed block by block of queries, and one of a single block.
 const LONG: Sizes = (4, 3, 2, &[515, 3]);
 
-fn check(
-    (hidden, ffn, heads, lengths): Sizes,
-    each: usize,
-    precision: Precision,
-    tolerance: f64,
-) {
+fn check((hidden, ffn, heads, lengths): Sizes, each: usize, precision: Precision, tolerance: f64) {
     for (first_only, rate) in [(false, 0.0), (true, 0.0), (false, 0.3), (true, 0.3)] {
         let layer = Layer::new(hidden, ffn, lengths);
         let mut spec = spec(lengths, heads, first_only, precision);

@@ -169,9 +169,7 @@ impl Engine {
         mut states: Option<&mut Vec<Tensor<2>>>,
     ) -> Tensor<2> {
         match self.layout_of(&encoder.spec) {
-            Layout::Packed => {
-                packed::forward(encoder, batch, dropout, (self, true), states)
-            }
+            Layout::Packed => packed::forward(encoder, batch, dropout, (self, true), states),
             Layout::Padded => {
                 let x = padded::forward(encoder, batch, dropout, self, states.as_deref_mut());
                 if let Some(last) = states.and_then(|states| states.last_mut()) {
