@@ -1,9 +1,9 @@
-"""Scoring and a training step on fixed shapes, in turns with PyTorch: milliseconds, and how many times as long PyTorch takes.
+"""Scoring and a training step on batches of a shape, in turns with PyTorch: milliseconds, and how many times as long PyTorch takes.
 
-needs: torch, transformers        usage: [SHAPES="8x128 8x512"] [TURNS=5] [REPEATS=3] bench_step.py MODEL_DIR COMMAND…
+needs: torch, transformers        usage: [SHAPES="8x128 16x64-512"] [TURNS=5] [REPEATS=3] [PRECISION=f32] [ONLY=train] bench_step.py MODEL_DIR COMMAND…
 
 COMMAND is the bench of crates/train/benches/step.rs, which is given MODEL_DIR and the repeats of a turn, of which it prints the
-median. No padding and no dropout, as there; AdamW; bf16 by autocast, where the CPU has it. Threads: all cores.
+median, and which explains shapes and the other variables. No dropout, as there; PyTorch pads lengths that differ; AdamW; bf16 by autocast, where the CPU has it. Threads: all cores.
 """
 import os, re, statistics, subprocess, sys, time
 import torch
@@ -19,17 +19,24 @@ SHAPES = os.environ.get("SHAPES", "").split()
 
 def network():
     config = AutoConfig.from_pretrained(model_dir, num_labels=1)
-    for key in ("hidden_dropout_prob", "attention_probs_dropout_prob"):
+    for key in ("hidden_dropout_prob", "attention_probs_dropout_prob", "attention_dropout", "embedding_dropout", "mlp_dropout"):
         if hasattr(config, key):
             setattr(config, key, 0.0)
-    return AutoModelForSequenceClassification.from_pretrained(model_dir, config=config)
+    return AutoModelForSequenceClassification.from_pretrained(model_dir, config=config, dtype=torch.float32)
 
 
-def batch(sequences, seq):
-    ids = torch.randint(1000, 30000, (sequences, seq), generator=torch.Generator().manual_seed(1))
-    types = (torch.arange(seq) >= 12).long().expand(sequences, seq)
-    inputs = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
-    return inputs if AutoConfig.from_pretrained(model_dir).model_type == "modernbert" else inputs | {"token_type_ids": types}
+def batch(shape):
+    sequences, lengths = shape.split("x")
+    sequences, (shortest, longest) = int(sequences), [int(lengths.split("-")[i]) for i in (0, -1)]
+    steps = max(sequences - 1, 1)
+    lengths = torch.tensor([shortest + (longest - shortest) * i // steps for i in range(sequences)])
+    ids = torch.randint(1000, 30000, (sequences, longest), generator=torch.Generator().manual_seed(1))
+    is_real = torch.arange(longest) < lengths[:, None]
+    config = AutoConfig.from_pretrained(model_dir)
+    inputs = {"input_ids": ids.where(is_real, torch.tensor(config.pad_token_id or 0)), "attention_mask": is_real.long()}
+    if getattr(config, "type_vocab_size", 0) > 1:
+        inputs["token_type_ids"] = (torch.arange(longest) >= 12).long().expand(sequences, longest)
+    return inputs
 
 
 def median_ms(run):
@@ -43,13 +50,15 @@ def median_ms(run):
 
 
 def score(shape, bf16):
-    model, inputs = network().eval(), batch(*shape)
+    model, inputs = network().eval(), batch(shape)
     with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=bf16):
         return median_ms(lambda: model(**inputs))
 
 
 def train(shape, bf16):
-    model, inputs = network().train(), batch(*shape)
+    model, inputs = network().train(), batch(shape)
+    if "GRADIENT_CHECKPOINTING" in os.environ:
+        model.gradient_checkpointing_enable()
     optimizer = torch.optim.AdamW(model.parameters(), lr=2e-5, weight_decay=0.01)
 
     def step():
@@ -70,9 +79,9 @@ def ours():
     for line in text.splitlines():
         if line in ("F32", "Bf16"):
             precision = line
-        if found := re.match(r"(score|train step) (\d+)x(\d+): (\d+) ms", line):
-            what, sequences, seq, ms = found.groups()
-            times[precision, what, (int(sequences), int(seq))] = float(ms)
+        if found := re.match(r"(score|train step) (\S+): (\d+) ms", line):
+            what, shape, ms = found.groups()
+            times[precision, what, shape] = float(ms)
     return times
 
 
@@ -86,10 +95,10 @@ def main():
             theirs.setdefault(key, []).append(run(shape, precision == "Bf16"))
         print(f"turn {turn + 1} of {TURNS}", flush=True)
     for key in mine:
-        precision, what, (sequences, seq) = key
+        precision, what, shape = key
         a, b = statistics.median(mine[key]), statistics.median(theirs[key])
         ratio = statistics.median(b / a for a, b in zip(mine[key], theirs[key]))
-        print(f"{precision} {what} {sequences}x{seq}: {a:.0f} ms, PyTorch {b:.0f} ms; median of the turns' ratios {ratio:.2f}")
+        print(f"{precision} {what} {shape}: {a:.0f} ms, PyTorch {b:.0f} ms; median of the turns' ratios {ratio:.2f}")
 
 
 main()

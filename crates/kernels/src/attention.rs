@@ -1,10 +1,15 @@
-//! Self-attention within each sequence, one (sequence, head) at a time.
+//! Self-attention within each sequence, one (sequence, head) at a time, with all its probabilities.
 
 use super::block::{Block, Growing};
 use super::gemm::{View, product};
 use super::layer::LayerSpec;
 use super::rows;
 use rayon::prelude::*;
+
+/// Most probabilities of a (sequence, head) that are computed at once and kept for the backward pass.
+/// Longer sequences are taken block by block of queries, see [`super::windows`]: their memory would
+/// grow with the square of the length, and computing probabilities again is cheap.
+const AT_ONCE: usize = 512 * 512;
 
 /// How a layer's tokens and columns divide into sequences and heads.
 pub struct Heads {
@@ -57,6 +62,11 @@ impl Heads {
     /// Returns the number of probabilities of the largest task.
     pub fn largest(&self) -> usize {
         self.tasks.iter().map(|task| task.rows * task.len).max().unwrap_or(0)
+    }
+
+    /// Whether some sequence is too long for its probabilities to be computed at once.
+    pub fn are_long(&self) -> bool {
+        self.largest() > AT_ONCE
     }
 
     /// Returns the columns of a head in `[rows, hidden]`, from an offset on.

@@ -9,6 +9,7 @@ use super::block::{Block, Growing};
 use super::dropout::Dropout;
 use super::gemm::View;
 use super::precision::Precision;
+use super::windows::{self, Attention};
 use rayon::prelude::*;
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -32,6 +33,9 @@ pub struct LayerSpec {
     pub first_only: bool,
     /// Precision of the products with weights. Attention's own products are small and stay f32.
     pub precision: Precision,
+    /// Keeps only the layer's input for the backward pass, which then computes the layer again
+    /// (gradient checkpointing: Chen et al. 2016). The gradients are the same.
+    pub recompute: bool,
     /// Applied to the attention probabilities.
     pub attention_dropout: Dropout,
     /// Applied to attention's output, before the residual.
@@ -109,7 +113,8 @@ pub struct Saved {
     pub query: Vec<f32>,
     pub key: Vec<f32>,
     pub value: Vec<f32>,
-    /// Attention probabilities before dropout: for each sequence, for each head, `[rows, len]`.
+    /// Attention probabilities before dropout: for each sequence, for each head, `[rows, len]`. Empty
+    /// where a sequence is long.
     pub probabilities: Vec<f32>,
     pub attended: Vec<f32>,
     pub steps: Steps<Vec<f32>>,
@@ -157,7 +162,11 @@ pub fn forward(
     let key = linear(spec.precision, x, w.key, w.key_bias);
     let value = linear(spec.precision, x, w.value, w.value_bias);
     let heads = Heads::new(spec, hidden);
-    let (attended, probabilities) = attention(&heads, [&query, &key, &value], spec, keep);
+    let parts = [&query[..], &key, &value];
+    let (attended, probabilities) = match heads.are_long() {
+        true => (windows::attention(&Attention::new(parts, (spec, None), hidden)), vec![]),
+        false => attention(&heads, parts, spec, keep),
+    };
     let (out, steps) = after_attention(&attended, &residual, w, spec, keep);
     (out, steps.map(|steps| Saved { query, key, value, probabilities, attended, steps }))
 }

@@ -32,6 +32,7 @@ mod rows;
 mod simd;
 #[cfg(feature = "train")]
 mod train;
+mod windows;
 
 pub use dropout::Dropout;
 pub use embeddings::{EmbeddingSpec, embeddings};

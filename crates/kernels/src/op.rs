@@ -147,6 +147,7 @@ pub struct LayerTensors {
 ///     eps: 1e-12,
 ///     first_only: true,
 ///     precision: Precision::F32,
+///     recompute: false,
 ///     attention_dropout: Dropout::default(),
 ///     output_dropout: Dropout::default(),
 ///     ffn_dropout: Dropout::default(),

@@ -61,6 +61,7 @@ pub fn spec(lengths: &[usize], heads: usize, first_only: bool, precision: Precis
         eps: 1e-5,
         first_only,
         precision,
+        recompute: false,
         attention_dropout: Default::default(),
         output_dropout: Default::default(),
         ffn_dropout: Default::default(),

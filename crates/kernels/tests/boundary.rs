@@ -34,6 +34,7 @@ fn spec(starts: &[usize]) -> LayerSpec {
         eps: 1e-12,
         first_only: false,
         precision: Precision::F32,
+        recompute: false,
         attention_dropout: Dropout::default(),
         output_dropout: Dropout::default(),
         ffn_dropout: Dropout::default(),

@@ -3,7 +3,7 @@
 use crate::engine::{DeviceName, Engine};
 use crate::error::{Error, Result};
 use crate::families::{Architecture, Names};
-use crate::footprint;
+use crate::footprint::{self, TrainingBatch};
 use crate::header::{self, Outlines};
 use crate::labels::{self, output};
 use crate::late_interaction::{Expansion, Settings};
@@ -128,10 +128,9 @@ impl Description {
         })
     }
 
-    /// Returns about how many bytes it takes to train the model on a CPU, in batches of so many
-    /// pairs of so many tokens.
-    pub fn training_bytes(&self, batch_pairs: usize, pair_tokens: usize) -> u64 {
-        footprint::training_bytes(&self.spec, self.trained_parameters, batch_pairs, pair_tokens)
+    /// Returns about how many bytes it takes to train the model on a CPU in such batches.
+    pub fn training_bytes(&self, batch: TrainingBatch) -> u64 {
+        footprint::training_bytes(&self.spec, self.trained_parameters, batch)
     }
 }
 
@@ -251,10 +250,16 @@ mod tests {
     }
 
     #[test]
-    fn longer_and_larger_batches_take_more_memory_and_no_batch_less_than_a_checkpoint() {
+    fn longer_and_larger_batches_take_more_memory_and_checkpointing_takes_less() {
         let model = Description::read(&oracle("tiny-modernbert")).unwrap();
-        let bytes = |pairs, tokens| model.training_bytes(pairs, tokens);
+        let bytes = |pairs, tokens| {
+            let [kept, computed_again] = [false, true].map(|gradient_checkpointing| {
+                model.training_bytes(TrainingBatch { pairs, tokens, gradient_checkpointing })
+            });
+            assert!(computed_again <= kept && (computed_again < kept) == (pairs > 0));
+            kept
+        };
         assert!(bytes(1, 8) < bytes(32, 64) && bytes(32, 64) < bytes(32, 128));
-        assert_eq!(bytes(0, 0), (100 << 20) + 24 * model.trained_parameters as u64);
+        assert_eq!(bytes(0, 0), (100 << 20) + 16 * model.trained_parameters as u64);
     }
 }

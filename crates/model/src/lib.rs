@@ -27,6 +27,8 @@ mod reranker;
 mod scorer;
 mod sentence;
 mod spec;
+#[cfg(feature = "train")]
+mod tensor_file;
 mod tokenizer;
 mod tokenizer_files;
 #[cfg(feature = "train")]
@@ -47,6 +49,7 @@ pub use families::{
     Architecture, ConfigFields, Export, Family, Names, Piece, PreNormNames, RelativeNames, Role,
     Template,
 };
+pub use footprint::TrainingBatch;
 pub use kept_scores::KeptScores;
 pub use labels::{HeadStart, head_start};
 pub use late_interaction::{LateInteraction, TokenVectors, dot, max_similarity};
@@ -57,6 +60,8 @@ pub use scorer::Scorer;
 pub use spec::{
     DropoutRates, FeedForward, HeadKind, NormPlacement, Pooling, Positions, Relative, Rotary, Spec,
 };
+#[cfg(feature = "train")]
+pub use tensor_file::{Unwritten, write_tensors};
 pub use tokenizer::{PairTokenizer, Tokens};
 pub use tokenizer_files::read_tokenizer;
 pub use weights::{Stored, Tensors, transpose};

@@ -2,17 +2,15 @@
 
 use crate::batch::Packed;
 use crate::engine::{Engine, StepDropout, values};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::families::Role;
 use crate::network::CrossEncoderNetwork;
 use crate::parameters::{Parameter, Slot};
+use crate::tensor_file::{Unwritten, write_tensors};
 use crate::weights::transpose;
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
-use safetensors::{Dtype, tensor::TensorView};
-use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
-use whetstone_records::{AtomicFile, f32_bytes};
 
 impl CrossEncoderNetwork {
     /// Returns the logit of every pair, `[batch]`. On an engine for training, they are
@@ -72,25 +70,14 @@ impl CrossEncoderNetwork {
     /// Writes a complete `model.safetensors` with Hugging Face's names and layouts, or nothing.
     pub fn save(&self, path: &Path) -> Result<()> {
         let mut network = self.clone();
-        let tensors: BTreeMap<String, (Vec<usize>, Vec<u8>)> = network
-            .parameters()
-            .into_iter()
-            .map(|Parameter { name, slot, .. }| {
-                (name, (slot.file_shape(), f32_bytes(&slot.values())))
-            })
-            .collect();
-        let invalid = |source| Error::Safetensors { path: path.into(), source };
-        let views = tensors
-            .iter()
-            .map(|(name, (shape, bytes))| {
-                Ok((name, TensorView::new(Dtype::F32, shape.clone(), bytes)?))
-            })
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(invalid)?;
+        let parameters = network.parameters().into_iter();
+        let tensors = parameters.map(|Parameter { name, slot, .. }| Unwritten {
+            name,
+            shape: slot.file_shape(),
+            values: move || slot.values(),
+        });
         // transformers refuses a file whose metadata does not name the framework that wrote it.
-        let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
-        let bytes = safetensors::serialize(views, Some(metadata)).map_err(invalid)?;
-        Ok(AtomicFile::write_all_to(path, &bytes)?)
+        write_tensors(path, tensors.collect(), ("format", "pt"))
     }
 }
 

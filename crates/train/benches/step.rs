@@ -1,23 +1,36 @@
-//! Milliseconds of a training step and of scoring on fixed shapes, without padding or dropout.
+//! Milliseconds of a training step and of scoring on batches of a given shape, without dropout.
 //!
-//! `cargo bench --workspace --bench step -- MODEL_DIR [REPEATS [SHAPE…]]`; a shape such as `8x512`
-//! is both scored and trained. `just bench` takes turns with PyTorch.
+//! `cargo bench --workspace --bench step -- MODEL_DIR [REPEATS [SHAPE…]]`; a shape is both scored
+//! and trained. `8x512` is eight sequences of 512 tokens, `16x64-512` is sixteen whose lengths are
+//! spread evenly from 64 to 512. In the environment, `PRECISION=f32` or `bf16` leaves the other out,
+//! `ONLY=score` or `train` likewise, and `GRADIENT_CHECKPOINTING=1` trains with that key. `just
+//! bench` takes turns with PyTorch.
 
 use std::path::Path;
 use std::time::Instant;
-use whetstone_model::{CrossEncoderNetwork, DeviceName, Engine, Packed, Precision, StepDropout};
+use whetstone_model::{
+    Architecture, CrossEncoderNetwork, DeviceName, Engine, Packed, Precision, Spec, StepDropout,
+};
 use whetstone_train::{AdamW, Rates, StepGradients, TrainConfig};
 
 /// The product's allocator and its setting, see the cli.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-fn batch(sequences: usize, seq: usize) -> Packed {
-    let ids = (0..sequences * seq)
-        .map(|i| if i % seq == 0 { 101 } else { 1000 + (i * 7919 % 29000) as u32 })
-        .collect();
-    let types = (0..sequences * seq).map(|i| u32::from(i % seq >= 12)).collect();
-    Packed { ids, types, starts: (0..=sequences).map(|i| i * seq).collect(), seen: None }
+/// The ids of words, which the tables of all published models have.
+const WORDS: std::ops::Range<usize> = 1000..30_000;
+
+fn batch(shape: &Shape, spec: &Spec) -> Packed {
+    let mut batch = Packed::default();
+    for length in shape.lengths() {
+        let word = |i| if i == 0 { 101 } else { WORDS.start + i * 7919 % WORDS.len() };
+        let start = batch.tokens();
+        batch.ids.extend((start..start + length).map(|i| word(i - start) as u32));
+        let kind = |i| u32::from(i >= 12 && spec.token_types > 1);
+        batch.types.extend((0..length).map(kind));
+        batch.starts.push(batch.tokens());
+    }
+    batch
 }
 
 fn median_ms(repeats: usize, mut run: impl FnMut()) -> f64 {
@@ -44,49 +57,82 @@ fn main() {
     // milliseconds).
     unsafe { libmimalloc_sys::mi_option_set_default(15, 60_000) };
     let repeats = arguments.get(1).map_or(7, |text| text.parse().expect("REPEATS is a number"));
-    for precision in
-        [Precision::F32, Precision::Bf16].into_iter().filter(|precision| precision.is_supported())
-    {
+    for (name, precision) in [("f32", Precision::F32), ("bf16", Precision::Bf16)] {
+        if !precision.is_supported() || !is_wanted("PRECISION", name) {
+            continue;
+        }
         println!("{precision:?}");
-        let shapes: Vec<Shape> = arguments.iter().skip(2).map(|text| shape(text)).collect();
-        let or =
-            |usual: [Shape; 2]| if shapes.is_empty() { usual.to_vec() } else { shapes.clone() };
-        score(Path::new(model), repeats, precision, &or([(32, 128), (30, 256)]));
-        train(Path::new(model), repeats, precision, &or([(16, 128), (16, 256)]));
+        let or = |usual: [&str; 2]| -> Vec<Shape> {
+            let given = arguments.iter().skip(2).map(String::as_str);
+            let shapes: Vec<Shape> = given.map(Shape::read).collect();
+            if shapes.is_empty() { usual.map(Shape::read).into() } else { shapes }
+        };
+        if is_wanted("ONLY", "score") {
+            score(Path::new(model), repeats, precision, &or(["32x128", "30x256"]));
+        }
+        if is_wanted("ONLY", "train") {
+            train(Path::new(model), repeats, precision, &or(["16x128", "16x256"]));
+        }
     }
 }
 
-/// How many sequences, and how long.
-type Shape = (usize, usize);
+/// Whether a variable of the environment names this choice, or none.
+fn is_wanted(variable: &str, choice: &str) -> bool {
+    std::env::var(variable).map_or(true, |wanted| wanted == choice)
+}
 
-fn shape(text: &str) -> Shape {
-    let number = |text: &str| text.parse().expect("a shape is written 8x512");
-    let (sequences, seq) = text.split_once('x').expect("a shape is written 8x512");
-    (number(sequences), number(seq))
+/// How many sequences, and the lengths of the shortest and the longest.
+struct Shape {
+    text: String,
+    sequences: usize,
+    shortest: usize,
+    longest: usize,
+}
+
+impl Shape {
+    fn read(text: &str) -> Self {
+        let number = |text: &str| text.parse().expect("a shape is written 8x512 or 16x64-512");
+        let (sequences, lengths) = text.split_once('x').unwrap_or((text, ""));
+        let (shortest, longest) = lengths.split_once('-').unwrap_or((lengths, lengths));
+        let [sequences, shortest, longest] = [sequences, shortest, longest].map(number);
+        Self { text: text.into(), sequences, shortest, longest }
+    }
+
+    fn lengths(&self) -> impl Iterator<Item = usize> {
+        let Self { sequences, shortest, longest, .. } = *self;
+        let steps = sequences.saturating_sub(1).max(1);
+        (0..sequences).map(move |i| shortest + (longest - shortest) * i / steps)
+    }
 }
 
 fn engine(precision: Precision) -> Engine {
-    Engine::open(DeviceName::Cpu).expect("there is a CPU").for_training(precision)
+    let recompute = std::env::var_os("GRADIENT_CHECKPOINTING").is_some();
+    let cpu = Engine::open(DeviceName::Cpu).expect("there is a CPU");
+    cpu.for_training(precision).with_gradient_checkpointing(recompute)
+}
+
+fn spec(model: &Path) -> Spec {
+    Architecture::read(model).expect("the model's config is known").spec
 }
 
 fn score(model: &Path, repeats: usize, precision: Precision, shapes: &[Shape]) {
-    for &(sequences, seq) in shapes {
+    for shape in shapes {
         let engine = engine(precision);
         let network = CrossEncoderNetwork::load_or_init_head(model, None, 1, &engine)
             .expect("the model loads");
         let network = network.for_inference();
-        let batch = batch(sequences, seq);
+        let batch = batch(shape, &spec(model));
         let ms = median_ms(repeats, || drop(network.logits(&batch, &engine)));
-        println!("score {sequences}x{seq}: {ms:.0} ms");
+        println!("score {}: {ms:.0} ms", shape.text);
     }
 }
 
 fn train(model: &Path, repeats: usize, precision: Precision, shapes: &[Shape]) {
-    for &(sequences, seq) in shapes {
+    for shape in shapes {
         let engine = engine(precision);
         let mut network = CrossEncoderNetwork::load_or_init_head(model, None, 1, &engine)
             .expect("the model loads");
-        let batch = batch(sequences, seq);
+        let batch = batch(shape, &spec(model));
         let mut optimizer = AdamW::new(&engine);
         let config = TrainConfig::default();
         let rates = Rates { base: 2e-5, head_multiplier: 1.0, layer_decay: 1.0 };
@@ -103,7 +149,8 @@ fn train(model: &Path, repeats: usize, precision: Precision, shapes: &[Shape]) {
             optimizer.step(&mut network, step, rates, &config);
         });
         println!(
-            "train step {sequences}x{seq}: {ms:.0} ms (last: forward {forward:.0}, backward {backward:.0})"
+            "train step {}: {ms:.0} ms (last: forward {forward:.0}, backward {backward:.0})",
+            shape.text
         );
     }
 }

@@ -34,13 +34,14 @@ pub(crate) struct Identity {
 }
 
 /// Keys that may change when a run is resumed, because they do not affect the weights.
-const MOVE_NO_WEIGHT: [&str; 7] = [
+const MOVE_NO_WEIGHT: [&str; 8] = [
     "model",
     "teacher",
     "eval-every-steps",
     "patience",
     "keep-checkpoints",
     "general-dev",
+    "gradient-checkpointing",
     "strict",
 ];
 

@@ -70,6 +70,9 @@ pub struct TrainConfig {
     /// Precision of the large matrix products in training. Falls back to f32 on a CPU without
     /// bfloat16. Evaluation always uses f32.
     pub precision: Precision,
+    /// Keeps only each layer's input for the backward pass, which then computes the layer again: the
+    /// same weights from less memory for more work. Only where the CPU's kernels serve the model.
+    pub gradient_checkpointing: bool,
     /// Steps between two evaluations (dev nDCG@10), each with a checkpoint.
     pub eval_every_steps: usize,
     /// Stops after this many evaluations without a better one; 0 turns this off.
@@ -176,6 +179,7 @@ impl Default for TrainConfig {
             max_grad_norm: 1.0,
             dropout: None,
             precision: Precision::F32,
+            gradient_checkpointing: false,
             eval_every_steps: 100,
             patience: 5,
             keep_checkpoints: 1,

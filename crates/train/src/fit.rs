@@ -27,6 +27,9 @@ const AHEAD: usize = 4;
 const NOTHING_LEARNED: &str = "training brought nothing: no step did better on dev than step 0, \
     the starting weights";
 
+const NOTHING_RECOMPUTED: &str = "`gradient-checkpointing` saves nothing here: only the CPU's \
+    kernels compute layers again, and this model or device goes without them";
+
 /// Fine-tunes the model of `model_dir` on `data/train.jsonl`. The run folder `out` then holds
 /// config.toml, log.jsonl, best.json and the step-NNNNNN folders, each a model folder. A stopped
 /// run resumes from its last checkpoint and ends with the same bytes as an unbroken one.
@@ -58,8 +61,11 @@ pub fn train(
     }
     let checkpoints =
         Checkpoints::open(out, &Identity { config: config.clone(), inputs: by_role })?;
-    let engines: Vec<Engine> =
-        engines.iter().map(|engine| engine.for_training(config.precision)).collect();
+    let for_training = |engine: &Engine| {
+        let engine = engine.for_training(config.precision);
+        engine.with_gradient_checkpointing(config.gradient_checkpointing)
+    };
+    let engines: Vec<Engine> = engines.iter().map(for_training).collect();
     let last = checkpoints.last()?;
     let from =
         last.as_ref().map_or(model_dir.to_path_buf(), |state| checkpoints.folder(state.step));
@@ -106,10 +112,13 @@ fn with_precision(config: &TrainConfig, engine: &Engine, progress: &dyn Progress
 }
 
 impl Fit<'_> {
-    /// Says what is unusual about the dev set and the base model's head.
+    /// Says what is unusual about the dev set and the base model's head, and which key does nothing.
     fn warn_of_the_start(&self, progress: &dyn Progress) {
         if let Some(why) = self.last_is_best() {
             progress.warn(&why);
+        }
+        if self.config.gradient_checkpointing && self.engines[0].pads(&self.spec) {
+            progress.warn(NOTHING_RECOMPUTED);
         }
         if let HeadStart::Several { labels } = &self.head {
             progress.warn(&format!(

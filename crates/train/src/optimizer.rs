@@ -5,11 +5,14 @@ use crate::error::{Error, Result};
 use crate::flat::{Flat, Kind};
 use burn::module::Param;
 use burn::tensor::{Gradients, Tensor};
-use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+use safetensors::SafeTensors;
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
-use whetstone_model::{AdamWState, AdamWStep, CrossEncoderNetwork, Engine, Parameter, Role, Slot};
-use whetstone_records::{AtomicFile, f32_bytes, read_whole};
+use whetstone_model::{
+    AdamWState, AdamWStep, CrossEncoderNetwork, Engine, Parameter, Role, Slot, Unwritten,
+    write_tensors,
+};
+use whetstone_records::read_whole;
 
 // PyTorch's defaults; burn's own differ (eps 1e-5, weight decay 1e-4).
 const BETA1: f64 = 0.9;
@@ -151,26 +154,16 @@ impl AdamW {
 
     /// Writes the moments as safetensors.
     pub fn save(&self, path: &Path) -> Result<()> {
-        let mut tensors: BTreeMap<String, Vec<u8>> = BTreeMap::new();
         let together = self.flat.as_ref().map(Flat::moments).unwrap_or_default();
-        for (name, (m, v)) in self.moments.iter().chain(&together) {
-            tensors.insert(format!("{name}.first"), bytes(m));
-            tensors.insert(format!("{name}.second"), bytes(v));
-        }
-        let damaged = |source: safetensors::SafeTensorError| Error::Checkpoint {
-            path: path.into(),
-            what: source.to_string(),
-        };
-        let views = tensors
-            .iter()
-            .map(|(name, bytes)| {
-                Ok((name, TensorView::new(Dtype::F32, vec![bytes.len() / 4], bytes)?))
+        let moments = self.moments.iter().chain(&together);
+        let tensors = moments.flat_map(|(name, (first, second))| {
+            [("first", first), ("second", second)].map(|(which, moment)| Unwritten {
+                name: format!("{name}.{which}"),
+                shape: moment.dims().into(),
+                values: move || moment.clone().into_data().try_into_vec().expect("moments are f32"),
             })
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(damaged)?;
-        let metadata = HashMap::from([("steps".to_owned(), self.steps.to_string())]);
-        let file = safetensors::serialize(views, Some(metadata)).map_err(damaged)?;
-        Ok(AtomicFile::write_all_to(path, &file)?)
+        });
+        Ok(write_tensors(path, tensors.collect(), ("steps", &self.steps.to_string()))?)
     }
 
     /// Reads what [`AdamW::save`] wrote.
@@ -197,11 +190,6 @@ impl AdamW {
         }
         Ok(optimizer)
     }
-}
-
-fn bytes(tensor: &Tensor<1>) -> Vec<u8> {
-    let values: Vec<f32> = tensor.clone().into_data().try_into_vec().expect("moments are f32");
-    f32_bytes(&values)
 }
 
 /// The learning rates of one step.

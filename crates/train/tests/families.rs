@@ -159,6 +159,22 @@ fn a_fresh_head_starts_from_the_embeddings_and_resumes_in_the_middle_of_that() {
 }
 
 #[test]
+fn gradient_checkpointing_gives_the_same_bytes() {
+    let data = data_folder(true);
+    for (model, _) in FAMILIES {
+        let (out, model) = (tempfile::tempdir().unwrap(), oracles().join(model));
+        let digests = [false, true].map(|gradient_checkpointing| {
+            let config = TrainConfig { gradient_checkpointing, ..short_run() };
+            let run_dir = out.path().join(gradient_checkpointing.to_string());
+            let mut outputs = run(&model, (data.path(), &run_dir), &config, &Silent).outputs;
+            assert!(outputs.remove("config.toml").is_some() && !outputs.is_empty());
+            outputs
+        });
+        assert_eq!(digests[0], digests[1], "{model:?}: log, best and weights");
+    }
+}
+
+#[test]
 fn frozen_embeddings_stay_and_everything_else_learns() {
     let data = data_folder(false);
     let config = TrainConfig { epochs: 1, freeze_embeddings: true, ..short_run() };

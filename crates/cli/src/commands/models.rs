@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use whetstone_hub::Found;
 use whetstone_model::{
     Architecture, BiEncoderDescription, Description, LateInteractionDescription,
-    TokenizerDescription,
+    TokenizerDescription, TrainingBatch,
 };
 use whetstone_records::one_line;
 use whetstone_train::TrainConfig;
@@ -112,6 +112,9 @@ struct Training {
     fits: Option<bool>,
     /// The largest batch that fits, up to the default; 0 if not even one pair does.
     fitting_pairs: Option<usize>,
+    /// The same two with `gradient-checkpointing = true`.
+    checkpointing_bytes: u64,
+    checkpointing_fitting_pairs: Option<usize>,
 }
 
 fn describe(model: &str) -> Result<Described> {
@@ -126,16 +129,24 @@ impl Training {
         let config = TrainConfig::default();
         let batch_pairs = config.batch_pairs;
         let max_seq_tokens = config.max_seq_tokens().min(description.longest_input);
-        let bytes = |pairs| description.training_bytes(pairs, max_seq_tokens);
-        let fits = |pairs: &usize| machine_bytes.is_some_and(|machine| bytes(*pairs) <= machine);
+        let bytes = |pairs, gradient_checkpointing| {
+            let batch = TrainingBatch { pairs, tokens: max_seq_tokens, gradient_checkpointing };
+            description.training_bytes(batch)
+        };
+        let fitting = |machine, checkpointing| {
+            let fits = |pairs: &usize| bytes(*pairs, checkpointing) <= machine;
+            (1..=batch_pairs).rev().find(fits).unwrap_or_default()
+        };
+        let fitting_pairs = machine_bytes.map(|machine| fitting(machine, false));
         Self {
             batch_pairs,
             max_seq_tokens,
-            bytes: bytes(batch_pairs),
+            bytes: bytes(batch_pairs, false),
             machine_bytes,
-            fits: machine_bytes.map(|_| fits(&batch_pairs)),
-            fitting_pairs: machine_bytes
-                .map(|_| (1..=batch_pairs).rev().find(fits).unwrap_or_default()),
+            fits: fitting_pairs.map(|pairs| pairs == batch_pairs),
+            fitting_pairs,
+            checkpointing_bytes: bytes(batch_pairs, true),
+            checkpointing_fitting_pairs: machine_bytes.map(|machine| fitting(machine, true)),
         }
     }
 
@@ -146,14 +157,24 @@ impl Training {
             mib(self.bytes)
         );
         let Some(machine) = self.machine_bytes.map(mib) else { return about };
-        match self.fitting_pairs {
-            Some(0) => format!("{about}: not even one pair fits in this machine's {machine}"),
-            Some(pairs) if pairs < *batch_pairs => format!(
-                "{about}: too much for this machine's {machine}; batch-pairs = {pairs} fits, and \
-                 accumulation-steps makes up for it"
-            ),
-            _ => format!("{about}: fits in this machine's {machine}"),
+        let [pairs, checkpointing] = [self.fitting_pairs, self.checkpointing_fitting_pairs]
+            .map(|pairs| pairs.unwrap_or_default());
+        if pairs == *batch_pairs {
+            return format!("{about}: fits in this machine's {machine}");
         }
+        let with_key = format!("batch-pairs = {checkpointing} with gradient-checkpointing = true");
+        let ways = match (pairs, checkpointing) {
+            (0, 0) => {
+                return format!("{about}: not even one pair fits in this machine's {machine}");
+            }
+            (0, _) => with_key,
+            _ if checkpointing > pairs => format!("batch-pairs = {pairs}, or {with_key},"),
+            _ => format!("batch-pairs = {pairs}"),
+        };
+        format!(
+            "{about}: too much for this machine's {machine}; {ways} fits, and accumulation-steps \
+             makes up for smaller batches"
+        )
     }
 }
 
@@ -253,12 +274,18 @@ mod tests {
     #[test]
     fn a_batch_that_is_too_large_for_the_machine_gives_the_one_that_fits() {
         let model = tiny("tiny-model");
-        let needed = |pairs| model.training_bytes(pairs, model.longest_input);
+        let needed = |pairs, gradient_checkpointing| {
+            let tokens = model.longest_input;
+            model.training_bytes(TrainingBatch { pairs, tokens, gradient_checkpointing })
+        };
         let training = |machine| Training::of(&model, machine);
-        assert_eq!(training(Some(needed(32))).fits, Some(true));
-        let smaller = training(Some(needed(20)));
+        assert_eq!(training(Some(needed(32, false))).fits, Some(true));
+        let smaller = training(Some(needed(20, false)));
         assert_eq!((smaller.fits, smaller.fitting_pairs), (Some(false), Some(20)));
-        assert!(smaller.text().contains("batch-pairs = 20 fits"), "{}", smaller.text());
+        let with_key = smaller.checkpointing_fitting_pairs.unwrap();
+        assert!(with_key > 20 && smaller.checkpointing_bytes == needed(32, true));
+        let ways = format!("batch-pairs = 20, or batch-pairs = {with_key} with gradient-");
+        assert!(smaller.text().contains(&ways), "{}", smaller.text());
         assert!(training(Some(1)).text().contains("not even one pair"));
         assert_eq!(training(None).fits, None);
     }

@@ -2,7 +2,6 @@
 //! stand before the sub-layers, positions enter by rotation, and nothing has a bias.
 
 mod after_attention;
-pub(crate) mod attention;
 pub(crate) mod op;
 #[cfg(test)]
 pub(crate) mod reference;
@@ -14,8 +13,8 @@ use super::gemm::View;
 use super::layer::{LayerSpec, computed_rows};
 use super::precision::Precision;
 use super::rows;
+use super::windows::{Attention, attention};
 use after_attention::after_attention;
-use attention::attention;
 use rayon::prelude::*;
 use rotation::Rotation;
 use std::borrow::Cow;
@@ -144,7 +143,7 @@ pub fn forward(
         spec.rotation.turn(&mut query, &layer.starts, hidden);
     }
     spec.rotation.turn(&mut key, &layer.starts, hidden);
-    let attended = attention([&query, &key, &value], spec, hidden);
+    let attended = attention(&Attention::new([&query, &key, &value], (layer, spec.reach), hidden));
     let residual = computed_rows(x, layer, hidden);
     let (out, steps) = after_attention(&attended, &residual, w, layer, keep);
     let saved = steps.map(|(before_ffn, gates)| Saved {

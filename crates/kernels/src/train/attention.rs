@@ -1,10 +1,12 @@
 //! The backward pass of attention.
 
 use super::rows::softmax_backward;
+use super::windows;
 use crate::attention::{Heads, Task};
 use crate::block::{Block, Growing};
 use crate::gemm::{View, product};
 use crate::layer::{LayerSpec, Saved};
+use crate::windows::Attention;
 use rayon::prelude::*;
 
 /// Returns the gradients of Q, K and V from that of the attended values, `[rows, hidden]`.
@@ -15,6 +17,11 @@ pub fn attention_backward(
     spec: &LayerSpec,
 ) -> [Vec<f32>; 3] {
     let heads = Heads::new(spec, hidden);
+    if heads.are_long() {
+        let parts = [&saved.query[..], &saved.key, &saved.value];
+        let attention = Attention::new(parts, (spec, None), hidden);
+        return windows::attention_backward(&attention, d_attended);
+    }
     let [mut d_query, mut d_key, mut d_value] = [d_attended, &saved.key, &saved.value]
         .map(|like| Growing::new(like.len() / hidden, hidden));
     let d_queries = heads.split(d_query.block(), |task| task.rows);

@@ -10,6 +10,7 @@ mod pre_norm;
 mod rows;
 #[cfg(test)]
 mod tests;
+mod windows;
 
 pub use dropout::Mask;
 pub use optimizer::{adamw, squared_norm};

@@ -17,7 +17,8 @@ use std::sync::Arc;
 struct LayerState {
     x: FlexTensor,
     params: Arc<[FlexTensor; 16]>,
-    saved: Arc<Saved>,
+    /// None if the backward pass is to compute the layer again.
+    saved: Option<Arc<Saved>>,
     spec: LayerSpec,
 }
 
@@ -35,8 +36,12 @@ impl Backward<Flex, 17> for LayerBackward {
     ) {
         let d_out = grads.consume::<Flex>(&ops.node).to_contiguous();
         let LayerState { x, params, saved, spec } = ops.state;
+        let (input, weights) = (slice(&x), weights(&params));
+        let again = || forward(input, &weights, &spec, true).1.map(Arc::new);
+        let saved = saved.or_else(again).expect("the steps were kept");
         let (d_x, d_params): (Vec<f32>, LayerGradients) =
-            backward(slice(&x), &weights(&params), &saved, &spec, slice(&d_out).to_vec());
+            backward(input, &weights, &saved, &spec, slice(&d_out).to_vec());
+        drop(saved);
         let shapes = std::iter::once(x.shape()).chain(params.iter().map(|param| param.shape()));
         let gradients = std::iter::once(d_x).chain(d_params);
         for ((parent, gradient), shape) in ops.parents.into_iter().zip(gradients).zip(shapes) {
@@ -58,18 +63,16 @@ impl<C: CheckpointStrategy> FusedLayer for Autodiff<Flex, C> {
         let prepared = LayerBackward.prepare::<C>(nodes).compute_bound().stateful();
         let x = x.into_primitive().to_contiguous();
         let params = params.map(|param| param.into_primitive().to_contiguous());
-        let tracked = matches!(prepared, OpsKind::Tracked(_));
-        let (out, saved) = forward(slice(&x), &weights(&params), &spec, tracked);
+        let keep = matches!(prepared, OpsKind::Tracked(_)) && !spec.recompute;
+        let (out, saved) = forward(slice(&x), &weights(&params), &spec, keep);
         let shape = output_shape(&x, &out);
         let out = tensor(out, &shape);
-        match (prepared, saved) {
-            (OpsKind::Tracked(prepared), Some(saved)) => {
-                let state =
-                    LayerState { x, params: Arc::new(params), saved: Arc::new(saved), spec };
-                prepared.finish(state, out)
+        match prepared {
+            OpsKind::Tracked(prepared) => {
+                let (params, saved) = (Arc::new(params), saved.map(Arc::new));
+                prepared.finish(LayerState { x, params, saved, spec }, out)
             }
-            (OpsKind::UnTracked(prepared), _) => prepared.finish(out),
-            (OpsKind::Tracked(_), None) => unreachable!("a tracked forward pass always saves"),
+            OpsKind::UnTracked(prepared) => prepared.finish(out),
         }
     }
 }

@@ -32,6 +32,8 @@ pub struct Engine {
     device: Device,
     layout: Layout,
     precision: Precision,
+    /// Whether the kernels keep only the inputs of layers for the backward pass.
+    recompute: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,7 +70,9 @@ impl Engine {
             DeviceName::Ndarray | DeviceName::Cuda | DeviceName::Wgpu => Layout::Padded,
         };
         let devices = device::open(name, count)?.into_iter();
-        Ok(devices.map(|device| Self { device, layout, precision: Precision::F32 }).collect())
+        let precision = Precision::F32;
+        let engine = |device| Self { device, layout, precision, recompute: false };
+        Ok(devices.map(engine).collect())
     }
 
     /// The same device with the large products of a network in `precision`.
@@ -166,9 +170,7 @@ impl Engine {
         mut states: Option<&mut Vec<Tensor<2>>>,
     ) -> Tensor<2> {
         match self.layout_of(&encoder.spec) {
-            Layout::Packed => {
-                packed::forward(encoder, batch, dropout, (self.precision, true), states)
-            }
+            Layout::Packed => packed::forward(encoder, batch, dropout, (self, true), states),
             Layout::Padded => {
                 let x = padded::forward(encoder, batch, dropout, self, states.as_deref_mut());
                 if let Some(last) = states.and_then(|states| states.last_mut()) {
@@ -189,7 +191,7 @@ impl Engine {
     ) -> Tensor<2> {
         let (x, stride) = match self.layout_of(&encoder.spec) {
             Layout::Packed => {
-                (packed::forward(encoder, batch, dropout, (self.precision, false), states), None)
+                (packed::forward(encoder, batch, dropout, (self, false), states), None)
             }
             Layout::Padded => {
                 let x = padded::forward(encoder, batch, dropout, self, states);
@@ -215,8 +217,7 @@ impl Engine {
             if batch.seen.is_some() { Layout::Padded } else { self.layout_of(&encoder.spec) };
         match layout {
             Layout::Packed => {
-                let how = (self.precision, false);
-                Hidden::Packed(packed::forward(encoder, batch, dropout, how, None))
+                Hidden::Packed(packed::forward(encoder, batch, dropout, (self, false), None))
             }
             Layout::Padded => Hidden::Padded(padded::forward(encoder, batch, dropout, self, None)),
         }

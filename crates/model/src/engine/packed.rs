@@ -1,7 +1,7 @@
 //! Runs the tokens of all sequences one after the other, with one kernel for the embeddings and one
 //! per layer: no work on padding, and no mask.
 
-use super::StepDropout;
+use super::{Engine, StepDropout};
 use crate::batch::Packed;
 use crate::nn::{
     Embeddings, Encoder, EncoderLayer, LayerDropout, Layers, PreNormLayer, PreNormLayers,
@@ -12,7 +12,7 @@ use burn::tensor::Tensor;
 use std::sync::Arc;
 use whetstone_kernels::{
     self as kernels, Dropout, EmbeddingSpec, LayerSpec, LayerTensors, PreNormSpec, PreNormTensors,
-    Precision, Rotation,
+    Rotation,
 };
 
 /// Returns `[tokens, hidden]`, or `[batch, hidden]` if only first tokens are wanted: then the last
@@ -21,7 +21,7 @@ pub fn forward(
     encoder: &Encoder,
     batch: &Packed,
     dropout: StepDropout,
-    (precision, first_only): (Precision, bool),
+    (engine, first_only): (&Engine, bool),
     mut states: Option<&mut Vec<Tensor<2>>>,
 ) -> Tensor<2> {
     let Spec { eps, heads, layers, .. } = encoder.spec;
@@ -31,7 +31,8 @@ pub fn forward(
         heads,
         eps,
         first_only: first_only && index + 1 == layers,
-        precision,
+        precision: engine.precision,
+        recompute: engine.recompute,
         attention_dropout: dropout.attention,
         output_dropout: dropout.attention_output,
         ffn_dropout: dropout.ffn_output,

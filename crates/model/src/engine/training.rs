@@ -35,6 +35,13 @@ impl Engine {
         Self { device: self.device.clone().autodiff(), precision, ..self.clone() }
     }
 
+    /// The same device, which computes each layer again in the backward pass instead of keeping what
+    /// that needs (gradient checkpointing: Chen et al. 2016). Gradients are the same to the bit. Only
+    /// the kernels can do it.
+    pub fn with_gradient_checkpointing(self, recompute: bool) -> Self {
+        Self { recompute, ..self }
+    }
+
     /// The same device without backward passes, in f32.
     pub fn for_inference(&self) -> Self {
         let device = self.device.clone().inner();

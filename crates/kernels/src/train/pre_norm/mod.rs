@@ -1,12 +1,12 @@
 //! The backward pass of the pre-norm layer, in the reverse order of its forward pass.
 
-mod attention;
 mod op;
 #[cfg(test)]
 mod tests;
 
 use super::layer::{input_gradient, norm_backward, scatter_rows, through_dropout, weight_gradient};
 use super::rows::geglu_backward;
+use super::windows::attention_backward;
 use crate::block::{Block, Growing};
 use crate::dropout::Dropout;
 use crate::embeddings::Normalised;
@@ -14,7 +14,7 @@ use crate::gemm::View;
 use crate::layer::computed_rows;
 use crate::pre_norm::{PreNormSpec, PreNormWeights, Saved};
 use crate::rows::{add, scale};
-use attention::attention_backward;
+use crate::windows::Attention;
 use rayon::prelude::*;
 use std::borrow::Cow;
 
@@ -131,7 +131,9 @@ pub fn backward(
         weight_gradient(layer.precision, (&saved.attended, hidden), (&d_projected, hidden));
     let d_attended = input_gradient(layer.precision, &d_projected, (w.attention_output, hidden));
     drop(d_projected);
-    let mut parts = attention_backward(&d_attended, saved, spec, hidden);
+    let read = [&saved.query[..], &saved.key, &saved.value];
+    let attention = Attention::new(read, (layer, spec.reach), hidden);
+    let mut parts = attention_backward(&attention, &d_attended);
     drop(d_attended);
     let [d_query, d_key, _] = &mut parts;
     if !layer.first_only {

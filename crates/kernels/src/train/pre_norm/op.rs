@@ -18,7 +18,8 @@ use std::sync::Arc;
 struct State {
     x: FlexTensor,
     params: Arc<[FlexTensor; 6]>,
-    saved: Arc<Saved>,
+    /// None if the backward pass is to compute the layer again.
+    saved: Option<Arc<Saved>>,
     spec: PreNormSpec,
 }
 
@@ -31,8 +32,11 @@ impl Backward<Flex, 7> for PreNormBackward {
     fn backward(self, ops: Ops<State, 7>, grads: &mut Gradients, _checkpointer: &mut Checkpointer) {
         let d_out = contiguous(grads.consume::<Flex>(&ops.node));
         let State { x, params, saved, spec } = ops.state;
-        let (d_x, d_params) =
-            backward(slice(&x), &weights(&params), &saved, &spec, slice(&d_out).to_vec());
+        let (input, weights) = (slice(&x), weights(&params));
+        let again = || forward(input, &weights, &spec, true).1.map(Arc::new);
+        let saved = saved.or_else(again).expect("the steps were kept");
+        let (d_x, d_params) = backward(input, &weights, &saved, &spec, slice(&d_out).to_vec());
+        drop(saved);
         let shapes = std::iter::once(x.shape()).chain(params.iter().map(|param| param.shape()));
         let gradients = std::iter::once(d_x).chain(d_params);
         for ((parent, gradient), shape) in ops.parents.into_iter().zip(gradients).zip(shapes) {
@@ -54,17 +58,16 @@ impl<C: CheckpointStrategy> FusedPreNormLayer for Autodiff<Flex, C> {
         let prepared = PreNormBackward.prepare::<C>(nodes).compute_bound().stateful();
         let x = contiguous(x.into_primitive());
         let params = params.map(|param| contiguous(param.into_primitive()));
-        let tracked = matches!(prepared, OpsKind::Tracked(_));
-        let (out, saved) = forward(slice(&x), &weights(&params), &spec, tracked);
+        let keep = matches!(prepared, OpsKind::Tracked(_)) && !spec.layer.recompute;
+        let (out, saved) = forward(slice(&x), &weights(&params), &spec, keep);
         let shape = output_shape(&x, &out);
         let out = tensor(out, &shape);
-        match (prepared, saved) {
-            (OpsKind::Tracked(prepared), Some(saved)) => {
-                let state = State { x, params: Arc::new(params), saved: Arc::new(saved), spec };
-                prepared.finish(state, out)
+        match prepared {
+            OpsKind::Tracked(prepared) => {
+                let (params, saved) = (Arc::new(params), saved.map(Arc::new));
+                prepared.finish(State { x, params, saved, spec }, out)
             }
-            (OpsKind::UnTracked(prepared), _) => prepared.finish(out),
-            (OpsKind::Tracked(_), None) => unreachable!("a tracked forward pass always saves"),
+            OpsKind::UnTracked(prepared) => prepared.finish(out),
         }
     }
 }

@@ -1,12 +1,10 @@
 //! The backward pass of attention block by block of queries. It computes the probabilities again.
 
+use super::rows::softmax_backward;
 use crate::attention::Task;
 use crate::block::{Block, Growing};
-use crate::dropout::Dropout;
 use crate::gemm::{View, product};
-use crate::pre_norm::attention::{Attention, Window, windows};
-use crate::pre_norm::{PreNormSpec, Saved};
-use crate::train::rows::softmax_backward;
+use crate::windows::{Attention, Window, windows};
 use rayon::prelude::*;
 
 /// The probabilities of a window, the same after dropout, and the gradient of the scores.
@@ -19,29 +17,25 @@ struct Gradients<'a, 'b> {
     value: &'b mut Block<'a>,
 }
 
-/// Returns the gradients of turned Q and K, and of V, from that of the attended values.
-pub fn attention_backward(
-    d_attended: &[f32],
-    saved: &Saved,
-    spec: &PreNormSpec,
-    hidden: usize,
-) -> [Vec<f32>; 3] {
-    let attention = Attention::new([&saved.query, &saved.key, &saved.value], spec, hidden);
+/// Returns the gradients of Q, K and V, as attention read them, from that of the attended values.
+pub fn attention_backward(attention: &Attention, d_attended: &[f32]) -> [Vec<f32>; 3] {
+    let hidden = attention.hidden;
     let mut d_query = Growing::new(d_attended.len() / hidden, hidden);
     // Windows overlap, so keys and values sum up what several of them give.
-    let [mut d_key, mut d_value] = [&saved.key, &saved.value].map(|like| vec![0.0; like.len()]);
+    let [mut d_key, mut d_value] =
+        [attention.key, attention.value].map(|like| vec![0.0; like.len()]);
     let heads = &attention.heads;
     let d_queries = heads.split(d_query.block(), |task| task.rows);
     let d_keys = heads.split(Block::of(&mut d_key, hidden), |task| task.len);
     let d_values = heads.split(Block::of(&mut d_value, hidden), |task| task.len);
-    let is_dropped = spec.layer.attention_dropout != Dropout::default();
+    let is_dropped = attention.is_dropped();
     let largest = attention.largest();
     let scratch =
         || [largest, if is_dropped { largest } else { 0 }, largest].map(|len| vec![0.0; len]);
     let tasks = heads.tasks.par_iter().zip(d_queries).zip(d_keys).zip(d_values);
     tasks.for_each_init(scratch, |scratch, (((&task, query), mut key), mut value)| {
         let mut rest = query;
-        for window in windows(task, spec.reach) {
+        for window in windows(task, attention.reach) {
             let (query, after) = rest.split_rows(window.queries.len());
             rest = after;
             let gradients = Gradients { query, key: &mut key, value: &mut value };

@@ -1,11 +1,11 @@
 //! Attention block by block of queries. A block computes the keys that its queries may see, so that
 //! windows save work, and memory grows with the length and not with its square.
 
-use super::PreNormSpec;
-use crate::attention::{Heads, Task};
-use crate::block::{Block, Growing};
-use crate::gemm::{View, product};
-use crate::rows;
+use super::attention::{Heads, Task};
+use super::block::{Block, Growing};
+use super::gemm::{View, product};
+use super::layer::LayerSpec;
+use super::rows;
 use rayon::prelude::*;
 use std::ops::Range;
 
@@ -22,7 +22,9 @@ pub struct Window {
 
 /// The queries, keys and values of all tasks.
 pub struct Attention<'a> {
-    pub spec: &'a PreNormSpec,
+    spec: &'a LayerSpec,
+    /// How many tokens a query sees on either side; None sees the whole sequence.
+    pub reach: Option<usize>,
     pub heads: Heads,
     pub hidden: usize,
     pub query: &'a [f32],
@@ -71,13 +73,23 @@ impl Window {
 }
 
 impl<'a> Attention<'a> {
-    pub fn new([query, key, value]: [&'a [f32]; 3], spec: &'a PreNormSpec, hidden: usize) -> Self {
-        Self { spec, heads: Heads::new(&spec.layer, hidden), hidden, query, key, value }
+    pub fn new(
+        [query, key, value]: [&'a [f32]; 3],
+        (spec, reach): (&'a LayerSpec, Option<usize>),
+        hidden: usize,
+    ) -> Self {
+        Self { spec, reach, heads: Heads::new(spec, hidden), hidden, query, key, value }
+    }
+
+    /// Whether probabilities are dropped.
+    #[cfg_attr(not(feature = "train"), allow(dead_code))]
+    pub fn is_dropped(&self) -> bool {
+        self.spec.attention_dropout != Default::default()
     }
 
     /// Returns the number of probabilities of the largest window.
     pub fn largest(&self) -> usize {
-        let windows = self.heads.tasks.iter().flat_map(|&task| windows(task, self.spec.reach));
+        let windows = self.heads.tasks.iter().flat_map(|&task| windows(task, self.reach));
         windows.map(|window| window.len()).max().unwrap_or(0)
     }
 
@@ -109,10 +121,10 @@ impl<'a> Attention<'a> {
 
     /// Drops probabilities, or their gradients.
     pub fn drop(&self, task: Task, window: &Window, values: &mut [f32]) {
-        let dropout = self.spec.layer.attention_dropout;
-        if dropout == Default::default() {
+        if !self.is_dropped() {
             return;
         }
+        let dropout = self.spec.attention_dropout;
         window.for_each_row(values, |row, values| {
             let key = window.keys.start + window.seen(row).start;
             let query = window.queries.start + row;
@@ -122,16 +134,16 @@ impl<'a> Attention<'a> {
 }
 
 /// Computes softmax(Q·Kᵀ/√d)·V for every sequence and head, each query within its reach.
-pub fn attention(parts: [&[f32]; 3], spec: &PreNormSpec, hidden: usize) -> Vec<f32> {
-    let attention = Attention::new(parts, spec, hidden);
-    let mut attended = Growing::new(parts[0].len() / hidden, hidden);
+pub fn attention(attention: &Attention) -> Vec<f32> {
+    let hidden = attention.hidden;
+    let mut attended = Growing::new(attention.query.len() / hidden, hidden);
     let outputs = attention.heads.split(attended.block(), |task| task.rows);
     let largest = attention.largest();
     let scratch = || vec![0.0; largest];
     let tasks = attention.heads.tasks.par_iter().zip(outputs);
     tasks.for_each_init(scratch, |scratch, (&task, out)| {
         let mut rest = out;
-        for window in windows(task, spec.reach) {
+        for window in windows(task, attention.reach) {
             let (out, after) = rest.split_rows(window.queries.len());
             rest = after;
             let weights = attention.probabilities(task, &window, scratch);
