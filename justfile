@@ -60,7 +60,7 @@ bench-train PYTHON MODEL="models/minilm-l6" PAIRS="out/data/train.jsonl" *FLAGS=
     cargo build --release
     {{PYTHON}} tests/oracles/bench_train.py target/release/whetstone {{MODEL}} {{PAIRS}} {{FLAGS}}
 
-# Builds with CUDA, so run `just build-cuda` once before. PAIRS should have 5,000 or more.
+# Needs `just build-cuda` before it. PAIRS should have 5,000 or more.
 # Compare training and its memory on an NVIDIA GPU with sentence-transformers, f32 and bf16
 bench-gpu PYTHON MODEL="models/minilm-l6" PAIRS="out/data/train.jsonl":
     for how in "--batch 32" "--batch 32 --bf16" "--batch 128 --bf16"; do \

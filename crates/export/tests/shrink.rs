@@ -54,6 +54,16 @@ fn a_model_of_any_family_loads_with_fewer_layers_and_these_are_its_own() {
 }
 
 #[test]
+fn a_late_interaction_is_refused_and_nothing_is_written() {
+    for model in ["tiny-colbert", "tiny-pylate"] {
+        let out = tempfile::tempdir().unwrap();
+        let error = cut(&oracle(model), 1, &out.path().join("out")).unwrap_err();
+        assert!(error.to_string().contains("has no relevance head"), "{error}");
+        assert_eq!(fs::read_dir(out.path()).unwrap().count(), 0);
+    }
+}
+
+#[test]
 fn a_layer_that_moves_up_keeps_its_values_and_the_last_one_is_the_last() {
     let (folder, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     // Three layers out of two: the second is there twice.

@@ -82,7 +82,6 @@ impl<'a> Attention<'a> {
     }
 
     /// Whether probabilities are dropped.
-    #[cfg_attr(not(feature = "train"), allow(dead_code))]
     pub fn is_dropped(&self) -> bool {
         self.spec.attention_dropout != Default::default()
     }

@@ -21,10 +21,10 @@ pub struct TrainingBatch {
 
 /// Returns about how many bytes training takes.
 ///
-/// For each parameter there are its value, its gradient and the optimizer's two moments. For each token of a batch there are what
-/// every layer keeps for the backward pass, and what one layer computes in it. With checkpointing,
-/// a layer keeps its input, and one at a time the rest. `docs/models.md` gives the formula and what
-/// was measured.
+/// For each parameter there are its value, its gradient and the optimizer's two moments. For each
+/// token of a batch there are what every layer keeps for the backward pass, and what one layer
+/// computes in it. With checkpointing, a layer keeps its input, and one at a time the rest.
+/// `docs/models.md` gives the formula and what was measured.
 pub fn training_bytes(spec: &Spec, parameters: usize, batch: TrainingBatch) -> u64 {
     let TrainingBatch { pairs, tokens, gradient_checkpointing } = batch;
     let [layers, hidden, ffn, heads] = [spec.layers, spec.hidden, spec.ffn, spec.heads];

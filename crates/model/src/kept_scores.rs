@@ -3,7 +3,6 @@
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::scorer::Scorer;
-use crate::tokenizer::PairTokenizer;
 use serde::{Deserialize, Serialize};
 use std::cell::OnceCell;
 use std::path::{Path, PathBuf};
@@ -18,7 +17,7 @@ type Texts<'a> = (&'a str, &'a str);
 pub struct KeptScores {
     folder: PathBuf,
     model: PathBuf,
-    max_seq_tokens: usize,
+    max_seq_tokens: Option<usize>,
     engine: Engine,
     /// Loaded with the first pair that has no score yet.
     scorer: OnceCell<Scorer>,
@@ -46,11 +45,7 @@ impl KeptScores {
         max_seq_tokens: Option<usize>,
         engine: &Engine,
     ) -> Result<Self> {
-        let max_seq_tokens = match max_seq_tokens {
-            Some(tokens) => tokens,
-            None => PairTokenizer::stored_limit(model)?,
-        };
-        let mut digest = max_seq_tokens.to_string();
+        let mut digest = format!("{max_seq_tokens:?}");
         for (_, path) in ModelDir::new(model).parts()? {
             digest += &sha256_file(&path)?;
         }
@@ -75,8 +70,7 @@ impl KeptScores {
 
     fn scorer(&self) -> Result<&Scorer> {
         if self.scorer.get().is_none() {
-            let limit = Some(self.max_seq_tokens);
-            let loaded = Scorer::load(&self.model, None, limit, &self.engine)?;
+            let loaded = Scorer::load(&self.model, None, self.max_seq_tokens, &self.engine)?;
             return Ok(self.scorer.get_or_init(|| loaded));
         }
         Ok(self.scorer.get().expect("it was just there"))

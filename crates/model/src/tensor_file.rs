@@ -1,5 +1,5 @@
-//! Writes safetensors one tensor after the other: all of a large model at once would take as much
-//! memory as training it.
+//! Writes safetensors one tensor after the other, so that no second copy of a large model is in
+//! memory.
 
 use crate::error::{Error, Result};
 use safetensors::{
@@ -38,6 +38,7 @@ pub fn write_tensors<F: FnOnce() -> Vec<f32>>(
         file.write_all(&header)?;
         for tensor in tensors {
             let values = (tensor.values)();
+            assert_eq!(values.len(), tensor.shape.iter().product(), "{}", tensor.name);
             values.chunks(CHUNK).try_for_each(|chunk| file.write_all(&f32_bytes(chunk)))?;
         }
         Ok(())

@@ -218,3 +218,27 @@ fn it_is_described_from_its_headers() {
     assert_eq!(described("tiny-pylate").late_interaction.unwrap().width, 8);
     assert_eq!(described("tiny-encoder").late_interaction, None);
 }
+
+#[test]
+fn limits_and_widths_that_leave_nothing_are_refused() {
+    for limit in 0..8 {
+        let loaded = LateInteraction::load(&oracles().join("tiny-colbert"), Some(limit), &engine());
+        assert!(matches!(loaded.err(), Some(Error::MaxSeqTokens { .. })), "{limit}");
+    }
+    let empty =
+        changed("tiny-pylate", "2_Dense/config.json", |file| file["out_features"] = 0.into());
+    let error = LateInteraction::load(empty.path(), None, &engine()).err().unwrap();
+    assert!(error.to_string().contains("out_features"), "{error}");
+}
+
+#[test]
+fn a_passage_whose_tokens_all_match_nothing_is_no_number() {
+    let file = "config_sentence_transformers.json";
+    let skips = changed("tiny-pylate", file, |file| {
+        file["skiplist_words"] = serde_json::json!(["[CLS]", "[SEP]", "[D] ", "pump"]);
+    });
+    let model = LateInteraction::load(skips.path(), None, &engine()).unwrap();
+    let score = |passage| model.score(&[("pump", passage)], &Silent);
+    assert!(score("the pump").unwrap()[0].is_finite());
+    assert!(matches!(score("pump"), Err(Error::NoNumber { .. })));
+}

@@ -85,8 +85,8 @@ folder! {
 }
 
 impl DataSet {
-    /// Returns for how many tokens, query and passage together, the passages were cut; None for a
-    /// data set made elsewhere.
+    /// Returns the longest query and passage together, in tokens, that the data set was made for;
+    /// None if it states none.
     pub fn max_seq_tokens(&self) -> Result<Option<usize>> {
         Ok(self.begun()?.max_seq_tokens)
     }
@@ -97,12 +97,13 @@ impl DataSet {
     }
 
     fn begun(&self) -> Result<Begun> {
-        for stage in ["chunk", "gather"] {
-            if let Some(begun) = read_json(&self.path(manifest_name(stage)))? {
-                return Ok(begun);
-            }
+        let manifests = ["chunk", "gather"].map(|stage| self.path(manifest_name(stage)));
+        // `--force` empties a manifest.
+        let is_whole = |path: &&PathBuf| path.metadata().is_ok_and(|file| file.len() > 0);
+        match manifests.iter().find(is_whole) {
+            Some(path) => Ok(read_json(path)?.unwrap_or_default()),
+            None => Ok(Begun::default()),
         }
-        Ok(Begun::default())
     }
 
     /// Returns the path, below the folder, of a retriever's ranking for every query.
@@ -127,7 +128,6 @@ impl DataSet {
 }
 
 /// What other stages read from the manifest of `chunk` or `gather`, whichever began the data set.
-/// One that `--force` emptied lacks it.
 #[derive(Default, serde::Deserialize)]
 struct Begun {
     max_seq_tokens: Option<usize>,
@@ -328,7 +328,7 @@ mod tests {
         crate::Stage::new("chunk", folder.path(), &(), none).finish(&[], outcome).unwrap();
         assert_eq!(data.max_seq_tokens().unwrap(), Some(96));
         assert_eq!(data.language().unwrap(), Some(Language::German));
-        std::fs::write(data.path(manifest_name("chunk")), "{}\n").unwrap();
+        crate::forget(folder.path(), "chunk").unwrap();
         assert_eq!(data.max_seq_tokens().unwrap(), None);
     }
 

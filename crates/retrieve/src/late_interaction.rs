@@ -73,6 +73,10 @@ impl Settings for LateInteractionSettings {
         self.first().is_some_and(|first| first.needs_model())
     }
 
+    fn reads_run(&self) -> bool {
+        self.first().is_some_and(|first| first.reads_run())
+    }
+
     fn own_model(&mut self) -> Option<&mut NamedModel> {
         Some(&mut self.model)
     }
@@ -164,7 +168,7 @@ impl LateInteraction {
             let last = first + self.passages.tokens(passage..passage + 1);
             let best =
                 |row: &[f32]| row[first..last].iter().copied().fold(f32::NEG_INFINITY, f32::max);
-            let score = products.chunks_exact(columns).map(best).sum();
+            let score = products.chunks_exact(columns.max(1)).map(best).sum();
             top.push(Scored { passage: passage as u32, score });
             first = last;
         }

@@ -113,6 +113,11 @@ pub trait Settings {
         false
     }
 
+    /// Whether its findings come from a file, which is about one collection.
+    fn reads_run(&self) -> bool {
+        false
+    }
+
     /// The model that it runs itself, to be found before it is built.
     fn own_model(&mut self) -> Option<&mut NamedModel> {
         None

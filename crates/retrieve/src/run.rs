@@ -33,6 +33,10 @@ impl Settings for RunSettings {
         self.path = folder.join(&self.path);
     }
 
+    fn reads_run(&self) -> bool {
+        true
+    }
+
     fn inputs(&self) -> Result<Vec<Input>> {
         if !self.path.exists() {
             let (retriever, path) = (self.name.clone(), self.path.clone());

@@ -15,8 +15,8 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::mpsc::SyncSender;
 use whetstone_model::{
-    Architecture, BiEncoder, DropoutRates, Engine, HeadStart, PairTokenizer, Spec, StepDropout,
-    head_start,
+    Architecture, BiEncoder, DropoutRates, Engine, HeadStart, LateInteraction, PairTokenizer, Spec,
+    StepDropout, head_start,
 };
 use whetstone_records::{DataSet, Input, ModelDir};
 
@@ -114,7 +114,9 @@ impl<'a> Fit<'a> {
             |epoch| batches(&units, &pairs.sizes, config.batch_pairs, bucket, (config.seed, epoch));
         let head = head_start(model_dir, config.head_label.as_deref())?;
         let is_fresh = head != HeadStart::Taken;
-        let warm_steps = if is_fresh { config.warm_start_steps } else { 0 };
+        // The encoder of a late interaction never learned vectors of whole texts.
+        let can_teach = !LateInteraction::is_in(model_dir)?;
+        let warm_steps = if is_fresh && can_teach { config.warm_start_steps } else { 0 };
         let of_step = |epoch| {
             let batches = of_epoch(epoch);
             batches.chunks(config.accumulation_steps).map(<[_]>::to_vec).collect::<Vec<_>>()

@@ -8,7 +8,7 @@ use safetensors::SafeTensors;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use whetstone_model::{DeviceName, Engine, Role};
+use whetstone_model::{DeviceName, Engine, Role, Scorer};
 use whetstone_records::{Manifest, Progress, Silent};
 use whetstone_train::{LossName, Schedule, TrainConfig, train};
 
@@ -155,6 +155,21 @@ fn a_fresh_head_starts_from_the_embeddings_and_resumes_in_the_middle_of_that() {
                 && log.contains("{\"step\":6,\"dev")
         );
         assert_eq!(log.matches("\"loss\"").count() as u64, manifest.counts["steps"]);
+    }
+}
+
+#[test]
+fn the_encoder_of_a_late_interaction_becomes_a_cross_encoder_without_a_warm_start() {
+    let data = data_folder(true);
+    for model in ["tiny-colbert", "tiny-pylate"] {
+        let out = tempfile::tempdir().unwrap();
+        let config = TrainConfig { warm_start_steps: 5, ..short_run() };
+        let manifest = run(&oracles().join(model), (data.path(), out.path()), &config, &Silent);
+        let log = std::fs::read_to_string(out.path().join("log.jsonl")).unwrap();
+        assert_eq!(log.matches("\"epoch\":0,").count(), 0, "{model}");
+        let last = out.path().join(format!("step-{:06}", manifest.counts["steps"]));
+        let scorer = Scorer::load(&last, None, None, &engine()).unwrap();
+        assert!(matches!(scorer, Scorer::CrossEncoder(_)), "{model}");
     }
 }
 

@@ -18,7 +18,7 @@ use whetstone_rank::{
     CALIBRATE, CalibrateJob, EVAL, EvalRequest, FUSE, Joining, RERANK, RerankJob, RunPaths,
     TextFiles, folder, fuse, fuse_scores, stage_name,
 };
-use whetstone_records::{DataSet, EvalDir, Manifest, ModelDir, RunDir, Silent, forget};
+use whetstone_records::{DataSet, EvalDir, Manifest, ModelDir, Progress, RunDir, Silent, forget};
 use whetstone_synth::SynthConfig;
 use whetstone_train::TrainConfig;
 
@@ -64,7 +64,7 @@ pub struct Args {
 }
 
 pub fn run(args: &Args, talk: &Talk) -> Result<()> {
-    let quickstart = Quickstart::open(args)?;
+    let quickstart = Quickstart::open(args, &*talk.progress())?;
     let mut stages = Stages::new(talk);
     let bi_encoder = quickstart.model(&mut stages, &quickstart.synth.model)?;
     let (base, train) = quickstart.base(&mut stages)?;
@@ -109,7 +109,7 @@ struct Quickstart<'a> {
 }
 
 impl<'a> Quickstart<'a> {
-    fn open(args: &'a Args) -> Result<Self> {
+    fn open(args: &'a Args, progress: &dyn Progress) -> Result<Self> {
         for path in [&args.config, &args.train_config, &args.fresh_config] {
             refuse_missing(path)?;
         }
@@ -120,9 +120,9 @@ impl<'a> Quickstart<'a> {
             synth.model.clone_from(model);
         }
         refuse_other_retrievers(&synth, &args.config)?;
-        super::mine::find_models(&mut synth, &Silent)?;
         let corpus = super::corpus(args.corpus.as_deref(), &synth)?;
         refuse_missing(&corpus)?;
+        super::mine::find_models(&mut synth, progress)?;
         Ok(Self { args, synth, train, fresh, corpus })
     }
 

@@ -24,10 +24,11 @@ use whetstone_records::{ModelDir, forget, read_text};
 
 With --query, each line of each FILE (or of stdin) is a passage. Lines are counted from 0 over all
 files; blank ones count and are skipped. Prints score, index and text, highest score first; with
---json [{\"index\": 2, \"score\": 1.73, \"text\": \"…\"}, …]. The score is the raw logit;
---probability adds \"probability\".")]
+--json [{\"index\": 2, \"score\": 1.73, \"text\": \"…\"}, …]. The score is the raw
+logit, or the similarity of a late interaction; --probability adds \"probability\".")]
 pub struct Args {
-    /// A cross-encoder: a folder that `whetstone export` wrote, or an id on the Hugging Face hub
+    /// A cross-encoder or a late interaction: a folder that `whetstone export` wrote, or an id on
+    /// the Hugging Face hub
     #[arg(long, value_name = "DIR")]
     model: String,
     /// A query: order the passages of FILE… by it

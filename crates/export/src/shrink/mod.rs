@@ -16,8 +16,8 @@ use tokenizers::Tokenizer;
 use vocabulary::Source;
 use weights::Kept;
 use whetstone_model::{
-    Architecture, CrossEncoder, DeviceName, Engine, Family, HeadStart, PairTokenizer, Positions,
-    head_start, read_tokenizer,
+    Architecture, CrossEncoder, DeviceName, Engine, Family, HeadStart, LateInteraction,
+    PairTokenizer, Positions, head_start, read_tokenizer,
 };
 use whetstone_records::{
     AtomicFile, AtomicFolder, Input, Manifest, ModelDir, Origin, Outcome, Shrunk, Stage,
@@ -62,6 +62,9 @@ pub fn shrink(job: &ShrinkJob, out: &Path) -> Result<Manifest> {
     if let Some(manifest) = stage(out).up_to_date() {
         AtomicFolder::tidy(out)?;
         return Ok(manifest);
+    }
+    if LateInteraction::is_in(job.model)? {
+        return Err(whetstone_model::Error::NoHead { path: job.model.into() }.into());
     }
     let architecture = Architecture::read(job.model)?;
     let layers = job.layers.map(|wanted| kept_layers(job.model, wanted)).transpose()?;

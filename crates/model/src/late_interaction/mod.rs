@@ -9,6 +9,8 @@ pub use token_vectors::{TokenVectors, dot, max_similarity};
 
 pub(crate) use settings::{Expansion, Settings};
 
+use settings::FEWEST_TOKENS;
+
 use crate::batch::Packed;
 use crate::bi_encoder::BiEncoder;
 use crate::engine::Engine;
@@ -101,7 +103,12 @@ impl LateInteraction {
             token.as_deref().map(|token| needed(&tokenizer, token, model_dir)).transpose()
         };
         let limit = |tokens: usize| tokens.min(spec.longest_input);
-        let passage_tokens = passage_tokens.unwrap_or(usize::MAX).min(settings.passage_tokens);
+        let longest = settings.passage_tokens;
+        let passage_tokens = passage_tokens.unwrap_or(longest).min(longest);
+        if passage_tokens < FEWEST_TOKENS {
+            let path = model_dir.to_path_buf();
+            return Err(Error::MaxSeqTokens { path, value: passage_tokens, longest });
+        }
         let skipped = settings.skipped.iter();
         let skipped = skipped.filter_map(|word| tokenizer.id_of(word).or(tokenizer.unknown_id()));
         let mask = MASKS.iter().find_map(|token| tokenizer.id_of(token));
@@ -188,7 +195,11 @@ impl LateInteraction {
             found.into_iter().for_each(|(place, score)| scores[place] = score);
             progress.advance((to - from) as u64);
         }
-        Ok(scores)
+        // A passage of which every token is skipped matches nothing.
+        match scores.iter().all(|score| score.is_finite()) {
+            true => Ok(scores),
+            false => Err(Error::NoNumber { what: "score" }),
+        }
     }
 
     fn encode(&self, kind: Kind, texts: &[&str], progress: &dyn Progress) -> Result<TokenVectors> {

@@ -70,6 +70,10 @@ fn beside_encoder(model_dir: &Path, hidden: usize) -> Result<Affine> {
     }
     let stored = take(&mut tensors, PROJECTION, &path)?;
     let to = stored.shape.first().copied().unwrap_or_default();
+    if to == 0 {
+        let (expected, value) = ("at least one row", "none".to_owned());
+        return Err(Error::Unsupported { path, key: PROJECTION, expected, value });
+    }
     Ok(Affine {
         from: hidden,
         to,
@@ -105,6 +109,9 @@ impl Affine {
         if dense.in_features != width {
             let expected = "the width of the vectors that come in";
             return refuse("in_features", expected, dense.in_features.to_string());
+        }
+        if dense.out_features == 0 {
+            return refuse("out_features", "at least 1", "0".to_owned());
         }
         let (from, to) = (dense.in_features, dense.out_features);
         let mut tensors = Tensors::new();

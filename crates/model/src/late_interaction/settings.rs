@@ -15,7 +15,7 @@ const PASSAGE_TOKENS: usize = 180;
 /// The class that colbert-ai names in config.json.
 const COLBERT_CLASS: &str = "HF_ColBERT";
 /// Fewer tokens than this leave no room for a text between the special tokens.
-const FEWEST_TOKENS: usize = 8;
+pub(super) const FEWEST_TOKENS: usize = 8;
 
 /// What a folder says of its model.
 #[derive(Debug, PartialEq)]
@@ -102,7 +102,7 @@ impl Settings {
         let has = |name: &str| modules.iter().any(|module| module.name() == name);
         let settings = if has("Dense") && !has("Pooling") {
             Self::of_pylate(&dir, &modules)?
-        } else if !has("Pooling") && is_colbert(&dir)? {
+        } else if !has("Pooling") && is_colbert(&dir)? && has_projection(model_dir)? {
             Self::of_colbert(&dir)?
         } else {
             return Ok(None);
@@ -253,6 +253,13 @@ fn is_colbert(dir: &ModelDir) -> Result<bool> {
     let config: Option<Config> = read_json(&dir.config())?;
     let classes = config.and_then(|config| config.architectures).unwrap_or_default();
     Ok(classes.first().is_some_and(|class| class == COLBERT_CLASS))
+}
+
+/// Whether the projection is beside the encoder. A cross-encoder that was trained from such a model
+/// names the same class in its checkpoints.
+fn has_projection(model_dir: &Path) -> Result<bool> {
+    let only = |name: &str| (name == PROJECTION).then(|| name.to_owned());
+    Ok(!header::outlines_named(model_dir, only)?.is_empty())
 }
 
 /// Python's `string.punctuation`.

@@ -56,9 +56,9 @@ impl ChunkConfig {
             self.min_tokens,
         )?;
         must(
-            (32..=512).contains(&self.max_seq_tokens),
+            (32..=8192).contains(&self.max_seq_tokens),
             "chunk.max-seq-tokens",
-            "in 32..=512",
+            "in 32..=8192",
             self.max_seq_tokens,
         )
     }

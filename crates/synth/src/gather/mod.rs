@@ -5,7 +5,7 @@ mod folder;
 #[cfg(test)]
 mod tests;
 
-use crate::config::SynthConfig;
+use crate::config::{ChunkConfig, SynthConfig};
 use crate::error::{Error, Result};
 use folder::{Folder, Gathered};
 use std::collections::BTreeMap;
@@ -27,7 +27,9 @@ pub fn gather(out: &Path, config: &SynthConfig, progress: &dyn Progress) -> Resu
     let inputs = folders.iter().map(Folder::inputs).collect::<Result<Vec<_>>>()?;
     let names: Vec<&str> = folders.iter().map(Folder::name).collect();
     let settings = (&names, &config.gather.train_on, config.gather.max_queries, config.seed);
-    let max_seq_tokens = Some(config.chunk.max_seq_tokens);
+    // Nothing is cut here. A limit that the config states is kept for training.
+    let stated = config.chunk.max_seq_tokens;
+    let max_seq_tokens = (stated != ChunkConfig::default().max_seq_tokens).then_some(stated);
     let settings = (settings, max_seq_tokens);
     let stage = Stage::new("gather", out, &settings, inputs.into_iter().flatten());
     if let Some(manifest) = stage.begin()? {

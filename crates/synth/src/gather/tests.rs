@@ -74,8 +74,7 @@ fn a_query_meets_only_passages_of_its_own_collection() {
     let (config, out) = (config(folders.to_vec()), root.path().join("out"));
     let manifest = run(&out, &config).unwrap();
     assert_eq!([manifest.counts["passages"], manifest.counts["queries-to-train-on"]], [120, 120]);
-    let limit = DataSet::new(&out).max_seq_tokens().unwrap();
-    assert_eq!(limit, Some(config.chunk.max_seq_tokens));
+    assert_eq!(DataSet::new(&out).max_seq_tokens().unwrap(), None);
     assert_eq!(mine_into(&out, &config).parts.len(), 2);
     pair_into(&out, &config);
 
@@ -245,4 +244,15 @@ fn a_gathered_data_set_that_was_changed_by_hand_is_refused() {
     let corpus = fs::read_to_string(&path).unwrap();
     fs::write(&path, corpus.replacen("\"_id\":\"a/d05-0\"", "\"_id\":\"c/d05-0\"", 1)).unwrap();
     assert!(matches!(read(), Error::ScatteredCollection { .. }));
+}
+
+#[test]
+fn a_limit_that_the_config_states_is_kept_for_training() {
+    let root = tempfile::tempdir().unwrap();
+    let folder = beir(root.path(), "a", "machine", &[("train", 0..10)]);
+    let mut config = config(vec![folder]);
+    config.chunk.max_seq_tokens = 2048;
+    let out = root.path().join("out");
+    run(&out, &config).unwrap();
+    assert_eq!(DataSet::new(&out).max_seq_tokens().unwrap(), Some(2048));
 }

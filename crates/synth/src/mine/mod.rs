@@ -170,7 +170,7 @@ fn mine_collection(
 
 /// A run ranks the passages of all collections, and which of them belong together it cannot say.
 fn refuse_run_over_parts(collection: &Collection, config: &MineConfig) -> Result<()> {
-    let is_run = |from: &&Source| matches!(from.retriever, RetrieverConfig::Run(_));
+    let is_run = |from: &&Source| from.retriever.settings().reads_run();
     match config.from.iter().find(is_run) {
         Some(from) if collection.parts.len() > 1 => {
             Err(Error::RunOverCollections { retriever: from.name().into() })
