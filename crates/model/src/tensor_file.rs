@@ -38,7 +38,7 @@ pub fn write_tensors<F: FnOnce() -> Vec<f32>>(
         file.write_all(&header)?;
         for tensor in tensors {
             let values = (tensor.values)();
-            assert_eq!(values.len(), tensor.shape.iter().product(), "{}", tensor.name);
+            assert_eq!(values.len(), tensor.shape.iter().product::<usize>(), "{}", tensor.name);
             values.chunks(CHUNK).try_for_each(|chunk| file.write_all(&f32_bytes(chunk)))?;
         }
         Ok(())

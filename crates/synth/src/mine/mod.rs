@@ -27,7 +27,7 @@ use whetstone_model::{BiEncoder, DeviceName, Engine};
 use whetstone_records::{
     DataSet, Input, Manifest, Negative, Outcome, Progress, Stage, digests, sha256_bytes,
 };
-use whetstone_retrieve::{EmbeddingCache, Material, RetrieverConfig, TextKind};
+use whetstone_retrieve::{EmbeddingCache, Material, TextKind};
 
 /// Queries whose findings are in memory at a time.
 const QUERY_BLOCK: usize = 1024;
