@@ -235,10 +235,10 @@ fn limits_and_widths_that_leave_nothing_are_refused() {
 fn a_passage_whose_tokens_all_match_nothing_is_no_number() {
     let file = "config_sentence_transformers.json";
     let skips = changed("tiny-pylate", file, |file| {
-        file["skiplist_words"] = serde_json::json!(["[CLS]", "[SEP]", "[D] ", "pump"]);
+        file["skiplist_words"] = serde_json::json!(["[CLS]", "[SEP]", "[D] ", "."]);
     });
     let model = LateInteraction::load(skips.path(), None, &engine()).unwrap();
     let score = |passage| model.score(&[("pump", passage)], &Silent);
-    assert!(score("the pump").unwrap()[0].is_finite());
-    assert!(matches!(score("pump"), Err(Error::NoNumber { .. })));
+    assert!(score("pump.").unwrap()[0].is_finite());
+    assert!(matches!(score("."), Err(Error::NoNumber { .. })));
 }
