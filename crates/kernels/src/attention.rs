@@ -6,10 +6,10 @@ use super::layer::LayerSpec;
 use super::rows;
 use rayon::prelude::*;
 
-/// Most probabilities of a (sequence, head) that are computed at once and kept for the backward pass.
-/// Longer sequences are taken block by block of queries, see [`super::windows`]: their memory would
+/// The longest sequence whose probabilities are computed at once and kept for the backward pass.
+/// Longer ones are taken block by block of queries, see [`super::windows`]: their memory would
 /// grow with the square of the length, and computing probabilities again is cheap.
-const AT_ONCE: usize = 512 * 512;
+pub const KEPT_LENGTH: usize = 512;
 
 /// How a layer's tokens and columns divide into sequences and heads.
 pub struct Heads {
@@ -66,7 +66,7 @@ impl Heads {
 
     /// Whether some sequence is too long for its probabilities to be computed at once.
     pub fn are_long(&self) -> bool {
-        self.largest() > AT_ONCE
+        self.largest() > KEPT_LENGTH * KEPT_LENGTH
     }
 
     /// Returns the columns of a head in `[rows, hidden]`, from an offset on.

@@ -34,6 +34,7 @@ mod simd;
 mod train;
 mod windows;
 
+pub use attention::KEPT_LENGTH;
 pub use dropout::Dropout;
 pub use embeddings::{EmbeddingSpec, embeddings};
 pub use layer::LayerSpec;

@@ -2,7 +2,8 @@
 
 use crate::engine::DeviceName;
 use crate::families;
-use std::path::PathBuf;
+use std::fmt::Display;
+use std::path::{Path, PathBuf};
 use whetstone_records::{Hint, ModelDir};
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -82,6 +83,16 @@ pub enum Error {
     Device { message: String },
     #[error(transparent)]
     Records(#[from] whetstone_records::Error),
+}
+
+/// Refuses a key of a model's file whose value no code here computes.
+pub(crate) fn refuse<T>(
+    path: &Path,
+    key: &'static str,
+    expected: &'static str,
+    value: impl Display,
+) -> Result<T> {
+    Err(Error::Unsupported { path: path.into(), key, expected, value: value.to_string() })
 }
 
 impl Hint for Error {

@@ -1,13 +1,12 @@
 //! How much memory training takes on a CPU, as far as the shapes say it.
 
 use crate::spec::{NormPlacement, Spec};
+use whetstone_kernels::KEPT_LENGTH;
 
 /// The program, its tokenizer and what the allocator holds back.
 const REST: u64 = 100 << 20;
 /// A number is an f32.
 const NUMBER: u64 = 4;
-/// The kernels keep no probabilities of longer sequences.
-const KEPT_PROBABILITIES: usize = 512;
 
 /// What a batch of training looks like.
 #[derive(Clone, Copy, Debug)]
@@ -28,7 +27,7 @@ pub struct TrainingBatch {
 pub fn training_bytes(spec: &Spec, parameters: usize, batch: TrainingBatch) -> u64 {
     let TrainingBatch { pairs, tokens, gradient_checkpointing } = batch;
     let [layers, hidden, ffn, heads] = [spec.layers, spec.hidden, spec.ffn, spec.heads];
-    let probabilities = match spec.has_kernels() && tokens > KEPT_PROBABILITIES {
+    let probabilities = match spec.has_kernels() && tokens > KEPT_LENGTH {
         true => 0,
         false => heads * tokens,
     };

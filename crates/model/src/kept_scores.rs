@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use std::cell::OnceCell;
 use std::path::{Path, PathBuf};
 use whetstone_records::{
-    Error as RecordsError, ModelDir, Progress, read_json, sha256_bytes, sha256_file, write_json,
+    Error as RecordsError, ModelDir, Progress, digest_of_texts, read_json, sha256_file, write_json,
 };
 
 /// A query with a passage.
@@ -111,9 +111,7 @@ impl KeptScores {
     }
 
     fn digest_with(&self, pairs: &[Texts]) -> String {
-        // JSON keeps the texts apart.
-        let texts = serde_json::to_vec(pairs).expect("strings always serialise");
-        sha256_bytes(format!("{} {}", self.digest, sha256_bytes(&texts)).as_bytes())
+        digest_of_texts(&self.digest, pairs)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Reads what sentence-transformers' files say about a bi-encoder.
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, refuse};
 use crate::file;
 use crate::spec::Pooling;
 use serde::Deserialize;
@@ -26,7 +26,10 @@ pub(crate) struct SentenceConfig {
 
 /// An entry of modules.json.
 #[derive(Deserialize)]
-struct Module {
+pub(crate) struct Module {
+    /// The folder of its files.
+    #[serde(default)]
+    pub path: String,
     #[serde(rename = "type")]
     kind: String,
 }
@@ -58,7 +61,7 @@ impl SentenceConfig {
             Some(fields) => {
                 let prompted = !settings.prompts.iter().flatten().all(|(_, text)| text.is_empty());
                 if prompted && fields.get("include_prompt") == Some(&Value::Bool(false)) {
-                    return unsupported(&pooling_path, "include_prompt", "true", "false");
+                    return refuse(&pooling_path, "include_prompt", "true", "false");
                 }
                 pooling_of(&pooling_path, &fields)?
             }
@@ -92,10 +95,8 @@ impl Settings {
         }
         match &self.default_prompt_name {
             None => Ok(String::new()),
-            Some(name) => named(name).map_or_else(
-                || unsupported(path, "default_prompt_name", "one of `prompts`", name),
-                Ok,
-            ),
+            Some(name) => named(name)
+                .map_or_else(|| refuse(path, "default_prompt_name", "one of `prompts`", name), Ok),
         }
     }
 }
@@ -104,18 +105,18 @@ fn check_modules(path: &Path, modules: &[Module]) -> Result<()> {
     let expected = "Transformer, Pooling or Normalize";
     for module in modules {
         if !["Transformer", "Pooling", "Normalize"].contains(&module.name()) {
-            return unsupported(path, "type", expected, module.name());
+            return refuse(path, "type", expected, module.name());
         }
     }
     match modules.iter().any(|module| module.name() == "Pooling") {
         true => Ok(()),
-        false => unsupported(path, "type", "Pooling after a Transformer", "Transformer alone"),
+        false => refuse(path, "type", "Pooling after a Transformer", "Transformer alone"),
     }
 }
 
 impl Module {
     /// `Pooling` of `sentence_transformers.models.Pooling`.
-    fn name(&self) -> &str {
+    pub fn name(&self) -> &str {
         self.kind.rsplit('.').next().unwrap_or(&self.kind)
     }
 }
@@ -126,7 +127,7 @@ fn check_similarity(path: &Path, settings: &Settings, modules: &[Module]) -> Res
     let is_normalized = modules.iter().any(|module| module.name() == "Normalize");
     match settings.similarity_fn_name.as_deref() {
         Some(name) if !is_normalized && name != "cosine" => {
-            unsupported(path, "similarity_fn_name", "cosine, or the model must Normalize", name)
+            refuse(path, "similarity_fn_name", "cosine, or the model must Normalize", name)
         }
         _ => Ok(()),
     }
@@ -146,17 +147,8 @@ fn pooling_of(path: &Path, fields: &Map<String, Value>) -> Result<Pooling> {
     match modes[..] {
         [] | ["mean" | "mean_tokens"] => Ok(Pooling::Mean),
         ["cls" | "cls_token"] => Ok(Pooling::FirstToken),
-        _ => unsupported(path, "pooling_mode", "cls or mean", &modes.join(", ")),
+        _ => refuse(path, "pooling_mode", "cls or mean", modes.join(", ")),
     }
-}
-
-fn unsupported<T>(
-    path: &Path,
-    key: &'static str,
-    expected: &'static str,
-    value: &str,
-) -> Result<T> {
-    Err(Error::Unsupported { path: path.into(), key, expected, value: value.into() })
 }
 
 /// Returns the content of a file; None if there is no file.

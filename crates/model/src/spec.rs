@@ -1,7 +1,6 @@
 //! The structure of a network, in words that no family owns.
 
-use crate::error::{Error, Result};
-use std::fmt::Display;
+use crate::error::{Result, refuse};
 use std::path::Path;
 
 /// The shape of a network. A kind on which all families agree has one variant: whoever adds another
@@ -172,9 +171,6 @@ impl Spec {
     /// Refuses impossible sizes. `path` is the config that they come from. The keys are those that
     /// Hugging Face's encoders share.
     pub(crate) fn check(&self, path: &Path) -> Result<()> {
-        let refuse = |key, expected, value: &dyn Display| {
-            Err(Error::Unsupported { path: path.into(), key, expected, value: value.to_string() })
-        };
         for (key, value) in [
             ("vocab_size", self.vocabulary),
             ("embedding_size", self.embedding),
@@ -183,28 +179,28 @@ impl Spec {
             ("intermediate_size", self.ffn),
         ] {
             if value == 0 {
-                return refuse(key, "positive", &value);
+                return refuse(path, key, "positive", value);
             }
         }
         if self.layers > MOST_LAYERS {
-            return refuse("num_hidden_layers", "at most 1024", &self.layers);
+            return refuse(path, "num_hidden_layers", "at most 1024", self.layers);
         }
         if self.hidden == 0 || !self.hidden.is_multiple_of(self.heads) {
-            return refuse("hidden_size", "a multiple of num_attention_heads", &self.hidden);
+            return refuse(path, "hidden_size", "a multiple of num_attention_heads", self.hidden);
         }
         if self.longest_input < SHORTEST_INPUT {
-            return refuse("max_position_embeddings", "at least 8", &self.longest_input);
+            return refuse(path, "max_position_embeddings", "at least 8", self.longest_input);
         }
         for (key, rate) in [
             ("hidden_dropout_prob", self.dropout.hidden),
             ("attention_probs_dropout_prob", self.dropout.attention),
         ] {
             if !(0.0..1.0).contains(&rate) {
-                return refuse(key, "in [0, 1)", &rate);
+                return refuse(path, key, "in [0, 1)", rate);
             }
         }
         if !(self.eps > 0.0 && self.eps < 1.0) {
-            return refuse("layer_norm_eps", "in (0, 1)", &self.eps);
+            return refuse(path, "layer_norm_eps", "in (0, 1)", self.eps);
         }
         Ok(())
     }

@@ -127,6 +127,13 @@ pub(crate) fn sha256_open(file: &mut File, path: &Path) -> Result<String> {
     }
 }
 
+/// Returns the digest of what a model makes of some texts: that of the model and of theirs.
+pub fn digest_of_texts(model: &str, texts: &(impl Serialize + ?Sized)) -> String {
+    // JSON keeps the texts apart.
+    let texts = serde_json::to_vec(texts).expect("strings always serialise");
+    sha256_bytes(format!("{model} {}", sha256_bytes(&texts)).as_bytes())
+}
+
 /// Returns the SHA-256 of `bytes` in lower-case hexadecimal.
 pub fn sha256_bytes(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))

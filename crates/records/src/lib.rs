@@ -33,8 +33,8 @@ pub use hint::{Hint, one_line};
 pub use ids::{DocumentId, PassageId, QueryId};
 pub use input::{Input, Stamp, digests};
 pub use io::{
-    f32_bytes, open_file, read_bytes, read_json, read_text, read_whole, sample_by_id, seeded_key,
-    sha256_bytes, sha256_file, write_json,
+    digest_of_texts, f32_bytes, open_file, read_bytes, read_json, read_text, read_whole,
+    sample_by_id, seeded_key, sha256_bytes, sha256_file, write_json,
 };
 pub use jsonl::{JsonlReader, read_jsonl, select_jsonl, write_jsonl};
 pub use language::Language;

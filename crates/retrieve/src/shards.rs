@@ -4,7 +4,7 @@ use crate::error::{Error, Result};
 use safetensors::{SafeTensors, tensor::TensorView};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use whetstone_records::{AtomicFile, sha256_bytes};
+use whetstone_records::{AtomicFile, digest_of_texts};
 
 /// The key of the digest in a file's header.
 const DIGEST: &str = "digest";
@@ -23,9 +23,7 @@ impl Shards {
 
     /// Returns the digest of the model and of the texts of a shard.
     pub fn digest(&self, texts: &[&str]) -> String {
-        // JSON keeps the texts apart.
-        let texts = serde_json::to_vec(texts).expect("strings always serialise");
-        sha256_bytes(format!("{} {}", self.model, sha256_bytes(&texts)).as_bytes())
+        digest_of_texts(&self.model, texts)
     }
 
     /// Reads a shard, unless it is not there, is damaged, or was made from something else.

@@ -61,11 +61,7 @@ pub fn train(
     }
     let checkpoints =
         Checkpoints::open(out, &Identity { config: config.clone(), inputs: by_role })?;
-    let for_training = |engine: &Engine| {
-        let engine = engine.for_training(config.precision);
-        engine.with_gradient_checkpointing(config.gradient_checkpointing)
-    };
-    let engines: Vec<Engine> = engines.iter().map(for_training).collect();
+    let engines = for_training(engines, config);
     let last = checkpoints.last()?;
     let from =
         last.as_ref().map_or(model_dir.to_path_buf(), |state| checkpoints.folder(state.step));
@@ -100,6 +96,14 @@ pub fn train(
     }
     let best = format!("{}/{}", state.best.folder(), ModelDir::WEIGHTS);
     Ok(stage.finish(&[RunDir::BEST, RunDir::LOG, RunDir::CONFIG, &best], outcome)?)
+}
+
+fn for_training(engines: &[Engine], config: &TrainConfig) -> Vec<Engine> {
+    let of = |engine: &Engine| {
+        let engine = engine.for_training(config.precision);
+        engine.with_gradient_checkpointing(config.gradient_checkpointing)
+    };
+    engines.iter().map(of).collect()
 }
 
 /// Returns the config with the precision that the device has, so that config.toml says what ran.

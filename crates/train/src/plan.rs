@@ -93,6 +93,24 @@ fn dev_of(data: &Path, tokenizer: &PairTokenizer) -> Result<(Option<Dev>, Option
     })
 }
 
+/// Lays out the steps by the batches of each epoch: for each, its epoch, which is 0 in the warm
+/// start, and its batches.
+fn steps(
+    config: &TrainConfig,
+    warm_steps: usize,
+    of_epoch: impl Fn(usize) -> Vec<Vec<usize>>,
+) -> Vec<(usize, Vec<Vec<usize>>)> {
+    let of_step = |epoch| {
+        let batches = of_epoch(epoch);
+        batches.chunks(config.accumulation_steps).map(<[_]>::to_vec).collect::<Vec<_>>()
+    };
+    // These orders use epoch numbers that no real epoch reaches.
+    let warm = (0..).flat_map(|round| of_step(usize::MAX / 2 + round)).take(warm_steps);
+    let epochs = (0..config.epochs)
+        .flat_map(|epoch| of_step(epoch).into_iter().map(move |step| (epoch + 1, step)));
+    warm.map(|step| (0, step)).chain(epochs).collect()
+}
+
 impl<'a> Fit<'a> {
     /// Reads the data and lays out the steps.
     pub fn prepare(
@@ -117,16 +135,7 @@ impl<'a> Fit<'a> {
         // The encoder of a late interaction never learned vectors of whole texts.
         let can_teach = !LateInteraction::is_in(model_dir)?;
         let warm_steps = if is_fresh && can_teach { config.warm_start_steps } else { 0 };
-        let of_step = |epoch| {
-            let batches = of_epoch(epoch);
-            batches.chunks(config.accumulation_steps).map(<[_]>::to_vec).collect::<Vec<_>>()
-        };
-        // These orders use epoch numbers that no real epoch reaches.
-        let warm = (0..).flat_map(|round| of_step(usize::MAX / 2 + round)).take(warm_steps);
-        let epochs = (0..config.epochs)
-            .flat_map(|epoch| of_step(epoch).into_iter().map(move |step| (epoch + 1, step)));
-        let steps: Vec<(usize, Vec<Vec<usize>>)> =
-            warm.map(|step| (0, step)).chain(epochs).collect();
+        let steps = steps(config, warm_steps, of_epoch);
         let is_anew = |(epoch, _): &(usize, _)| {
             config.full_length_learning_rate.is_some() && *epoch > config.short_epochs
         };

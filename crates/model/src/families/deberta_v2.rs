@@ -118,7 +118,7 @@ fn spec(path: &Path, bytes: &[u8]) -> Result<Spec> {
     let config: Config = parse(path, bytes)?;
     config.check_fixed(path)?;
     if config.type_vocab_size == 1 {
-        return refuse(path, "type_vocab_size", "0, or at least 2", "1".into());
+        return refuse(path, "type_vocab_size", "0, or at least 2", "1");
     }
     Ok(Spec {
         vocabulary: config.vocab_size,
@@ -155,7 +155,7 @@ impl Config {
             ("tanh", false) => HeadKind::FirstTokenTanh,
             ("tanh", true) => HeadKind::FirstTokenDropTanh,
             (other, _) => {
-                return refuse(path, "pooler_hidden_act", "gelu or tanh", other.into());
+                return refuse(path, "pooler_hidden_act", "gelu or tanh", other);
             }
         })
     }
@@ -168,12 +168,12 @@ impl Config {
         let buckets = positive(fields.position_buckets);
         if reach > MOST_DISTANCES {
             let expected = "at most 1048576";
-            return refuse(path, "max_relative_positions", expected, reach.to_string());
+            return refuse(path, "max_relative_positions", expected, reach);
         }
         // Near distances have a bucket each, at least the next; the farthest lies beyond them.
         if let Some(buckets) = buckets.filter(|&count| count < 2 || count / 2 + 1 >= reach) {
             let expected = "-1, or at least 2 and below 2 * max_relative_positions - 2";
-            return refuse(path, "position_buckets", expected, buckets.to_string());
+            return refuse(path, "position_buckets", expected, buckets);
         }
         let [content_to_position, position_to_content] = fields.kinds(path)?;
         let has_rows = fields.position_biased_input.unwrap_or(true);
@@ -192,20 +192,20 @@ impl Config {
     fn check_fixed(&self, path: &Path) -> Result<()> {
         let fixed = &self.fixed;
         if let Some(value) = fixed.hidden_act.as_ref().filter(|value| *value != "gelu") {
-            return refuse(path, "hidden_act", "gelu", value.clone());
+            return refuse(path, "hidden_act", "gelu", value);
         }
         if !fixed.relative_attention {
-            return refuse(path, "relative_attention", "true", "false".into());
+            return refuse(path, "relative_attention", "true", "false");
         }
         if let Some(size) = fixed.conv_kernel_size.filter(|&size| size > 0) {
-            return refuse(path, "conv_kernel_size", "0 or absent", size.to_string());
+            return refuse(path, "conv_kernel_size", "0 or absent", size);
         }
         for (key, width) in [
             ("embedding_size", fixed.embedding_size),
             ("pooler_hidden_size", fixed.pooler_hidden_size),
         ] {
             if let Some(width) = width.filter(|&width| width != self.hidden_size) {
-                return refuse(path, key, "hidden_size", width.to_string());
+                return refuse(path, key, "hidden_size", width);
             }
         }
         let is_whole =
@@ -213,7 +213,7 @@ impl Config {
         match fixed.attention_head_size.filter(|size| !is_whole(size)) {
             Some(size) => {
                 let expected = "hidden_size / num_attention_heads";
-                refuse(path, "attention_head_size", expected, size.to_string())
+                refuse(path, "attention_head_size", expected, size)
             }
             None => Ok(()),
         }

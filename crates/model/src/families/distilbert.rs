@@ -78,7 +78,7 @@ struct Config {
 fn spec(path: &Path, bytes: &[u8]) -> Result<Spec> {
     let config: Config = parse(path, bytes)?;
     if let Some(value) = config.activation.as_ref().filter(|value| *value != "gelu") {
-        return refuse(path, "activation", "gelu", value.clone());
+        return refuse(path, "activation", "gelu", value);
     }
     let hidden = config.dim.or(config.hidden_size).unwrap_or(WIDTH);
     let heads = config.n_heads.or(config.num_attention_heads).unwrap_or(HEADS);
@@ -86,10 +86,10 @@ fn spec(path: &Path, bytes: &[u8]) -> Result<Spec> {
     let ffn = config.hidden_dim.unwrap_or(FFN);
     let sizes = [("dim", hidden), ("n_heads", heads), ("n_layers", layers), ("hidden_dim", ffn)];
     if let Some((key, _)) = sizes.into_iter().find(|(_, size)| *size == 0) {
-        return refuse(path, key, "positive", "0".into());
+        return refuse(path, key, "positive", "0");
     }
     if !hidden.is_multiple_of(heads) {
-        return refuse(path, "dim", "a multiple of n_heads", hidden.to_string());
+        return refuse(path, "dim", "a multiple of n_heads", hidden);
     }
     let dropout = DropoutRates {
         hidden: config.dropout.unwrap_or(DROPOUT),
@@ -97,7 +97,7 @@ fn spec(path: &Path, bytes: &[u8]) -> Result<Spec> {
     };
     for (key, rate) in [("dropout", dropout.hidden), ("attention_dropout", dropout.attention)] {
         if !(0.0..1.0).contains(&rate) {
-            return refuse(path, key, "in [0, 1)", rate.to_string());
+            return refuse(path, key, "in [0, 1)", rate);
         }
     }
     let rows = config.max_position_embeddings.unwrap_or(LONGEST);

@@ -52,11 +52,11 @@ impl EncoderConfig {
             ("position_embedding_type", "absolute", &config.position_embedding_type),
         ] {
             if let Some(value) = value.as_ref().filter(|value| *value != expected) {
-                return refuse(path, key, expected, value.clone());
+                return refuse(path, key, expected, value);
             }
         }
         if config.type_vocab_size == 0 {
-            return refuse(path, "type_vocab_size", "positive", "0".into());
+            return refuse(path, "type_vocab_size", "positive", "0");
         }
         Ok(config)
     }
@@ -91,7 +91,7 @@ impl EncoderConfig {
             return Ok(());
         }
         let expected = "at least 2 (one for queries, one for passages)";
-        refuse(path, "type_vocab_size", expected, self.type_vocab_size.to_string())
+        refuse(path, "type_vocab_size", expected, self.type_vocab_size)
     }
 }
 

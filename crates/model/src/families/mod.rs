@@ -10,7 +10,7 @@ mod modernbert;
 mod roberta;
 mod xlm_roberta;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, refuse};
 use crate::file;
 use crate::spec::Spec;
 use serde::Deserialize;
@@ -245,10 +245,6 @@ impl Architecture {
 /// The `model_type` of every family.
 pub(crate) fn known() -> String {
     FAMILIES.map(|family| format!("`{}`", family.model_type)).join(", ")
-}
-
-fn refuse<T>(path: &Path, key: &'static str, expected: &'static str, value: String) -> Result<T> {
-    Err(Error::Unsupported { path: path.into(), key, expected, value })
 }
 
 /// Reads the fields of `T`; a config.json has many more.

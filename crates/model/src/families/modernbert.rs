@@ -136,17 +136,17 @@ fn spec(path: &Path, bytes: &[u8]) -> Result<Spec> {
     let rates = config.dropout(path)?;
     let eps = config.norm_eps.unwrap_or(EPS);
     if !(eps > 0.0 && eps < 1.0) {
-        return refuse(path, "norm_eps", "in (0, 1)", eps.to_string());
+        return refuse(path, "norm_eps", "in (0, 1)", eps);
     }
     let pairs = 2 * config.num_attention_heads;
     if pairs > 0 && !config.hidden_size.is_multiple_of(pairs) {
         let expected = "a multiple of twice num_attention_heads";
-        return refuse(path, "hidden_size", expected, config.hidden_size.to_string());
+        return refuse(path, "hidden_size", expected, config.hidden_size);
     }
     let pooling = match config.classifier_pooling.as_deref() {
         None | Some("cls") => Pooling::FirstToken,
         Some("mean") => Pooling::Mean,
-        Some(other) => return refuse(path, "classifier_pooling", "cls or mean", other.into()),
+        Some(other) => return refuse(path, "classifier_pooling", "cls or mean", other),
     };
     Ok(Spec {
         vocabulary: config.vocab_size,
@@ -177,7 +177,7 @@ impl Config {
         ];
         for (key, rate) in rates {
             if !(0.0..1.0).contains(&rate) {
-                return refuse(path, key, "in [0, 1)", rate.to_string());
+                return refuse(path, key, "in [0, 1)", rate);
             }
         }
         let hidden = rates[..3].iter().fold(0.0, |largest: f32, (_, rate)| largest.max(*rate));
@@ -190,7 +190,7 @@ impl Config {
         let local = ropes.and_then(|ropes| ropes.sliding_attention.as_ref());
         for rope in [global, local].into_iter().flatten() {
             if let Some(kind) = rope.rope_type.as_ref().filter(|kind| *kind != "default") {
-                return refuse(path, "rope_type", "default", kind.clone());
+                return refuse(path, "rope_type", "default", kind);
             }
         }
         let global_theta = global
@@ -204,7 +204,7 @@ impl Config {
         for (key, theta) in [("global_rope_theta", global_theta), ("local_rope_theta", local_theta)]
         {
             if !(theta > 0.0 && theta.is_finite()) {
-                return refuse(path, key, "positive", theta.to_string());
+                return refuse(path, key, "positive", theta);
             }
         }
         let reach = self.local_attention.unwrap_or(WINDOW) / 2;
@@ -215,7 +215,7 @@ impl Config {
     fn global_every(&self, path: &Path) -> Result<usize> {
         let Some(kinds) = &self.layers.layer_types else {
             return match self.layers.global_attn_every_n_layers.unwrap_or(GLOBAL_EVERY) {
-                0 => refuse(path, "global_attn_every_n_layers", "positive", "0".into()),
+                0 => refuse(path, "global_attn_every_n_layers", "positive", "0"),
                 every => Ok(every),
             };
         };
@@ -241,7 +241,7 @@ impl Fixed {
             ("classifier_activation", &self.classifier_activation),
         ] {
             if let Some(value) = value.as_ref().filter(|value| *value != "gelu") {
-                return refuse(path, key, "gelu", value.clone());
+                return refuse(path, key, "gelu", value);
             }
         }
         for (key, value) in [
@@ -250,11 +250,11 @@ impl Fixed {
             ("norm_bias", self.norm_bias),
         ] {
             if value {
-                return refuse(path, key, "false", value.to_string());
+                return refuse(path, key, "false", value);
             }
         }
         match self.rope_scaling.as_ref().filter(|value| !value.is_null()) {
-            Some(scaling) => refuse(path, "rope_scaling", "null", scaling.to_string()),
+            Some(scaling) => refuse(path, "rope_scaling", "null", scaling),
             None => Ok(()),
         }
     }

@@ -72,7 +72,7 @@ fn spec(path: &Path, bytes: &[u8]) -> Result<Spec> {
     let config = EncoderConfig::read(path, bytes)?;
     let padding = config.pad_token_id.unwrap_or(PADDING);
     if padding as usize >= config.vocab_size {
-        return refuse(path, "pad_token_id", "below vocab_size", padding.to_string());
+        return refuse(path, "pad_token_id", "below vocab_size", padding);
     }
     let (rows, first) = (config.max_position_embeddings, padding as usize + 1);
     Ok(Spec {

@@ -2,7 +2,7 @@
 
 use super::settings::{ProjectionFiles, needed};
 use crate::engine::Engine;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, refuse};
 use crate::weights::{self, PROJECTION, Stored, Tensors, transpose};
 use burn::nn::{Linear, LinearConfig};
 use serde::Deserialize;
@@ -71,8 +71,7 @@ fn beside_encoder(model_dir: &Path, hidden: usize) -> Result<Affine> {
     let stored = take(&mut tensors, PROJECTION, &path)?;
     let to = stored.shape.first().copied().unwrap_or_default();
     if to == 0 {
-        let (expected, value) = ("at least one row", "none".to_owned());
-        return Err(Error::Unsupported { path, key: PROJECTION, expected, value });
+        return refuse(&path, PROJECTION, "at least one row", "none");
     }
     Ok(Affine {
         from: hidden,
@@ -96,22 +95,19 @@ fn matrix(stored: Stored, path: &Path, shape: [usize; 2]) -> Result<Vec<f64>> {
 impl Affine {
     fn of_module(settings: &Path, file: &Path, width: usize) -> Result<Self> {
         let dense: Dense = needed(settings)?;
-        let refuse = |key, expected, value: String| {
-            Err(Error::Unsupported { path: settings.into(), key, expected, value })
-        };
         match dense.activation_function.as_deref() {
             Some(IDENTITY) => {}
             other => {
-                let value = other.unwrap_or("nothing").to_owned();
-                return refuse("activation_function", IDENTITY, value);
+                let value = other.unwrap_or("nothing");
+                return refuse(settings, "activation_function", IDENTITY, value);
             }
         }
         if dense.in_features != width {
             let expected = "the width of the vectors that come in";
-            return refuse("in_features", expected, dense.in_features.to_string());
+            return refuse(settings, "in_features", expected, dense.in_features);
         }
         if dense.out_features == 0 {
-            return refuse("out_features", "at least 1", "0".to_owned());
+            return refuse(settings, "out_features", "at least 1", 0);
         }
         let (from, to) = (dense.in_features, dense.out_features);
         let mut tensors = Tensors::new();

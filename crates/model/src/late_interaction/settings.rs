@@ -1,7 +1,8 @@
 //! What the files of a model of late interaction say: those that colbert-ai writes, and PyLate's.
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, refuse};
 use crate::header;
+use crate::sentence::Module;
 use crate::weights::PROJECTION;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -55,15 +56,6 @@ pub(crate) enum ProjectionFiles {
     Modules(Vec<[PathBuf; 2]>),
 }
 
-/// An entry of modules.json.
-#[derive(Deserialize)]
-struct Module {
-    #[serde(default)]
-    path: String,
-    #[serde(rename = "type")]
-    kind: String,
-}
-
 /// The part of config_sentence_transformers.json that PyLate writes.
 #[derive(Default, Deserialize)]
 struct PyLate {
@@ -112,7 +104,7 @@ impl Settings {
             [("query length", settings.query_tokens), ("document length", settings.passage_tokens)]
         {
             if tokens < FEWEST_TOKENS {
-                return unsupported(&path, key, "at least 8 tokens", tokens);
+                return refuse(&path, key, "at least 8 tokens", tokens);
             }
         }
         Ok(Some(settings))
@@ -126,7 +118,7 @@ impl Settings {
             ("interaction", "colbert", &artifact.interaction),
         ] {
             if let Some(value) = value.as_deref().filter(|value| *value != expected) {
-                return unsupported(&path, key, expected, value);
+                return refuse(&path, key, expected, value);
             }
         }
         let skips = artifact.mask_punctuation.unwrap_or(true);
@@ -218,29 +210,15 @@ impl ProjectionFiles {
                             Path::new(settings).parent() == Some(Path::new(&module.path))
                         })
                         .map_or_else(
-                            || {
-                                unsupported(
-                                    &path,
-                                    "path",
-                                    "1_Dense, 2_Dense or 3_Dense",
-                                    &module.path,
-                                )
-                            },
+                            || refuse(&path, "path", "1_Dense, 2_Dense or 3_Dense", &module.path),
                             Ok,
                         )?;
                     found.push([dir.path(settings), dir.path(weights)]);
                 }
-                other => return unsupported(&path, "type", "Transformer or Dense", other),
+                other => return refuse(&path, "type", "Transformer or Dense", other),
             }
         }
         Ok(Self::Modules(found))
-    }
-}
-
-impl Module {
-    /// `Dense` of `pylate.models.Dense.Dense`.
-    fn name(&self) -> &str {
-        self.kind.rsplit('.').next().unwrap_or(&self.kind)
     }
 }
 
@@ -265,15 +243,6 @@ fn has_projection(model_dir: &Path) -> Result<bool> {
 /// Python's `string.punctuation`.
 fn punctuation() -> Vec<String> {
     (33u8..127).map(char::from).filter(char::is_ascii_punctuation).map(String::from).collect()
-}
-
-fn unsupported<T>(
-    path: &Path,
-    key: &'static str,
-    expected: &'static str,
-    value: impl ToString,
-) -> Result<T> {
-    Err(Error::Unsupported { path: path.into(), key, expected, value: value.to_string() })
 }
 
 /// Reads a JSON file that must be there.

@@ -137,9 +137,10 @@ fn texts(data: &DataSet) -> [(&'static str, PathBuf); 3] {
 
 /// The files of a model dir that decide how it reads a pair.
 fn parts(model: &ModelDir) -> Result<Vec<(String, PathBuf)>> {
-    let mut parts = model.with_roles("weights", &model.weight_files()?);
-    parts.push(("model config".into(), model.config()));
-    parts.extend(model.with_roles("tokenizer", model.tokenizer_files()));
+    let mut parts = model.parts()?;
+    for (role, _) in parts.iter_mut().filter(|(role, _)| role == "config") {
+        *role = "model config".into();
+    }
     let others = [
         ("tokenizer config", model.tokenizer_config()),
         ("sentence config", model.sentence_config()),

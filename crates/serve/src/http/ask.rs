@@ -171,6 +171,36 @@ mod tests {
     }
 
     #[test]
+    fn the_first_stage_at_fault_is_named() {
+        let cases = [
+            (
+                r#"{"query": "q", "texts": ["a"], "first_stage_scores": {"bm25": [1, null]}}"#,
+                Kind::Field,
+                "`first_stage_scores.bm25` has 2 scores for 1 documents",
+            ),
+            (
+                r#"{"query": "q", "texts": ["a"], "first_stage_scores": {"bm25": [1, "x"]}}"#,
+                Kind::Field,
+                "`first_stage_scores.bm25[1]`: invalid type: string \"x\", expected f32 at line 1 \
+                 column 69",
+            ),
+            (
+                r#"{"query": "q", "texts": ["a"], "first_stage_scores": {"bm25": 3}}"#,
+                Kind::Field,
+                "`first_stage_scores.bm25`: invalid type: integer `3`, expected a list at line 1 column 63",
+            ),
+            (
+                r#"{"query": "q", "texts": ["a"], "first_stage_scores": {"bm25": [1e200]}}"#,
+                Kind::Field,
+                "`first_stage_scores.bm25[0]` is beyond the range of f32",
+            ),
+        ];
+        for (body, kind, message) in cases {
+            assert_eq!(refusal(Api::Tei, body), (kind, message.to_owned()), "{body}");
+        }
+    }
+
+    #[test]
     fn each_field_at_fault_is_named() {
         let cases = [
             (r#"{"query": " ", "texts": ["a"]}"#, Kind::Empty, "`query` is empty"),
@@ -196,27 +226,6 @@ mod tests {
                 r#"["query"]"#,
                 Kind::Field,
                 "invalid type: sequence, expected a JSON object at line 1 column 0",
-            ),
-            (
-                r#"{"query": "q", "texts": ["a"], "first_stage_scores": {"bm25": [1, null]}}"#,
-                Kind::Field,
-                "`first_stage_scores.bm25` has 2 scores for 1 documents",
-            ),
-            (
-                r#"{"query": "q", "texts": ["a"], "first_stage_scores": {"bm25": [1, "x"]}}"#,
-                Kind::Field,
-                "`first_stage_scores.bm25[1]`: invalid type: string \"x\", expected f32 at line 1 \
-                 column 69",
-            ),
-            (
-                r#"{"query": "q", "texts": ["a"], "first_stage_scores": {"bm25": 3}}"#,
-                Kind::Field,
-                "`first_stage_scores.bm25`: invalid type: integer `3`, expected a list at line 1 column 63",
-            ),
-            (
-                r#"{"query": "q", "texts": ["a"], "first_stage_scores": {"bm25": [1e200]}}"#,
-                Kind::Field,
-                "`first_stage_scores.bm25[0]` is beyond the range of f32",
             ),
             (
                 r#"{"query": "q""#,
