@@ -7,7 +7,7 @@ use super::rows;
 use rayon::prelude::*;
 
 /// The longest sequence whose probabilities are computed at once and kept for the backward pass.
-/// Longer ones are taken block by block of queries, see [`super::windows`]: their memory would
+/// Longer ones are taken block by block of queries, in `windows.rs`: their memory would
 /// grow with the square of the length, and computing probabilities again is cheap.
 pub const KEPT_LENGTH: usize = 512;
 
