@@ -9,6 +9,7 @@
 //! target's baseline, and AVX-512 BF16 for products in [`Precision::Bf16`].
 //!
 //! # Features
+//! - `gpu`: kernels for GPUs, [`gpu`].
 //! - `train`: the backward passes behind burn's autodiff, dropout, and the optimizer's step.
 //!   Without it, nothing depends on burn-autodiff.
 
@@ -22,6 +23,8 @@ mod block;
 mod dropout;
 mod embeddings;
 mod gemm;
+#[cfg(feature = "gpu")]
+pub mod gpu;
 mod layer;
 mod op;
 mod pre_norm;

@@ -3,8 +3,8 @@
 
 use super::{Engine, StepDropout};
 use crate::batch::Packed;
-use crate::nn::{Encoder, Layers, PreNormLayers, Sights};
-use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
+use crate::nn::{Encoder, HiddenKeys, Layers, PreNormLayers, Sights, normalise};
+use burn::tensor::{Device, Int, Tensor, TensorData};
 
 /// Returns `[batch, seq, hidden]`. `states` gets what comes out of every layer, `[tokens, hidden]`.
 pub fn forward(
@@ -17,20 +17,17 @@ pub fn forward(
     let (device, precision) = (&engine.device, engine.padded_precision());
     let (sequences, seq) = (batch.sequences(), padded_len(batch, encoder.spec.longest_input));
     let (padded, is_padding) = pad(batch, seq);
-    let is_hidden = hidden_keys(batch, seq);
-    let x = encoder.embeddings.forward(&padded, dropout.of_embeddings(), device); // [batch · seq, hidden]
-    let mut x = x.reshape([sequences, seq, encoder.spec.hidden]); // [batch, seq, hidden]
     let is_real: Vec<bool> = is_padding.iter().map(|is_padding| !is_padding).collect();
+    let x = encoder.embeddings.forward(&padded, &is_real, dropout.of_embeddings(), device);
+    let mut x = x.reshape([sequences, seq, encoder.spec.hidden]); // [batch, seq, hidden]
     let mut note = |x: &Tensor<3>| {
         states.iter_mut().for_each(|states| states.push(real_tokens(x, &is_real, device)));
     };
-    let is_hidden =
-        Tensor::<1, Bool>::from_data(TensorData::new(is_hidden, [sequences * seq]), device)
-            .reshape([sequences, 1, 1, seq]); // [batch, 1, 1, seq]
+    let hidden = HiddenKeys::new(hidden_keys(batch, seq), [sequences, seq], device);
     match &encoder.layers {
         Layers::PreNorm(PreNormLayers { layers, rotary }) => {
-            let sights = Sights::new(rotary, encoder.spec.hidden / encoder.spec.heads, &is_hidden)
-                .with_blind_tokens(batch.seen.is_some());
+            let size = encoder.spec.hidden / encoder.spec.heads;
+            let sights = Sights::new(rotary, size, hidden, batch.seen.is_some());
             for (index, layer) in layers.iter().enumerate() {
                 let dropout = dropout.of_pre_norm_layer(index);
                 x = layer.forward(x, sights.of(layer), dropout, precision); // [batch, seq, hidden]
@@ -38,7 +35,7 @@ pub fn forward(
             }
         }
         Layers::Disentangled(shared) => {
-            let distances = shared.distances(&is_hidden);
+            let distances = shared.distances(hidden);
             for (index, layer) in shared.layers.iter().enumerate() {
                 let dropout = dropout.of_layer(index);
                 x = layer.forward(x, &distances, dropout, precision); // [batch, seq, hidden]
@@ -48,13 +45,17 @@ pub fn forward(
         Layers::PostNorm(layers) => {
             for (index, layer) in layers.iter().enumerate() {
                 let dropout = dropout.of_layer(index);
-                x = layer.forward(x, &is_hidden, dropout, precision); // [batch, seq, hidden]
+                x = layer.forward(x, &hidden, dropout, precision); // [batch, seq, hidden]
                 note(&x);
             }
         }
     }
     match &encoder.final_norm {
-        Some(norm) => norm.forward(x),
+        Some(norm) => {
+            let flat = x.reshape([sequences * seq, encoder.spec.hidden]);
+            let x = normalise((norm, encoder.spec.eps), flat);
+            x.reshape([sequences, seq, encoder.spec.hidden])
+        }
         None => x,
     }
 }

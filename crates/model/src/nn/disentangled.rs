@@ -1,13 +1,13 @@
 //! Transformer layers whose attention scores contents and distances apart (DeBERTa: He et al.
 //! 2021).
 
-use super::layer::attend;
+use super::fused::{HiddenKeys, attend, drop, normalise};
 use super::product::linear;
-use super::{EncoderLayer, LayerDropout, drop, norm};
+use super::{EncoderLayer, LayerDropout, norm};
 use crate::spec::{Relative, Spec};
 use burn::module::Module;
 use burn::nn::{Embedding, EmbeddingConfig, LayerNorm, Linear, LinearConfig};
-use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
+use burn::tensor::{Device, Int, Tensor, TensorData};
 use whetstone_kernels::Precision;
 
 /// Layers that share the vectors of distances.
@@ -19,6 +19,8 @@ pub struct DisentangledLayers {
     pub(crate) norm: Option<LayerNorm>,
     #[module(skip)]
     relative: Relative,
+    #[module(skip)]
+    eps: f64,
 }
 
 /// A layer with what it needs to look at distances.
@@ -41,8 +43,7 @@ pub struct Distances {
     falling: Tensor<1, Int>,
     /// The same, the least first.
     rising: Tensor<1, Int>,
-    /// `[batch, 1, 1, seq]`.
-    is_padding: Tensor<4, Bool>,
+    hidden: HiddenKeys,
 }
 
 impl DisentangledLayers {
@@ -53,13 +54,12 @@ impl DisentangledLayers {
             distances: EmbeddingConfig::new(2 * relative.span(), spec.hidden).init(device),
             norm: relative.is_normed.then(|| norm(spec.hidden, spec, device)),
             relative: *relative,
+            eps: spec.eps,
         }
     }
 
-    /// # Shapes
-    /// - is_padding: `[batch, 1, 1, seq]`
-    pub fn distances(&self, is_padding: &Tensor<4, Bool>) -> Distances {
-        let (seq, device) = (is_padding.dims()[3] as i64, is_padding.device());
+    pub fn distances(&self, hidden: HiddenKeys) -> Distances {
+        let (seq, device) = (hidden.seq() as i64, hidden.device());
         // One more than there are distances, for `turn`.
         let rows: Vec<usize> =
             (0..2 * seq).map(|place| self.relative.row((place + 1 - seq).min(seq - 1))).collect();
@@ -74,12 +74,12 @@ impl DisentangledLayers {
         let falling = rising[..last].iter().rev().chain([&rising[0]]).copied().collect();
         Distances {
             table: match &self.norm {
-                Some(norm) => norm.forward(table),
+                Some(norm) => normalise((norm, self.eps), table),
                 None => table,
             },
             falling: ids(falling),
             rising: ids(rising),
-            is_padding: is_padding.clone(),
+            hidden,
         }
     }
 }
@@ -129,8 +129,8 @@ impl DisentangledLayer {
             scores = scores + by_key.swap_dims(2, 3);
             parts += 1;
         }
-        let scores = scores / ((size * parts) as f32).sqrt();
-        let attended = attend(scores, value, &distances.is_padding, dropout.attention);
+        let scale = 1.0 / ((size * parts) as f32).sqrt();
+        let attended = attend((scores, scale), value, &distances.hidden, dropout.attention);
         self.layer.after_attention(x, attended, dropout, precision)
     }
 }

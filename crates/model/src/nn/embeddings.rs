@@ -1,11 +1,12 @@
 //! From token ids to vectors.
 
-use super::{drop, norm};
+use super::fused::{drop, normalise, take_rows};
+use super::norm;
 use crate::batch::Packed;
 use crate::spec::{Positions, Relative, Spec};
 use burn::module::Module;
 use burn::nn::{Embedding, EmbeddingConfig, LayerNorm, Linear, LinearConfig};
-use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn::tensor::{Device, Tensor};
 use whetstone_kernels::Dropout;
 
 /// The sum of word, position and token type, normalised, at the width of the layers.
@@ -21,6 +22,8 @@ pub struct Embeddings {
     pub(crate) projection: Option<Linear>,
     #[module(skip)]
     positions: Positions,
+    #[module(skip)]
+    eps: f64,
 }
 
 impl Embeddings {
@@ -39,6 +42,7 @@ impl Embeddings {
             norm: norm(spec.embedding, spec, device),
             projection: (spec.embedding != spec.hidden).then(|| projection.init(device)),
             positions: spec.positions,
+            eps: spec.eps,
         }
     }
 
@@ -61,21 +65,34 @@ impl Embeddings {
         })
     }
 
-    /// Returns `[tokens, hidden]`.
-    pub fn forward(&self, batch: &Packed, dropout: Dropout, device: &Device) -> Tensor<2> {
-        let ids = |values: Vec<i64>| {
-            Tensor::<1, Int>::from_data(TensorData::new(values, [batch.tokens()]), device)
+    /// Takes a batch whose sequences are padded to one length. Padding has no gradient.
+    ///
+    /// # Shapes
+    /// - is_real: `[tokens]`, false for padding
+    /// - output: `[tokens, hidden]`
+    pub fn forward(
+        &self,
+        batch: &Packed,
+        is_real: &[bool],
+        dropout: Dropout,
+        device: &Device,
+    ) -> Tensor<2> {
+        let take = |table: &Embedding, ids: &[u32]| {
+            take_rows(table.weight.val(), ids, is_real, device) // [tokens, embedding]
         };
-        let wide = |values: &[u32]| ids(values.iter().map(|&id| i64::from(id)).collect());
-        let mut x = self.word.weight.val().select(0, wide(&batch.ids)); // [tokens, embedding]
+        let mut x = take(&self.word, &batch.ids);
         if let Some(position) = &self.position {
-            let positions = ids(self.positions(batch).map(i64::from).collect());
-            x = x + position.weight.val().select(0, positions);
+            let rows: Vec<u32> = self.positions(batch).collect();
+            x = match in_order(&rows, is_real, batch) {
+                Some(first) => add_to_each(x, position, first, batch.sequences()),
+                None => x + take(position, &rows),
+            };
         }
         if let Some(token_type) = &self.token_type {
-            x = x + token_type.weight.val().select(0, wide(&batch.types));
+            x = x + take(token_type, &batch.types);
         }
-        self.project(drop(self.norm.forward(x), dropout)) // [tokens, hidden]
+        let x = normalise((&self.norm, self.eps), x);
+        self.project(drop(x, dropout)) // [tokens, hidden]
     }
 
     /// Brings `[tokens, embedding]` to `[tokens, hidden]`.
@@ -85,4 +102,24 @@ impl Embeddings {
             None => x,
         }
     }
+}
+
+/// The row of every sequence's first token, if the others follow it in order.
+fn in_order(rows: &[u32], is_real: &[bool], batch: &Packed) -> Option<u32> {
+    let first = *rows.first()?;
+    let seq = rows.len() / batch.sequences();
+    let mut places = rows.iter().zip(is_real).enumerate();
+    let follows = |(at, (row, is_real)): (usize, (&u32, &bool))| {
+        !is_real || *row as usize == first as usize + at % seq
+    };
+    places.all(follows).then_some(first)
+}
+
+/// Adds rows of a table, from `first` on, to the tokens of each sequence.
+fn add_to_each(x: Tensor<2>, table: &Embedding, first: u32, sequences: usize) -> Tensor<2> {
+    let [tokens, columns] = x.dims();
+    let (first, seq) = (first as usize, tokens / sequences);
+    let rows = table.weight.val().slice([first..first + seq]); // [seq, embedding]
+    let x = x.reshape([sequences, seq, columns]) + rows.unsqueeze();
+    x.reshape([tokens, columns])
 }

@@ -1,7 +1,7 @@
 //! From a sequence's vector to a logit.
 
-use super::layer::gelu;
-use super::{drop, norm};
+use super::fused::{drop, gelu};
+use super::norm;
 use crate::spec::{HeadKind, Pooling, Spec};
 use burn::module::Module;
 use burn::nn::{LayerNorm, Linear, LinearConfig};

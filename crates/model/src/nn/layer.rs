@@ -1,12 +1,12 @@
 //! One transformer layer.
 
-use super::product::linear;
-use super::{drop, norm};
+use super::fused::{HiddenKeys, add_and_normalise, add_bias_and_gelu, attend};
+use super::norm;
+use super::product::{linear, product};
 use crate::spec::Spec;
 use burn::module::Module;
 use burn::nn::{LayerNorm, Linear, LinearConfig};
-use burn::tensor::activation::softmax;
-use burn::tensor::{Bool, Device, Tensor};
+use burn::tensor::{Device, Tensor};
 use whetstone_kernels::{Dropout, Precision};
 
 /// Self-attention, then the feed-forward part, each added to its input and normalised.
@@ -55,19 +55,18 @@ impl EncoderLayer {
 
     /// # Shapes
     /// - x: `[batch, seq, hidden]`
-    /// - is_padding: `[batch, 1, 1, seq]`
     /// - output: `[batch, seq, hidden]`
     pub fn forward(
         &self,
         x: Tensor<3>,
-        is_padding: &Tensor<4, Bool>,
+        hidden: &HiddenKeys,
         dropout: LayerDropout,
         precision: Precision,
     ) -> Tensor<3> {
         let [query, key, value] = self.heads(&x, precision); // [batch, heads, seq, size] each
-        let size = query.dims()[3];
-        let scores = query.matmul(key.swap_dims(2, 3)) / (size as f32).sqrt();
-        let attended = attend(scores, value, is_padding, dropout.attention);
+        let scale = 1.0 / (query.dims()[3] as f32).sqrt();
+        let scores = query.matmul(key.swap_dims(2, 3)); // [batch, heads, seq, seq]
+        let attended = attend((scores, scale), value, hidden, dropout.attention);
         self.after_attention(x, attended, dropout, precision)
     }
 
@@ -75,8 +74,9 @@ impl EncoderLayer {
     pub(super) fn heads(&self, x: &Tensor<3>, precision: Precision) -> [Tensor<4>; 3] {
         let [batch, seq, hidden] = x.dims();
         let heads = self.spec.heads;
+        let flat = x.clone().reshape([batch * seq, hidden]);
         [&self.query, &self.key, &self.value].map(|layer| {
-            let x = linear(layer, x.clone(), precision); // [batch, seq, hidden]
+            let x = linear(layer, flat.clone(), precision); // [batch · seq, hidden]
             x.reshape([batch, seq, heads, hidden / heads]).swap_dims(1, 2)
         })
     }
@@ -90,41 +90,16 @@ impl EncoderLayer {
         precision: Precision,
     ) -> Tensor<3> {
         let [batch, seq, hidden] = x.dims();
-        let flat = |x: Tensor<3>| x.reshape([batch * seq, hidden]);
-        let deep = |x: Tensor<2>| x.reshape([batch, seq, hidden]);
-        let product = |layer: &Linear, x: Tensor<3>| linear(layer, x, precision);
-        let attended = product(&self.attention_output, attended); // [batch, seq, hidden]
-        let attended = deep(drop(flat(attended), dropout.attention_output));
-        let x = self.attention_norm.forward(attended + x); // [batch, seq, hidden]
-        let inner = gelu(product(&self.intermediate, x.clone())); // [batch, seq, ffn]
-        let ffn = product(&self.output, inner); // [batch, seq, hidden]
-        let ffn = deep(drop(flat(ffn), dropout.ffn_output));
-        self.output_norm.forward(ffn + x) // [batch, seq, hidden]
+        let [x, attended] = [x, attended].map(|x| x.reshape([batch * seq, hidden]));
+        let product = |layer: &Linear, x: Tensor<2>| product(layer, x, precision);
+        let sum = (&self.attention_output, product(&self.attention_output, attended));
+        let norm = (&self.attention_norm, self.spec.eps);
+        let x = add_and_normalise(sum, x, norm, dropout.attention_output); // [batch · seq, hidden]
+        let inner = product(&self.intermediate, x.clone()); // [batch · seq, ffn]
+        let inner = add_bias_and_gelu(&self.intermediate, inner);
+        let sum = (&self.output, product(&self.output, inner)); // [batch · seq, hidden]
+        let norm = (&self.output_norm, self.spec.eps);
+        let x = add_and_normalise(sum, x, norm, dropout.ffn_output);
+        x.reshape([batch, seq, hidden])
     }
-}
-
-/// Returns the values by the weights that the scores give them.
-///
-/// # Shapes
-/// - scores: `[batch, heads, seq, seq]`
-/// - value: `[batch, heads, seq, size]`
-/// - is_padding: `[batch, 1, 1, seq]`
-/// - output: `[batch, seq, hidden]`
-pub(super) fn attend(
-    scores: Tensor<4>,
-    value: Tensor<4>,
-    is_padding: &Tensor<4, Bool>,
-    dropout: Dropout,
-) -> Tensor<3> {
-    let [batch, heads, seq, size] = value.dims();
-    let scores = scores.mask_fill(is_padding.clone().expand([batch, heads, seq, seq]), -1e9);
-    let weights = softmax(scores, 3).reshape([batch * heads * seq, seq]);
-    let weights = drop(weights, dropout).reshape([batch, heads, seq, seq]);
-    weights.matmul(value).swap_dims(1, 2).reshape([batch, seq, heads * size])
-}
-
-/// The exact GELU, written out: burn's own has the tanh approximation as its gradient on most
-/// backends.
-pub(super) fn gelu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
-    x.clone() * ((x / std::f32::consts::SQRT_2).erf() + 1.0) * 0.5
 }

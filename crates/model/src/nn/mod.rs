@@ -5,6 +5,7 @@ mod disentangled;
 mod dropout;
 mod embeddings;
 mod encoder;
+mod fused;
 mod head;
 mod layer;
 mod pre_norm;
@@ -13,6 +14,7 @@ mod product;
 pub(crate) use disentangled::{DisentangledLayer, DisentangledLayers};
 pub(crate) use embeddings::Embeddings;
 pub(crate) use encoder::{Encoder, Layers, PreNormLayers};
+pub(crate) use fused::{HiddenKeys, normalise};
 pub(crate) use head::{Head, HeadDropout};
 pub(crate) use layer::{EncoderLayer, LayerDropout};
 pub(crate) use pre_norm::{PreNormLayer, Sights};
@@ -20,8 +22,6 @@ pub(crate) use pre_norm::{PreNormLayer, Sights};
 use crate::spec::{NormPlacement, Spec};
 use burn::nn::{LayerNorm, LayerNormConfig};
 use burn::tensor::Device;
-#[cfg(feature = "train")]
-use dropout::drop;
 
 fn norm(width: usize, spec: &Spec, device: &Device) -> LayerNorm {
     let bias = match spec.norm {
@@ -29,12 +29,4 @@ fn norm(width: usize, spec: &Spec, device: &Device) -> LayerNorm {
         NormPlacement::BeforeSublayer => false,
     };
     LayerNormConfig::new(width).with_epsilon(spec.eps).with_bias(bias).init(device)
-}
-
-#[cfg(not(feature = "train"))]
-fn drop(
-    x: burn::tensor::Tensor<2>,
-    _dropout: whetstone_kernels::Dropout,
-) -> burn::tensor::Tensor<2> {
-    x
 }

@@ -1,14 +1,13 @@
 //! One transformer layer with its norms before the sub-layers, rotary positions and a gated
 //! feed-forward part (ModernBERT: Warner et al. 2024).
 
-use super::layer::gelu;
+use super::fused::{HiddenKeys, attend, drop, gelu, normalise};
 use super::product::linear;
-use super::{LayerDropout, drop, norm};
+use super::{LayerDropout, norm};
 use crate::spec::{Rotary, Spec};
 use burn::module::Module;
 use burn::nn::{LayerNorm, Linear, LinearConfig};
-use burn::tensor::activation::softmax;
-use burn::tensor::{Bool, Device, Tensor, TensorData};
+use burn::tensor::{Device, Tensor, TensorData};
 use whetstone_kernels::{Precision, Rotation};
 
 /// Self-attention, then the feed-forward part. Each reads its input normalised and is added to it.
@@ -28,17 +27,16 @@ pub struct PreNormLayer {
     /// Whether attention sees the whole sequence.
     #[module(skip)]
     pub(crate) is_global: bool,
+    #[module(skip)]
+    eps: f64,
 }
 
 /// What all layers that see as far share in one batch.
 pub struct Sight {
-    /// What attention must not see, `[batch, 1, seq, seq]`.
-    hidden: Tensor<4, Bool>,
+    hidden: HiddenKeys,
     /// `[1, 1, seq, hidden / heads]`, as the next.
     cos: Tensor<4>,
     sin: Tensor<4>,
-    /// Whether some token sees none at all, not even itself.
-    has_blind_tokens: bool,
 }
 
 /// What the global layers see, and what the others do.
@@ -48,28 +46,13 @@ pub struct Sights {
 }
 
 impl Sights {
-    /// # Shapes
-    /// - is_padding: `[batch, 1, 1, seq]`
-    pub fn new(rotary: &Rotary, size: usize, is_padding: &Tensor<4, Bool>) -> Self {
-        let [batch, _, _, seq] = is_padding.dims();
-        let hidden = is_padding.clone().expand([batch, 1, seq, seq]);
-        let device = is_padding.device();
-        let is_far: Vec<bool> =
-            (0..seq * seq).map(|at| (at / seq).abs_diff(at % seq) > rotary.reach).collect();
-        let is_far = Tensor::<1, Bool>::from_data(TensorData::new(is_far, [seq * seq]), &device)
-            .reshape([1, 1, seq, seq])
-            .expand([batch, 1, seq, seq]);
-        let sight = |theta, hidden| Sight::new(&Rotation::new(theta, size, seq), hidden, &device);
-        Self {
-            global: sight(rotary.global_theta, hidden.clone()),
-            local: sight(rotary.local_theta, hidden.bool_or(is_far)),
-        }
-    }
-
-    /// The same for sequences of which some tokens may be too far from all that they are let see.
-    pub fn with_blind_tokens(mut self, has_blind_tokens: bool) -> Self {
-        self.local.has_blind_tokens = has_blind_tokens;
-        self
+    /// With blind tokens, some may be too far from all that they are let see.
+    pub fn new(rotary: &Rotary, size: usize, hidden: HiddenKeys, has_blind_tokens: bool) -> Self {
+        let sight = |theta, hidden: HiddenKeys| {
+            Sight::new(&Rotation::new(theta, size, hidden.seq()), hidden)
+        };
+        let local = hidden.within(rotary.reach, has_blind_tokens);
+        Self { global: sight(rotary.global_theta, hidden), local: sight(rotary.local_theta, local) }
     }
 
     pub fn of(&self, layer: &PreNormLayer) -> &Sight {
@@ -78,19 +61,15 @@ impl Sights {
 }
 
 impl Sight {
-    fn new(rotation: &Rotation, hidden: Tensor<4, Bool>, device: &Device) -> Self {
+    fn new(rotation: &Rotation, hidden: HiddenKeys) -> Self {
         let (seq, half) = (rotation.positions(), rotation.size() / 2);
+        let device = hidden.device();
         let table = |values: &[f32]| {
             let values = TensorData::new(values.to_vec(), [seq * half]);
-            let half = Tensor::<1>::from_data(values, device).reshape([1, 1, seq, half]);
+            let half = Tensor::<1>::from_data(values, &device).reshape([1, 1, seq, half]);
             Tensor::cat(vec![half.clone(), half], 3)
         };
-        Self {
-            hidden,
-            cos: table(rotation.cos()),
-            sin: table(rotation.sin()),
-            has_blind_tokens: false,
-        }
+        Self { hidden, cos: table(rotation.cos()), sin: table(rotation.sin()) }
     }
 
     /// Turns queries or keys, `[batch, heads, seq, hidden / heads]`.
@@ -114,6 +93,7 @@ impl PreNormLayer {
             output: linear(spec.ffn, spec.hidden),
             heads: spec.heads,
             is_global: rotary.is_global(index),
+            eps: spec.eps,
         }
     }
 
@@ -127,23 +107,23 @@ impl PreNormLayer {
         dropout: LayerDropout,
         precision: Precision,
     ) -> Tensor<3> {
-        let [batch, seq, hidden] = x.dims();
-        let deep = |x: Tensor<2>| x.reshape([batch, seq, hidden]);
+        let dims @ [batch, seq, hidden] = x.dims();
+        let x = x.reshape([batch * seq, hidden]);
         let normed = match &self.attention_norm {
-            Some(norm) => norm.forward(x.clone()),
+            Some(norm) => normalise((norm, self.eps), x.clone()),
             None => x.clone(),
         };
-        let parts = linear(&self.qkv, normed, precision).chunk(3, 2); // [batch, seq, hidden] each
-        let parts = parts.try_into().expect("three parts");
-        let attended = self.attention(parts, sight, dropout); // [batch, seq, hidden]
-        let attended = linear(&self.attention_output, attended, precision); // [batch, seq, hidden]
-        let attended = drop(attended.reshape([batch * seq, hidden]), dropout.attention_output);
-        let x = x + deep(attended); // [batch, seq, hidden]
-        let flat = self.ffn_norm.forward(x.clone()).reshape([batch * seq, hidden]);
-        let halves = linear(&self.intermediate, flat, precision).chunk(2, 1);
+        let parts = linear(&self.qkv, normed, precision).chunk(3, 1); // [batch · seq, hidden] each
+        let parts: [Tensor<2>; 3] = parts.try_into().expect("three parts");
+        let attended = self.attention(parts.map(|x| x.reshape(dims)), sight, dropout);
+        let attended = attended.reshape([batch * seq, hidden]);
+        let attended = linear(&self.attention_output, attended, precision); // [batch · seq, hidden]
+        let x = x + drop(attended, dropout.attention_output);
+        let normed = normalise((&self.ffn_norm, self.eps), x.clone());
+        let halves = linear(&self.intermediate, normed, precision).chunk(2, 1);
         let [inner, gates] = halves.try_into().expect("two halves"); // [batch · seq, ffn]
         let gated = drop(gelu(inner) * gates, dropout.ffn_output); // [batch · seq, ffn]
-        x + deep(linear(&self.output, gated, precision)) // [batch, seq, hidden]
+        (x + linear(&self.output, gated, precision)).reshape(dims)
     }
 
     fn attention(
@@ -156,15 +136,8 @@ impl PreNormLayer {
         let (heads, size) = (self.heads, hidden / self.heads);
         let split = |x: Tensor<3>| x.reshape([batch, seq, heads, size]).swap_dims(1, 2);
         let (query, key) = (sight.turn(split(query)), sight.turn(split(key)));
-        let scores = query.matmul(key.swap_dims(2, 3)) / (size as f32).sqrt();
-        let hidden_keys = sight.hidden.clone().expand([batch, heads, seq, seq]);
-        let mut weights = softmax(scores.mask_fill(hidden_keys.clone(), -1e9), 3);
-        if sight.has_blind_tokens {
-            // As in PyTorch's attention, they take in nothing, and not the mean of all.
-            weights = weights.mask_fill(hidden_keys, 0.0);
-        }
-        let weights = weights.reshape([batch * heads * seq, seq]);
-        let weights = drop(weights, dropout.attention).reshape([batch, heads, seq, seq]);
-        weights.matmul(split(value)).swap_dims(1, 2).reshape([batch, seq, hidden])
+        let scale = 1.0 / (size as f32).sqrt();
+        let scores = query.matmul(key.swap_dims(2, 3)); // [batch, heads, seq, seq]
+        attend((scores, scale), split(value), &sight.hidden, dropout.attention)
     }
 }

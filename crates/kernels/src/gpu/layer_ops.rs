@@ -1,0 +1,102 @@
+//! What a network calls: the kernels, and their place in autodiff.
+
+use super::attention::Weighing;
+use super::dropped::Drops;
+use super::norm::Norming;
+use super::op::DeviceKernels;
+use burn::backend::fusion::{Fusion, FusionBackend};
+use burn::backend::ops::FloatTensorOps;
+use burn::backend::tensor::{FloatTensor, IntTensor};
+use burn::backend::{Backend, backend_extension};
+use burn_cubecl::CubeBackend;
+
+/// Operations that know their gradients.
+#[backend_extension(Cube, Autodiff: cfg(feature = "train"))]
+pub trait LayerOps: Backend {
+    /// The weights of attention after dropout.
+    fn weighed(
+        scores: FloatTensor<Self>,
+        is_hidden: FloatTensor<Self>,
+        weighing: Weighing,
+    ) -> FloatTensor<Self>;
+
+    fn normed(
+        x: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        residual: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+        norming: Norming,
+    ) -> FloatTensor<Self>;
+
+    fn with_bias(x: FloatTensor<Self>, bias: FloatTensor<Self>) -> FloatTensor<Self>;
+
+    fn activated(x: FloatTensor<Self>, bias: FloatTensor<Self>) -> FloatTensor<Self>;
+
+    fn thinned(x: FloatTensor<Self>, drops: Drops) -> FloatTensor<Self>;
+
+    /// Rows of a table by their numbers; the others say where each row was taken.
+    fn taken(
+        table: FloatTensor<Self>,
+        ids: IntTensor<Self>,
+        places: IntTensor<Self>,
+        stretches: IntTensor<Self>,
+        starts: IntTensor<Self>,
+        rows: IntTensor<Self>,
+    ) -> FloatTensor<Self>;
+}
+
+macro_rules! without_gradients {
+    () => {
+        fn weighed(
+            scores: FloatTensor<Self>,
+            is_hidden: FloatTensor<Self>,
+            weighing: Weighing,
+        ) -> FloatTensor<Self> {
+            let (probabilities, dropped) = Self::weights(scores, is_hidden, weighing);
+            if weighing.drops() { dropped } else { probabilities }
+        }
+
+        fn normed(
+            x: FloatTensor<Self>,
+            bias: FloatTensor<Self>,
+            residual: FloatTensor<Self>,
+            gamma: FloatTensor<Self>,
+            beta: FloatTensor<Self>,
+            norming: Norming,
+        ) -> FloatTensor<Self> {
+            Self::norm(x, bias, residual, gamma, beta, norming).0
+        }
+
+        fn with_bias(x: FloatTensor<Self>, bias: FloatTensor<Self>) -> FloatTensor<Self> {
+            Self::biased(x, bias)
+        }
+
+        fn activated(x: FloatTensor<Self>, bias: FloatTensor<Self>) -> FloatTensor<Self> {
+            Self::biased_gelu(x, bias)
+        }
+
+        fn thinned(x: FloatTensor<Self>, drops: Drops) -> FloatTensor<Self> {
+            Self::dropped(x, drops)
+        }
+
+        fn taken(
+            table: FloatTensor<Self>,
+            ids: IntTensor<Self>,
+            _places: IntTensor<Self>,
+            _stretches: IntTensor<Self>,
+            _starts: IntTensor<Self>,
+            _rows: IntTensor<Self>,
+        ) -> FloatTensor<Self> {
+            Self::float_select(table, 0, ids)
+        }
+    };
+}
+
+impl LayerOps for CubeBackend {
+    without_gradients!();
+}
+
+impl<B: FusionBackend + DeviceKernels> LayerOps for Fusion<B> {
+    without_gradients!();
+}
