@@ -156,7 +156,7 @@ impl<'a> Quickstart<'a> {
             corpus: &self.corpus,
             out: &out,
             model,
-            device: self.args.device.device,
+            placement: self.args.device.device.into(),
         };
         for stage in STAGES {
             self.forget(&out, stage)?;
@@ -199,7 +199,7 @@ impl<'a> Quickstart<'a> {
             precisions: &[0.9],
         };
         stages.run("calibrate", model.root(), |progress| {
-            whetstone_rank::calibrate(&job, self.args.device.device, progress)
+            whetstone_rank::calibrate(&job, self.args.device.device.into(), progress)
         })
     }
 
@@ -228,7 +228,7 @@ impl<'a> Quickstart<'a> {
             };
             self.forget(folder(&run), &stage_name(RERANK, &run))?;
             stages.run(label, folder(&run), |progress| {
-                whetstone_rank::rerank(&job, &run, self.args.device.device, progress)
+                whetstone_rank::rerank(&job, &run, self.args.device.device.into(), progress)
             })?;
         }
         Ok(())

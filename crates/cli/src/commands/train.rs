@@ -73,6 +73,15 @@ mod tests {
     }
 
     #[test]
+    fn training_in_f16_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("train.toml");
+        std::fs::write(&path, "precision = \"f16\"").unwrap();
+        let error = whetstone_records::one_line(&TrainConfig::load(&path).unwrap_err());
+        assert!(error.contains("unknown variant `f16`, expected `f32` or `bf16`"), "{error}");
+    }
+
+    #[test]
     fn the_configs_for_special_cases_are_valid() {
         TrainConfig::load(&configs().join("quickstart-train.toml")).unwrap();
         for name in ["judged-data.toml", "base-data.toml"] {

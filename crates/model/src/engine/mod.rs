@@ -11,14 +11,14 @@ mod survey;
 #[cfg(feature = "train")]
 mod training;
 
-pub use device::DeviceName;
+pub use device::{DeviceName, Placement};
 pub use dropout::StepDropout;
 pub use survey::{Surveyed, devices};
 #[cfg(feature = "train")]
 pub use training::{AdamWState, Clipping};
 
 use crate::batch::Packed;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::group::by_length;
 use crate::nn::Encoder;
 use crate::spec::Spec;
@@ -63,6 +63,18 @@ impl Engine {
         Ok(Self::open_several(name, 1)?.remove(0))
     }
 
+    /// Opens a device to score or to embed in a precision.
+    ///
+    /// # Errors
+    /// As [`Engine::open`]; [`Error::NoPrecision`] where the device cannot compute in it.
+    pub fn placed(Placement { device, precision }: Placement) -> Result<Self> {
+        let engine = Self::open(device)?;
+        match engine.supports(precision) {
+            true => Ok(engine.with_precision(precision)),
+            false => Err(Error::NoPrecision { device, precision }),
+        }
+    }
+
     /// Opens several devices of a kind, the first `count` GPUs. There is only one CPU.
     pub fn open_several(name: DeviceName, count: usize) -> Result<Vec<Self>> {
         let layout = match name {
@@ -100,7 +112,16 @@ impl Engine {
     pub fn supports(&self, precision: Precision) -> bool {
         match self.layout {
             Layout::Packed => precision.is_supported(),
-            Layout::Padded => precision == Precision::F32 || computes_bf16(&self.device),
+            Layout::Padded => computes(&self.device, precision),
+        }
+    }
+
+    /// Tells what was computed here in 16 bits apart from the same in f32, in the digest of
+    /// something kept. Empty for f32.
+    pub fn mark(&self) -> String {
+        match self.precision {
+            Precision::F32 => String::new(),
+            other => other.to_string(),
         }
     }
 
@@ -263,9 +284,14 @@ impl Hidden {
     }
 }
 
-/// Some devices store bfloat16 but cannot compute with it.
-fn computes_bf16(device: &Device) -> bool {
-    device.supports_dtype(DType::BF16)
+/// Whether a device computes products without the kernels in this precision. Some store bfloat16
+/// but cannot compute with it.
+fn computes(device: &Device, precision: Precision) -> bool {
+    match precision {
+        Precision::F32 => true,
+        Precision::Bf16 => device.supports_dtype(DType::BF16),
+        Precision::F16 => device.supports_dtype(DType::F16),
+    }
 }
 
 /// The values of a tensor, row-major.
