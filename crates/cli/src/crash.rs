@@ -54,12 +54,13 @@ impl log::Log for DeviceThread {
     }
 
     fn log(&self, record: &log::Record) {
-        if self.enabled(record.metadata()) && is_lost_panic(&record.args().to_string()) {
+        if !self.enabled(record.metadata()) || whetstone_model::is_trying_out() {
+            return;
+        }
+        let logged = record.args().to_string();
+        if is_lost_panic(&logged) {
             let last = LAST.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take();
-            output::error(&format!(
-                "the device failed: {}",
-                last.as_deref().unwrap_or("no message")
-            ));
+            output::error(&format!("the device failed: {}", last.unwrap_or(logged)));
             output::hint(
                 "a smaller batch may fit its memory; training resumes from the last checkpoint",
             );

@@ -43,7 +43,7 @@ pub use description::{
 };
 #[cfg(feature = "train")]
 pub use engine::{AdamWState, Clipping, StepDropout};
-pub use engine::{DeviceName, Engine, Placement, Surveyed, devices};
+pub use engine::{DeviceName, Engine, Placement, Surveyed, devices, is_trying_out};
 pub use error::{Error, Result};
 pub use families::{
     Architecture, ConfigFields, Export, Family, Names, Piece, PreNormNames, RelativeNames, Role,

@@ -13,6 +13,8 @@ mod training;
 
 pub use device::{DeviceName, Placement};
 pub use dropout::StepDropout;
+#[cfg(any(feature = "gpu", test))]
+pub use probe::is_trying_out;
 pub use survey::{Surveyed, devices};
 #[cfg(feature = "train")]
 pub use training::{AdamWState, Clipping};
@@ -25,6 +27,12 @@ use crate::spec::Spec;
 use burn::nn::Linear;
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use whetstone_kernels::Precision;
+
+/// This build has no device that must be tried out.
+#[cfg(not(any(feature = "gpu", test)))]
+pub fn is_trying_out() -> bool {
+    false
+}
 
 /// A device, and how a network runs there.
 #[derive(Clone, Debug)]
