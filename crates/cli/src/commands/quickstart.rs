@@ -5,6 +5,7 @@ mod base;
 use super::DeviceArgs;
 use super::synth::{Job, STAGES};
 use crate::cli::Talk;
+use crate::device_memory;
 use crate::failure::{Problem, Result};
 use crate::output;
 use crate::stages::Stages;
@@ -172,6 +173,7 @@ impl<'a> Quickstart<'a> {
             whetstone_train::forget_run(&run)?;
         }
         let devices = [Engine::open(self.args.device.device)?];
+        device_memory::training_asks(base, &data, config, &devices[0]);
         stages.run("train", &run, |progress| {
             whetstone_train::train(&data, &run, base, config, &devices, progress)
         })?;

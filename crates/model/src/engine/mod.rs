@@ -26,7 +26,17 @@ use crate::nn::Encoder;
 use crate::spec::Spec;
 use burn::nn::Linear;
 use burn::tensor::{DType, Device, Tensor, TensorData};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use whetstone_kernels::Precision;
+
+/// Tokens of the longest sequence that was to be scored or embedded.
+static LONGEST: AtomicUsize = AtomicUsize::new(0);
+
+/// Returns the tokens of the longest text that this program was to score or embed, so that it can
+/// name what did not fit into a device's memory; None before the first.
+pub fn longest_text_tokens() -> Option<usize> {
+    Some(LONGEST.load(Ordering::Relaxed)).filter(|tokens| *tokens > 0)
+}
 
 /// This build has no device that must be tried out.
 #[cfg(not(any(feature = "gpu", test)))]
@@ -143,6 +153,7 @@ impl Engine {
 
     /// Splits sequences of these lengths into groups for one forward pass each, longest first.
     pub fn groups(&self, lengths: &[usize]) -> Vec<Vec<usize>> {
+        LONGEST.fetch_max(lengths.iter().copied().max().unwrap_or(0), Ordering::Relaxed);
         by_length(lengths, if self.works_apart() { TOKENS_APART } else { TOKENS })
     }
 

@@ -1,5 +1,6 @@
 //! What devices this build knows, and which of them this machine has.
 
+use super::Engine;
 use super::device::{self, DeviceName};
 use crate::error::Error;
 use burn::tensor::Device;
@@ -19,6 +20,13 @@ pub struct Surveyed {
     pub f16: bool,
     /// Why it cannot be used.
     pub problem: Option<String>,
+}
+
+impl Engine {
+    /// Returns the memory of the device, where it says it.
+    pub fn memory_bytes(&self) -> Option<u64> {
+        identity(&self.device).1
+    }
 }
 
 /// Opens every device that this build knows: one entry for each, or one for a kind that is missing.
