@@ -1,6 +1,6 @@
 //! Turns a panic into an error that asks the user for a report, or that blames the device.
 
-use crate::output;
+use crate::{device_memory, output};
 use std::process::ExitCode;
 use std::sync::Mutex;
 
@@ -28,6 +28,10 @@ pub fn keep_panics_from_the_user() {
 /// Prints the panic that ended the program as an error.
 pub fn report() -> ExitCode {
     let last = LAST.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take();
+    if let Some(reason) = last.as_deref().filter(|last| device_memory::is_out_of_memory(last)) {
+        blame_the_device(reason);
+        return ExitCode::from(2);
+    }
     output::error(&format!("internal error: {}", last.as_deref().unwrap_or("no message")));
     output::hint(
         "this is a bug in whetstone: please report it with the command, its config and the \
@@ -54,20 +58,26 @@ impl log::Log for DeviceThread {
     }
 
     fn log(&self, record: &log::Record) {
-        if self.enabled(record.metadata()) && is_lost_panic(&record.args().to_string()) {
+        if !self.enabled(record.metadata()) || whetstone_model::is_trying_out() {
+            return;
+        }
+        let logged = record.args().to_string();
+        if is_lost_panic(&logged) {
             let last = LAST.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take();
-            output::error(&format!(
-                "the device failed: {}",
-                last.as_deref().unwrap_or("no message")
-            ));
-            output::hint(
-                "a smaller batch may fit its memory; training resumes from the last checkpoint",
-            );
+            blame_the_device(&last.unwrap_or(logged));
             std::process::exit(2);
         }
     }
 
     fn flush(&self) {}
+}
+
+fn blame_the_device(reason: &str) {
+    output::error(&format!("the device failed: {reason}"));
+    output::hint(&match device_memory::is_out_of_memory(reason) {
+        true => device_memory::hint(),
+        false => "run the same command again; training resumes from the last checkpoint".into(),
+    });
 }
 
 /// Whether cubecl says that a task of its thread panicked.

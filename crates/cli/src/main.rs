@@ -9,6 +9,7 @@ mod cli;
 mod commands;
 mod crash;
 mod descriptors;
+mod device_memory;
 #[cfg(test)]
 mod documented;
 mod failure;

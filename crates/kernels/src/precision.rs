@@ -1,10 +1,11 @@
-//! Computes products with weights in f32 or bfloat16.
+//! Computes products with weights in f32 or bfloat16; GPUs also know f16.
 
 #[cfg(target_arch = "x86_64")]
 use super::bf16::{self, HasBf16};
 use super::block::Block;
 use super::gemm::{View, gemm, product};
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// Precision of an encoder layer's products with its weights. Weights, activations and sums are f32
 /// either way.
@@ -15,10 +16,24 @@ pub enum Precision {
     F32,
     /// Rounds the inputs of products to bfloat16: about twice the speed on CPUs with AVX-512 BF16.
     Bf16,
+    /// Rounds them to f16, for GPUs without bfloat16. No kernel does. A config of training cannot
+    /// name it: small gradients would vanish, as no loss is scaled up.
+    #[serde(skip_deserializing)]
+    F16,
+}
+
+impl fmt::Display for Precision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Precision::F32 => "f32",
+            Precision::Bf16 => "bf16",
+            Precision::F16 => "f16",
+        })
+    }
 }
 
 impl Precision {
-    /// Returns whether this CPU has the instructions. Without them, bfloat16 falls back to f32.
+    /// Returns whether this CPU has the instructions. Without them, products are computed in f32.
     pub fn is_supported(self) -> bool {
         match self {
             Precision::F32 => true,
@@ -26,6 +41,7 @@ impl Precision {
             Precision::Bf16 => HasBf16::detect().is_some(),
             #[cfg(not(target_arch = "x86_64"))]
             Precision::Bf16 => false,
+            Precision::F16 => false,
         }
     }
 

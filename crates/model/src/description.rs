@@ -3,7 +3,7 @@
 use crate::engine::{DeviceName, Engine};
 use crate::error::{Error, Result};
 use crate::families::{Architecture, Names};
-use crate::footprint::{self, TrainingBatch};
+use crate::footprint::{self, Fitting, TrainingBatch};
 use crate::header::{self, Outlines};
 use crate::labels::{self, output};
 use crate::late_interaction::{Expansion, Settings};
@@ -128,9 +128,15 @@ impl Description {
         })
     }
 
-    /// Returns about how many bytes it takes to train the model on a CPU in such batches.
+    /// Returns about how many bytes it takes to train the model in such batches.
     pub fn training_bytes(&self, batch: TrainingBatch) -> u64 {
         footprint::training_bytes(&self.spec, self.trained_parameters, batch)
+    }
+
+    /// Returns about how much smaller a batch must be that does not fit into `limit` bytes; where
+    /// they are unknown, a half.
+    pub fn fitting(&self, batch: TrainingBatch, limit: Option<u64>) -> Fitting {
+        footprint::fitting(batch, limit, |batch| self.training_bytes(batch))
     }
 }
 
@@ -254,7 +260,12 @@ mod tests {
         let model = Description::read(&oracle("tiny-modernbert")).unwrap();
         let bytes = |pairs, tokens| {
             let [kept, computed_again] = [false, true].map(|gradient_checkpointing| {
-                model.training_bytes(TrainingBatch { pairs, tokens, gradient_checkpointing })
+                model.training_bytes(TrainingBatch {
+                    pairs,
+                    tokens,
+                    gradient_checkpointing,
+                    is_padded: false,
+                })
             });
             assert!(computed_again <= kept && (computed_again < kept) == (pairs > 0));
             kept

@@ -4,6 +4,7 @@ use crate::engine::DeviceName;
 use crate::families;
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
+use whetstone_kernels::Precision;
 use whetstone_records::{Hint, ModelDir};
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -77,6 +78,8 @@ pub enum Error {
     DeviceNotBuilt { device: &'static str },
     #[error("device `{device}` cannot be used: {reason}")]
     NoSuchDevice { device: String, reason: String },
+    #[error("device `{device}` cannot compute in `{precision}`")]
+    NoPrecision { device: DeviceName, precision: Precision },
     #[error("{count} devices `{device}` were asked for")]
     DeviceCount { device: DeviceName, count: usize },
     #[error("the device failed: {message}")]
@@ -140,7 +143,9 @@ impl Hint for Error {
                 "tokens were added to the tokenizer alone: take the tokenizer.json that belongs to these weights".into()
             }
             Error::NoNumber { .. } => {
-                "the weights are broken, or training overflowed: take another step, or pull the model again".into()
+                "the weights are broken, or training overflowed: take another step, or pull the model again; \
+                 with `--precision f16`, numbers overflow that bf16 and f32 hold"
+                    .into()
             }
             Error::NoHead { .. } => "train one first with `whetstone train`, or name a cross-encoder such as \
                  cross-encoder/ms-marco-MiniLM-L6-v2"
@@ -157,6 +162,11 @@ impl Hint for Error {
             }
             Error::NoSuchDevice { .. } => {
                 "check the GPU's driver, or use `--device cpu`; `whetstone devices` lists what there is".into()
+            }
+            Error::NoPrecision { .. } => {
+                "leave `--precision` out for f32, which every device has; `whetstone devices` lists which have \
+                 bf16 and f16"
+                    .into()
             }
             Error::DeviceCount { .. } => "`--devices` is a number of GPUs, for `--device cuda` or `wgpu`".into(),
             Error::Records(error) => return error.hint(),

@@ -1,4 +1,4 @@
-//! How much memory training takes on a CPU, as far as the shapes say it.
+//! How much memory training takes, as far as the shapes say it, and which batch fits.
 
 use crate::spec::{NormPlacement, Spec};
 use whetstone_kernels::KEPT_LENGTH;
@@ -16,33 +16,105 @@ pub struct TrainingBatch {
     pub tokens: usize,
     /// Whether layers are computed again in the backward pass. Without kernels they are not.
     pub gradient_checkpointing: bool,
+    /// Whether the device pads batches and has no kernels, as GPUs do.
+    pub is_padded: bool,
+}
+
+/// How a batch that did not fit can be made smaller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fitting {
+    /// The largest half, quarter and so on of the pairs that fits, as long as before; 0 for none.
+    pub pairs: usize,
+    /// The same of their tokens, in as many pairs as before.
+    pub tokens: usize,
+}
+
+/// Returns what fits into `limit` bytes of a batch that was too large, by `bytes` of a batch. An
+/// unknown limit counts as one that a half fits into.
+pub fn fitting(
+    batch: TrainingBatch,
+    limit: Option<u64>,
+    bytes: impl Fn(TrainingBatch) -> u64,
+) -> Fitting {
+    let fits = |batch| limit.is_none_or(|limit| bytes(batch) <= limit);
+    let halves = |whole: usize| {
+        std::iter::successors(Some(whole / 2), |part| Some(part / 2)).take_while(|part| *part > 0)
+    };
+    let pairs = halves(batch.pairs).find(|&pairs| fits(TrainingBatch { pairs, ..batch }));
+    let tokens = halves(batch.tokens).find(|&tokens| fits(TrainingBatch { tokens, ..batch }));
+    Fitting { pairs: pairs.unwrap_or(0), tokens: tokens.unwrap_or(0) }
 }
 
 /// Returns about how many bytes training takes.
 ///
 /// For each parameter there are its value, its gradient and the optimizer's two moments. For each
 /// token of a batch there are what every layer keeps for the backward pass, and what one layer
-/// computes in it. With checkpointing, a layer keeps its input, and one at a time the rest.
+/// computes in it. With checkpointing, a layer keeps its input, and one at a time the rest. Without
+/// kernels every layer keeps the probabilities of attention.
 /// `docs/models.md` gives the formula and what was measured.
 pub fn training_bytes(spec: &Spec, parameters: usize, batch: TrainingBatch) -> u64 {
-    let TrainingBatch { pairs, tokens, gradient_checkpointing } = batch;
+    let TrainingBatch { pairs, tokens, gradient_checkpointing, is_padded } = batch;
     let [layers, hidden, ffn, heads] = [spec.layers, spec.hidden, spec.ffn, spec.heads];
-    let probabilities = match spec.has_kernels() && tokens > KEPT_LENGTH {
-        true => 0,
-        false => heads * tokens,
-    };
+    let has_kernels = spec.has_kernels() && !is_padded;
+    let probabilities = heads * tokens;
     let kept = match spec.norm {
         // Input, query, key, value, attended, two normalised vectors and the one between; the
         // feed-forward part before and after its function; the probabilities of attention.
+        NormPlacement::AfterResidual if has_kernels && tokens > KEPT_LENGTH => 8 * hidden + 2 * ffn,
         NormPlacement::AfterResidual => 8 * hidden + 2 * ffn + probabilities,
         // Input, query, key, value, attended, two normalised vectors; the two halves of the gate.
-        NormPlacement::BeforeSublayer => 7 * hidden + 2 * ffn,
+        NormPlacement::BeforeSublayer if has_kernels => 7 * hidden + 2 * ffn,
+        NormPlacement::BeforeSublayer => 7 * hidden + 2 * ffn + probabilities,
     };
     let backward = 6 * hidden + 2 * ffn;
-    let of_token = match gradient_checkpointing && spec.has_kernels() {
+    let of_token = match gradient_checkpointing && has_kernels {
         true => layers * hidden + kept + backward,
         false => layers * kept + backward,
     };
     let step = 4 * parameters + pairs * tokens * of_token;
     REST + NUMBER * step as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::families::Architecture;
+    use std::path::Path;
+
+    fn batch(pairs: usize, tokens: usize, is_padded: bool) -> TrainingBatch {
+        TrainingBatch { pairs, tokens, gradient_checkpointing: false, is_padded }
+    }
+
+    #[test]
+    fn a_batch_is_halved_until_it_fits() {
+        // 1,000 for the weights, and for each token 10 and its pair's length.
+        let bytes =
+            |batch: TrainingBatch| (1000 + batch.pairs * batch.tokens * (10 + batch.tokens)) as u64;
+        let whole = batch(64, 100, true);
+        assert_eq!(bytes(whole), 705_000);
+        // 16 pairs take 177,000 and 8 take 89,000; 50 tokens take 193,000 and 25 take 57,000.
+        assert_eq!(fitting(whole, Some(100_000), bytes), Fitting { pairs: 8, tokens: 25 });
+        assert_eq!(fitting(whole, Some(177_000), bytes), Fitting { pairs: 16, tokens: 25 });
+        assert_eq!(fitting(whole, None, bytes), Fitting { pairs: 32, tokens: 50 });
+        // One pair takes 12,000; 64 of one token take 1,704.
+        assert_eq!(fitting(whole, Some(2000), bytes), Fitting { pairs: 0, tokens: 1 });
+        assert_eq!(fitting(whole, Some(999), bytes), Fitting { pairs: 0, tokens: 0 });
+    }
+
+    #[test]
+    fn without_kernels_every_layer_keeps_its_probabilities() {
+        let oracles = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/oracles");
+        let of = |model: &str, batch| {
+            let spec = Architecture::read(&oracles.join(model)).unwrap().spec;
+            training_bytes(&spec, 1000, batch) - REST
+        };
+        // 2 layers of 4 heads: 8 · 32 + 2 · 64 = 384 numbers a token, and 6 · 32 + 2 · 64 = 320.
+        assert_eq!(of("tiny-model", batch(1, 600, false)), 4 * (4000 + 600 * (2 * 384 + 320)));
+        let kept = 2 * (384 + 4 * 600);
+        assert_eq!(of("tiny-model", batch(1, 600, true)), 4 * (4000 + 600 * (kept + 320)));
+        // 3 layers of 4 heads: 7 · 32 + 2 · 24 = 272, and 6 · 32 + 2 · 24 = 240.
+        assert_eq!(of("tiny-modernbert", batch(2, 10, false)), 4 * (4000 + 20 * (3 * 272 + 240)));
+        let kept = 3 * (272 + 4 * 10);
+        assert_eq!(of("tiny-modernbert", batch(2, 10, true)), 4 * (4000 + 20 * (kept + 240)));
+    }
 }

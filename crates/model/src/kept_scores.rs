@@ -45,7 +45,7 @@ impl KeptScores {
         max_seq_tokens: Option<usize>,
         engine: &Engine,
     ) -> Result<Self> {
-        let mut digest = format!("{max_seq_tokens:?}");
+        let mut digest = format!("{max_seq_tokens:?}{}", engine.mark());
         for (_, path) in ModelDir::new(model).parts()? {
             digest += &sha256_file(&path)?;
         }
@@ -120,6 +120,7 @@ mod tests {
     use super::*;
     use crate::engine::DeviceName;
     use crate::error::Error;
+    use whetstone_kernels::Precision;
     use whetstone_records::Silent;
 
     fn scores(folder: &Path, model: &str, max_seq_tokens: usize) -> KeptScores {
@@ -165,6 +166,19 @@ mod tests {
         assert_eq!(asked, 10);
         let at_once = run(&scores(whole.path(), "tiny-model", 64), &texts, usize::MAX);
         assert_eq!((resumed.unwrap(), texts.len()), (at_once.0.unwrap(), at_once.1));
+    }
+
+    #[test]
+    fn scores_of_another_precision_are_made_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/oracles/tiny-model");
+        let engine = Engine::open(DeviceName::Cpu).unwrap();
+        let asked = |engine: &Engine| {
+            let kept = KeptScores::open(folder.path().into(), &model, Some(64), engine).unwrap();
+            run(&kept, &texts(3), usize::MAX).1
+        };
+        assert_eq!([asked(&engine), asked(&engine)], [3, 0]);
+        assert_eq!(asked(&engine.with_precision(Precision::Bf16)), 3);
     }
 
     #[test]

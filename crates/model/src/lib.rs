@@ -43,13 +43,15 @@ pub use description::{
 };
 #[cfg(feature = "train")]
 pub use engine::{AdamWState, Clipping, StepDropout};
-pub use engine::{DeviceName, Engine, Surveyed, devices};
+pub use engine::{
+    DeviceName, Engine, Placement, Surveyed, devices, is_trying_out, longest_text_tokens,
+};
 pub use error::{Error, Result};
 pub use families::{
     Architecture, ConfigFields, Export, Family, Names, Piece, PreNormNames, RelativeNames, Role,
     Template,
 };
-pub use footprint::TrainingBatch;
+pub use footprint::{Fitting, TrainingBatch};
 pub use kept_scores::KeptScores;
 pub use labels::{HeadStart, head_start};
 pub use late_interaction::{LateInteraction, TokenVectors, dot, max_similarity};

@@ -1,6 +1,6 @@
 //! The way in for programs that rerank.
 
-use crate::engine::{DeviceName, Engine};
+use crate::engine::{Engine, Placement};
 use crate::error::Result;
 use crate::scorer::Scorer;
 use std::path::Path;
@@ -26,7 +26,7 @@ pub struct Reranker {
 /// Options of [`Reranker::open_with`].
 #[derive(Clone, Debug, Default)]
 pub struct RerankerOptions {
-    pub device: DeviceName,
+    pub placement: Placement,
     /// Tokens of the longest pair, or of a late interaction's longest passage; by default the model
     /// folder's limit.
     pub max_seq_tokens: Option<usize>,
@@ -53,9 +53,9 @@ impl Reranker {
         Self::open_with(model_dir, RerankerOptions::default())
     }
 
-    /// Opens a model folder on a device, or with another limit.
+    /// Opens a model folder on a device, in another precision, or with another limit.
     pub fn open_with(model_dir: impl AsRef<Path>, options: RerankerOptions) -> Result<Self> {
-        let engine = Engine::open(options.device)?;
+        let engine = Engine::placed(options.placement)?;
         let label = options.head_label.as_deref();
         let limit = options.max_seq_tokens;
         Ok(Self { scorer: Scorer::load(model_dir.as_ref(), label, limit, &engine)? })

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use whetstone_eval::{
     CompareConfig, Comparison, Measure, Report, Retention, compare, evaluate, retention,
 };
-use whetstone_model::DeviceName;
+use whetstone_model::Placement;
 use whetstone_records::{
     DataSet, Manifest, Outcome, Passage, Progress, Qrels, Query, QueryId, Stage, digests, forget,
     read_jsonl, sample_by_id, select_jsonl, write_json,
@@ -27,7 +27,7 @@ pub struct ForgettingJob {
     /// A BEIR folder of questions unrelated to training.
     pub general: DataSet,
     pub out: PathBuf,
-    pub device: DeviceName,
+    pub placement: Placement,
     pub sample: GeneralSample,
 }
 
@@ -96,7 +96,7 @@ impl ForgettingJob {
         let texts = TextFiles { corpus: &corpus, queries: &queries };
         let job =
             RerankJob { model, head_label: None, texts, candidates: &candidates, joining: None };
-        rerank(&job, &self.run_of(name), self.device, progress)
+        rerank(&job, &self.run_of(name), self.placement, progress)
     }
 
     /// Writes BM25's run over the sampled queries, and their judgements.

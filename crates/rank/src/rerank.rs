@@ -6,7 +6,7 @@ use crate::run_file::{file_name, folder, stage_name};
 use crate::texts::{TextFiles, Texts};
 use std::collections::HashMap;
 use std::path::Path;
-use whetstone_model::{DeviceName, Engine, Scorer};
+use whetstone_model::{Engine, Placement, Scorer};
 use whetstone_records::{
     Hit, Manifest, ModelDir, Outcome, PassageId, Progress, Run, Stage, digests,
 };
@@ -54,19 +54,19 @@ impl RerankJob<'_> {
 pub fn rerank(
     job: &RerankJob,
     out: &Path,
-    device: DeviceName,
+    placement: Placement,
     progress: &dyn Progress,
 ) -> Result<Manifest> {
     let first = job.joining.iter().flat_map(|joining| joining.inputs()).map(|(_, path)| path);
     let texts = [job.candidates, job.texts.corpus, job.texts.queries];
     refuse_writing_over(texts.into_iter().chain(first), out)?;
-    let stage = job.stage(out)?;
+    let stage = job.stage(out)?.with_setting(&placement.precision);
     if let Some(manifest) = stage.begin_beside_others()? {
         return Ok(manifest);
     }
     let candidates = Run::read(job.candidates)?;
     let texts = Texts::of_candidates(job.texts, [&candidates])?;
-    let scorer = Scorer::load(job.model, job.head_label, None, &Engine::open(device)?)?;
+    let scorer = Scorer::load(job.model, job.head_label, None, &Engine::placed(placement)?)?;
     let reranked = order(&candidates, &texts, |pairs| {
         progress.start("rerank", Some(pairs.len() as u64), "pairs");
         let scores = scorer.score(pairs, progress)?;
@@ -82,7 +82,7 @@ pub fn rerank(
     let joined = job.joining.map(|joining| format!("joined scores: {}", joining.join));
     let outcome = Outcome {
         counts: counts.map(|(name, count)| (name.to_owned(), count)).into(),
-        notes: joined.into_iter().chain([format!("scored on device {device}")]).collect(),
+        notes: joined.into_iter().chain([format!("scored on device {placement}")]).collect(),
         scored_pairs: Some(pairs),
         ..Outcome::default()
     };
@@ -109,4 +109,52 @@ pub(crate) fn order(
     Ok(hits
         .map(|((query, passage), score)| (query.clone(), Hit { passage: passage.clone(), score }))
         .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs::write;
+    use whetstone_model::{DeviceName, Precision};
+    use whetstone_records::Silent;
+
+    #[test]
+    fn another_precision_is_another_stage_with_scores_close_by() {
+        let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/oracles/tiny-model");
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        let (corpus, queries, candidates) =
+            (path("corpus.jsonl"), path("queries.jsonl"), path("bm25.run"));
+        let text = |id: &str, text: &str| format!("{{\"_id\":\"{id}\",\"text\":\"{text}\"}}\n");
+        let passages = [("a", "snow fell all night"), ("b", "the valve opens at 60 degrees")];
+        write(&corpus, passages.map(|(id, passage)| text(id, passage)).concat()).unwrap();
+        write(&queries, text("q", "when does the valve open")).unwrap();
+        write(&candidates, "q Q0 a 1 2.0 bm25\nq Q0 b 2 1.0 bm25\n").unwrap();
+        let texts = TextFiles { corpus: &corpus, queries: &queries };
+        let (candidates, model) = (&*candidates, &*model);
+        let job = RerankJob { model, head_label: None, texts, candidates, joining: None };
+        let out = path("out.run");
+        let run = |precision| {
+            rerank(&job, &out, Placement { device: DeviceName::Cpu, precision }, &Silent)
+        };
+        let scores = || {
+            let mut hits = Run::read(&out).unwrap().get("q").unwrap().to_vec();
+            hits.sort_by(|a, b| a.passage.cmp(&b.passage));
+            hits.into_iter().map(|hit| hit.score).collect::<Vec<_>>()
+        };
+        let first = run(Precision::F32).unwrap();
+        assert_eq!(first.notes, ["scored on device cpu"]);
+        assert!(run(Precision::F32).unwrap().up_to_date);
+        let exact = scores();
+        if !Precision::Bf16.is_supported() {
+            assert!(run(Precision::Bf16).is_err());
+            return;
+        }
+        let rounded = run(Precision::Bf16).unwrap();
+        assert!(!rounded.up_to_date && run(Precision::Bf16).unwrap().up_to_date);
+        assert_eq!(rounded.notes, ["scored on device cpu in bf16"]);
+        let apart = exact.iter().zip(scores()).map(|(exact, rounded)| (exact - rounded).abs());
+        let apart = apart.fold(0.0, f32::max);
+        assert!(apart > 0.0 && apart < 0.05, "{apart}");
+    }
 }

@@ -148,6 +148,17 @@ impl Stage {
         }
     }
 
+    /// The same run with one more setting. At its default it changes nothing, so that the results of
+    /// versions without it stay valid.
+    pub fn with_setting<T: Serialize + Default + PartialEq>(mut self, setting: &T) -> Self {
+        if *setting != T::default() {
+            let setting =
+                serde_json::to_string(setting).expect("settings are plain data like configs");
+            self.config = sha256_bytes(format!("{}{setting}", self.config).as_bytes());
+        }
+        self
+    }
+
     /// Returns the manifest if there is nothing to do. Otherwise locks the folder until this stage
     /// is finished or dropped.
     ///
@@ -259,6 +270,19 @@ mod tests {
     use super::*;
 
     const NONE: [Input; 0] = [];
+
+    #[test]
+    fn a_later_setting_counts_unless_it_has_its_default() {
+        let folder = tempfile::tempdir().unwrap();
+        let stage = || Stage::new("count", folder.path(), &(), Vec::<Input>::new());
+        stage().finish(&[], Outcome::default()).unwrap();
+        assert!(stage().with_setting(&0).up_to_date().is_some());
+        assert!(stage().with_setting(&1).up_to_date().is_none());
+        stage().with_setting(&1).finish(&[], Outcome::default()).unwrap();
+        assert!(stage().with_setting(&1).up_to_date().is_some());
+        assert!(stage().with_setting(&2).up_to_date().is_none());
+        assert!(stage().up_to_date().is_none());
+    }
 
     #[test]
     fn a_stage_that_left_something_open_is_done_again() {

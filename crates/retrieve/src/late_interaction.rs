@@ -96,8 +96,9 @@ impl Settings for LateInteractionSettings {
     fn build(&self, material: &Material) -> Result<Box<dyn Retriever>> {
         let folder = self.model.folder();
         let first = self.first().map(|first| first.build(material)).transpose()?;
-        let model = Model::load(folder, None, &Engine::open(material.device)?)?;
-        let mut digest = String::new();
+        let engine = Engine::placed(material.placement)?;
+        let model = Model::load(folder, None, &engine)?;
+        let mut digest = engine.mark();
         for file in Model::files(folder)? {
             digest += &sha256_file(&folder.join(file))?;
         }

@@ -13,7 +13,7 @@ use crate::retriever::Retriever;
 use crate::run::RunSettings;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
-use whetstone_model::DeviceName;
+use whetstone_model::Placement;
 use whetstone_records::{Input, Language, Passage, Progress, Query, Silent};
 
 /// The inputs of retrievers.
@@ -26,7 +26,7 @@ pub struct Material<'a> {
     /// The language of the passages; English unless the caller says other.
     pub language: Language,
     /// Where a retriever runs a model of its own.
-    pub device: DeviceName,
+    pub placement: Placement,
     /// Where a retriever keeps what such a model computed; nowhere unless the caller says so.
     pub kept: Option<PathBuf>,
     pub progress: &'a dyn Progress,
@@ -45,7 +45,7 @@ impl<'a> Material<'a> {
             queries,
             embeddings,
             language: Language::default(),
-            device: DeviceName::default(),
+            placement: Placement::default(),
             kept: None,
             progress: &Silent,
             passage_texts,

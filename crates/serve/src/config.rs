@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::time::Duration;
-use whetstone_model::{DeviceName, Precision};
+use whetstone_model::Placement;
 
 /// What is served, and where.
 #[derive(Clone, Debug)]
@@ -13,8 +13,7 @@ pub struct ServeConfig {
     pub host: IpAddr,
     /// 0 lets the system choose a port.
     pub port: u16,
-    pub device: DeviceName,
-    pub precision: Precision,
+    pub placement: Placement,
     /// A file with an API key on each line; without one, everybody may ask.
     pub api_keys: Option<PathBuf>,
     /// Serve other machines without keys.
@@ -29,8 +28,7 @@ impl ServeConfig {
             model: model.into(),
             host: Ipv4Addr::LOCALHOST.into(),
             port: 8080,
-            device: DeviceName::default(),
-            precision: Precision::default(),
+            placement: Placement::default(),
             api_keys: None,
             allow_anonymous: false,
             limits: Limits::default(),

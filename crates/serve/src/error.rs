@@ -27,8 +27,6 @@ pub enum Error {
     NoKeys { path: PathBuf },
     #[error("`{}` line {line}: an API key is visible ASCII without spaces", path.display())]
     Key { path: PathBuf, line: usize },
-    #[error("this CPU has no bfloat16 instructions")]
-    NoBf16,
     #[error(
         "`{}`: pair {pair} scores {found}, and {expected} is expected", path.display()
     )]
@@ -59,7 +57,6 @@ impl Hint for Error {
             Error::NoKeys { .. } | Error::Key { .. } => {
                 "write one key a line; blank lines and lines that begin with # are skipped".into()
             }
-            Error::NoBf16 => "leave --precision out; f32 works on every CPU".into(),
             Error::Golden { .. } => {
                 "the folder mixes files of two models, or this engine is wrong: export the model \
                  again"

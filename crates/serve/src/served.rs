@@ -11,8 +11,8 @@ use whetstone_records::{Golden, GoldenPair, ModelDir};
 
 /// The largest difference to golden.json: f32 sums in another order, over a dozen layers.
 const GOLDEN_TOLERANCE: f32 = 1e-3;
-/// bfloat16 keeps 8 bits of a product's inputs.
-const GOLDEN_TOLERANCE_BF16: f32 = 0.25;
+/// bfloat16 keeps 8 bits of a product's inputs, f16 11.
+const GOLDEN_TOLERANCE_16_BITS: f32 = 0.25;
 
 /// A loaded model.
 pub struct Served {
@@ -75,12 +75,9 @@ pub enum Unprepared {
 impl Served {
     /// Loads the model folder and scores a pair, so that the first request finds a warm model.
     pub fn open(config: &ServeConfig) -> Result<Self> {
-        let ServeConfig { model: path, device, precision, .. } = config;
-        if !precision.is_supported() {
-            return Err(Error::NoBf16);
-        }
+        let ServeConfig { model: path, placement, .. } = config;
         let model = ModelDir::new(path);
-        let engine = Engine::open(*device)?.with_precision(*precision);
+        let engine = Engine::placed(*placement)?;
         let tokenizer = PairTokenizer::open(path, PairTokenizer::stored_limit(path)?)?;
         let network = CrossEncoderNetwork::load(path, &engine)?;
         let (scaling, fusion) = what_dev_says(&model)?;
@@ -89,7 +86,7 @@ impl Served {
             tokenizer,
             network,
             engine,
-            precision: *precision,
+            precision: placement.precision,
             scaling,
             fusion,
         };
@@ -110,7 +107,7 @@ impl Served {
         let golden = Golden::read(&model)?;
         let tolerance = match self.precision {
             Precision::F32 => GOLDEN_TOLERANCE,
-            Precision::Bf16 => GOLDEN_TOLERANCE_BF16,
+            Precision::Bf16 | Precision::F16 => GOLDEN_TOLERANCE_16_BITS,
         };
         let logits = self.logits(&golden.texts())?;
         let wrong = |(found, pair): &(f32, &GoldenPair)| (found - pair.logit).abs() > tolerance;

@@ -28,7 +28,7 @@ fn main() {
     (config.llm.base_url, config.llm.concurrency) = (serve(), 16);
     let watch = Watch::default();
     let job =
-        AskJob { out: folder.path(), config: &config, model: None, device: Default::default() };
+        AskJob { out: folder.path(), config: &config, model: None, placement: Default::default() };
     let started = Instant::now();
     let manifest = ask(&job, &watch).expect("the stub answers everything");
     let marks = watch.0.into_inner().expect("no thread has panicked").marks;

@@ -47,8 +47,12 @@ pub fn run(args: &Args, talk: &Talk) -> Result<()> {
     let model = needs_model(&config)
         .then(|| whetstone_hub::resolve(&config.model, &*progress))
         .transpose()?;
-    let job =
-        AskJob { out: &out, config: &config, model: model.as_deref(), device: args.device.device };
+    let job = AskJob {
+        out: &out,
+        config: &config,
+        model: model.as_deref(),
+        placement: args.device.device.into(),
+    };
     if args.dry_run {
         let estimate = whetstone_synth::estimate(&job)?;
         return if talk.json() { output::json(&estimate) } else { output::data(&told(&estimate)) };

@@ -1,9 +1,10 @@
 //! `whetstone calibrate`: what the dev set says about a model.
 
-use super::DeviceArgs;
+use super::{DeviceArgs, precision};
 use crate::cli::Talk;
 use crate::failure::Result;
 use std::path::PathBuf;
+use whetstone_model::{Placement, Precision};
 use whetstone_rank::{CALIBRATE, CalibrateJob, by_name};
 use whetstone_records::{DataSet, ModelDir, forget};
 
@@ -35,6 +36,9 @@ pub struct Args {
     first_stages: Vec<(Option<String>, PathBuf)>,
     #[command(flatten)]
     device: DeviceArgs,
+    /// Precision of the large products: f32, bf16 (CPUs and GPUs that have it) or f16 (GPUs)
+    #[arg(long, value_name = "PRECISION", default_value = "f32", value_parser = precision)]
+    scoring_precision: Precision,
     /// Run again even where the result is up to date
     #[arg(long)]
     force: bool,
@@ -60,6 +64,7 @@ pub fn run(args: &Args, talk: &Talk) -> Result<()> {
         first_stages: &by_name(&args.first_stages)?,
         precisions: &args.precisions,
     };
-    let manifest = whetstone_rank::calibrate(&job, args.device.device, &*progress)?;
+    let placement = Placement { device: args.device.device, precision: args.scoring_precision };
+    let manifest = whetstone_rank::calibrate(&job, placement, &*progress)?;
     talk.report(&model, &manifest)
 }

@@ -1,6 +1,6 @@
 //! `whetstone forgetting`: what training cost on other questions.
 
-use super::DeviceArgs;
+use super::PlacementArgs;
 use crate::cli::Talk;
 use crate::failure::Result;
 use crate::output;
@@ -44,7 +44,7 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
     #[command(flatten)]
-    device: DeviceArgs,
+    placement: PlacementArgs,
     /// Run again even where the result is up to date
     #[arg(long)]
     force: bool,
@@ -59,7 +59,7 @@ pub fn run(args: &Args, talk: &Talk) -> Result<()> {
         after: whetstone_hub::resolve(&args.after, &*progress)?,
         general: DataSet::new(&args.general),
         out: args.out.clone(),
-        device: args.device.device,
+        placement: args.placement.placement(),
         sample,
     };
     if args.force {

@@ -1,6 +1,6 @@
 //! `whetstone mine`: negatives for queries.
 
-use super::{DataArgs, DeviceArgs};
+use super::{DataArgs, PlacementArgs};
 use crate::cli::Talk;
 use crate::failure::Result;
 use whetstone_records::Progress;
@@ -15,7 +15,7 @@ pub struct Args {
     #[command(flatten)]
     data: DataArgs,
     #[command(flatten)]
-    device: DeviceArgs,
+    placement: PlacementArgs,
 }
 
 pub fn run(args: &Args, talk: &Talk) -> Result<()> {
@@ -26,7 +26,12 @@ pub fn run(args: &Args, talk: &Talk) -> Result<()> {
     let progress = talk.progress();
     let model = whetstone_hub::resolve(&config.model, &*progress)?;
     find_models(&mut config, &*progress)?;
-    let job = MineJob { out: &out, config: &config, model: &model, device: args.device.device };
+    let job = MineJob {
+        out: &out,
+        config: &config,
+        model: &model,
+        placement: args.placement.placement(),
+    };
     let manifest = whetstone_synth::mine(&job, &*progress)?;
     talk.report(&out, &manifest)
 }

@@ -30,7 +30,7 @@ pub mod verify;
 
 use crate::failure::{Problem, Result};
 use std::path::{Path, PathBuf};
-use whetstone_model::DeviceName;
+use whetstone_model::{DeviceName, Placement, Precision};
 use whetstone_synth::SynthConfig;
 
 /// Flags of the commands that make a data set.
@@ -86,10 +86,33 @@ pub fn corpus(argument: Option<&Path>, config: &SynthConfig) -> Result<PathBuf> 
         .into())
 }
 
-/// The device that the network runs on.
+/// The device of a command that trains, whose precision its config names.
 #[derive(clap::Args)]
 pub struct DeviceArgs {
     /// Where the network runs: cpu, ndarray, cuda or wgpu
     #[arg(long, value_name = "DEVICE", default_value = "cpu")]
     pub device: DeviceName,
+}
+
+/// The device of a command that scores or embeds, and the precision there.
+#[derive(clap::Args)]
+pub struct PlacementArgs {
+    #[command(flatten)]
+    device: DeviceArgs,
+    /// Precision of the large products: f32, bf16 (CPUs and GPUs that have it) or f16 (GPUs)
+    #[arg(long, value_name = "PRECISION", default_value = "f32", value_parser = precision)]
+    precision: Precision,
+}
+
+impl PlacementArgs {
+    pub fn placement(&self) -> Placement {
+        Placement { device: self.device.device, precision: self.precision }
+    }
+}
+
+pub fn precision(text: &str) -> Result<Precision, String> {
+    let all = [Precision::F32, Precision::Bf16, Precision::F16];
+    all.into_iter()
+        .find(|precision| precision.to_string() == text)
+        .ok_or_else(|| "expected f32, bf16 or f16".into())
 }

@@ -130,7 +130,12 @@ impl Training {
         let batch_pairs = config.batch_pairs;
         let max_seq_tokens = config.max_seq_tokens().min(description.longest_input);
         let bytes = |pairs, gradient_checkpointing| {
-            let batch = TrainingBatch { pairs, tokens: max_seq_tokens, gradient_checkpointing };
+            let batch = TrainingBatch {
+                pairs,
+                tokens: max_seq_tokens,
+                gradient_checkpointing,
+                is_padded: false,
+            };
             description.training_bytes(batch)
         };
         let fitting = |machine, checkpointing| {
@@ -276,7 +281,12 @@ mod tests {
         let model = tiny("tiny-model");
         let needed = |pairs, gradient_checkpointing| {
             let tokens = model.longest_input;
-            model.training_bytes(TrainingBatch { pairs, tokens, gradient_checkpointing })
+            model.training_bytes(TrainingBatch {
+                pairs,
+                tokens,
+                gradient_checkpointing,
+                is_padded: false,
+            })
         };
         let training = |machine| Training::of(&model, machine);
         assert_eq!(training(Some(needed(32, false))).fits, Some(true));

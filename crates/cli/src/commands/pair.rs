@@ -1,6 +1,6 @@
 //! `whetstone pair`: training pairs, dev and test.
 
-use super::{DataArgs, DeviceArgs};
+use super::{DataArgs, PlacementArgs};
 use crate::cli::Talk;
 use crate::failure::Result;
 use std::path::PathBuf;
@@ -15,7 +15,7 @@ pub struct Args {
     #[command(flatten)]
     data: DataArgs,
     #[command(flatten)]
-    device: DeviceArgs,
+    placement: PlacementArgs,
 }
 
 pub fn run(args: &Args, talk: &Talk) -> Result<()> {
@@ -29,7 +29,7 @@ pub fn run(args: &Args, talk: &Talk) -> Result<()> {
         out: &out,
         config: &config,
         teacher: teacher.as_deref(),
-        device: args.device.device,
+        placement: args.placement.placement(),
     };
     let manifest = whetstone_synth::pair(&job, &*progress)?;
     talk.report(&out, &manifest)

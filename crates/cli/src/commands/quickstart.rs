@@ -5,6 +5,7 @@ mod base;
 use super::DeviceArgs;
 use super::synth::{Job, STAGES};
 use crate::cli::Talk;
+use crate::device_memory;
 use crate::failure::{Problem, Result};
 use crate::output;
 use crate::stages::Stages;
@@ -156,7 +157,7 @@ impl<'a> Quickstart<'a> {
             corpus: &self.corpus,
             out: &out,
             model,
-            device: self.args.device.device,
+            placement: self.args.device.device.into(),
         };
         for stage in STAGES {
             self.forget(&out, stage)?;
@@ -172,6 +173,7 @@ impl<'a> Quickstart<'a> {
             whetstone_train::forget_run(&run)?;
         }
         let devices = [Engine::open(self.args.device.device)?];
+        device_memory::training_asks(base, &data, config, &devices[0]);
         stages.run("train", &run, |progress| {
             whetstone_train::train(&data, &run, base, config, &devices, progress)
         })?;
@@ -199,7 +201,7 @@ impl<'a> Quickstart<'a> {
             precisions: &[0.9],
         };
         stages.run("calibrate", model.root(), |progress| {
-            whetstone_rank::calibrate(&job, self.args.device.device, progress)
+            whetstone_rank::calibrate(&job, self.args.device.device.into(), progress)
         })
     }
 
@@ -228,7 +230,7 @@ impl<'a> Quickstart<'a> {
             };
             self.forget(folder(&run), &stage_name(RERANK, &run))?;
             stages.run(label, folder(&run), |progress| {
-                whetstone_rank::rerank(&job, &run, self.args.device.device, progress)
+                whetstone_rank::rerank(&job, &run, self.args.device.device.into(), progress)
             })?;
         }
         Ok(())

@@ -1,6 +1,6 @@
 //! `whetstone rerank`: passages in the order of a model.
 
-use super::DeviceArgs;
+use super::PlacementArgs;
 use crate::cli::Talk;
 use crate::failure::{Problem, Result, during};
 use crate::output;
@@ -68,7 +68,7 @@ pub struct Args {
     #[arg(long, value_name = "LABEL")]
     head_label: Option<String>,
     #[command(flatten)]
-    device: DeviceArgs,
+    placement: PlacementArgs,
     /// Run again even where the result is up to date
     #[arg(long, requires = "candidates")]
     force: bool,
@@ -101,7 +101,7 @@ pub fn run(args: &Args, talk: &Talk) -> Result<()> {
     let head_label = args.head_label.as_deref();
     let joining = joining.as_ref();
     let job = RerankJob { model: &model, head_label, texts, candidates, joining };
-    let manifest = whetstone_rank::rerank(&job, out, args.device.device, &*progress)?;
+    let manifest = whetstone_rank::rerank(&job, out, args.placement.placement(), &*progress)?;
     talk.report(folder(out), &manifest)
 }
 
@@ -133,7 +133,7 @@ fn one_query(args: &Args, model: &Path, talk: &Talk) -> Result<()> {
     let scaling = if args.probability { Some(scaling_of(&ModelDir::new(model))?) } else { None };
     let passages: Vec<&str> = lines.iter().map(|(_, line)| *line).collect();
     let options = RerankerOptions {
-        device: args.device.device,
+        placement: args.placement.placement(),
         head_label: args.head_label.clone(),
         ..Default::default()
     };

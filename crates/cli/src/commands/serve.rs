@@ -1,6 +1,6 @@
 //! `whetstone serve`: a model over HTTP.
 
-use super::DeviceArgs;
+use super::PlacementArgs;
 use crate::cli::Talk;
 use crate::failure::Result;
 use crate::{descriptors, interrupt, output};
@@ -9,7 +9,6 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use whetstone_model::Precision;
 use whetstone_serve::{Event, Handle, Level, Limits, ServeConfig, Server};
 
 /// Answer rerank requests over HTTP, as text-embeddings-inference, Jina and Cohere do
@@ -38,10 +37,7 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value_t = 8080)]
     port: u16,
     #[command(flatten)]
-    device: DeviceArgs,
-    /// Precision of the large products: f32, or bf16 on CPUs that have it
-    #[arg(long, value_name = "PRECISION", default_value = "f32", value_parser = precision)]
-    precision: Precision,
+    placement: PlacementArgs,
     /// A file with an API key on each line; clients send `Authorization: Bearer KEY`
     #[arg(long, value_name = "FILE")]
     api_keys: Option<PathBuf>,
@@ -70,21 +66,12 @@ fn at_least_1(text: &str) -> Result<usize, String> {
     }
 }
 
-fn precision(text: &str) -> Result<Precision, String> {
-    match text {
-        "f32" => Ok(Precision::F32),
-        "bf16" => Ok(Precision::Bf16),
-        _ => Err("expected f32 or bf16".into()),
-    }
-}
-
 pub fn run(args: &Args, talk: &Talk) -> Result<()> {
     let model = whetstone_hub::resolve(&args.model, &*talk.progress())?;
     let config = ServeConfig {
         host: args.host,
         port: args.port,
-        device: args.device.device,
-        precision: args.precision,
+        placement: args.placement.placement(),
         api_keys: args.api_keys.clone(),
         allow_anonymous: args.allow_anonymous,
         limits: Limits {

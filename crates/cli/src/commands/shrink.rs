@@ -2,6 +2,7 @@
 
 use super::DeviceArgs;
 use crate::cli::Talk;
+use crate::device_memory;
 use crate::failure::{Problem, Result};
 use crate::output;
 use std::path::{Path, PathBuf};
@@ -154,6 +155,7 @@ impl Learning<'_> {
         let kept = kept_layers(self.model, self.layers)?;
         let config = config.with_teacher((student, kept), self.model, self.data)?;
         let engines = [Engine::open(self.args.device.device)?];
+        device_memory::training_asks(student, self.data, &config, &engines[0]);
         Ok(train(self.data, run, student, &config, &engines, &*self.talk.progress())?)
     }
 

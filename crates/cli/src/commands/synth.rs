@@ -1,11 +1,11 @@
 //! `whetstone synth`: a data set from documents.
 
-use super::{DataArgs, DeviceArgs, corpus};
+use super::{DataArgs, PlacementArgs, corpus};
 use crate::cli::Talk;
 use crate::failure::{Problem, Result};
 use crate::output;
 use std::path::{Path, PathBuf};
-use whetstone_model::DeviceName;
+use whetstone_model::Placement;
 use whetstone_records::{Manifest, Progress};
 use whetstone_synth::{AskJob, MineJob, PairJob, SynthConfig};
 
@@ -26,7 +26,7 @@ pub struct Args {
     #[arg(long, value_name = "PATH")]
     corpus: Option<PathBuf>,
     #[command(flatten)]
-    device: DeviceArgs,
+    placement: PlacementArgs,
 }
 
 pub const STAGES: [&str; 4] = ["chunk", "ask", "mine", "pair"];
@@ -49,7 +49,7 @@ pub fn run(args: &Args, talk: &Talk) -> Result<()> {
         corpus: &corpus,
         out: &out,
         model: &model,
-        device: args.device.device,
+        placement: args.placement.placement(),
     };
     let mut manifests = vec![];
     for stage in stages {
@@ -83,7 +83,7 @@ pub struct Job<'a> {
     pub corpus: &'a Path,
     pub out: &'a Path,
     pub model: &'a Path,
-    pub device: DeviceName,
+    pub placement: Placement,
 }
 
 impl Job<'_> {
@@ -94,17 +94,17 @@ impl Job<'_> {
             "gather" => whetstone_synth::gather(out, config, progress)?,
             "chunk" => whetstone_synth::chunk(self.corpus, out, model, config, progress)?,
             "ask" => {
-                let job = AskJob { out, config, model: Some(*model), device: self.device };
+                let job = AskJob { out, config, model: Some(*model), placement: self.placement };
                 whetstone_synth::ask(&job, progress)?
             }
             "mine" => {
-                let job = MineJob { out, config, model, device: self.device };
+                let job = MineJob { out, config, model, placement: self.placement };
                 whetstone_synth::mine(&job, progress)?
             }
             _ => {
                 let teacher = super::pair::teacher(config, progress)?;
-                let (teacher, device) = (teacher.as_deref(), self.device);
-                whetstone_synth::pair(&PairJob { out, config, teacher, device }, progress)?
+                let (teacher, placement) = (teacher.as_deref(), self.placement);
+                whetstone_synth::pair(&PairJob { out, config, teacher, placement }, progress)?
             }
         })
     }

@@ -2,6 +2,7 @@
 
 use super::DeviceArgs;
 use crate::cli::Talk;
+use crate::device_memory;
 use crate::failure::Result;
 use std::path::PathBuf;
 use whetstone_train::TrainConfig;
@@ -43,6 +44,7 @@ pub fn run(args: &Args, talk: &Talk) -> Result<()> {
     if let Some(teacher) = &mut config.teacher {
         *teacher = whetstone_hub::resolve(&teacher.to_string_lossy(), &*progress)?;
     }
+    device_memory::training_asks(&model, &args.data, &config, &devices[0]);
     let manifest =
         whetstone_train::train(&args.data, &args.out, &model, &config, &devices, &*progress)?;
     talk.report(&args.out, &manifest)
@@ -70,6 +72,15 @@ mod tests {
                 "{key}"
             );
         }
+    }
+
+    #[test]
+    fn training_in_f16_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("train.toml");
+        std::fs::write(&path, "precision = \"f16\"").unwrap();
+        let error = whetstone_records::one_line(&TrainConfig::load(&path).unwrap_err());
+        assert!(error.contains("unknown variant `f16`, expected `f32` or `bf16`"), "{error}");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! `whetstone verify`: whether other programs compute a model's logits.
 
-use super::DeviceArgs;
+use super::PlacementArgs;
 use crate::cli::Talk;
 use crate::failure::{CheckFailed, Problem, Result};
 use crate::output;
@@ -23,7 +23,8 @@ use whetstone_records::{DataSet, ModelDir};
 golden.json has 20 pairs with the logits of the exported weights, in f32 on a CPU. `verify` scores
 them with Whetstone; with --url on a server that speaks text-embeddings-inference's POST /rerank;
 with --onnx in ONNX Runtime, once for each ONNX file of the folder. Exit code 1 if a logit differs
-by more than the tolerance: 1e-4 for f32, 0.05 for an ONNX file in 16 bits, 1 in 8 bits.
+by more than the tolerance: 1e-4 for f32, 0.05 for an ONNX file in 16 bits, 1 in 8 bits; 0.25 with
+--precision bf16.
 --data says what that costs in nDCG@10 on the test queries of a data set.")]
 pub struct Args {
     /// A model folder with golden.json, as `whetstone export` writes it
@@ -48,7 +49,7 @@ pub struct Args {
     #[arg(long, value_name = "LOGIT", value_parser = tolerance)]
     tolerance: Option<f64>,
     #[command(flatten)]
-    device: DeviceArgs,
+    placement: PlacementArgs,
 }
 
 /// What was found out.
@@ -68,7 +69,7 @@ fn tolerance(text: &str) -> Result<f64, String> {
 
 pub fn run(args: &Args, talk: &Talk) -> Result<()> {
     let verification = Verification::of(&args.model, args.tolerance)?;
-    let mut agreements = vec![verification.engine(args.device.device)?];
+    let mut agreements = vec![verification.engine(args.placement.placement())?];
     let mut quality = vec![];
     if args.onnx {
         let found = onnx(args, &verification, talk)?;
@@ -162,7 +163,7 @@ fn onnx(args: &Args, verification: &Verification, talk: &Talk) -> Result<Found> 
     let agreements = verification.onnx(&runtime)?;
     let Some(data) = &args.data else { return Ok(Found { agreements, quality: vec![] }) };
     let (model, data) = (&ModelDir::new(&args.model), &DataSet::new(data));
-    let job = QualityJob { model, data, device: args.device.device };
+    let job = QualityJob { model, data, placement: args.placement.placement() };
     Ok(Found { agreements, quality: job.run(&runtime, &*talk.progress())? })
 }
 

@@ -1,10 +1,11 @@
-//! The devices by name, and how each is opened.
+//! The devices by name, how each is opened, and where a network is placed.
 
 use crate::error::{Error, Result};
 use burn::tensor::Device;
 use serde::Serialize;
 use std::fmt;
 use std::str::FromStr;
+use whetstone_kernels::Precision;
 
 /// What the network runs on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -53,6 +54,30 @@ impl FromStr for DeviceName {
             .into_iter()
             .find(|name| name.as_str() == value)
             .ok_or_else(|| Error::UnknownDevice { value: value.into() })
+    }
+}
+
+/// What a network runs on to score or to embed, and the precision of its large products.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Placement {
+    pub device: DeviceName,
+    pub precision: Precision,
+}
+
+/// In f32.
+impl From<DeviceName> for Placement {
+    fn from(device: DeviceName) -> Self {
+        Self { device, precision: Precision::F32 }
+    }
+}
+
+/// `cpu`, or `cpu in bf16`.
+impl fmt::Display for Placement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.precision {
+            Precision::F32 => self.device.fmt(f),
+            other => write!(f, "{} in {other}", self.device),
+        }
     }
 }
 
@@ -116,4 +141,28 @@ fn wgpu(index: Option<usize>) -> Result<Device> {
 #[cfg(not(feature = "wgpu"))]
 fn wgpu(_index: Option<usize>) -> Result<Device> {
     Err(Error::DeviceNotBuilt { device: "wgpu" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::Engine;
+    use whetstone_records::Hint;
+
+    #[test]
+    fn a_placement_names_a_precision_other_than_f32() {
+        let name = |precision| Placement { device: DeviceName::Cuda, precision }.to_string();
+        assert_eq!(name(Precision::F32), "cuda");
+        assert_eq!(name(Precision::F16), "cuda in f16");
+    }
+
+    #[test]
+    fn a_precision_that_the_device_lacks_is_refused() {
+        let open = |precision| Engine::placed(Placement { device: DeviceName::Cpu, precision });
+        assert!(open(Precision::F32).is_ok());
+        assert_eq!(open(Precision::Bf16).is_ok(), Precision::Bf16.is_supported());
+        let error = open(Precision::F16).unwrap_err();
+        assert_eq!(error.to_string(), "device `cpu` cannot compute in `f16`");
+        assert!(error.hint().unwrap().starts_with("leave `--precision` out for f32"));
+    }
 }

@@ -11,20 +11,38 @@ mod survey;
 #[cfg(feature = "train")]
 mod training;
 
-pub use device::DeviceName;
+pub use device::{DeviceName, Placement};
 pub use dropout::StepDropout;
+#[cfg(any(feature = "gpu", test))]
+pub use probe::is_trying_out;
 pub use survey::{Surveyed, devices};
 #[cfg(feature = "train")]
 pub use training::{AdamWState, Clipping};
 
 use crate::batch::Packed;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::group::by_length;
 use crate::nn::Encoder;
 use crate::spec::Spec;
 use burn::nn::Linear;
 use burn::tensor::{DType, Device, Tensor, TensorData};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use whetstone_kernels::Precision;
+
+/// Tokens of the longest sequence that was to be scored or embedded.
+static LONGEST: AtomicUsize = AtomicUsize::new(0);
+
+/// Returns the tokens of the longest text that this program was to score or embed, so that it can
+/// name what did not fit into a device's memory; None before the first.
+pub fn longest_text_tokens() -> Option<usize> {
+    Some(LONGEST.load(Ordering::Relaxed)).filter(|tokens| *tokens > 0)
+}
+
+/// This build has no device that must be tried out.
+#[cfg(not(any(feature = "gpu", test)))]
+pub fn is_trying_out() -> bool {
+    false
+}
 
 /// A device, and how a network runs there.
 #[derive(Clone, Debug)]
@@ -61,6 +79,18 @@ impl Engine {
     /// Opens a device, or says why there is none: not built in, or no such hardware.
     pub fn open(name: DeviceName) -> Result<Self> {
         Ok(Self::open_several(name, 1)?.remove(0))
+    }
+
+    /// Opens a device to score or to embed in a precision.
+    ///
+    /// # Errors
+    /// As [`Engine::open`]; [`Error::NoPrecision`] where the device cannot compute in it.
+    pub fn placed(Placement { device, precision }: Placement) -> Result<Self> {
+        let engine = Self::open(device)?;
+        match engine.supports(precision) {
+            true => Ok(engine.with_precision(precision)),
+            false => Err(Error::NoPrecision { device, precision }),
+        }
     }
 
     /// Opens several devices of a kind, the first `count` GPUs. There is only one CPU.
@@ -100,7 +130,16 @@ impl Engine {
     pub fn supports(&self, precision: Precision) -> bool {
         match self.layout {
             Layout::Packed => precision.is_supported(),
-            Layout::Padded => precision == Precision::F32 || computes_bf16(&self.device),
+            Layout::Padded => computes(&self.device, precision),
+        }
+    }
+
+    /// Tells what was computed here in 16 bits apart from the same in f32, in the digest of
+    /// something kept. Empty for f32.
+    pub fn mark(&self) -> String {
+        match self.precision {
+            Precision::F32 => String::new(),
+            other => other.to_string(),
         }
     }
 
@@ -114,6 +153,7 @@ impl Engine {
 
     /// Splits sequences of these lengths into groups for one forward pass each, longest first.
     pub fn groups(&self, lengths: &[usize]) -> Vec<Vec<usize>> {
+        LONGEST.fetch_max(lengths.iter().copied().max().unwrap_or(0), Ordering::Relaxed);
         by_length(lengths, if self.works_apart() { TOKENS_APART } else { TOKENS })
     }
 
@@ -263,9 +303,14 @@ impl Hidden {
     }
 }
 
-/// Some devices store bfloat16 but cannot compute with it.
-fn computes_bf16(device: &Device) -> bool {
-    device.supports_dtype(DType::BF16)
+/// Whether a device computes products without the kernels in this precision. Some store bfloat16
+/// but cannot compute with it.
+fn computes(device: &Device, precision: Precision) -> bool {
+    match precision {
+        Precision::F32 => true,
+        Precision::Bf16 => device.supports_dtype(DType::BF16),
+        Precision::F16 => device.supports_dtype(DType::F16),
+    }
 }
 
 /// The values of a tensor, row-major.

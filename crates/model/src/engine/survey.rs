@@ -1,5 +1,6 @@
 //! What devices this build knows, and which of them this machine has.
 
+use super::Engine;
 use super::device::{self, DeviceName};
 use crate::error::Error;
 use burn::tensor::Device;
@@ -13,10 +14,19 @@ pub struct Surveyed {
     /// How the hardware calls itself.
     pub name: Option<String>,
     pub memory_bytes: Option<u64>,
-    /// Whether `precision = "bf16"` computes in bfloat16 there.
+    /// Whether it computes in bfloat16.
     pub bf16: bool,
+    /// Whether it scores in f16.
+    pub f16: bool,
     /// Why it cannot be used.
     pub problem: Option<String>,
+}
+
+impl Engine {
+    /// Returns the memory of the device, where it says it.
+    pub fn memory_bytes(&self) -> Option<u64> {
+        identity(&self.device).1
+    }
 }
 
 /// Opens every device that this build knows: one entry for each, or one for a kind that is missing.
@@ -46,11 +56,11 @@ fn of_kind(name: DeviceName) -> Vec<Surveyed> {
 
 fn describe(device: DeviceName, opened: &Device) -> Surveyed {
     let (name, memory_bytes) = identity(opened);
-    let bf16 = match device {
-        DeviceName::Cpu => Precision::Bf16.is_supported(),
-        _ => super::computes_bf16(opened),
-    };
-    Surveyed { device, name, memory_bytes, bf16, problem: None }
+    let [bf16, f16] = [Precision::Bf16, Precision::F16].map(|precision| match device {
+        DeviceName::Cpu => precision.is_supported(),
+        _ => super::computes(opened, precision),
+    });
+    Surveyed { device, name, memory_bytes, bf16, f16, problem: None }
 }
 
 fn missing(device: DeviceName, problem: Error) -> Surveyed {
@@ -59,7 +69,8 @@ fn missing(device: DeviceName, problem: Error) -> Surveyed {
         Error::NoSuchDevice { reason, .. } => reason,
         other => other.to_string(),
     };
-    Surveyed { device, name: None, memory_bytes: None, bf16: false, problem: Some(problem) }
+    let problem = Some(problem);
+    Surveyed { device, name: None, memory_bytes: None, bf16: false, f16: false, problem }
 }
 
 #[cfg(feature = "gpu")]

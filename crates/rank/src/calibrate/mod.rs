@@ -11,7 +11,7 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use whetstone_eval::{Measure, ModelNotes, Provenance};
-use whetstone_model::{CrossEncoder, DeviceName, Engine};
+use whetstone_model::{CrossEncoder, Engine, Placement};
 use whetstone_records::{
     DataSet, Manifest, ModelDir, Outcome, Progress, Stage, digests, sha256_file,
 };
@@ -72,20 +72,20 @@ impl CalibrateJob<'_> {
 /// its logits with the first stages' scores, the calibration of its logits and the thresholds.
 pub fn calibrate(
     job: &CalibrateJob,
-    device: DeviceName,
+    placement: Placement,
     progress: &dyn Progress,
 ) -> Result<Manifest> {
-    let stage = job.stage()?;
+    let stage = job.stage()?.with_setting(&placement.precision);
     if let Some(manifest) = stage.begin()? {
         return Ok(manifest);
     }
     let dev = DevSet::read(job)?;
-    let encoder = CrossEncoder::load(job.model.root(), None, &Engine::open(device)?)?;
+    let encoder = CrossEncoder::load(job.model.root(), None, &Engine::placed(placement)?)?;
     let logits = dev.score(&encoder, progress)?;
     let provenance = Provenance {
         weights: job.model.weights_digest()?,
         dev: sha256_file(&job.data.dev())?,
-        device: device.to_string(),
+        device: placement.to_string(),
     };
     let notes = dev.notes(&logits, job.precisions, provenance);
     write_notes(job.model, &notes)?;

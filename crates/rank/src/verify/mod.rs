@@ -17,12 +17,17 @@ use crate::error::{Error, Result};
 use serde::Serialize;
 use std::path::Path;
 use whetstone_eval::{Interval, Measure};
-use whetstone_model::{CrossEncoder, DeviceName, Engine};
+use whetstone_model::{CrossEncoder, Engine, Placement, Precision};
 use whetstone_records::{Golden, GoldenPair, ModelDir, Silent};
 
 /// f32 sums in another order: after a dozen layers 1e-6 to 1e-5, and a wrong mask, activation or
 /// token type moves a logit by 1e-3 at least.
 pub const F32_TOLERANCE: f64 = 1e-4;
+
+/// f16 keeps 11 bits of what is multiplied.
+const F16_TOLERANCE: f64 = 5e-2;
+/// bfloat16 keeps 8.
+const BF16_TOLERANCE: f64 = 0.25;
 
 /// How far a program is from `golden.json`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -112,11 +117,16 @@ impl Verification {
     }
 
     /// Scores the pairs with our engine.
-    pub fn engine(&self, device: DeviceName) -> Result<Agreement> {
+    pub fn engine(&self, placement: Placement) -> Result<Agreement> {
         let limit = Some(self.golden.max_seq_tokens);
-        let encoder = CrossEncoder::load(self.model.root(), limit, &Engine::open(device)?)?;
+        let encoder = CrossEncoder::load(self.model.root(), limit, &Engine::placed(placement)?)?;
         let logits = encoder.score(&self.golden.texts(), &Silent)?;
-        self.agreement(&logits, format!("whetstone on {device}"), F32_TOLERANCE)
+        let tolerance = match placement.precision {
+            Precision::F32 => F32_TOLERANCE,
+            Precision::F16 => F16_TOLERANCE,
+            Precision::Bf16 => BF16_TOLERANCE,
+        };
+        self.agreement(&logits, format!("whetstone on {placement}"), tolerance)
     }
 
     /// Has a server score the pairs.
@@ -147,6 +157,7 @@ impl Verification {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use whetstone_model::DeviceName;
 
     fn golden(logits: &[f32]) -> Golden {
         let pair =
@@ -192,7 +203,7 @@ mod tests {
         });
         let verified = |golden: &Golden| {
             whetstone_records::write_json(&model.golden(), golden).unwrap();
-            Verification::of(folder.path(), None).unwrap().engine(DeviceName::Cpu).unwrap()
+            Verification::of(folder.path(), None).unwrap().engine(DeviceName::Cpu.into()).unwrap()
         };
         assert!(verified(&golden).agrees);
         golden.pairs[1].logit += 0.01;

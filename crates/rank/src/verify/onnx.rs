@@ -1,6 +1,6 @@
 //! Scores pairs with ONNX Runtime, whose library is found when the program runs.
 
-use super::F32_TOLERANCE;
+use super::{F16_TOLERANCE, F32_TOLERANCE};
 use crate::error::{Error, Result};
 use ort::environment::Environment;
 use ort::session::Session;
@@ -10,8 +10,6 @@ use std::sync::Mutex;
 use whetstone_model::{Packed, PairTokenizer};
 use whetstone_records::{ModelDir, Progress};
 
-/// Halves keep 11 bits of every number: two dozen roundings of 5e-4 in a row, on logits up to 12.
-const F16_TOLERANCE: f64 = 5e-2;
 /// What multiplies a matrix of 8 bits is itself rounded to 8 bits, over the whole batch at once.
 const INT8_TOLERANCE: f64 = 1.0;
 /// Pairs in a call: several, so that padding is computed and must not matter.

@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::rerank::order;
 use crate::texts::{TextFiles, Texts};
 use whetstone_eval::{CompareConfig, Measure, paired, per_query};
-use whetstone_model::{CrossEncoder, DeviceName, Engine, PairTokenizer};
+use whetstone_model::{CrossEncoder, Engine, PairTokenizer, Placement};
 use whetstone_records::{DataSet, ModelDir, Progress, Qrels, Run};
 
 /// A model, and the data set that it is measured on.
@@ -15,7 +15,7 @@ pub struct QualityJob<'a> {
     pub model: &'a ModelDir,
     /// Its candidates of test queries are ordered.
     pub data: &'a DataSet,
-    pub device: DeviceName,
+    pub placement: Placement,
 }
 
 impl QualityJob<'_> {
@@ -30,14 +30,15 @@ impl QualityJob<'_> {
         let candidates = judged(&Run::read(&self.data.candidates())?, &qrels);
         let texts = TextFiles { corpus: &corpus, queries: &queries };
         let texts = Texts::of_candidates(texts, [&candidates])?;
-        let encoder = CrossEncoder::load(self.model.root(), None, &Engine::open(self.device)?)?;
+        let encoder =
+            CrossEncoder::load(self.model.root(), None, &Engine::placed(self.placement)?)?;
         let engine = order(&candidates, &texts, |pairs| {
             progress.start("our engine", Some(pairs.len() as u64), "pairs");
             let logits = encoder.score(pairs, progress)?;
             progress.finish();
             Ok(logits)
         })?;
-        let name = format!("whetstone on {}", self.device);
+        let name = format!("whetstone on {}", self.placement);
         let mut found = vec![quality(name, &qrels, &engine, None)];
         let limit = PairTokenizer::stored_limit(self.model.root())?;
         for (file, _) in files {

@@ -43,6 +43,7 @@ pub async fn info(
         "model_dtype": match model.precision {
             Precision::F32 => "float32",
             Precision::Bf16 => "bfloat16",
+            Precision::F16 => "float16",
         },
         "model_type": { "reranker": { "id2label": { "0": "LABEL_0" }, "label2id": { "LABEL_0": 0 } } },
         "max_concurrent_requests": limits.max_requests,
@@ -55,7 +56,7 @@ pub async fn info(
         "sha": null,
         "docker_label": null,
         "version": env!("CARGO_PKG_VERSION"),
-        "device": shared.config.device.to_string(),
+        "device": shared.config.placement.device.to_string(),
         "scores": if model.scaling.is_some() { "calibrated" } else { "sigmoid" },
         "fusion": model.fusion.as_ref().map(|join| join.to_string()),
     }))

@@ -14,7 +14,7 @@ use crate::twins::Twins;
 use rand::seq::SliceRandom;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
-use whetstone_model::DeviceName;
+use whetstone_model::{Placement, Precision};
 use whetstone_records::{DataSet, DocumentId, Input, Language, Passage, Stage, read_jsonl};
 use whetstone_retrieve::Bm25Parameters;
 
@@ -32,7 +32,7 @@ pub struct AskJob<'a> {
     /// Folder of the local model. Its tokenizer estimates tokens; its embeddings serve the round
     /// trip.
     pub model: Option<&'a Path>,
-    pub device: DeviceName,
+    pub placement: Placement,
 }
 
 impl AskJob<'_> {
@@ -73,12 +73,12 @@ impl AskJob<'_> {
         let Bm25Parameters { k1, b } = config.mine.bm25();
         let bm25 = (config.filter.round_trip == RoundTrip::Bm25).then_some((k1, b));
         let settings = (&config.ask, &config.filter, &config.split);
-        Ok(Stage::new(
-            "ask",
-            self.out,
-            &(settings, judge, llm, bm25, config.seed, self.language()?),
-            inputs,
-        ))
+        let settings = (settings, judge, llm, bm25, config.seed, self.language()?);
+        let precision = match config.filter.round_trip {
+            RoundTrip::Dense => self.placement.precision,
+            RoundTrip::Off | RoundTrip::Bm25 => Precision::F32,
+        };
+        Ok(Stage::new("ask", self.out, &settings, inputs).with_setting(&precision))
     }
 }
 

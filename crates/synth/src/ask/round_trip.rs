@@ -62,10 +62,11 @@ fn dense(
     progress: &dyn Progress,
 ) -> Result<Dense> {
     let model = job.model.ok_or(Error::NoModel)?;
-    let encoder = BiEncoder::load(model, &Engine::open(job.device)?)?;
+    let engine = Engine::placed(job.placement)?;
+    let encoder = BiEncoder::load(model, &engine)?;
     let cache = EmbeddingCache {
         folder: DataSet::new(job.out).embeddings(),
-        model: model_digest(&model_inputs(model)?),
+        model: model_digest(&model_inputs(model)?) + &engine.mark(),
         hidden: encoder.hidden(),
         encode: &|kind, texts| embed(&encoder, kind, texts, progress),
         progress,

@@ -283,7 +283,7 @@ fn the_sample_corpus_is_cut_by_the_tokenizer_of_a_model() {
         out: folder.path(),
         config: &config,
         model: None,
-        device: Default::default(),
+        placement: Default::default(),
     };
     let manifest = crate::ask(&job, &Silent).unwrap();
     assert!(

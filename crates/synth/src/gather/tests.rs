@@ -9,7 +9,7 @@ use crate::pair::{PairJob, pair};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
-use whetstone_model::DeviceName;
+use whetstone_model::Placement;
 use whetstone_records::{Hint, Negative, Pair, Run, Silent, read_jsonl};
 
 /// A collection as other programs write it: no metadata, and judgements of some queries by split.
@@ -57,8 +57,8 @@ fn mine_into(out: &Path, config: &SynthConfig) -> Collection {
 }
 
 fn pair_into(out: &Path, config: &SynthConfig) -> Manifest {
-    let device = DeviceName::default();
-    pair(&PairJob { out, config, teacher: None, device }, &Silent).unwrap()
+    let placement = Placement::default();
+    pair(&PairJob { out, config, teacher: None, placement }, &Silent).unwrap()
 }
 
 /// The collection in front of an id.

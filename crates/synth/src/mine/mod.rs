@@ -23,7 +23,7 @@ use negatives::{Chooser, Counts};
 use rayon::prelude::*;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use whetstone_model::{BiEncoder, DeviceName, Engine};
+use whetstone_model::{BiEncoder, Engine, Placement, Precision};
 use whetstone_records::{
     DataSet, Input, Manifest, Negative, Outcome, Progress, Stage, digests, sha256_bytes,
 };
@@ -44,12 +44,19 @@ pub struct MineJob<'a> {
     pub config: &'a SynthConfig,
     /// The bi-encoder, for retrievers that need it.
     pub model: &'a Path,
-    pub device: DeviceName,
+    pub placement: Placement,
 }
 
 impl MineJob<'_> {
     fn needs_model(&self) -> bool {
         self.config.mine.from.iter().any(|from| from.retriever.settings().needs_model())
+    }
+
+    /// The precision of the models' vectors; f32 where no retriever has a model.
+    fn precision(&self) -> Precision {
+        let has_own = |from: &Source| from.retriever.clone().settings_mut().own_model().is_some();
+        let embeds = self.needs_model() || self.config.mine.from.iter().any(has_own);
+        if embeds { self.placement.precision } else { Precision::F32 }
     }
 
     fn inputs(&self) -> Result<Vec<Input>> {
@@ -96,7 +103,7 @@ pub(crate) fn model_digest(inputs: &[Input]) -> String {
 /// `mined/pairs`. A query only meets passages of its own collection. Embeddings are kept in
 /// `mined/embeddings`, so that a stopped run need not make them again.
 pub fn mine(job: &MineJob, progress: &dyn Progress) -> Result<Manifest> {
-    let MineJob { out, config, model, device } = *job;
+    let MineJob { out, config, model, placement } = *job;
     config.mine.check()?;
     config.split.check()?;
     let outputs = files::outputs(&config.mine);
@@ -105,16 +112,17 @@ pub fn mine(job: &MineJob, progress: &dyn Progress) -> Result<Manifest> {
     let settings = (&config.mine, &config.split, config.seed, &outputs, language);
     let inputs = job.inputs()?;
     let model_digest = model_digest(&inputs);
-    let stage = Stage::new("mine", out, &settings, inputs);
+    let stage = Stage::new("mine", out, &settings, inputs).with_setting(&job.precision());
     if let Some(manifest) = stage.begin()? {
         return Ok(manifest);
     }
     let collection = Collection::read(out, &config.split, config.seed)?;
-    let outcome = if job.needs_model() {
-        let encoder = BiEncoder::load(model, &Engine::open(device)?)?;
+    let mut outcome = if job.needs_model() {
+        let engine = Engine::placed(placement)?;
+        let encoder = BiEncoder::load(model, &engine)?;
         let cache = EmbeddingCache {
             folder: DataSet::new(out).embeddings(),
-            model: model_digest,
+            model: model_digest + &engine.mark(),
             hidden: encoder.hidden(),
             encode: &|kind, texts| embed(&encoder, kind, texts, progress),
             progress,
@@ -123,6 +131,9 @@ pub fn mine(job: &MineJob, progress: &dyn Progress) -> Result<Manifest> {
     } else {
         mine_collection(&collection, job, None, progress)?
     };
+    if job.precision() != Precision::F32 {
+        outcome.notes.push(format!("embedded on device {placement}"));
+    }
     forget_stale_runs(out, "mine", &outputs)?;
     let outputs: Vec<&str> = outputs.iter().map(String::as_str).collect();
     Ok(stage.finish(&outputs, outcome)?)
@@ -145,7 +156,7 @@ fn mine_collection(
         let (passages, queries) = part.slices(collection);
         let mut material = Material::new(passages, queries, embeddings.as_ref());
         material.language = language::of_passages(stated, passages);
-        material.device = job.device;
+        material.placement = job.placement;
         material.kept = Some(folder_of_part(DataSet::new(job.out).embeddings(), part));
         material.progress = progress;
         let miners = Miner::build_all(&job.config.mine, &material, part)?;
@@ -287,7 +298,7 @@ pub fn mine_with_embeddings(
         encode: &|_, texts| Ok(embed(texts)),
         progress: &whetstone_records::Silent,
     };
-    let job = MineJob { out, config, model: Path::new(""), device: DeviceName::default() };
+    let job = MineJob { out, config, model: Path::new(""), placement: Placement::default() };
     mine_collection(collection, &job, Some(&cache), &whetstone_records::Silent)
 }
 

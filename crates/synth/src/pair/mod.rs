@@ -19,7 +19,7 @@ use measured::{Measured, Mined, measure, qrels_of, sample_queries};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use train::{Group, is_positive, sample_groups, training_groups};
-use whetstone_model::DeviceName;
+use whetstone_model::{Placement, Precision};
 use whetstone_records::{
     DataSet, Input, Manifest, Negative, Outcome, Progress, Qrels, Query, QueryId, Stage,
     read_jsonl, write_jsonl,
@@ -46,7 +46,7 @@ pub struct PairJob<'a> {
     pub config: &'a SynthConfig,
     /// The folder of `teacher-model`.
     pub teacher: Option<&'a Path>,
-    pub device: DeviceName,
+    pub placement: Placement,
 }
 
 /// Writes the files for training and measuring. Refuses a data set that would put a document into
@@ -59,7 +59,8 @@ pub fn pair(job: &PairJob, progress: &dyn Progress) -> Result<Manifest> {
     let outputs: Vec<String> = OUTPUTS.map(str::to_owned).into_iter().chain(runs).collect();
     // The outputs count too: a version that writes one more pairs again.
     let settings = (&config.pair, &config.split, config.seed, &names, &outputs);
-    let stage = Stage::new("pair", out, &settings, inputs(job)?);
+    let precision = teacher::precision(job);
+    let stage = Stage::new("pair", out, &settings, inputs(job)?).with_setting(&precision);
     if let Some(manifest) = stage.begin()? {
         return Ok(manifest);
     }
@@ -71,6 +72,9 @@ pub fn pair(job: &PairJob, progress: &dyn Progress) -> Result<Manifest> {
     let mut notes = pairs.notes();
     notes.extend(unmeasured(&collection));
     notes.iter().for_each(|note| progress.warn(note));
+    if precision != Precision::F32 {
+        notes.push(format!("the teacher scored on device {}", job.placement));
+    }
     progress.advance(collection.queries.len() as u64);
     progress.finish();
     forget_stale_runs(out, "pair", &outputs)?;

@@ -9,6 +9,7 @@ use crate::error::{Error, Result};
 use crate::mine::Found;
 use std::collections::BTreeSet;
 use whetstone_eval::Join;
+use whetstone_model::Precision;
 use whetstone_records::{DataSet, Input, ModelDir, PassageId, Progress, QueryId};
 
 /// The scores of a group's pairs, as far as they are known.
@@ -51,6 +52,14 @@ pub fn inputs(job: &PairJob) -> Result<Vec<Input>> {
         }
     }
     Ok(inputs)
+}
+
+/// The precision of a cross-encoder's scores; f32 where none teaches.
+pub fn precision(job: &PairJob) -> Precision {
+    match job.config.pair.teacher {
+        Teacher::CrossEncoder => job.placement.precision,
+        Teacher::None | Teacher::BiEncoder | Teacher::Both => Precision::F32,
+    }
 }
 
 fn bi_encoder(groups: &[Group], job: &PairJob) -> Result<Vec<Vec<f32>>> {

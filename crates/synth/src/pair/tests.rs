@@ -34,8 +34,8 @@ fn mine_into(folder: &TempDir, fixture: &Fixture, config: &SynthConfig) {
 
 /// Pairs without a model.
 fn pair(out: &Path, config: &SynthConfig, progress: &dyn Progress) -> Result<Manifest> {
-    let device = DeviceName::default();
-    super::pair(&PairJob { out, config, teacher: None, device }, progress)
+    let placement = Placement::default();
+    super::pair(&PairJob { out, config, teacher: None, placement }, progress)
 }
 
 fn run_pair(

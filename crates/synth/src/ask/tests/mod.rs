@@ -54,7 +54,7 @@ fn run(out: &Path, config: &SynthConfig) -> Result<Manifest> {
 }
 
 fn job<'a>(out: &'a Path, config: &'a SynthConfig) -> AskJob<'a> {
-    AskJob { out, config, model: None, device: Default::default() }
+    AskJob { out, config, model: None, placement: Default::default() }
 }
 
 fn queries(out: &Path) -> Vec<Query> {

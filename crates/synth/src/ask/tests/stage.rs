@@ -232,8 +232,12 @@ fn the_round_trip_by_the_bi_encoder_ranks_as_plain_cosines_do() {
     let embeddings =
         || fs::read(folder.path().join("mined/embeddings/passages-00000.safetensors")).unwrap();
     let embedded = embeddings();
-    let mining =
-        MineJob { out: folder.path(), config: &config, model: &model, device: Default::default() };
+    let mining = MineJob {
+        out: folder.path(),
+        config: &config,
+        model: &model,
+        placement: Default::default(),
+    };
     mine(&mining, &Silent).unwrap();
     assert!(embedded == embeddings(), "mine finds the embeddings of the round trip");
 

@@ -7,6 +7,7 @@ use super::*;
 use crate::config::{SameDocument, Sampling, Source, SplitConfig};
 use crate::fixture::{Fixture, HIDDEN, PASSAGES_PER_DOCUMENT, embed};
 use std::collections::{BTreeMap, BTreeSet};
+use whetstone_model::DeviceName;
 use whetstone_records::{Hit, Place, Run, Silent, read_jsonl};
 
 const SPLIT: SplitConfig = SplitConfig { dev_fraction: 0.2, test_fraction: 0.2 };
@@ -230,7 +231,7 @@ fn the_stage_resumes_from_embedding_shards_and_is_then_up_to_date() {
     let out = folder.path();
     Fixture::new(10).write(out);
     let config = config(MineConfig::default(), 1);
-    let job = MineJob { out, config: &config, model: &model, device: DeviceName::Cpu };
+    let job = MineJob { out, config: &config, model: &model, placement: DeviceName::Cpu.into() };
     let run = || mine(&job, &Silent).unwrap();
     let names = files::outputs(&config.mine);
     let outputs = || -> Vec<Vec<u8>> {
@@ -249,4 +250,12 @@ fn the_stage_resumes_from_embedding_shards_and_is_then_up_to_date() {
     assert!(!run().up_to_date);
     assert_eq!(written(&shard), before);
     assert!(outputs() == first);
+
+    if Precision::Bf16.is_supported() {
+        let placement = Placement { precision: Precision::Bf16, ..job.placement };
+        let rounded = mine(&MineJob { placement, ..job }, &Silent).unwrap();
+        assert!(!rounded.up_to_date, "it would keep vectors of another precision");
+        assert_eq!(rounded.notes.last().unwrap(), "embedded on device cpu in bf16");
+        assert_ne!(written(&shard), before);
+    }
 }

@@ -1,6 +1,7 @@
 //! A run of another search among the retrievers, and a list without the bi-encoder.
 
 use super::*;
+use whetstone_model::DeviceName;
 use whetstone_records::Hint;
 use whetstone_retrieve::{RetrieverConfig, RunSettings};
 
@@ -109,7 +110,7 @@ fn without_the_bi_encoder_no_model_is_needed_and_its_files_are_gone() {
     let run = |mine: MineConfig, model: &Path| {
         let config = config(mine, 1);
         super::super::mine(
-            &MineJob { out, config: &config, model, device: DeviceName::Cpu },
+            &MineJob { out, config: &config, model, placement: DeviceName::Cpu.into() },
             &Silent,
         )
     };

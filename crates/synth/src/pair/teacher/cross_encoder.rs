@@ -10,7 +10,7 @@ use whetstone_records::{DataSet, Progress};
 pub fn score(groups: &[Group], job: &PairJob, progress: &dyn Progress) -> Result<Vec<Vec<f32>>> {
     let model = job.teacher.ok_or(Error::NoTeacher)?;
     let folder = DataSet::new(job.out).teacher_scores();
-    let kept = KeptScores::open(folder, model, None, &Engine::open(job.device)?)?;
+    let kept = KeptScores::open(folder, model, None, &Engine::placed(job.placement)?)?;
     let pairs: Vec<(&str, &str)> =
         groups.iter().flatten().map(|pair| (pair.query.as_str(), pair.passage.as_str())).collect();
     progress.start("teacher", Some(pairs.len() as u64), "pairs");

@@ -109,9 +109,9 @@ fn a_cross_encoder_teaches_by_its_logits_and_is_asked_once() {
     let pair = PairConfig { teacher_model: Some("tiny".into()), ..config(Teacher::CrossEncoder) };
     let config = SynthConfig { pair, ..config_of(&SPLIT, 1) };
     let run = |teacher: Option<&Path>| {
-        let device = DeviceName::default();
+        let placement = Placement::default();
         crate::pair::pair(
-            &PairJob { out: folder.path(), config: &config, teacher, device },
+            &PairJob { out: folder.path(), config: &config, teacher, placement },
             &Silent,
         )
     };
