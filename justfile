@@ -152,6 +152,17 @@ test-gpu DEVICE="wgpu":
     WHETSTONE_TEST_DEVICE={{DEVICE}} cargo test --release -p whetstone-model -p whetstone-train \
         --features whetstone-model/{{DEVICE}} --test apart
 
+# `cubecl-cpu` runs them on the CPU, slowly; it wants the LLVM that `just build-cuda` lays out.
+# Test the kernels for GPUs against burn's own operations, on `cuda`, `wgpu` or `cubecl-cpu`.
+test-kernels DEVICE="cubecl-cpu":
+    WHETSTONE_TEST_DEVICE={{DEVICE}} cargo test --release -p whetstone-kernels \
+        --features train,gpu,{{DEVICE}} --test gpu
+
+# Needs `just build-cuda`, a C compiler, and CUDA's libdevice under $CUDA_PATH.
+# Count what a training step asks of NVIDIA's driver, on a stand-in for it, without a GPU
+count-launches MODEL="models/minilm-l6" PAIRS="out/data/train.jsonl" *FLAGS="":
+    python3 tests/gpu/count.py target/release/whetstone {{MODEL}} {{PAIRS}} {{FLAGS}}
+
 # Test the kernels under an address sanitizer (nightly Rust) and valgrind (20 minutes at first)
 check-memory:
     RUSTFLAGS=-Zsanitizer=address cargo +nightly test -p whetstone-kernels --features train --lib --test boundary \

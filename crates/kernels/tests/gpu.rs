@@ -5,8 +5,8 @@ use burn::tensor::activation::softmax;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use whetstone_kernels::Dropout;
 use whetstone_kernels::gpu::{
-    NormWeights, Taken, add_and_norm, add_bias, add_bias_and_gelu, attention_weights, drop,
-    layer_norm, take_rows,
+    NormWeights, Taken, add_and_norm, add_bias, add_bias_and_gelu, attention, attention_weights,
+    drop, join, layer_norm, take_rows,
 };
 
 /// The device under test: `WHETSTONE_TEST_DEVICE`, by default cubecl's own CPU.
@@ -127,6 +127,38 @@ fn attention_weighs_its_scores() {
         };
         agree(&inputs(&[&[batch, heads, seq, seq]]), ours, plain);
     }
+}
+
+#[test]
+fn attention_computes_its_weights_again() {
+    let (dims, seq) = ([2, 2, 9, 4], 9);
+    let dropout = Dropout::new(0.2, 3, 8);
+    let parts = |leaves: &[Tensor<1>]| [0, 1, 2].map(|at: usize| leaves[at].clone().reshape(dims));
+    let ours = |leaves: &[Tensor<1>]| {
+        let nothing = Tensor::<2>::zeros([2, seq], &leaves[0].device());
+        attention(parts(leaves), nothing, (0.5, None), dropout).reshape([-1])
+    };
+    let plain = |leaves: &[Tensor<1>]| {
+        let [query, key, value] = parts(leaves);
+        let weights = softmax(query.matmul(key.swap_dims(2, 3)) * 0.5, 3);
+        let kept = factors(dropout, &weights.clone().reshape([-1])).reshape(weights.dims());
+        (weights * kept).matmul(value).reshape([-1])
+    };
+    agree(&inputs(&[&dims, &dims, &dims]), ours, plain);
+}
+
+#[test]
+fn vectors_are_joined_in_order() {
+    let device = device();
+    let lengths = [3usize, 1, 700, 5, 2, 9, 4, 1, 6, 8, 300, 7, 2, 1, 1, 1, 1, 10, 11];
+    let values = noise(lengths.iter().sum(), 5);
+    let mut rest = values.as_slice();
+    let parts = lengths.map(|len| {
+        let part = rest.split_off(..len).unwrap().to_vec();
+        Tensor::<1>::from_data(TensorData::new(part, [len]), &device)
+    });
+    let found: Vec<f32> = join(parts.to_vec()).into_data().try_into_vec().unwrap();
+    assert_eq!(found, values);
 }
 
 /// In plain operations.

@@ -134,7 +134,11 @@ fn sees(token: usize, key: usize, reach: usize) -> bool {
 }
 
 /// The gradient of the scores.
-pub fn gradient(d_weights: CubeTensor, probabilities: CubeTensor, weighing: Weighing) -> CubeTensor {
+pub fn gradient(
+    d_weights: CubeTensor,
+    probabilities: CubeTensor,
+    weighing: Weighing,
+) -> CubeTensor {
     let (d_weights, probabilities) = (flat(d_weights), flat(probabilities));
     let d_scores = empty_like(&probabilities);
     let seq = columns(&probabilities);

@@ -2,7 +2,7 @@
 
 use super::attention::Weighing;
 use super::dropped::Drops;
-use super::layer_ops::LayerOps;
+use super::layer_ops::{LayerOps, scores};
 use super::norm::Norming;
 use super::op::DeviceKernels;
 use burn::backend::TensorMetadata;
@@ -35,6 +35,29 @@ impl<B: DeviceKernels> Backward<B, 1> for Weighed {
         let (probabilities, weighing) = ops.state;
         let [scores] = ops.parents;
         give!(grads, scores, B::weights_gradient(d_weights, probabilities, weighing));
+    }
+}
+
+#[derive(Debug)]
+struct Attended;
+
+impl<B: DeviceKernels> Backward<B, 3> for Attended {
+    /// Query, key, value and which keys are hidden.
+    type State = ([FloatTensor<B>; 4], Weighing);
+
+    fn backward(self, ops: Ops<Self::State, 3>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let d_out = grads.consume::<B>(&ops.node);
+        let ([q, k, v, is_hidden], weighing) = ops.state;
+        let [query, key, value] = ops.parents;
+        let turned = |x| B::float_swap_dims(x, 2, 3);
+        let scores = scores::<B>(q.clone(), k.clone());
+        let (probabilities, dropped) = B::weights(scores, is_hidden, weighing);
+        let weights = if weighing.drops() { dropped } else { probabilities.clone() };
+        give!(grads, value, B::float_matmul(turned(weights), d_out.clone()));
+        let d_weights = B::float_matmul(d_out, turned(v));
+        let d_scores = B::weights_gradient(d_weights, probabilities, weighing);
+        give!(grads, query, B::float_matmul(d_scores.clone(), k));
+        give!(grads, key, B::float_matmul(turned(d_scores), q));
     }
 }
 
@@ -139,6 +162,26 @@ impl<B: DeviceKernels, C: CheckpointStrategy> LayerOps for Autodiff<B, C> {
         }
     }
 
+    fn attended(
+        query: FloatTensor<Self>,
+        key: FloatTensor<Self>,
+        value: FloatTensor<Self>,
+        is_hidden: FloatTensor<Self>,
+        weighing: Weighing,
+    ) -> FloatTensor<Self> {
+        let nodes = [query.node(), key.node(), value.node()];
+        let prepared = Backward::<B, 3>::prepare::<C>(Attended, nodes).compute_bound().stateful();
+        let [q, k, v, is_hidden] = [query, key, value, is_hidden].map(|x| x.into_primitive());
+        let (probabilities, dropped) =
+            B::weights(scores::<B>(q.clone(), k.clone()), is_hidden.clone(), weighing);
+        let weights = if weighing.drops() { dropped } else { probabilities };
+        let out = B::float_matmul(weights, v.clone());
+        match prepared {
+            OpsKind::Tracked(prepared) => prepared.finish(([q, k, v, is_hidden], weighing), out),
+            OpsKind::UnTracked(prepared) => prepared.finish(out),
+        }
+    }
+
     fn normed(
         x: FloatTensor<Self>,
         bias: FloatTensor<Self>,
@@ -162,10 +205,9 @@ impl<B: DeviceKernels, C: CheckpointStrategy> LayerOps for Autodiff<B, C> {
 
     fn with_bias(x: FloatTensor<Self>, bias: FloatTensor<Self>) -> FloatTensor<Self> {
         let nodes = [x.node(), bias.node()];
-        let prepared = Backward::<B, 2>::prepare::<C>(WithBias, nodes).compute_bound().stateless(
-            B::biased(x.into_primitive(), bias.into_primitive()),
-        );
-        prepared
+        Backward::<B, 2>::prepare::<C>(WithBias, nodes)
+            .compute_bound()
+            .stateless(B::biased(x.into_primitive(), bias.into_primitive()))
     }
 
     fn activated(x: FloatTensor<Self>, bias: FloatTensor<Self>) -> FloatTensor<Self> {

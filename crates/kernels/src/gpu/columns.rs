@@ -25,7 +25,12 @@ pub fn sums(a: CubeTensor, b: CubeTensor, is_product: bool) -> CubeTensor {
 }
 
 /// The sums of every [`STRETCH`] rows.
-fn added(a: CubeTensor, b: CubeTensor, [rows, columns]: [usize; 2], is_product: bool) -> CubeTensor {
+fn added(
+    a: CubeTensor,
+    b: CubeTensor,
+    [rows, columns]: [usize; 2],
+    is_product: bool,
+) -> CubeTensor {
     let stretches = rows.div_ceil(STRETCH).max(1);
     let out = empty(&a, Shape::new([stretches, columns]));
     let client = a.client.clone();

@@ -10,12 +10,26 @@ use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Backend, backend_extension};
 use burn_cubecl::CubeBackend;
 
+/// The scores of attention, not scaled yet.
+pub fn scores<B: Backend>(query: FloatTensor<B>, key: FloatTensor<B>) -> FloatTensor<B> {
+    B::float_matmul(query, B::float_swap_dims(key, 2, 3))
+}
+
 /// Operations that know their gradients.
 #[backend_extension(Cube, Autodiff: cfg(feature = "train"))]
 pub trait LayerOps: Backend {
     /// The weights of attention after dropout.
     fn weighed(
         scores: FloatTensor<Self>,
+        is_hidden: FloatTensor<Self>,
+        weighing: Weighing,
+    ) -> FloatTensor<Self>;
+
+    /// The values by these weights. The backward pass computes the weights again.
+    fn attended(
+        query: FloatTensor<Self>,
+        key: FloatTensor<Self>,
+        value: FloatTensor<Self>,
         is_hidden: FloatTensor<Self>,
         weighing: Weighing,
     ) -> FloatTensor<Self>;
@@ -55,6 +69,17 @@ macro_rules! without_gradients {
         ) -> FloatTensor<Self> {
             let (probabilities, dropped) = Self::weights(scores, is_hidden, weighing);
             if weighing.drops() { dropped } else { probabilities }
+        }
+
+        fn attended(
+            query: FloatTensor<Self>,
+            key: FloatTensor<Self>,
+            value: FloatTensor<Self>,
+            is_hidden: FloatTensor<Self>,
+            weighing: Weighing,
+        ) -> FloatTensor<Self> {
+            let weights = Self::weighed(scores::<Self>(query, key), is_hidden, weighing);
+            Self::float_matmul(weights, value)
         }
 
         fn normed(

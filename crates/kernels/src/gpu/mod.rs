@@ -11,6 +11,7 @@ mod autodiff;
 mod columns;
 mod device;
 mod dropped;
+mod joined;
 mod lanes;
 mod layer_ops;
 mod norm;
@@ -24,8 +25,10 @@ use attention::Weighing;
 use burn::backend::{Dispatch, DispatchDevice};
 use burn::tensor::{Device, Int, Tensor};
 use dropped::Drops;
+use joined::PARTS;
 use layer_ops::LayerOps;
 use norm::Norming;
+use op::DeviceKernels;
 
 /// Whether the kernels run on this device.
 pub fn serves(device: &Device) -> bool {
@@ -51,6 +54,43 @@ pub fn attention_weights(
     let weighing = Weighing { scale, reach, drops: Drops::of(dropout) };
     let (scores, is_hidden) = (scores.into_dispatch(), is_hidden.into_dispatch());
     Tensor::from_dispatch(<Dispatch as LayerOps>::weighed(scores, is_hidden, weighing))
+}
+
+/// Returns the values by these weights. The backward pass computes the weights again, so that none
+/// are kept.
+///
+/// # Shapes
+/// - query, key, value, output: `[batch, heads, seq, size]`
+/// - is_hidden: `[batch, seq]`
+pub fn attention(
+    [query, key, value]: [Tensor<4>; 3],
+    is_hidden: Tensor<2>,
+    (scale, reach): (f32, Option<usize>),
+    dropout: Dropout,
+) -> Tensor<4> {
+    let reach = reach.unwrap_or(key.dims()[2]);
+    let weighing = Weighing { scale, reach, drops: Drops::of(dropout) };
+    let [query, key, value] = [query, key, value].map(Tensor::into_dispatch);
+    let is_hidden = is_hidden.into_dispatch();
+    Tensor::from_dispatch(<Dispatch as LayerOps>::attended(query, key, value, is_hidden, weighing))
+}
+
+/// Joins vectors, without autodiff, in a launch for each few of them.
+///
+/// # Panics
+/// If there are none.
+pub fn join(mut parts: Vec<Tensor<1>>) -> Tensor<1> {
+    while parts.len() > 1 {
+        parts = parts.chunks(PARTS).map(join_few).collect();
+    }
+    parts.pop().expect("there are vectors to join")
+}
+
+fn join_few(parts: &[Tensor<1>]) -> Tensor<1> {
+    let part = |at: usize| parts[at.min(parts.len() - 1)].clone().into_dispatch();
+    let [a, b, c, d, e, f, g, h] = std::array::from_fn(part);
+    let joined = <Dispatch as DeviceKernels>::joined(a, b, c, d, e, f, g, h, parts.len());
+    Tensor::from_dispatch(joined)
 }
 
 /// Gamma and beta of a layer norm, `[columns]`, and what is added to the variance.
@@ -135,11 +175,7 @@ pub fn drop<const D: usize>(x: Tensor<D>, dropout: Dropout) -> Tensor<D> {
 /// - table: `[rows, columns]`
 /// - ids: `[taken]`
 /// - output: `[taken, columns]`
-pub fn take_rows(
-    table: Tensor<2>,
-    ids: Tensor<1, Int>,
-    taken: Taken<Tensor<1, Int>>,
-) -> Tensor<2> {
+pub fn take_rows(table: Tensor<2>, ids: Tensor<1, Int>, taken: Taken<Tensor<1, Int>>) -> Tensor<2> {
     let Taken { places, stretches, starts, rows } = taken;
     let [ids, places, stretches, starts, rows] =
         [ids, places, stretches, starts, rows].map(Tensor::into_dispatch);

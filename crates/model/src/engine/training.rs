@@ -4,7 +4,8 @@
 //! operation is a launch, so all parameters lie one after the other and take their step together.
 
 use super::Engine;
-use burn::tensor::{Bool, Tensor, TensorData, Transaction};
+use crate::nn;
+use burn::tensor::{Bool, Tensor, TensorData};
 use whetstone_kernels::{self as kernels, AdamWStep, Precision};
 
 /// The flat values that one step of AdamW changes.
@@ -64,11 +65,24 @@ impl Engine {
         gradient.to_device(&self.device.clone().inner())
     }
 
-    /// Reads tensors of this device back, with one wait for all.
+    /// Joins flat tensors, none of them under autodiff.
+    pub fn join(&self, parts: Vec<Tensor<1>>) -> Tensor<1> {
+        nn::join(parts)
+    }
+
+    /// Reads tensors of this device back, all at once.
     pub fn read(&self, tensors: Vec<Tensor<1>>) -> Vec<Vec<f32>> {
-        let register = |all: Transaction, tensor: Tensor<1>| all.register(tensor.inner());
-        let data = tensors.into_iter().fold(Transaction::default(), register).execute();
-        data.into_iter().map(|data| data.try_into_vec().expect("the values are f32")).collect()
+        let lengths: Vec<usize> = tensors.iter().map(|tensor| tensor.dims()[0]).collect();
+        if lengths.is_empty() {
+            return Vec::new();
+        }
+        let all = nn::join(tensors.into_iter().map(Tensor::inner).collect());
+        let all: Vec<f32> = all.into_data().try_into_vec().expect("the values are f32");
+        let mut rest = all.as_slice();
+        lengths
+            .into_iter()
+            .map(|len| rest.split_off(..len).expect("all are there").to_vec())
+            .collect()
     }
 
     /// Returns Σ x² on the CPU.

@@ -79,6 +79,32 @@ impl HiddenKeys {
     }
 }
 
+/// Attention of every head: softmax(query · keyᵀ · scale) · value.
+///
+/// # Shapes
+/// - query, key, value: `[batch, heads, seq, size]`
+/// - output: `[batch, seq, hidden]`
+pub fn attention(
+    parts: [Tensor<4>; 3],
+    scale: f32,
+    hidden: &HiddenKeys,
+    dropout: Dropout,
+) -> Tensor<3> {
+    #[cfg(feature = "gpu")]
+    if let HiddenKeys::Flags { is_hidden, reach } = hidden {
+        return merged(gpu::attention(parts, is_hidden.clone(), (scale, *reach), dropout));
+    }
+    let [query, key, value] = parts;
+    let scores = query.matmul(key.swap_dims(2, 3)); // [batch, heads, seq, seq]
+    attend((scores, scale), value, hidden, dropout)
+}
+
+/// Puts the heads, `[batch, heads, seq, size]`, side by side, `[batch, seq, hidden]`.
+fn merged(heads: Tensor<4>) -> Tensor<3> {
+    let [batch, count, seq, size] = heads.dims();
+    heads.swap_dims(1, 2).reshape([batch, seq, count * size])
+}
+
 /// Returns the values by the weights that the scores give them, each score multiplied by `scale`.
 ///
 /// # Shapes
@@ -91,7 +117,7 @@ pub fn attend(
     hidden: &HiddenKeys,
     dropout: Dropout,
 ) -> Tensor<3> {
-    let [batch, heads, seq, size] = value.dims();
+    let [batch, heads, seq, _] = value.dims();
     let weights = match hidden {
         #[cfg(feature = "gpu")]
         HiddenKeys::Flags { is_hidden, reach } => {
@@ -108,7 +134,17 @@ pub fn attend(
             drop(weights, dropout).reshape([batch, heads, seq, seq])
         }
     };
-    weights.matmul(value).swap_dims(1, 2).reshape([batch, seq, heads * size])
+    merged(weights.matmul(value))
+}
+
+/// Joins flat vectors, without autodiff.
+#[cfg(feature = "train")]
+pub fn join(parts: Vec<Tensor<1>>) -> Tensor<1> {
+    #[cfg(feature = "gpu")]
+    if gpu::serves(&parts[0].device()) {
+        return gpu::join(parts);
+    }
+    Tensor::cat(parts, 0)
 }
 
 /// Drops what the CPU's kernels drop.
@@ -183,12 +219,7 @@ pub fn gelu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
 
 /// Takes rows of a table, `[rows, columns]`, by their numbers. Only what is counted has a gradient
 /// that is not 0.
-pub fn take_rows(
-    table: Tensor<2>,
-    ids: &[u32],
-    is_counted: &[bool],
-    device: &Device,
-) -> Tensor<2> {
+pub fn take_rows(table: Tensor<2>, ids: &[u32], is_counted: &[bool], device: &Device) -> Tensor<2> {
     let on = |values: Vec<i32>| {
         let len = values.len();
         Tensor::<1, Int>::from_data(TensorData::new(values, [len]), device)

@@ -1,6 +1,6 @@
 //! One transformer layer.
 
-use super::fused::{HiddenKeys, add_and_normalise, add_bias_and_gelu, attend};
+use super::fused::{HiddenKeys, add_and_normalise, add_bias_and_gelu, attention};
 use super::norm;
 use super::product::{linear, product};
 use crate::spec::Spec;
@@ -63,10 +63,9 @@ impl EncoderLayer {
         dropout: LayerDropout,
         precision: Precision,
     ) -> Tensor<3> {
-        let [query, key, value] = self.heads(&x, precision); // [batch, heads, seq, size] each
-        let scale = 1.0 / (query.dims()[3] as f32).sqrt();
-        let scores = query.matmul(key.swap_dims(2, 3)); // [batch, heads, seq, seq]
-        let attended = attend((scores, scale), value, hidden, dropout.attention);
+        let heads = self.heads(&x, precision); // [batch, heads, seq, size] each
+        let scale = 1.0 / (heads[0].dims()[3] as f32).sqrt();
+        let attended = attention(heads, scale, hidden, dropout.attention);
         self.after_attention(x, attended, dropout, precision)
     }
 

@@ -1,7 +1,7 @@
 //! One transformer layer with its norms before the sub-layers, rotary positions and a gated
 //! feed-forward part (ModernBERT: Warner et al. 2024).
 
-use super::fused::{HiddenKeys, attend, drop, gelu, normalise};
+use super::fused::{HiddenKeys, attention, drop, gelu, normalise};
 use super::product::linear;
 use super::{LayerDropout, norm};
 use crate::spec::{Rotary, Spec};
@@ -137,7 +137,6 @@ impl PreNormLayer {
         let split = |x: Tensor<3>| x.reshape([batch, seq, heads, size]).swap_dims(1, 2);
         let (query, key) = (sight.turn(split(query)), sight.turn(split(key)));
         let scale = 1.0 / (size as f32).sqrt();
-        let scores = query.matmul(key.swap_dims(2, 3)); // [batch, heads, seq, seq]
-        attend((scores, scale), split(value), &sight.hidden, dropout.attention)
+        attention([query, key, split(value)], scale, &sight.hidden, dropout.attention)
     }
 }
