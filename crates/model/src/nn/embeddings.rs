@@ -119,7 +119,7 @@ fn in_order(rows: &[u32], is_real: &[bool], batch: &Packed) -> Option<u32> {
 fn add_to_each(x: Tensor<2>, table: &Embedding, first: u32, sequences: usize) -> Tensor<2> {
     let [tokens, columns] = x.dims();
     let (first, seq) = (first as usize, tokens / sequences);
-    let rows = table.weight.val().slice([first..first + seq]); // [seq, embedding]
+    let rows = table.weight.val().slice(first..first + seq); // [seq, embedding]
     let x = x.reshape([sequences, seq, columns]) + rows.unsqueeze();
     x.reshape([tokens, columns])
 }
