@@ -28,7 +28,7 @@ pub fn keep_panics_from_the_user() {
 /// Prints the panic that ended the program as an error.
 pub fn report() -> ExitCode {
     let last = LAST.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take();
-    if let Some(reason) = last.as_deref().filter(|last| device_memory::is_out_of_memory(last)) {
+    if let Some(reason) = last.as_deref().filter(|last| device_memory::shortage(last).is_some()) {
         blame_the_device(reason);
         return ExitCode::from(2);
     }
@@ -73,10 +73,11 @@ impl log::Log for DeviceThread {
 }
 
 fn blame_the_device(reason: &str) {
-    output::error(&format!("the device failed: {reason}"));
-    output::hint(&match device_memory::is_out_of_memory(reason) {
-        true => device_memory::hint(),
-        false => "run the same command again; training resumes from the last checkpoint".into(),
+    let shortage = device_memory::shortage(reason);
+    output::error(&format!("the device failed: {}", shortage.unwrap_or(reason)));
+    output::hint(&match shortage {
+        Some(_) => device_memory::hint(),
+        None => "run the same command again; training resumes from the last checkpoint".into(),
     });
 }
 

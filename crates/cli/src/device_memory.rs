@@ -27,10 +27,13 @@ const TEXTS: [&str; 7] = [
     "can't allocate",
 ];
 
-/// Whether a failure of a device is about its memory.
-pub fn is_out_of_memory(text: &str) -> bool {
-    let text = text.to_lowercase();
-    TEXTS.iter().any(|said| text.contains(said))
+/// The line of a device's failure that says its memory does not suffice; burn wraps it in many.
+pub fn shortage(text: &str) -> Option<&str> {
+    let says = |line: &&str| {
+        let line = line.to_lowercase();
+        TEXTS.iter().any(|said| line.contains(said))
+    };
+    text.lines().find(says).map(str::trim)
 }
 
 /// Notes the batch of a training, before it starts on a device whose memory may not suffice.
@@ -100,9 +103,11 @@ mod tests {
             "Not enough memory left.",
             "ERROR_OUT_OF_DEVICE_MEMORY",
         ] {
-            assert!(is_out_of_memory(text), "{text}");
+            assert_eq!(shortage(text), Some(text));
         }
-        assert!(!is_out_of_memory("CUDA_ERROR_ILLEGAL_ADDRESS"));
+        assert_eq!(shortage("CUDA_ERROR_ILLEGAL_ADDRESS"), None);
+        let wrapped = "Error while reading data\nCaused by:\n  out of device memory\nAsked at:";
+        assert_eq!(shortage(wrapped), Some("out of device memory"));
     }
 
     #[test]

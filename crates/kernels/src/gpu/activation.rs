@@ -5,42 +5,32 @@ use super::lanes::threads;
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
 
-/// x + bias.
-pub fn biased(x: CubeTensor, bias: CubeTensor) -> CubeTensor {
+/// x + bias, or the GELU of that.
+pub fn biased(x: CubeTensor, bias: CubeTensor, with_gelu: bool) -> CubeTensor {
     let (x, bias) = (flat(x), flat(bias));
     let (out, columns) = (empty_like(&x), columns(&x));
     let (count, dim) = threads(x.meta.num_elements());
     let client = x.client.clone();
-    let (x, bias, result) =
-        (x.into_tensor_arg(), bias.into_tensor_arg(), out.clone().into_tensor_arg());
-    biased_kernel::launch(&client, count, dim, x, bias, result, columns);
+    let (x, bias) = (x.into_tensor_arg(), bias.into_tensor_arg());
+    let to = out.clone().into_tensor_arg();
+    biased_kernel::launch(&client, count, dim, x, bias, to, columns, with_gelu);
     out
 }
 
 #[cube(launch)]
-fn biased_kernel(x: &Tensor<f32>, bias: &Tensor<f32>, out: &mut Tensor<f32>, columns: usize) {
+fn biased_kernel(
+    x: &Tensor<f32>,
+    bias: &Tensor<f32>,
+    out: &mut Tensor<f32>,
+    columns: usize,
+    #[comptime] with_gelu: bool,
+) {
     if ABSOLUTE_POS < out.len() {
-        out[ABSOLUTE_POS] = x[ABSOLUTE_POS] + bias[ABSOLUTE_POS % columns];
-    }
-}
-
-/// gelu(x + bias).
-pub fn gelu(x: CubeTensor, bias: CubeTensor) -> CubeTensor {
-    let (x, bias) = (flat(x), flat(bias));
-    let (out, columns) = (empty_like(&x), columns(&x));
-    let (count, dim) = threads(x.meta.num_elements());
-    let client = x.client.clone();
-    let (x, bias, result) =
-        (x.into_tensor_arg(), bias.into_tensor_arg(), out.clone().into_tensor_arg());
-    gelu_kernel::launch(&client, count, dim, x, bias, result, columns);
-    out
-}
-
-#[cube(launch)]
-fn gelu_kernel(x: &Tensor<f32>, bias: &Tensor<f32>, out: &mut Tensor<f32>, columns: usize) {
-    if ABSOLUTE_POS < out.len() {
-        let value = x[ABSOLUTE_POS] + bias[ABSOLUTE_POS % columns];
-        out[ABSOLUTE_POS] = value * below(value);
+        let mut value = x[ABSOLUTE_POS] + bias[ABSOLUTE_POS % columns];
+        if with_gelu {
+            value = value * below(value);
+        }
+        out[ABSOLUTE_POS] = value;
     }
 }
 

@@ -1,7 +1,7 @@
 //! Sums over the rows of a matrix, in a fixed order: the gradients of biases and of norms.
 
 use super::device::{columns, empty, flat};
-use super::lanes::{LANES, ROWS, shape};
+use super::lanes::{LANES, ROWS, shape, sum_of_rows};
 use burn::tensor::Shape;
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
@@ -77,13 +77,8 @@ fn sums_kernel(
             row += CUBE_DIM_Y as usize;
         }
     }
-    shared[(UNIT_POS_Y * CUBE_DIM_X) as usize + lane] = total;
-    sync_cube();
+    let all = sum_of_rows(total, &mut shared);
     if UNIT_POS_Y == 0 && column < columns {
-        let mut all = f32::new(0.0);
-        for part in 0..CUBE_DIM_Y as usize {
-            all += shared[part * CUBE_DIM_X as usize + lane];
-        }
         out[stretch * columns + column] = all;
     }
 }

@@ -73,6 +73,21 @@ pub fn greatest(value: f32, shared: &mut Shared<[f32]>, #[comptime] in_step: boo
     }
 }
 
+/// The sum over the rows of a cube for each lane, to be read in the first of them.
+#[cube]
+pub fn sum_of_rows(value: f32, shared: &mut Shared<[f32]>) -> f32 {
+    let lane = UNIT_POS_X as usize;
+    shared[(UNIT_POS_Y * CUBE_DIM_X) as usize + lane] = value;
+    sync_cube();
+    let mut total = f32::new(0.0);
+    if UNIT_POS_Y == 0 {
+        for row in 0..CUBE_DIM_Y as usize {
+            total += shared[row * CUBE_DIM_X as usize + lane];
+        }
+    }
+    total
+}
+
 /// A thread for each value.
 pub fn threads(values: usize) -> (CubeCount, CubeDim) {
     let in_cube = (LANES * ROWS) as usize;

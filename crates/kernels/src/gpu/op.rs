@@ -168,11 +168,11 @@ impl DeviceKernels for CubeBackend {
     }
 
     fn biased(x: CubeTensor, bias: CubeTensor) -> CubeTensor {
-        activation::biased(x, bias)
+        activation::biased(x, bias, false)
     }
 
     fn biased_gelu(x: CubeTensor, bias: CubeTensor) -> CubeTensor {
-        activation::gelu(x, bias)
+        activation::biased(x, bias, true)
     }
 
     fn gelu_gradient(d_out: CubeTensor, x: CubeTensor, bias: CubeTensor) -> CubeTensor {

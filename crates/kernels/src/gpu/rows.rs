@@ -1,7 +1,7 @@
 //! The gradient of a table of which rows were taken.
 
 use super::device::{columns, empty, flat};
-use super::lanes::{LANES, ROWS, shape};
+use super::lanes::{LANES, ROWS, shape, sum_of_rows};
 use burn::tensor::{DType, Shape};
 use burn_cubecl::kernel::into_contiguous;
 use burn_cubecl::ops::numeric::zeros_client;
@@ -122,13 +122,8 @@ fn gradient_kernel(
             at += CUBE_DIM_Y as usize;
         }
     }
-    shared[(UNIT_POS_Y * CUBE_DIM_X) as usize + lane] = total;
-    sync_cube();
+    let all = sum_of_rows(total, &mut shared);
     if UNIT_POS_Y == 0 && column < columns {
-        let mut all = f32::new(0.0);
-        for part in 0..CUBE_DIM_Y as usize {
-            all += shared[part * CUBE_DIM_X as usize + lane];
-        }
         let mut to = row;
         if !of_places {
             to = rows[row] as usize;
