@@ -9,7 +9,7 @@
 //! target's baseline, and AVX-512 BF16 for products in [`Precision::Bf16`].
 //!
 //! # Features
-//! - `gpu`: kernels for GPUs, [`gpu`].
+//! - `gpu`: the module `gpu`, kernels for GPUs.
 //! - `train`: the backward passes behind burn's autodiff, dropout, and the optimizer's step.
 //!   Without it, nothing depends on burn-autodiff.
 
