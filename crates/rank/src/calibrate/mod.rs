@@ -90,9 +90,9 @@ pub fn calibrate(
     let notes = dev.notes(&logits, job.precisions, provenance);
     write_notes(job.model, &notes)?;
     let outcome = Outcome { counts: counts(&notes), notes: notes.notes, ..Outcome::default() };
-    let manifest = stage.finish(&[ModelDir::NOTES], outcome)?;
+    // The manifest comes last: a run that finds it goes no further.
     write_card(job.model)?;
-    Ok(manifest)
+    Ok(stage.finish(&[ModelDir::NOTES], outcome)?)
 }
 
 fn counts(notes: &ModelNotes) -> BTreeMap<String, u64> {
