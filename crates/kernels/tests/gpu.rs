@@ -6,7 +6,7 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use whetstone_kernels::Dropout;
 use whetstone_kernels::gpu::{
     NormWeights, Taken, add_and_norm, add_bias, add_bias_and_gelu, attention, attention_weights,
-    drop, join, layer_norm, take_rows,
+    drop, layer_norm, take_rows,
 };
 
 /// The device under test: `WHETSTONE_TEST_DEVICE`, by default cubecl's own CPU.
@@ -145,20 +145,6 @@ fn attention_computes_its_weights_again() {
         (weights * kept).matmul(value).reshape([-1])
     };
     agree(&inputs(&[&dims, &dims, &dims]), ours, plain);
-}
-
-#[test]
-fn vectors_are_joined_in_order() {
-    let device = device();
-    let lengths = [3usize, 1, 700, 5, 2, 9, 4, 1, 6, 8, 300, 7, 2, 1, 1, 1, 1, 10, 11];
-    let values = noise(lengths.iter().sum(), 5);
-    let mut rest = values.as_slice();
-    let parts = lengths.map(|len| {
-        let part = rest.split_off(..len).unwrap().to_vec();
-        Tensor::<1>::from_data(TensorData::new(part, [len]), &device)
-    });
-    let found: Vec<f32> = join(parts.to_vec()).into_data().try_into_vec().unwrap();
-    assert_eq!(found, values);
 }
 
 /// In plain operations.

@@ -174,7 +174,7 @@ fn join(mut parts: Vec<Tensor<1>>, engine: &Engine) -> Tensor<1> {
     if rest > 0 {
         parts.push(engine.zeros(rest));
     }
-    engine.join(parts)
+    Tensor::cat(parts, 0)
 }
 
 fn weight(slot: &Slot) -> Tensor<1> {

@@ -17,12 +17,6 @@ pub struct Weighing {
     pub(super) drops: Drops,
 }
 
-impl Weighing {
-    pub(super) fn drops(&self) -> bool {
-        self.drops.any()
-    }
-}
-
 /// # Shapes
 /// - scores: `[batch, heads, seq, seq]`
 /// - is_hidden: `[batch, seq]`, 1 for keys that nobody sees, else 0
@@ -35,7 +29,7 @@ pub fn weights(
 ) -> (CubeTensor, CubeTensor) {
     let (scores, is_hidden) = (flat(scores), flat(is_hidden));
     let probabilities = empty_like(&scores);
-    let dropped = match weighing.drops() {
+    let dropped = match weighing.drops.any() {
         true => empty_like(&scores),
         false => empty(&scores, Shape::new([1])),
     };
@@ -59,7 +53,7 @@ pub fn weights(
         heads * seq,
         weighing.reach,
         weighing.drops.args(),
-        weighing.drops(),
+        weighing.drops.any(),
         in_step,
     );
     (probabilities, dropped)
@@ -157,7 +151,7 @@ pub fn gradient(
         rows,
         seq,
         weighing.drops.args(),
-        weighing.drops(),
+        weighing.drops.any(),
         in_step,
     );
     d_scores

@@ -52,7 +52,7 @@ impl<B: DeviceKernels> Backward<B, 3> for Attended {
         let turned = |x| B::float_swap_dims(x, 2, 3);
         let scores = scores::<B>(q.clone(), k.clone());
         let (probabilities, dropped) = B::weights(scores, is_hidden, weighing);
-        let weights = if weighing.drops() { dropped } else { probabilities.clone() };
+        let weights = if weighing.drops.any() { dropped } else { probabilities.clone() };
         give!(grads, value, B::float_matmul(turned(weights), d_out.clone()));
         let d_weights = B::float_matmul(d_out, turned(v));
         let d_scores = B::weights_gradient(d_weights, probabilities, weighing);
@@ -155,7 +155,7 @@ impl<B: DeviceKernels, C: CheckpointStrategy> LayerOps for Autodiff<B, C> {
             Backward::<B, 1>::prepare::<C>(Weighed, [scores.node()]).compute_bound().stateful();
         let (scores, is_hidden) = (scores.into_primitive(), is_hidden.into_primitive());
         let (probabilities, dropped) = B::weights(scores, is_hidden, weighing);
-        let out = if weighing.drops() { dropped } else { probabilities.clone() };
+        let out = if weighing.drops.any() { dropped } else { probabilities.clone() };
         match prepared {
             OpsKind::Tracked(prepared) => prepared.finish((probabilities, weighing), out),
             OpsKind::UnTracked(prepared) => prepared.finish(out),
@@ -174,7 +174,7 @@ impl<B: DeviceKernels, C: CheckpointStrategy> LayerOps for Autodiff<B, C> {
         let [q, k, v, is_hidden] = [query, key, value, is_hidden].map(|x| x.into_primitive());
         let (probabilities, dropped) =
             B::weights(scores::<B>(q.clone(), k.clone()), is_hidden.clone(), weighing);
-        let weights = if weighing.drops() { dropped } else { probabilities };
+        let weights = if weighing.drops.any() { dropped } else { probabilities };
         let out = B::float_matmul(weights, v.clone());
         match prepared {
             OpsKind::Tracked(prepared) => prepared.finish(([q, k, v, is_hidden], weighing), out),

@@ -30,7 +30,7 @@ pub fn cubes_of_rows(rows: usize, client: &Client) -> (CubeCount, CubeDim) {
 }
 
 /// Spreads cubes over two dimensions: a device takes at least 65,535 in each.
-pub fn spread(cubes: usize) -> CubeCount {
+fn spread(cubes: usize) -> CubeCount {
     let across = cubes.clamp(1, 32_768);
     CubeCount::Static(across as u32, cubes.div_ceil(across).max(1) as u32, 1)
 }
@@ -38,39 +38,32 @@ pub fn spread(cubes: usize) -> CubeCount {
 /// The sum over the lanes of a row, in each of them. All threads of a cube must come here.
 #[cube]
 pub fn sum(value: f32, shared: &mut Shared<[f32]>, #[comptime] in_step: bool) -> f32 {
-    if in_step {
-        plane_sum(value)
-    } else {
-        let lane = UNIT_POS_X as usize;
-        let first = (UNIT_POS_Y * CUBE_DIM_X) as usize;
-        shared[first + lane] = value;
-        sync_cube();
-        let mut total = f32::new(0.0);
-        for other in 0..CUBE_DIM_X as usize {
-            total += shared[first + other];
-        }
-        sync_cube();
-        total
-    }
+    if in_step { plane_sum(value) } else { over_lanes(value, shared, false) }
 }
 
 /// The same for the greatest.
 #[cube]
 pub fn greatest(value: f32, shared: &mut Shared<[f32]>, #[comptime] in_step: bool) -> f32 {
-    if in_step {
-        plane_max(value)
-    } else {
-        let lane = UNIT_POS_X as usize;
-        let first = (UNIT_POS_Y * CUBE_DIM_X) as usize;
-        shared[first + lane] = value;
-        sync_cube();
-        let mut most = value;
-        for other in 0..CUBE_DIM_X as usize {
-            most = max(most, shared[first + other]);
+    if in_step { plane_max(value) } else { over_lanes(value, shared, true) }
+}
+
+/// The sum or the greatest over the lanes of a row, through shared memory.
+#[cube]
+fn over_lanes(value: f32, shared: &mut Shared<[f32]>, #[comptime] is_greatest: bool) -> f32 {
+    let first = (UNIT_POS_Y * CUBE_DIM_X) as usize;
+    shared[first + UNIT_POS_X as usize] = value;
+    sync_cube();
+    let mut result = shared[first];
+    for lane in 1..CUBE_DIM_X as usize {
+        let other = shared[first + lane];
+        if is_greatest {
+            result = max(result, other);
+        } else {
+            result += other;
         }
-        sync_cube();
-        most
     }
+    sync_cube();
+    result
 }
 
 /// The sum over the rows of a cube for each lane, to be read in the first of them.

@@ -68,7 +68,7 @@ macro_rules! without_gradients {
             weighing: Weighing,
         ) -> FloatTensor<Self> {
             let (probabilities, dropped) = Self::weights(scores, is_hidden, weighing);
-            if weighing.drops() { dropped } else { probabilities }
+            if weighing.drops.any() { dropped } else { probabilities }
         }
 
         fn attended(

@@ -11,7 +11,6 @@ mod autodiff;
 mod columns;
 mod device;
 mod dropped;
-mod joined;
 mod lanes;
 mod layer_ops;
 mod norm;
@@ -25,10 +24,8 @@ use attention::Weighing;
 use burn::backend::{Dispatch, DispatchDevice};
 use burn::tensor::{Device, Int, Tensor};
 use dropped::Drops;
-use joined::PARTS;
 use layer_ops::LayerOps;
 use norm::Norming;
-use op::DeviceKernels;
 
 /// Whether the kernels run on this device.
 pub fn serves(device: &Device) -> bool {
@@ -73,24 +70,6 @@ pub fn attention(
     let [query, key, value] = [query, key, value].map(Tensor::into_dispatch);
     let is_hidden = is_hidden.into_dispatch();
     Tensor::from_dispatch(<Dispatch as LayerOps>::attended(query, key, value, is_hidden, weighing))
-}
-
-/// Joins vectors, without autodiff, in a launch for each few of them.
-///
-/// # Panics
-/// If there are none.
-pub fn join(mut parts: Vec<Tensor<1>>) -> Tensor<1> {
-    while parts.len() > 1 {
-        parts = parts.chunks(PARTS).map(join_few).collect();
-    }
-    parts.pop().expect("there are vectors to join")
-}
-
-fn join_few(parts: &[Tensor<1>]) -> Tensor<1> {
-    let part = |at: usize| parts[at.min(parts.len() - 1)].clone().into_dispatch();
-    let [a, b, c, d, e, f, g, h] = std::array::from_fn(part);
-    let joined = <Dispatch as DeviceKernels>::joined(a, b, c, d, e, f, g, h, parts.len());
-    Tensor::from_dispatch(joined)
 }
 
 /// Gamma and beta of a layer norm, `[columns]`, and what is added to the variance.

@@ -20,20 +20,20 @@ pub struct Norming {
 }
 
 /// The rows that a norm takes in; without a sum or a beta, any tensor stands in for those.
-pub struct NormInputs<T> {
+pub struct NormInputs {
     /// `[rows, columns]`.
-    pub x: T,
+    pub x: CubeTensor,
     /// `[columns]`, as gamma and beta.
-    pub bias: T,
+    pub bias: CubeTensor,
     /// `[rows, columns]`.
-    pub residual: T,
-    pub gamma: T,
-    pub beta: T,
+    pub residual: CubeTensor,
+    pub gamma: CubeTensor,
+    pub beta: CubeTensor,
 }
 
 /// Returns the output, the values before gamma and beta, and what each row was multiplied with,
 /// `[rows]`.
-pub fn norm(inputs: NormInputs<CubeTensor>, norming: Norming) -> [CubeTensor; 3] {
+pub fn norm(inputs: NormInputs, norming: Norming) -> [CubeTensor; 3] {
     let NormInputs { x, bias, residual, gamma, beta } = inputs;
     let [x, bias, residual, gamma, beta] = [x, bias, residual, gamma, beta].map(flat);
     let columns = columns(&x);
@@ -109,14 +109,8 @@ fn norm_kernel(
         column += CUBE_DIM_X as usize;
     }
     let mean = sum(total, &mut shared, in_step) / f32::cast_from(columns);
-    let mut spread = f32::new(0.0);
-    let mut column = lane;
-    while column < columns {
-        let off = normalised[first + column] - mean;
-        spread += off * off;
-        column += CUBE_DIM_X as usize;
-    }
-    let variance = sum(spread, &mut shared, in_step) / f32::cast_from(columns);
+    let squares = squares(normalised, first, columns, mean);
+    let variance = sum(squares, &mut shared, in_step) / f32::cast_from(columns);
     let factor = 1.0 / (variance + eps).sqrt();
     if is_real {
         let mut column = lane;
@@ -135,6 +129,19 @@ fn norm_kernel(
             factors[row] = factor;
         }
     }
+}
+
+/// A lane's share of the squared distances of a row from its mean.
+#[cube]
+fn squares(row: &mut Tensor<f32>, first: usize, columns: usize, mean: f32) -> f32 {
+    let mut total = f32::new(0.0);
+    let mut column = UNIT_POS_X as usize;
+    while column < columns {
+        let off = row[first + column] - mean;
+        total += off * off;
+        column += CUBE_DIM_X as usize;
+    }
+    total
 }
 
 /// Returns the gradient of the residual, and that of `x` where it differs, else `[1]`.

@@ -2,10 +2,9 @@
 
 use super::attention::Weighing;
 use super::dropped::Drops;
-use super::joined::PARTS;
 use super::norm::{NormInputs, Norming};
 use super::rows::Taken;
-use super::{activation, attention, columns, dropped, joined, norm, rows};
+use super::{activation, attention, columns, dropped, norm, rows};
 use burn::backend::fusion::custom::TensorSpec;
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Backend, backend_extension};
@@ -15,10 +14,9 @@ use burn_cubecl::tensor::CubeTensor;
 
 /// What the kernels compute, forward and backward. Shapes are those of the functions that launch
 /// them.
-#[allow(clippy::too_many_arguments, reason = "an extension takes its tensors one by one")]
 #[backend_extension(Cube, Fusion)]
 pub trait DeviceKernels: Backend {
-    #[fusion(meta = |scores, _, weighing| (scores.clone(), whole_or_one(scores, weighing.drops())))]
+    #[fusion(meta = |scores, _, weighing| (scores.clone(), whole_or_one(scores, weighing.drops.any())))]
     fn weights(
         scores: FloatTensor<Self>,
         is_hidden: FloatTensor<Self>,
@@ -76,19 +74,6 @@ pub trait DeviceKernels: Backend {
     #[fusion(dtype = x, shape = x)]
     fn dropped(x: FloatTensor<Self>, drops: Drops) -> FloatTensor<Self>;
 
-    #[fusion(meta = |a, b, c, d, e, f, g, h, count| joined_length([a, b, c, d, e, f, g, h], *count))]
-    fn joined(
-        a: FloatTensor<Self>,
-        b: FloatTensor<Self>,
-        c: FloatTensor<Self>,
-        d: FloatTensor<Self>,
-        e: FloatTensor<Self>,
-        f: FloatTensor<Self>,
-        g: FloatTensor<Self>,
-        h: FloatTensor<Self>,
-        count: usize,
-    ) -> FloatTensor<Self>;
-
     #[fusion(dtype = d_taken, shape = Shape::new([table_rows.clone(), d_taken[1]]))]
     fn rows_gradient(
         d_taken: FloatTensor<Self>,
@@ -117,12 +102,6 @@ fn of_rows(x: &TensorSpec) -> TensorSpec {
 /// A number for each column.
 fn row_of(x: &Shape) -> Shape {
     Shape::new([x[x.num_dims() - 1]])
-}
-
-/// The length of the first `count` vectors together.
-fn joined_length(parts: [&TensorSpec; PARTS], count: usize) -> TensorSpec {
-    let len = parts[..count].iter().map(|part| part.shape.num_elements()).sum();
-    TensorSpec::new(Shape::new([len]), DType::F32)
 }
 
 impl DeviceKernels for CubeBackend {
@@ -181,20 +160,6 @@ impl DeviceKernels for CubeBackend {
 
     fn dropped(x: CubeTensor, drops: Drops) -> CubeTensor {
         dropped::dropped(x, drops)
-    }
-
-    fn joined(
-        a: CubeTensor,
-        b: CubeTensor,
-        c: CubeTensor,
-        d: CubeTensor,
-        e: CubeTensor,
-        f: CubeTensor,
-        g: CubeTensor,
-        h: CubeTensor,
-        count: usize,
-    ) -> CubeTensor {
-        joined::join([a, b, c, d, e, f, g, h], count)
     }
 
     fn rows_gradient(

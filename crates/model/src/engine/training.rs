@@ -4,7 +4,6 @@
 //! operation is a launch, so all parameters lie one after the other and take their step together.
 
 use super::Engine;
-use crate::nn;
 use burn::tensor::{Bool, Tensor, TensorData};
 use whetstone_kernels::{self as kernels, AdamWStep, Precision};
 
@@ -65,18 +64,13 @@ impl Engine {
         gradient.to_device(&self.device.clone().inner())
     }
 
-    /// Joins flat tensors, none of them under autodiff.
-    pub fn join(&self, parts: Vec<Tensor<1>>) -> Tensor<1> {
-        nn::join(parts)
-    }
-
     /// Reads tensors of this device back, all at once.
     pub fn read(&self, tensors: Vec<Tensor<1>>) -> Vec<Vec<f32>> {
         let lengths: Vec<usize> = tensors.iter().map(|tensor| tensor.dims()[0]).collect();
         if lengths.is_empty() {
             return Vec::new();
         }
-        let all = nn::join(tensors.into_iter().map(Tensor::inner).collect());
+        let all = Tensor::cat(tensors.into_iter().map(Tensor::inner).collect(), 0);
         let all: Vec<f32> = all.into_data().try_into_vec().expect("the values are f32");
         let mut rest = all.as_slice();
         lengths

@@ -137,16 +137,6 @@ pub fn attend(
     merged(weights.matmul(value))
 }
 
-/// Joins flat vectors, without autodiff.
-#[cfg(feature = "train")]
-pub fn join(parts: Vec<Tensor<1>>) -> Tensor<1> {
-    #[cfg(feature = "gpu")]
-    if gpu::serves(&parts[0].device()) {
-        return gpu::join(parts);
-    }
-    Tensor::cat(parts, 0)
-}
-
 /// Drops what the CPU's kernels drop.
 pub fn drop(x: Tensor<2>, dropout: Dropout) -> Tensor<2> {
     #[cfg(feature = "gpu")]

@@ -14,8 +14,6 @@ mod product;
 pub(crate) use disentangled::{DisentangledLayer, DisentangledLayers};
 pub(crate) use embeddings::Embeddings;
 pub(crate) use encoder::{Encoder, Layers, PreNormLayers};
-#[cfg(feature = "train")]
-pub(crate) use fused::join;
 pub(crate) use fused::{HiddenKeys, normalise};
 pub(crate) use head::{Head, HeadDropout};
 pub(crate) use layer::{EncoderLayer, LayerDropout};
