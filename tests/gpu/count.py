@@ -4,7 +4,7 @@ needs: a C compiler, CUDA's libdevice under $CUDA_PATH/nvvm/libdevice (PyPI's nv
 usage: count.py WHETSTONE MODEL_DIR PAIRS.jsonl [--batch 16] [--steps 24] [--set 'precision = "bf16"']…
 
 Trains with a stand-in for libcuda (counting_libcuda.c) for some steps and for twice as many, all of one shape, and prints the difference
-a step: launches, replays of recorded launches, blocking reads, bytes up, and the host's milliseconds. Nothing is computed, so the time is what the
+a step: launches, blocking reads, bytes up, and the host's milliseconds. Nothing is computed, so the time is what the
 host alone takes; the losses mean nothing.
 """
 import argparse, json, os, pathlib, subprocess, sys, tempfile
@@ -49,7 +49,7 @@ def train(steps):
 short, long = train(options.steps), train(2 * options.steps)
 a_step = {name: (long[name] - short[name]) / options.steps for name in short}
 print(f"a step of {options.batch} pairs of {options.len} tokens, from {options.steps} and {2 * options.steps} steps:")
-for name, what in (("launches", "launches"), ("replays", "replays"), ("replayed_launches", "launches replayed"), ("uploads", "uploads"), ("upload_bytes", "bytes up"),
+for name, what in (("launches", "launches"), ("uploads", "uploads"), ("upload_bytes", "bytes up"),
                    ("reads", "reads"), ("waits", "waits of the host"), ("stream_waits", "waits of a stream"), ("modules", "kernels compiled")):
     print(f"{a_step[name]:12.1f}  {what}")
 print(f"{a_step['seconds'] * 1000:12.1f}  ms of the host")

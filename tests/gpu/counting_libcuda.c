@@ -27,7 +27,7 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
   } while (0)
 
 static struct {
-  unsigned long modules, launches, replays, replayed_launches, uploads, reads, moves, waits, stream_waits;
+  unsigned long modules, launches, uploads, reads, moves, waits, stream_waits;
   unsigned long long upload_bytes, read_bytes, held_bytes, most_held_bytes;
 } count;
 static unsigned long long memory = 80ull << 30;
@@ -44,9 +44,9 @@ __attribute__((destructor)) static void end(void) {
   FILE *file = path ? fopen(path, "w") : stderr;
   if (!file) return;
   fprintf(file,
-          "{\"modules\": %lu, \"launches\": %lu, \"replays\": %lu, \"replayed_launches\": %lu, \"uploads\": %lu, \"upload_bytes\": %llu, "
+          "{\"modules\": %lu, \"launches\": %lu, \"uploads\": %lu, \"upload_bytes\": %llu, "
           "\"reads\": %lu, \"read_bytes\": %llu, \"moves\": %lu, \"waits\": %lu, \"stream_waits\": %lu, \"most_held_bytes\": %llu}\n",
-          count.modules, count.launches, count.replays, count.replayed_launches, count.uploads, count.upload_bytes, count.reads,
+          count.modules, count.launches, count.uploads, count.upload_bytes, count.reads,
           count.read_bytes, count.moves, count.waits, count.stream_waits, count.most_held_bytes);
   if (path) fclose(file);
 }
@@ -95,15 +95,13 @@ API cuCtxEnablePeerAccess(void *context, unsigned flags) { return SUCCESS; }
 API cuCtxSynchronize(void) { LOCKED(count.waits++); return SUCCESS; }
 API cuCtxGetStreamPriorityRange(int *least, int *most) { *least = 0; *most = -5; return SUCCESS; }
 
-// A stream, with what it has recorded since a capture began.
-typedef struct { int is_capturing; unsigned long recorded; } Stream;
-API cuStreamCreate(void **stream, unsigned flags) { *stream = calloc(1, sizeof(Stream)); return SUCCESS; }
+API cuStreamCreate(void **stream, unsigned flags) { *stream = malloc(1); return SUCCESS; }
 API cuStreamCreateWithPriority(void **stream, unsigned flags, int priority) { return cuStreamCreate(stream, flags); }
 API cuStreamDestroy_v2(void *stream) { free(stream); return SUCCESS; }
 API cuStreamSynchronize(void *stream) { LOCKED(count.waits++); return SUCCESS; }
 API cuStreamQuery(void *stream) { return SUCCESS; }
 API cuStreamWaitEvent(void *stream, void *event, unsigned flags) { LOCKED(count.stream_waits++); return SUCCESS; }
-API cuStreamIsCapturing(void *stream, int *is_capturing) { *is_capturing = stream && ((Stream *)stream)->is_capturing; return SUCCESS; }
+API cuStreamIsCapturing(void *stream, int *is_capturing) { *is_capturing = 0; return SUCCESS; }
 API cuThreadExchangeStreamCaptureMode(int *mode) { return SUCCESS; }
 
 // An event keeps the device's time. Every launch takes 25 ms, for what measures a device repeats what ends too soon.
@@ -203,32 +201,10 @@ API cuModuleGetFunction(void **function, void *module, const char *name) { *func
 API cuFuncSetAttribute(void *function, int attribute, int value) { return SUCCESS; }
 API cuFuncGetAttribute(int *value, int attribute, void *function) { *value = 0; return SUCCESS; }
 API cuLaunchKernel(void *function, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz, unsigned shared,
-                   Stream *stream, void **arguments, void **extra) {
-  LOCKED(if (stream && stream->is_capturing) stream->recorded++; else count.launches++);
+                   void *stream, void **arguments, void **extra) {
+  LOCKED(count.launches++);
   return SUCCESS;
 }
-
-// Graphs: launches that were recorded on a stream and are replayed at once.
-typedef struct { unsigned long launches; } Graph;
-API cuStreamBeginCapture_v2(Stream *stream, int mode) { stream->is_capturing = 1; stream->recorded = 0; return SUCCESS; }
-API cuStreamEndCapture(Stream *stream, void **graph) {
-  Graph *recorded = malloc(sizeof *recorded);
-  recorded->launches = stream->recorded;
-  stream->is_capturing = 0;
-  *graph = recorded;
-  return SUCCESS;
-}
-API cuGraphGetNodes(void *graph, void **nodes, size_t *len) { *len = 0; return SUCCESS; }
-API cuGraphInstantiateWithFlags(void **exec, void *graph, unsigned long long flags) {
-  Graph *copy = malloc(sizeof *copy);
-  *copy = *(Graph *)graph;
-  *exec = copy;
-  return SUCCESS;
-}
-API cuGraphUpload(void *exec, void *stream) { return SUCCESS; }
-API cuGraphLaunch(Graph *exec, void *stream) { LOCKED(count.replays++; count.replayed_launches += exec->launches); return SUCCESS; }
-API cuGraphExecDestroy(void *exec) { free(exec); return SUCCESS; }
-API cuGraphDestroy(void *graph) { free(graph); return SUCCESS; }
 
 API cuGetErrorName(Result error, const char **text) { *text = error == OUT_OF_MEMORY ? "CUDA_ERROR_OUT_OF_MEMORY" : "CUDA_ERROR"; return SUCCESS; }
 API cuGetErrorString(Result error, const char **text) { *text = error == OUT_OF_MEMORY ? "out of memory" : "error"; return SUCCESS; }
