@@ -43,7 +43,7 @@ pub fn training_asks(model: &Path, data: &Path, config: &TrainConfig, engine: &E
         pairs: config.batch_pairs,
         tokens: config.max_seq_tokens.or(own).unwrap_or_else(|| config.max_seq_tokens()),
         gradient_checkpointing: config.gradient_checkpointing,
-        is_padded: engine.works_apart(),
+        is_on_gpu: engine.works_apart(),
     };
     let asked = Asked { model: model.into(), batch, memory_bytes: engine.memory_bytes() };
     *ASKED.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(asked);
@@ -91,7 +91,7 @@ mod tests {
     use super::*;
 
     const BATCH: TrainingBatch =
-        TrainingBatch { pairs: 64, tokens: 512, gradient_checkpointing: false, is_padded: true };
+        TrainingBatch { pairs: 64, tokens: 512, gradient_checkpointing: false, is_on_gpu: true };
 
     #[test]
     fn failed_allocations_are_told_from_other_failures() {

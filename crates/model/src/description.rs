@@ -264,7 +264,7 @@ mod tests {
                     pairs,
                     tokens,
                     gradient_checkpointing,
-                    is_padded: false,
+                    is_on_gpu: false,
                 })
             });
             assert!(computed_again <= kept && (computed_again < kept) == (pairs > 0));

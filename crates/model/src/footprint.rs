@@ -16,8 +16,9 @@ pub struct TrainingBatch {
     pub tokens: usize,
     /// Whether layers are computed again in the backward pass. Without kernels they are not.
     pub gradient_checkpointing: bool,
-    /// Whether the device pads batches and has no kernels, as GPUs do.
-    pub is_padded: bool,
+    /// Whether it trains on a GPU, whose kernels compute the probabilities of attention again, and no
+    /// layer.
+    pub is_on_gpu: bool,
 }
 
 /// How a batch that did not fit can be made smaller.
@@ -49,25 +50,24 @@ pub fn fitting(
 ///
 /// For each parameter there are its value, its gradient and the optimizer's two moments. For each
 /// token of a batch there are what every layer keeps for the backward pass, and what one layer
-/// computes in it. With checkpointing, a layer keeps its input, and one at a time the rest. Without
-/// kernels every layer keeps the probabilities of attention.
+/// computes in it. With checkpointing, a layer keeps its input, and one at a time the rest.
 /// `docs/models.md` gives the formula and what was measured.
 pub fn training_bytes(spec: &Spec, parameters: usize, batch: TrainingBatch) -> u64 {
-    let TrainingBatch { pairs, tokens, gradient_checkpointing, is_padded } = batch;
+    let TrainingBatch { pairs, tokens, gradient_checkpointing, is_on_gpu } = batch;
     let [layers, hidden, ffn, heads] = [spec.layers, spec.hidden, spec.ffn, spec.heads];
-    let has_kernels = spec.has_kernels() && !is_padded;
-    let probabilities = heads * tokens;
+    let probabilities = match spec.has_kernels() && (is_on_gpu || tokens > KEPT_LENGTH) {
+        true => 0,
+        false => heads * tokens,
+    };
     let kept = match spec.norm {
         // Input, query, key, value, attended, two normalised vectors and the one between; the
         // feed-forward part before and after its function; the probabilities of attention.
-        NormPlacement::AfterResidual if has_kernels && tokens > KEPT_LENGTH => 8 * hidden + 2 * ffn,
         NormPlacement::AfterResidual => 8 * hidden + 2 * ffn + probabilities,
         // Input, query, key, value, attended, two normalised vectors; the two halves of the gate.
-        NormPlacement::BeforeSublayer if has_kernels => 7 * hidden + 2 * ffn,
-        NormPlacement::BeforeSublayer => 7 * hidden + 2 * ffn + probabilities,
+        NormPlacement::BeforeSublayer => 7 * hidden + 2 * ffn,
     };
     let backward = 6 * hidden + 2 * ffn;
-    let of_token = match gradient_checkpointing && has_kernels {
+    let of_token = match gradient_checkpointing && spec.has_kernels() && !is_on_gpu {
         true => layers * hidden + kept + backward,
         false => layers * kept + backward,
     };
@@ -81,8 +81,8 @@ mod tests {
     use crate::families::Architecture;
     use std::path::Path;
 
-    fn batch(pairs: usize, tokens: usize, is_padded: bool) -> TrainingBatch {
-        TrainingBatch { pairs, tokens, gradient_checkpointing: false, is_padded }
+    fn batch(pairs: usize, tokens: usize, is_on_gpu: bool) -> TrainingBatch {
+        TrainingBatch { pairs, tokens, gradient_checkpointing: false, is_on_gpu }
     }
 
     #[test]
@@ -102,19 +102,23 @@ mod tests {
     }
 
     #[test]
-    fn without_kernels_every_layer_keeps_its_probabilities() {
+    fn probabilities_are_kept_where_no_kernel_computes_them_again() {
         let oracles = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/oracles");
         let of = |model: &str, batch| {
             let spec = Architecture::read(&oracles.join(model)).unwrap().spec;
             training_bytes(&spec, 1000, batch) - REST
         };
         // 2 layers of 4 heads: 8 · 32 + 2 · 64 = 384 numbers a token, and 6 · 32 + 2 · 64 = 320.
-        assert_eq!(of("tiny-model", batch(1, 600, false)), 4 * (4000 + 600 * (2 * 384 + 320)));
-        let kept = 2 * (384 + 4 * 600);
-        assert_eq!(of("tiny-model", batch(1, 600, true)), 4 * (4000 + 600 * (kept + 320)));
-        // 3 layers of 4 heads: 7 · 32 + 2 · 24 = 272, and 6 · 32 + 2 · 24 = 240.
-        assert_eq!(of("tiny-modernbert", batch(2, 10, false)), 4 * (4000 + 20 * (3 * 272 + 240)));
-        let kept = 3 * (272 + 4 * 10);
-        assert_eq!(of("tiny-modernbert", batch(2, 10, true)), 4 * (4000 + 20 * (kept + 240)));
+        for (tokens, is_on_gpu) in [(600, false), (600, true), (100, true)] {
+            let expected = 4 * (4000 + tokens * (2 * 384 + 320)) as u64;
+            assert_eq!(of("tiny-model", batch(1, tokens, is_on_gpu)), expected);
+        }
+        let kept = 2 * (384 + 4 * 100);
+        assert_eq!(of("tiny-model", batch(1, 100, false)), 4 * (4000 + 100 * (kept + 320)));
+        // 3 layers: 7 · 32 + 2 · 24 = 272, and 6 · 32 + 2 · 24 = 240.
+        for is_on_gpu in [false, true] {
+            let found = of("tiny-modernbert", batch(2, 10, is_on_gpu));
+            assert_eq!(found, 4 * (4000 + 20 * (3 * 272 + 240)));
+        }
     }
 }

@@ -134,7 +134,7 @@ impl Training {
                 pairs,
                 tokens: max_seq_tokens,
                 gradient_checkpointing,
-                is_padded: false,
+                is_on_gpu: false,
             };
             description.training_bytes(batch)
         };
@@ -285,7 +285,7 @@ mod tests {
                 pairs,
                 tokens,
                 gradient_checkpointing,
-                is_padded: false,
+                is_on_gpu: false,
             })
         };
         let training = |machine| Training::of(&model, machine);
