@@ -62,7 +62,7 @@ pub use rerank::{RERANK, RerankJob, rerank};
 pub use results::{Results, read_results};
 pub use run_file::{RunPaths, by_name, first_stages, folder, run_name, stage_name};
 pub use texts::{TextFiles, Texts, Wanted};
-pub use verify::{Agreement, Difference, F32_TOLERANCE, Quality, Server, Verification};
+pub use verify::{Agreement, Difference, Quality, Server, Verification};
 #[cfg(feature = "onnxruntime")]
 pub use verify::{OnnxRuntime, QualityJob};
 pub use whetstone_eval::{Join, Order, Recommendation, Scaling};

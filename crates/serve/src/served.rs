@@ -5,14 +5,12 @@ use crate::error::{Error, Result};
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Weak;
-use whetstone_model::{CrossEncoderNetwork, Engine, PairTokenizer, Precision, Tokens};
+use whetstone_model::{CrossEncoderNetwork, Engine, PairTokenizer, Placement, Tokens};
 use whetstone_rank::{Join, Scaling, notes_of};
 use whetstone_records::{Golden, GoldenPair, ModelDir};
 
-/// The largest difference to golden.json: f32 sums in another order, over a dozen layers.
+/// The largest difference to golden.json that every device may have: f32 sums in another order, over a dozen layers.
 const GOLDEN_TOLERANCE: f32 = 1e-3;
-/// bfloat16 keeps 8 bits of a product's inputs, f16 11.
-const GOLDEN_TOLERANCE_16_BITS: f32 = 0.25;
 
 /// A loaded model.
 pub struct Served {
@@ -21,7 +19,7 @@ pub struct Served {
     pub tokenizer: PairTokenizer,
     network: CrossEncoderNetwork,
     engine: Engine,
-    pub precision: Precision,
+    pub placement: Placement,
     /// From logits to probabilities, if the model was calibrated.
     pub scaling: Option<Scaling>,
     /// How to join the model's scores with a first stage's, if the model was calibrated.
@@ -86,7 +84,7 @@ impl Served {
             tokenizer,
             network,
             engine,
-            precision: placement.precision,
+            placement: *placement,
             scaling,
             fusion,
         };
@@ -105,10 +103,7 @@ impl Served {
             return Ok(());
         }
         let golden = Golden::read(&model)?;
-        let tolerance = match self.precision {
-            Precision::F32 => GOLDEN_TOLERANCE,
-            Precision::Bf16 | Precision::F16 => GOLDEN_TOLERANCE_16_BITS,
-        };
+        let tolerance = GOLDEN_TOLERANCE.max(self.placement.logit_tolerance() as f32);
         let logits = self.logits(&golden.texts())?;
         let wrong = |(found, pair): &(f32, &GoldenPair)| (found - pair.logit).abs() > tolerance;
         match logits.into_iter().zip(&golden.pairs).enumerate().find(|(_, pair)| wrong(pair)) {

@@ -17,17 +17,8 @@ use crate::error::{Error, Result};
 use serde::Serialize;
 use std::path::Path;
 use whetstone_eval::{Interval, Measure};
-use whetstone_model::{CrossEncoder, Engine, Placement, Precision};
+use whetstone_model::{CrossEncoder, Engine, Placement};
 use whetstone_records::{Golden, GoldenPair, ModelDir, Silent};
-
-/// f32 sums in another order: after a dozen layers 1e-6 to 1e-5, and a wrong mask, activation or
-/// token type moves a logit by 1e-3 at least.
-pub const F32_TOLERANCE: f64 = 1e-4;
-
-/// f16 keeps 11 bits of what is multiplied.
-const F16_TOLERANCE: f64 = 5e-2;
-/// bfloat16 keeps 8.
-const BF16_TOLERANCE: f64 = 0.25;
 
 /// How far a program is from `golden.json`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -121,18 +112,14 @@ impl Verification {
         let limit = Some(self.golden.max_seq_tokens);
         let encoder = CrossEncoder::load(self.model.root(), limit, &Engine::placed(placement)?)?;
         let logits = encoder.score(&self.golden.texts(), &Silent)?;
-        let tolerance = match placement.precision {
-            Precision::F32 => F32_TOLERANCE,
-            Precision::F16 => F16_TOLERANCE,
-            Precision::Bf16 => BF16_TOLERANCE,
-        };
+        let tolerance = placement.logit_tolerance();
         self.agreement(&logits, format!("whetstone on {placement}"), tolerance)
     }
 
     /// Has a server score the pairs.
     pub fn server(&self, server: &Server) -> Result<Agreement> {
         let logits = server.score(&self.golden.texts())?;
-        self.agreement(&logits, server.address().into(), F32_TOLERANCE)
+        self.agreement(&logits, server.address().into(), Placement::default().logit_tolerance())
     }
 
     /// Scores the pairs with every ONNX file of the folder.
@@ -167,7 +154,8 @@ mod tests {
     }
 
     fn agreement(logits: &[f32], found: &[f32]) -> Agreement {
-        Agreement::of(&golden(logits), found, "x".into(), F32_TOLERANCE).unwrap()
+        Agreement::of(&golden(logits), found, "x".into(), Placement::default().logit_tolerance())
+            .unwrap()
     }
 
     #[test]

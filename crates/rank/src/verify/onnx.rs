@@ -1,13 +1,12 @@
 //! Scores pairs with ONNX Runtime, whose library is found when the program runs.
 
-use super::{F16_TOLERANCE, F32_TOLERANCE};
 use crate::error::{Error, Result};
 use ort::environment::Environment;
 use ort::session::Session;
 use ort::value::TensorRef;
 use std::path::Path;
 use std::sync::Mutex;
-use whetstone_model::{Packed, PairTokenizer};
+use whetstone_model::{Packed, PairTokenizer, Placement, Precision};
 use whetstone_records::{ModelDir, Progress};
 
 /// What multiplies a matrix of 8 bits is itself rounded to 8 bits, over the whole batch at once.
@@ -28,9 +27,10 @@ pub struct OnnxEncoder {
 
 /// The ONNX files that a model folder has, each with its tolerance.
 pub(super) fn files(model: &ModelDir) -> Vec<(&'static str, f64)> {
+    let rounded = |precision| Placement { precision, ..Placement::default() }.logit_tolerance();
     let all = [
-        (ModelDir::ONNX, F32_TOLERANCE),
-        (ModelDir::ONNX_F16, F16_TOLERANCE),
+        (ModelDir::ONNX, rounded(Precision::F32)),
+        (ModelDir::ONNX_F16, rounded(Precision::F16)),
         (ModelDir::ONNX_INT8, INT8_TOLERANCE),
     ];
     all.into_iter().filter(|(file, _)| model.path(file).is_file()).collect()

@@ -40,7 +40,7 @@ pub async fn info(
     api::json(&json!({
         "model_id": model.name,
         "model_sha": null,
-        "model_dtype": match model.precision {
+        "model_dtype": match model.placement.precision {
             Precision::F32 => "float32",
             Precision::Bf16 => "bfloat16",
             Precision::F16 => "float16",
