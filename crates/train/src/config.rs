@@ -243,6 +243,11 @@ impl TrainConfig {
 
     /// Refuses values out of range, naming the key and the value.
     pub fn check(&self) -> Result<()> {
+        if self.precision == Precision::F16 {
+            // No loss is scaled up, so small gradients would vanish. A file cannot name it at all.
+            let expected = "f32 or bf16".to_owned();
+            return Err(Error::Value { key: "precision", expected, value: "f16".into() });
+        }
         for (key, lr) in [
             ("learning-rate", self.learning_rate),
             (

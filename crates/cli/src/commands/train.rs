@@ -54,6 +54,7 @@ pub fn run(args: &Args, talk: &Talk) -> Result<()> {
 mod tests {
     use super::*;
     use std::path::Path;
+    use whetstone_model::Precision;
 
     fn configs() -> PathBuf {
         Path::new(env!("CARGO_MANIFEST_DIR")).join("../../configs")
@@ -81,6 +82,9 @@ mod tests {
         std::fs::write(&path, "precision = \"f16\"").unwrap();
         let error = whetstone_records::one_line(&TrainConfig::load(&path).unwrap_err());
         assert!(error.contains("unknown variant `f16`, expected `f32` or `bf16`"), "{error}");
+        let config = TrainConfig { precision: Precision::F16, ..TrainConfig::default() };
+        let error = config.check().unwrap_err().to_string();
+        assert!(error.contains("`precision`") && error.contains("f32 or bf16"), "{error}");
     }
 
     #[test]
