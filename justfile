@@ -155,7 +155,7 @@ test-gpu DEVICE="wgpu":
 # `cubecl-cpu` runs them on the CPU, slowly; it wants the LLVM that `just build-cuda` lays out.
 # Test the kernels for GPUs against burn's own operations, on `cuda`, `wgpu` or `cubecl-cpu`.
 test-kernels DEVICE="cubecl-cpu":
-    WHETSTONE_TEST_DEVICE={{DEVICE}} cargo test --release -p whetstone-kernels \
+    WHETSTONE_TEST_DEVICE={{DEVICE}} CUDARC_CUDA_VERSION=13000 cargo test --release -p whetstone-kernels \
         --features train,gpu,{{DEVICE}} --test gpu
 
 # Needs `just build-cuda`, a C compiler, and CUDA's libdevice under $CUDA_PATH.
