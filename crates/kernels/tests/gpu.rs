@@ -2,12 +2,13 @@
 #![cfg(all(feature = "gpu", feature = "train"))]
 
 use burn::tensor::activation::softmax;
-use burn::tensor::{Device, Int, Tensor, TensorData};
-use whetstone_kernels::Dropout;
+use burn::tensor::{Device, FloatDType, Int, Tensor, TensorData};
 use whetstone_kernels::gpu::{
-    NormWeights, Taken, add_and_norm, add_bias, add_bias_and_gelu, attention, attention_weights,
-    drop, layer_norm, take_rows,
+    LayerDrops, LayerWeights, LinearWeights, NormWeights, Reading, Taken, adamw, add_and_norm,
+    add_bias, add_bias_and_gelu, attention, attention_weights, drop, layer, layer_norm, multiply,
+    squares, take_rows,
 };
+use whetstone_kernels::{AdamWStep, Dropout};
 
 /// The device under test: `WHETSTONE_TEST_DEVICE`, by default cubecl's own CPU.
 fn device() -> Device {
@@ -147,6 +148,83 @@ fn attention_computes_its_weights_again() {
     agree(&inputs(&[&dims, &dims, &dims]), ours, plain);
 }
 
+#[test]
+fn a_layer_computes_what_its_parts_do() {
+    let (batch, seq, heads, size, ffn) = (2, 10, 2, 4, 12);
+    let hidden = heads * size;
+    let drops = LayerDrops {
+        attention: Dropout::new(0.1, 3, 8),
+        attention_output: Dropout::new(0.2, 4, 9),
+        output: Dropout::new(0.3, 5, 10),
+    };
+    let is_hidden = |key: usize| key >= 2 * seq - 3;
+    let (whole, square, vector) = ([batch, seq, hidden], [hidden, hidden], [hidden]);
+    let (wider, narrower, wide) = ([hidden, ffn], [ffn, hidden], [ffn]);
+    let mut shapes: Vec<&[usize]> = vec![&whole, &square, &square, &square, &square];
+    shapes.extend([&wider[..], &narrower]);
+    shapes.extend([&vector[..]; 9]);
+    shapes.push(&wide);
+    let ours = |leaves: &[Tensor<1>]| {
+        let linear = |at: usize, bias: usize| {
+            let shape = <[usize; 2]>::try_from(shapes[at]).unwrap();
+            let (matrix, bias) = (leaves[at].clone().reshape(shape), leaves[bias].clone());
+            LinearWeights { matrix, bias }
+        };
+        let norm = |gamma: usize| NormWeights {
+            gamma: leaves[gamma].clone(),
+            beta: Some(leaves[gamma + 1].clone()),
+            eps: 1e-5,
+        };
+        let weights = LayerWeights {
+            query: linear(1, 7),
+            key: linear(2, 8),
+            value: linear(3, 9),
+            attention_output: linear(4, 10),
+            intermediate: linear(5, 16),
+            output: linear(6, 11),
+            attention_norm: norm(12),
+            output_norm: norm(14),
+        };
+        let hides: Vec<f32> = (0..2 * seq).map(|key| f32::from(is_hidden(key))).collect();
+        let hides = TensorData::new(hides, [batch, seq]);
+        let hides = Tensor::<2>::from_data(hides, &leaves[0].device().inner());
+        let x = leaves[0].clone().reshape([batch, seq, hidden]);
+        layer(x, hides, weights, &drops, (heads, None, FloatDType::F32)).reshape([-1])
+    };
+    let plain = |leaves: &[Tensor<1>]| {
+        let rows = batch * seq;
+        let deep =
+            |at: usize| leaves[at].clone().reshape(<[usize; 2]>::try_from(shapes[at]).unwrap());
+        let linear = |x: Tensor<2>, at: usize, bias: usize| {
+            x.matmul(deep(at)) + leaves[bias].clone().unsqueeze()
+        };
+        let kept = |x: Tensor<2>, dropout: Dropout| {
+            let factors = factors(dropout, &x.clone().reshape([-1]));
+            x.clone() * factors.reshape(x.dims())
+        };
+        let x = leaves[0].clone().reshape([rows, hidden]);
+        let [query, key, value] = [(1, 7), (2, 8), (3, 9)].map(|(at, bias)| {
+            linear(x.clone(), at, bias).reshape([batch, seq, heads, size]).swap_dims(1, 2)
+        });
+        let mask = (0..batch * heads * seq * seq).map(|at| {
+            if is_hidden(at / (heads * seq * seq) * seq + at % seq) { -1e9 } else { 0.0 }
+        });
+        let mask = TensorData::new(mask.collect::<Vec<f32>>(), [batch, heads, seq, seq]);
+        let mask = Tensor::<4>::from_data(mask, &x.device());
+        let scores = query.matmul(key.swap_dims(2, 3)) / (size as f32).sqrt() + mask;
+        let weights = softmax(scores, 3).reshape([batch * heads * seq, seq]);
+        let weights = kept(weights, drops.attention).reshape([batch, heads, seq, seq]);
+        let attended = weights.matmul(value).swap_dims(1, 2).reshape([rows, hidden]);
+        let sum = kept(linear(attended, 4, 10), drops.attention_output) + x;
+        let x = normalised(sum, leaves[12].clone(), Some(leaves[13].clone()));
+        let inner = linear(x.clone(), 5, 16);
+        let inner = inner.clone() * ((inner / std::f32::consts::SQRT_2).erf() + 1.0) * 0.5;
+        let sum = kept(linear(inner, 6, 11), drops.output) + x;
+        normalised(sum, leaves[14].clone(), Some(leaves[15].clone())).reshape([-1])
+    };
+    agree(&inputs(&shapes), ours, plain);
+}
+
 /// In plain operations.
 fn normalised(x: Tensor<2>, gamma: Tensor<1>, beta: Option<Tensor<1>>) -> Tensor<2> {
     let centred = x.clone() - x.mean_dim(1);
@@ -251,4 +329,71 @@ fn rows_are_taken_and_their_gradients_come_back() {
         leaves[0].clone().reshape([rows, columns]).select(0, ids).reshape([-1])
     };
     agree(&inputs(&[&[rows, columns]]), ours, plain);
+}
+
+#[test]
+fn a_step_of_adamw_is_that_of_the_cpu() {
+    let len = 4 * 1500;
+    let vector = |seed| noise(len, seed);
+    let step = AdamWStep {
+        lr: 1e-2,
+        beta1: 0.9,
+        beta2: 0.999,
+        eps: 1e-8,
+        weight_decay: 0.1,
+        correction1: 0.19,
+        correction2_sqrt: 0.04,
+        grad_scale: 1.0,
+    };
+    let square = |x: f32| x * x;
+    let [weights, first, gradients] = [1, 2, 3].map(vector);
+    let second: Vec<f32> = vector(4).into_iter().map(square).collect();
+    let on = |values: &[f32], device: &Device| {
+        Tensor::<1>::from_data(TensorData::new(values.to_vec(), [len]), device)
+    };
+    let values = |x: Tensor<1>| x.into_data().try_into_vec::<f32>().unwrap();
+    let (gpu, cpu) = (device(), Device::flex());
+    let expected_norm = gradients.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt();
+    let norm = squares(on(&gradients, &gpu)).sqrt();
+    let found_norm = f64::from(values(norm.clone())[0]);
+    assert!((found_norm / expected_norm - 1.0).abs() < 1e-5, "{found_norm}, not {expected_norm}");
+
+    let state = || [&weights, &first, &second].map(|values| on(values, &gpu));
+    let found = adamw(state(), on(&gradients, &gpu), norm, (step, 2.0)).map(values);
+    let [w, m, v, g] = [&weights, &first, &second, &gradients].map(|values| on(values, &cpu));
+    let step = AdamWStep { grad_scale: (2.0 / expected_norm) as f32, ..step };
+    let (w, m, v) = whetstone_kernels::adamw(w, g, m, v, step);
+    for (found, expected) in found.iter().zip([w, m, v].map(values)) {
+        for (found, expected) in found.iter().zip(expected) {
+            assert!((found - expected).abs() < 1e-5, "{found}, not {expected}");
+        }
+    }
+
+    let void = Tensor::<1>::from_floats([f32::NAN], &gpu);
+    let kept = adamw(state(), on(&gradients, &gpu), void, (step, 2.0)).map(values);
+    assert_eq!(kept, [weights, first, second]);
+}
+
+#[test]
+fn values_are_read_as_they_were_when_they_were_asked_for() {
+    let x = Tensor::<1>::from_floats([1.0, 2.0, 3.0], &device());
+    let readings = [x.clone(), x * 2.0].map(Reading::start);
+    let found = readings.map(Reading::wait);
+    assert_eq!(found, [vec![1.0, 2.0, 3.0], vec![2.0, 4.0, 6.0]]);
+}
+
+#[test]
+fn rows_are_multiplied_with_a_matrix() {
+    // More rows than one part adds up.
+    let (rows, from, to) = (2048, 8, 12);
+    let ours = |leaves: &[Tensor<1>]| {
+        let x = leaves[0].clone().reshape([rows, from]);
+        multiply(x, leaves[1].clone().reshape([from, to]), FloatDType::F32).reshape([-1])
+    };
+    let shapes: [&[usize]; 2] = [&[rows, from], &[from, to]];
+    let plain = |leaves: &[Tensor<1>]| {
+        let x = leaves[0].clone().reshape([rows, from]);
+        x.matmul(leaves[1].clone().reshape([from, to])).reshape([-1])
+    };
+    agree(&inputs(&shapes), ours, plain);
 }

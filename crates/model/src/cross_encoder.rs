@@ -1,6 +1,6 @@
 //! A cross-encoder that scores pairs of texts.
 
-use crate::engine::{Engine, StepDropout, values};
+use crate::engine::{Engine, StepDropout};
 use crate::error::{Error, Result};
 use crate::network::CrossEncoderNetwork;
 use crate::numbering::Numbering;
@@ -77,7 +77,6 @@ impl CrossEncoder {
             self.network.pass(&batch, StepDropout::default(), &self.engine)
         };
         self.engine.in_turn(self.engine.groups(&lengths), start, |group, scores| {
-            let scores = values(scores);
             if scores.iter().any(|score| !score.is_finite()) {
                 return Err(Error::NoNumber { what: "score" });
             }

@@ -42,7 +42,7 @@ pub use description::{
     BiEncoderDescription, Description, LateInteractionDescription, TokenizerDescription,
 };
 #[cfg(feature = "train")]
-pub use engine::{AdamWState, Clipping, StepDropout};
+pub use engine::{AdamWState, Reading, StepDropout};
 pub use engine::{
     DeviceName, Engine, Placement, Surveyed, devices, is_trying_out, longest_text_tokens,
 };

@@ -111,10 +111,13 @@ impl Flat {
         };
         let gradients: Vec<Tensor<1>> = self.layout.values().map(&mut joined).collect();
         let norm = engine.norm(&gradients);
-        let clipping = engine.clipping(&norm, max_norm);
-        for ((kind, state), gradient) in self.layout.keys().zip(&mut self.states).zip(gradients) {
-            *state = engine.adamw_together(state.clone(), gradient, &clipping, step_of(*kind));
-        }
+        // Moved, so that the moments have one owner and can change in place.
+        let states = std::mem::take(&mut self.states);
+        let of_groups = self.layout.keys().zip(states).zip(gradients);
+        let step = |((kind, state), gradient): ((&Kind, AdamWState), Tensor<1>)| {
+            engine.adamw_together(state, gradient, (&norm, max_norm), step_of(*kind))
+        };
+        self.states = of_groups.map(step).collect();
         self.give_back(network);
         norm
     }
@@ -168,13 +171,9 @@ fn layout(network: &mut CrossEncoderNetwork, gradients: &StepGradients, rates: R
 }
 
 /// Joins the parts, with zeros up to a whole number of chunks.
-fn join(mut parts: Vec<Tensor<1>>, engine: &Engine) -> Tensor<1> {
+fn join(parts: Vec<Tensor<1>>, engine: &Engine) -> Tensor<1> {
     let len: usize = parts.iter().map(|part| part.dims()[0]).sum();
-    let rest = len.next_multiple_of(Engine::CHUNK) - len;
-    if rest > 0 {
-        parts.push(engine.zeros(rest));
-    }
-    Tensor::cat(parts, 0)
+    engine.join(parts, len.next_multiple_of(Engine::CHUNK))
 }
 
 fn weight(slot: &Slot) -> Tensor<1> {

@@ -72,8 +72,7 @@ impl Fit<'_> {
         let start = |group: &Vec<usize>| {
             network.forward(&dev.batch(group, &self.tokenizer), StepDropout::default(), &engine)
         };
-        let finish = |group: Vec<usize>, tensor| {
-            let values = engine.read(vec![tensor]).remove(0);
+        let finish = |group: Vec<usize>, values: Vec<f32>| {
             group.iter().zip(values).for_each(|(&pair, logit)| logits[pair] = logit);
             done += group.len();
             progress.message(&format!("measuring {name}: {done} of {} pairs", dev.len()));
@@ -81,7 +80,7 @@ impl Fit<'_> {
             progress.advance(0);
             Ok(())
         };
-        engine.in_turn::<_, _, Error>(dev.groups(&engine), start, finish)?;
+        engine.in_turn::<_, Error>(dev.groups(&engine), start, finish)?;
         if logits.iter().any(|logit| !logit.is_finite()) {
             return Err(Error::DevScores { step });
         }

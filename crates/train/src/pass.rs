@@ -26,7 +26,7 @@ pub(crate) enum Logits {
 }
 
 impl Logits {
-    pub fn awaited(&mut self) -> Option<Tensor<1>> {
+    pub fn awaited(&self) -> Option<Tensor<1>> {
         match self {
             Logits::Known(_) => None,
             Logits::Awaited(logits) => Some(logits.clone()),

@@ -8,7 +8,7 @@ use crate::pass::{Logits, Passed};
 use crate::plan::Fit;
 use crate::watch::{Observed, Watch};
 use burn::tensor::Tensor;
-use whetstone_model::{CrossEncoderNetwork, Packed};
+use whetstone_model::{CrossEncoderNetwork, Packed, Reading};
 use whetstone_records::Progress;
 
 /// A step that the devices may still be at.
@@ -22,6 +22,8 @@ pub(crate) struct Started {
     /// Of the batches whose logits are known.
     loss: f32,
     norm: GradNorm,
+    /// Of the logits and the norm that are awaited, in order.
+    readings: Vec<Reading>,
 }
 
 /// What came out of a step.
@@ -46,7 +48,21 @@ impl Fit<'_> {
             true => optimizer.step(network, gradients, rates, self.config),
             false => GradNorm::Known(0.0),
         };
-        Started { step, batches, rates, logits, loss, norm }
+        let readings = self.start_reading(&logits, &norm);
+        Started { step, batches, rates, logits, loss, norm, readings }
+    }
+
+    /// Asks for what is awaited, at once where all is on one device.
+    fn start_reading(&self, logits: &[Logits], norm: &GradNorm) -> Vec<Reading> {
+        let mut awaited: Vec<Tensor<1>> = logits.iter().filter_map(Logits::awaited).collect();
+        if let GradNorm::Awaited(norm) = norm {
+            awaited.push(norm.clone());
+        }
+        let engine = &self.engines[0];
+        match self.engines.len() {
+            1 => vec![engine.start_reading(awaited)],
+            _ => awaited.into_iter().map(|one| engine.start_reading(vec![one])).collect(),
+        }
     }
 
     /// Waits for a step, and looks for signs of failure.
@@ -79,19 +95,9 @@ impl Fit<'_> {
         })
     }
 
-    /// Reads logits and norm, with one wait where all are on one device.
     fn read(&self, started: &mut Started) -> Outcome {
-        let awaited = started.logits.iter_mut().filter_map(Logits::awaited);
-        let mut awaited: Vec<Tensor<1>> = awaited.collect();
-        if let GradNorm::Awaited(norm) = &started.norm {
-            awaited.push(norm.clone());
-        }
-        let engine = &self.engines[0];
-        let mut values = match self.engines.len() {
-            1 => engine.read(awaited),
-            _ => awaited.into_iter().flat_map(|tensor| engine.read(vec![tensor])).collect(),
-        }
-        .into_iter();
+        let readings = std::mem::take(&mut started.readings);
+        let mut values = readings.into_iter().flat_map(Reading::wait);
         let mut outcome = Outcome { loss: started.loss, grad_norm: 0.0, logits: Vec::new() };
         for (logits, batch) in started.logits.iter_mut().zip(&started.batches) {
             let logits = match logits {

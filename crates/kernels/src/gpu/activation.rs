@@ -1,76 +1,116 @@
 //! A linear layer's bias, and the exact GELU after it.
 
-use super::device::{columns, empty_like, flat};
-use super::lanes::threads;
+use super::device::{columns, elem, empty_like, flat, nothing};
+use super::lanes::{threads, wide, width};
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
+
+/// 1/√2π, the density of the standard normal distribution at 0.
+const DENSITY: f32 = 0.398_942_3;
 
 /// x + bias, or the GELU of that.
 pub fn biased(x: CubeTensor, bias: CubeTensor, with_gelu: bool) -> CubeTensor {
     let (x, bias) = (flat(x), flat(bias));
     let (out, columns) = (empty_like(&x), columns(&x));
-    let (count, dim) = threads(x.meta.num_elements());
-    let client = x.client.clone();
-    let (x, bias) = (x.into_tensor_arg(), bias.into_tensor_arg());
-    let to = out.clone().into_tensor_arg();
-    biased_kernel::launch(&client, count, dim, x, bias, to, columns, with_gelu);
+    let width = width(columns);
+    let vectors = x.meta.num_elements() / width;
+    let (count, dim) = threads(vectors);
+    let (client, dtype) = (x.client.clone(), elem(&x));
+    biased_kernel::launch(
+        &client,
+        count,
+        dim,
+        width,
+        x.into_tensor_arg(),
+        bias.into_tensor_arg(),
+        out.clone().into_tensor_arg(),
+        vectors,
+        columns / width,
+        with_gelu,
+        dtype,
+    );
     out
 }
 
 #[cube(launch)]
-fn biased_kernel(
-    x: &Tensor<f32>,
-    bias: &Tensor<f32>,
-    out: &mut Tensor<f32>,
+fn biased_kernel<T: Float, N: Size>(
+    x: &Tensor<Vector<T, N>>,
+    bias: &Tensor<Vector<f32, N>>,
+    out: &mut Tensor<Vector<T, N>>,
+    vectors: usize,
     columns: usize,
     #[comptime] with_gelu: bool,
+    #[define(T)] _dtype: ElemType,
 ) {
-    if ABSOLUTE_POS < out.len() {
-        let mut value = x[ABSOLUTE_POS] + bias[ABSOLUTE_POS % columns];
+    if ABSOLUTE_POS < vectors {
+        let mut value = wide(x[ABSOLUTE_POS]) + bias[ABSOLUTE_POS % columns];
         if with_gelu {
             value = value * below(value);
         }
-        out[ABSOLUTE_POS] = value;
+        out[ABSOLUTE_POS] = Vector::cast_from(value);
     }
 }
 
 /// The share of a standard normal distribution that lies below a value.
 #[cube]
-fn below(value: f32) -> f32 {
-    f32::new(0.5) * (f32::new(1.0) + Erf::erf(value * f32::new(std::f32::consts::FRAC_1_SQRT_2)))
+fn below<N: Size>(value: Vector<f32, N>) -> Vector<f32, N> {
+    let scaled = value * Vector::new(std::f32::consts::FRAC_1_SQRT_2);
+    (scaled.erf() + Vector::new(1.0f32)) * Vector::new(0.5f32)
 }
 
-/// The gradient of x; its columns' sums are that of the bias.
-pub fn gelu_gradient(d_out: CubeTensor, x: CubeTensor, bias: CubeTensor) -> CubeTensor {
+/// The gradient of x, whose columns' sums are that of the bias; and the GELU itself again, or `[1]`.
+pub fn gelu_gradient(
+    d_out: CubeTensor,
+    x: CubeTensor,
+    bias: CubeTensor,
+    with_gelu: bool,
+) -> (CubeTensor, CubeTensor) {
     let [d_out, x, bias] = [d_out, x, bias].map(flat);
     let (d_x, columns) = (empty_like(&x), columns(&x));
-    let (count, dim) = threads(x.meta.num_elements());
-    let client = x.client.clone();
+    let activated = if with_gelu { empty_like(&x) } else { nothing(&x) };
+    let width = width(columns);
+    let vectors = x.meta.num_elements() / width;
+    let (count, dim) = threads(vectors);
+    let (client, dtype) = (x.client.clone(), elem(&x));
     gelu_gradient_kernel::launch(
         &client,
         count,
         dim,
+        width,
         d_out.into_tensor_arg(),
         x.into_tensor_arg(),
         bias.into_tensor_arg(),
         d_x.clone().into_tensor_arg(),
-        columns,
+        activated.clone().into_tensor_arg(),
+        vectors,
+        columns / width,
+        with_gelu,
+        dtype,
     );
-    d_x
+    (d_x, activated)
 }
 
 #[cube(launch)]
-fn gelu_gradient_kernel(
-    d_out: &Tensor<f32>,
-    x: &Tensor<f32>,
-    bias: &Tensor<f32>,
-    d_x: &mut Tensor<f32>,
+#[allow(clippy::too_many_arguments, reason = "a kernel's arguments are its interface")]
+fn gelu_gradient_kernel<T: Float, N: Size>(
+    d_out: &Tensor<Vector<T, N>>,
+    x: &Tensor<Vector<T, N>>,
+    bias: &Tensor<Vector<f32, N>>,
+    d_x: &mut Tensor<Vector<T, N>>,
+    activated: &mut Tensor<Vector<T, N>>,
+    vectors: usize,
     columns: usize,
+    #[comptime] with_gelu: bool,
+    #[define(T)] _dtype: ElemType,
 ) {
-    if ABSOLUTE_POS < d_x.len() {
-        let value = x[ABSOLUTE_POS] + bias[ABSOLUTE_POS % columns];
-        // 1/√2π is the density of the standard normal distribution at 0.
-        let density = (value * value * f32::new(-0.5)).exp() * f32::new(0.398_942_28);
-        d_x[ABSOLUTE_POS] = d_out[ABSOLUTE_POS] * (below(value) + value * density);
+    if ABSOLUTE_POS < vectors {
+        let value = wide(x[ABSOLUTE_POS]) + bias[ABSOLUTE_POS % columns];
+        let share = below(value);
+        let density = (value * value * Vector::new(-0.5f32)).exp() * Vector::new(DENSITY);
+        let gradient = wide(d_out[ABSOLUTE_POS]) * (share + value * density);
+        d_x[ABSOLUTE_POS] = Vector::cast_from(gradient);
+        if with_gelu {
+            activated[ABSOLUTE_POS] = Vector::cast_from(value * share);
+        }
     }
 }

@@ -1,9 +1,10 @@
 //! From the scores of attention to its weights: scale, hide, normalise, drop.
 
-use super::device::{columns, empty, empty_like, flat};
-use super::dropped::{DropArgs, Drops, factor};
-use super::lanes::{LANES, ROWS, cubes_of_rows, greatest, run_in_step, sum};
-use burn::tensor::Shape;
+use super::device::{columns, elem, empty_like, flat, nothing, own};
+use super::dropped::{DropArgs, Drops, kept};
+use super::lanes::{
+    LANES, ROWS, cubes_of_rows, greatest, per_lane, run_in_step, sum, total, wide, width,
+};
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
 
@@ -17,6 +18,9 @@ pub struct Weighing {
     pub(super) drops: Drops,
 }
 
+/// Below every score.
+const HIDDEN: f32 = -1.0e30;
+
 /// # Shapes
 /// - scores: `[batch, heads, seq, seq]`
 /// - is_hidden: `[batch, seq]`, 1 for keys that nobody sees, else 0
@@ -27,98 +31,160 @@ pub fn weights(
     is_hidden: CubeTensor,
     weighing: Weighing,
 ) -> (CubeTensor, CubeTensor) {
-    let (scores, is_hidden) = (flat(scores), flat(is_hidden));
-    let probabilities = empty_like(&scores);
-    let dropped = match weighing.drops.any() {
-        true => empty_like(&scores),
-        false => empty(&scores, Shape::new([1])),
-    };
-    let seq = columns(&scores);
+    let scores = own(flat(scores));
+    let has_drops = weighing.drops.any();
+    let dropped = if has_drops { empty_like(&scores) } else { nothing(&scores) };
+    weigh(&scores, is_hidden, &dropped, (weighing, true));
+    (scores, dropped)
+}
+
+/// The same after dropout alone.
+pub fn dropped_weights(
+    scores: CubeTensor,
+    is_hidden: CubeTensor,
+    weighing: Weighing,
+) -> CubeTensor {
+    let scores = own(flat(scores));
+    weigh(&scores, is_hidden, &nothing(&scores), (weighing, !weighing.drops.any()));
+    scores
+}
+
+/// Writes the probabilities over their scores, or else what dropout leaves of them.
+fn weigh(
+    scores: &CubeTensor,
+    is_hidden: CubeTensor,
+    dropped: &CubeTensor,
+    (weighing, keeps): (Weighing, bool),
+) {
+    let is_hidden = flat(is_hidden);
+    let seq = columns(scores);
     let heads = scores.meta.shape()[1];
     let rows = scores.meta.num_elements() / seq.max(1);
-    let client = scores.client.clone();
+    let (client, dtype) = (scores.client.clone(), elem(scores));
     let (count, dim) = cubes_of_rows(rows, &client);
     let in_step = run_in_step(&client);
+    let width = width(seq);
     weights_kernel::launch(
         &client,
         count,
         dim,
-        scores.into_tensor_arg(),
+        width,
+        scores.clone().into_tensor_arg(),
         is_hidden.into_tensor_arg(),
-        probabilities.clone().into_tensor_arg(),
         dropped.clone().into_tensor_arg(),
         weighing.scale,
         rows,
-        seq,
+        seq / width,
         heads * seq,
         weighing.reach,
         weighing.drops.args(),
+        per_lane(seq / width, dim),
         weighing.drops.any(),
+        keeps,
         in_step,
+        dtype,
     );
-    (probabilities, dropped)
 }
 
 #[cube(launch)]
 #[allow(clippy::too_many_arguments, reason = "a kernel's arguments are its interface")]
-fn weights_kernel(
-    scores: &Tensor<f32>,
-    is_hidden: &Tensor<f32>,
-    probabilities: &mut Tensor<f32>,
-    dropped: &mut Tensor<f32>,
+fn weights_kernel<T: Float, N: Size>(
+    scores: &mut Tensor<Vector<T, N>>,
+    is_hidden: &Tensor<Vector<f32, N>>,
+    dropped: &mut Tensor<Vector<T, N>>,
     scale: f32,
     rows: usize,
-    seq: usize,
+    vectors: usize,
     rows_of_sequence: usize,
     reach: usize,
     drops: DropArgs,
+    #[comptime] per_lane: usize,
     #[comptime] has_drops: bool,
+    #[comptime] keeps: bool,
     #[comptime] in_step: bool,
+    #[define(T)] _dtype: ElemType,
 ) {
     let mut shared = Shared::<[f32]>::new_slice((LANES * ROWS) as usize);
     let place = CUBE_POS * CUBE_DIM_Y as usize + UNIT_POS_Y as usize;
     // Threads beyond the last row go along with it and write nothing.
     let row = min(place, rows - 1);
-    let first = row * seq;
-    let keys = (row / rows_of_sequence) * seq;
-    let token = row % seq;
-    let mut most = f32::new(-1.0e30);
-    let mut key = UNIT_POS_X as usize;
-    while key < seq {
-        if sees(token, key, reach) && is_hidden[keys + key] < 0.5 {
-            most = max(most, scores[first + key] * scale);
+    let first = row * vectors;
+    let keys = (row / rows_of_sequence) * vectors;
+    let token = row % (vectors * N::value());
+    let mut values = Array::<Vector<f32, N>>::new(per_lane);
+    let mut most = f32::new(HIDDEN);
+    #[unroll]
+    for step in 0..per_lane {
+        let vector = UNIT_POS_X as usize + step * CUBE_DIM_X as usize;
+        let mut value = Vector::<f32, N>::new(HIDDEN);
+        if vector < vectors {
+            let scores = wide(scores[first + vector]);
+            let is_hidden = is_hidden[keys + vector];
+            #[unroll]
+            for at in 0..N::value() {
+                if sees(token, vector * N::value() + at, reach) && is_hidden.extract(at) < 0.5 {
+                    let score = scores.extract(at) * scale;
+                    value.insert(at, score);
+                    most = max(most, score);
+                }
+            }
         }
-        key += CUBE_DIM_X as usize;
+        values[step] = value;
     }
     let most = greatest(most, &mut shared, in_step);
-    let mut total = f32::new(0.0);
-    let mut key = UNIT_POS_X as usize;
-    while key < seq {
-        if sees(token, key, reach) && is_hidden[keys + key] < 0.5 {
-            total += (scores[first + key] * scale - most).exp();
-        }
-        key += CUBE_DIM_X as usize;
-    }
-    let total = sum(total, &mut shared, in_step);
+    let all = exponentials(&mut values, most, per_lane);
+    let all = sum(all, &mut shared, in_step);
     // A token that sees nothing takes in nothing.
     let mut share = f32::new(0.0);
-    if total > 0.0 {
-        share = 1.0 / total;
+    if all > 0.0 {
+        share = 1.0 / all;
     }
     if place < rows {
-        let mut key = UNIT_POS_X as usize;
-        while key < seq {
-            let mut probability = f32::new(0.0);
-            if sees(token, key, reach) && is_hidden[keys + key] < 0.5 {
-                probability = (scores[first + key] * scale - most).exp() * share;
+        #[unroll]
+        for step in 0..per_lane {
+            let vector = UNIT_POS_X as usize + step * CUBE_DIM_X as usize;
+            if vector < vectors {
+                let at = first + vector;
+                let probability = values[step] * Vector::new(share);
+                if keeps {
+                    scores[at] = Vector::cast_from(probability);
+                }
+                if has_drops {
+                    let kept = kept(probability, at * N::value(), &drops, has_drops);
+                    if keeps {
+                        dropped[at] = Vector::cast_from(kept);
+                    } else {
+                        scores[at] = Vector::cast_from(kept);
+                    }
+                }
             }
-            probabilities[first + key] = probability;
-            if has_drops {
-                dropped[first + key] = probability * factor(first + key, &drops);
-            }
-            key += CUBE_DIM_X as usize;
         }
     }
+}
+
+/// Replaces scores by their exponentials, less the greatest, and returns the sum.
+#[cube]
+fn exponentials<N: Size>(
+    values: &mut Array<Vector<f32, N>>,
+    most: f32,
+    #[comptime] per_lane: usize,
+) -> f32 {
+    let mut all = f32::new(0.0);
+    #[unroll]
+    for step in 0..per_lane {
+        let mut value = values[step];
+        #[unroll]
+        for at in 0..N::value() {
+            let mut share = f32::new(0.0);
+            if value.extract(at) > 0.5 * HIDDEN {
+                share = (value.extract(at) - most).exp();
+            }
+            value.insert(at, share);
+        }
+        values[step] = value;
+        all += total(value);
+    }
+    all
 }
 
 /// Whether a key is near enough to a token.
@@ -133,70 +199,74 @@ pub fn gradient(
     probabilities: CubeTensor,
     weighing: Weighing,
 ) -> CubeTensor {
-    let (d_weights, probabilities) = (flat(d_weights), flat(probabilities));
-    let d_scores = empty_like(&probabilities);
+    let (d_weights, probabilities) = (own(flat(d_weights)), flat(probabilities));
     let seq = columns(&probabilities);
     let rows = probabilities.meta.num_elements() / seq.max(1);
-    let client = probabilities.client.clone();
+    let (client, dtype) = (probabilities.client.clone(), elem(&probabilities));
     let (count, dim) = cubes_of_rows(rows, &client);
     let in_step = run_in_step(&client);
+    let width = width(seq);
     gradient_kernel::launch(
         &client,
         count,
         dim,
-        d_weights.into_tensor_arg(),
+        width,
+        d_weights.clone().into_tensor_arg(),
         probabilities.into_tensor_arg(),
-        d_scores.clone().into_tensor_arg(),
         weighing.scale,
         rows,
-        seq,
+        seq / width,
         weighing.drops.args(),
+        per_lane(seq / width, dim),
         weighing.drops.any(),
         in_step,
+        dtype,
     );
-    d_scores
+    d_weights
 }
 
+/// Writes the gradients of scores over those of weights.
 #[cube(launch)]
 #[allow(clippy::too_many_arguments, reason = "a kernel's arguments are its interface")]
-fn gradient_kernel(
-    d_weights: &Tensor<f32>,
-    probabilities: &Tensor<f32>,
-    d_scores: &mut Tensor<f32>,
+fn gradient_kernel<T: Float, N: Size>(
+    d_weights: &mut Tensor<Vector<T, N>>,
+    probabilities: &Tensor<Vector<T, N>>,
     scale: f32,
     rows: usize,
-    seq: usize,
+    vectors: usize,
     drops: DropArgs,
+    #[comptime] per_lane: usize,
     #[comptime] has_drops: bool,
     #[comptime] in_step: bool,
+    #[define(T)] _dtype: ElemType,
 ) {
     let mut shared = Shared::<[f32]>::new_slice((LANES * ROWS) as usize);
     let place = CUBE_POS * CUBE_DIM_Y as usize + UNIT_POS_Y as usize;
-    let first = min(place, rows - 1) * seq;
-    let end = first + seq;
-    let mut total = f32::new(0.0);
-    let mut at = first + UNIT_POS_X as usize;
-    while at < end {
-        total += probabilities[at] * kept(d_weights[at], at, &drops, has_drops);
-        at += CUBE_DIM_X as usize;
-    }
-    let total = sum(total, &mut shared, in_step);
-    if place < rows {
-        let mut at = first + UNIT_POS_X as usize;
-        while at < end {
-            let d_weight = kept(d_weights[at], at, &drops, has_drops);
-            d_scores[at] = probabilities[at] * (d_weight - total) * scale;
-            at += CUBE_DIM_X as usize;
+    let first = min(place, rows - 1) * vectors;
+    let mut gradients = Array::<Vector<f32, N>>::new(per_lane);
+    let mut shares = Array::<Vector<f32, N>>::new(per_lane);
+    let mut along = f32::new(0.0);
+    #[unroll]
+    for step in 0..per_lane {
+        let vector = UNIT_POS_X as usize + step * CUBE_DIM_X as usize;
+        if vector < vectors {
+            let at = first + vector;
+            let gradient = kept(wide(d_weights[at]), at * N::value(), &drops, has_drops);
+            let share = wide(probabilities[at]);
+            along += total(gradient * share);
+            gradients[step] = gradient;
+            shares[step] = share;
         }
     }
-}
-
-/// A value after dropout.
-#[cube]
-pub fn kept(value: f32, at: usize, drops: &DropArgs, #[comptime] has_drops: bool) -> f32 {
-    let mut kept = value;
-    if has_drops {
-        kept = value * factor(at, drops);
+    let along = sum(along, &mut shared, in_step);
+    if place < rows {
+        #[unroll]
+        for step in 0..per_lane {
+            let vector = UNIT_POS_X as usize + step * CUBE_DIM_X as usize;
+            if vector < vectors {
+                let gradient = shares[step] * (gradients[step] - Vector::new(along));
+                d_weights[first + vector] = Vector::cast_from(gradient * Vector::new(scale));
+            }
+        }
     }
-    kept
 }

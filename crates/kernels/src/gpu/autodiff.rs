@@ -2,9 +2,10 @@
 
 use super::attention::Weighing;
 use super::dropped::Drops;
+use super::layer::{LayerKept, LayerPlan, LayerTensors};
 use super::layer_ops::{LayerOps, scores};
 use super::norm::Norming;
-use super::op::DeviceKernels;
+use super::op::{DeviceKernels, Turns};
 use burn::backend::TensorMetadata;
 use burn::backend::autodiff::{
     Autodiff,
@@ -13,6 +14,7 @@ use burn::backend::autodiff::{
     ops::{Backward, Ops, OpsKind},
 };
 use burn::backend::tensor::{FloatTensor, IntTensor};
+use burn::tensor::FloatDType;
 
 /// Registers a gradient with an operation's parent, if that wants one.
 macro_rules! give {
@@ -49,15 +51,17 @@ impl<B: DeviceKernels> Backward<B, 3> for Attended {
         let d_out = grads.consume::<B>(&ops.node);
         let ([q, k, v, is_hidden], weighing) = ops.state;
         let [query, key, value] = ops.parents;
-        let turned = |x| B::float_swap_dims(x, 2, 3);
+        let by = |lhs, rhs, turns: [bool; 2]| {
+            B::multiplied(lhs, rhs, Turns { lhs: turns[0], rhs: turns[1] })
+        };
         let scores = scores::<B>(q.clone(), k.clone());
         let (probabilities, dropped) = B::weights(scores, is_hidden, weighing);
         let weights = if weighing.drops.any() { dropped } else { probabilities.clone() };
-        give!(grads, value, B::float_matmul(turned(weights), d_out.clone()));
-        let d_weights = B::float_matmul(d_out, turned(v));
+        give!(grads, value, by(weights, d_out.clone(), [true, false]));
+        let d_weights = by(d_out, v, [false, true]);
         let d_scores = B::weights_gradient(d_weights, probabilities, weighing);
-        give!(grads, query, B::float_matmul(d_scores.clone(), k));
-        give!(grads, key, B::float_matmul(turned(d_scores), q));
+        give!(grads, query, by(d_scores.clone(), k, [false, false]));
+        give!(grads, key, by(d_scores, q, [true, false]));
     }
 }
 
@@ -72,17 +76,54 @@ impl<B: DeviceKernels> Backward<B, 5> for Normed {
         let d_out = grads.consume::<B>(&ops.node);
         let ([normalised, factors, gamma_value], norming) = ops.state;
         let [x, bias, residual, gamma, beta] = ops.parents;
-        give!(grads, gamma, B::column_sums(d_out.clone(), normalised.clone(), true));
+        let (d_sum, d_x, (d_gamma, d_beta, d_bias)) =
+            B::norm_gradient(d_out, normalised, factors, gamma_value, norming);
+        give!(grads, gamma, d_gamma);
         if norming.has_beta {
-            give!(grads, beta, B::column_sums(d_out.clone(), normalised.clone(), false));
+            give!(grads, beta, d_beta);
         }
-        let (d_sum, d_x) = B::norm_gradient(d_out, normalised, factors, gamma_value, norming);
-        let d_x = if norming.drops.any() { d_x } else { d_sum.clone() };
         if norming.is_sum {
-            give!(grads, bias, B::column_sums(d_x.clone(), d_x.clone(), false));
+            give!(grads, bias, d_bias);
             give!(grads, residual, d_sum);
         }
         give!(grads, x, d_x);
+    }
+}
+
+#[derive(Debug)]
+struct Weighted;
+
+impl<B: DeviceKernels> Backward<B, 2> for Weighted {
+    /// Both factors, rounded, and what they are rounded to.
+    type State = ([FloatTensor<B>; 2], FloatDType);
+
+    fn backward(self, ops: Ops<Self::State, 2>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let d_out = grads.consume::<B>(&ops.node);
+        let ([x_value, matrix_value], dtype) = ops.state;
+        let [x, matrix] = ops.parents;
+        let d_out = B::float_cast(d_out, dtype);
+        give!(grads, matrix, B::multiplied_over_rows(x_value, d_out.clone()));
+        let back = Turns { lhs: false, rhs: true };
+        give!(grads, x, B::multiplied(d_out, matrix_value, back));
+    }
+}
+
+#[derive(Debug)]
+struct Encoded;
+
+impl<B: DeviceKernels> Backward<B, 17> for Encoded {
+    /// What was kept, which keys are hidden, and the parameters.
+    type State = (LayerKept<B>, FloatTensor<B>, LayerTensors<B>, LayerPlan);
+
+    fn backward(self, ops: Ops<Self::State, 17>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let d_out = grads.consume::<B>(&ops.node);
+        let (kept, is_hidden, tensors, plan) = ops.state;
+        let (d_x, gradients) = B::layer_gradient(d_out, kept, is_hidden, tensors, plan);
+        let [x, parameters @ ..] = ops.parents;
+        give!(grads, x, d_x);
+        for (parameter, gradient) in parameters.into_iter().zip(gradients.in_turn()) {
+            give!(grads, parameter, gradient);
+        }
     }
 }
 
@@ -95,7 +136,7 @@ impl<B: DeviceKernels> Backward<B, 2> for WithBias {
     fn backward(self, ops: Ops<(), 2>, grads: &mut Gradients, _: &mut Checkpointer) {
         let d_out = grads.consume::<B>(&ops.node);
         let [x, bias] = ops.parents;
-        give!(grads, bias, B::column_sums(d_out.clone(), d_out.clone(), false));
+        give!(grads, bias, B::column_sums(d_out.clone()));
         give!(grads, x, d_out);
     }
 }
@@ -111,7 +152,7 @@ impl<B: DeviceKernels> Backward<B, 2> for Activated {
         let [x_value, bias_value] = ops.state;
         let [x, bias] = ops.parents;
         let d_x = B::gelu_gradient(d_out, x_value, bias_value);
-        give!(grads, bias, B::column_sums(d_x.clone(), d_x.clone(), false));
+        give!(grads, bias, B::column_sums(d_x.clone()));
         give!(grads, x, d_x);
     }
 }
@@ -175,9 +216,43 @@ impl<B: DeviceKernels, C: CheckpointStrategy> LayerOps for Autodiff<B, C> {
         let (probabilities, dropped) =
             B::weights(scores::<B>(q.clone(), k.clone()), is_hidden.clone(), weighing);
         let weights = if weighing.drops.any() { dropped } else { probabilities };
-        let out = B::float_matmul(weights, v.clone());
+        let out = B::multiplied(weights, v.clone(), Turns::default());
         match prepared {
             OpsKind::Tracked(prepared) => prepared.finish(([q, k, v, is_hidden], weighing), out),
+            OpsKind::UnTracked(prepared) => prepared.finish(out),
+        }
+    }
+
+    fn weighted(
+        x: FloatTensor<Self>,
+        matrix: FloatTensor<Self>,
+        dtype: FloatDType,
+    ) -> FloatTensor<Self> {
+        let nodes = [x.node(), matrix.node()];
+        let prepared = Backward::<B, 2>::prepare::<C>(Weighted, nodes).compute_bound().stateful();
+        let [x, matrix] = [x, matrix].map(|x| B::float_cast(x.into_primitive(), dtype));
+        let out = B::multiplied(x.clone(), matrix.clone(), Turns::default());
+        match prepared {
+            OpsKind::Tracked(prepared) => prepared.finish(([x, matrix], dtype), out),
+            OpsKind::UnTracked(prepared) => prepared.finish(out),
+        }
+    }
+
+    fn encoded(
+        x: FloatTensor<Self>,
+        is_hidden: FloatTensor<Self>,
+        tensors: LayerTensors<Self>,
+        plan: LayerPlan,
+    ) -> FloatTensor<Self> {
+        let inputs = tensors.in_turn();
+        let mut nodes = std::iter::once(&x).chain(&inputs).map(|input| input.node());
+        let nodes = std::array::from_fn(|_| nodes.next().expect("a layer has 16 parameters"));
+        let prepared = Backward::<B, 17>::prepare::<C>(Encoded, nodes).compute_bound().stateful();
+        let (x, is_hidden) = (x.into_primitive(), is_hidden.into_primitive());
+        let tensors = LayerTensors::<B>::of(inputs.map(|input| input.into_primitive()));
+        let (out, kept) = B::layer(x, is_hidden.clone(), tensors.clone(), plan);
+        match prepared {
+            OpsKind::Tracked(prepared) => prepared.finish((kept, is_hidden, tensors, plan), out),
             OpsKind::UnTracked(prepared) => prepared.finish(out),
         }
     }

@@ -1,26 +1,54 @@
 //! Memory of a device.
 
+use burn::backend::cubecl::dtype_to_storage_type;
 use burn::tensor::{DType, Shape};
 use burn_cubecl::kernel::into_contiguous;
 use burn_cubecl::ops::numeric::empty_device_contiguous_dtype;
 use burn_cubecl::tensor::CubeTensor;
+use cubecl::ir::ElemType;
+use cubecl::prelude::TensorArg;
 
 /// The tensor with its rows one after the other.
 pub fn flat(x: CubeTensor) -> CubeTensor {
-    assert!(x.dtype != DType::BF16 && x.dtype != DType::F16, "the kernels take f32");
     into_contiguous(x)
 }
 
-pub fn empty_like(x: &CubeTensor) -> CubeTensor {
-    empty(x, x.meta.shape().clone())
+/// A tensor that may be written to.
+pub fn own(x: CubeTensor) -> CubeTensor {
+    if x.can_mut() { x } else { x.copy() }
 }
 
-/// A tensor of f32 beside `x`, of which nothing is known.
-pub fn empty(x: &CubeTensor, shape: Shape) -> CubeTensor {
-    empty_device_contiguous_dtype(x.client.clone(), x.device.clone(), shape, DType::F32)
+pub fn empty_like(x: &CubeTensor) -> CubeTensor {
+    empty(x, x.meta.shape().clone(), x.dtype)
+}
+
+/// A tensor beside `x`, of which nothing is known.
+pub fn empty(x: &CubeTensor, shape: Shape, dtype: DType) -> CubeTensor {
+    empty_device_contiguous_dtype(x.client.clone(), x.device.clone(), shape, dtype)
+}
+
+/// A tensor that a kernel neither reads nor writes.
+pub fn nothing(x: &CubeTensor) -> CubeTensor {
+    empty(x, Shape::new([1]), x.dtype)
+}
+
+/// One to three tensors as so many arguments of a kernel.
+pub fn three(tensors: &[CubeTensor]) -> [TensorArg; 3] {
+    let of = |index| tensors.get(index).cloned().unwrap_or_else(|| nothing(&tensors[0]));
+    [0, 1, 2].map(|index| of(index).into_tensor_arg())
+}
+
+/// The same memory as another shape.
+pub fn shaped(x: CubeTensor, shape: Shape) -> CubeTensor {
+    CubeTensor::new_contiguous(x.client, x.device, shape, x.handle, x.dtype)
 }
 
 /// The length of a tensor's rows.
 pub fn columns(x: &CubeTensor) -> usize {
     x.meta.shape()[x.meta.num_dims() - 1]
+}
+
+/// What its values are stored as.
+pub fn elem(x: &CubeTensor) -> ElemType {
+    dtype_to_storage_type(x.dtype)
 }

@@ -57,6 +57,24 @@ pub fn factor(index: usize, drops: &DropArgs) -> f32 {
     factor
 }
 
+/// A vector after dropout; its first value is at `index`.
+#[cube]
+pub fn kept<N: Size>(
+    values: Vector<f32, N>,
+    index: usize,
+    drops: &DropArgs,
+    #[comptime] has_drops: bool,
+) -> Vector<f32, N> {
+    let mut kept = values;
+    if has_drops {
+        #[unroll]
+        for at in 0..N::value() {
+            kept.insert(at, values.extract(at) * factor(index + at, drops));
+        }
+    }
+    kept
+}
+
 #[cube(launch)]
 fn dropped_kernel(x: &Tensor<f32>, out: &mut Tensor<f32>, drops: DropArgs) {
     if ABSOLUTE_POS < out.len() {

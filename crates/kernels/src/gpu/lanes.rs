@@ -81,6 +81,33 @@ pub fn sum_of_rows(value: f32, shared: &mut Shared<[f32]>) -> f32 {
     total
 }
 
+/// How many values one thread reads at once, in rows of this length.
+pub fn width(columns: usize) -> usize {
+    if columns.is_multiple_of(4) { 4 } else { 1 }
+}
+
+/// How many vectors of a row one lane works on, at most.
+pub fn per_lane(vectors: usize, dim: CubeDim) -> usize {
+    vectors.div_ceil(dim.x as usize)
+}
+
+/// Values in f32, whatever they are stored as.
+#[cube]
+pub fn wide<T: Float, N: Size>(values: Vector<T, N>) -> Vector<f32, N> {
+    Vector::cast_from(values)
+}
+
+/// The sum of a vector's values.
+#[cube]
+pub fn total<N: Size>(values: Vector<f32, N>) -> f32 {
+    let mut total = f32::new(0.0);
+    #[unroll]
+    for at in 0..N::value() {
+        total += values.extract(at);
+    }
+    total
+}
+
 /// A thread for each value.
 pub fn threads(values: usize) -> (CubeCount, CubeDim) {
     let in_cube = (LANES * ROWS) as usize;

@@ -2,17 +2,19 @@
 
 use super::attention::Weighing;
 use super::dropped::Drops;
+use super::layer::{LayerPlan, LayerTensors};
 use super::norm::Norming;
-use super::op::DeviceKernels;
+use super::op::{DeviceKernels, Turns};
 use burn::backend::fusion::{Fusion, FusionBackend};
 use burn::backend::ops::FloatTensorOps;
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Backend, backend_extension};
+use burn::tensor::FloatDType;
 use burn_cubecl::CubeBackend;
 
 /// The scores of attention, not scaled yet.
-pub fn scores<B: Backend>(query: FloatTensor<B>, key: FloatTensor<B>) -> FloatTensor<B> {
-    B::float_matmul(query, B::float_swap_dims(key, 2, 3))
+pub fn scores<B: DeviceKernels>(query: FloatTensor<B>, key: FloatTensor<B>) -> FloatTensor<B> {
+    B::multiplied(query, key, Turns { lhs: false, rhs: true })
 }
 
 /// Operations that know their gradients.
@@ -32,6 +34,21 @@ pub trait LayerOps: Backend {
         value: FloatTensor<Self>,
         is_hidden: FloatTensor<Self>,
         weighing: Weighing,
+    ) -> FloatTensor<Self>;
+
+    /// The product of `[rows, in]` and `[in, out]` in f32. Its factors are rounded to `dtype`.
+    fn weighted(
+        x: FloatTensor<Self>,
+        matrix: FloatTensor<Self>,
+        dtype: FloatDType,
+    ) -> FloatTensor<Self>;
+
+    /// A whole layer.
+    fn encoded(
+        x: FloatTensor<Self>,
+        is_hidden: FloatTensor<Self>,
+        #[extension_type] tensors: LayerTensors<Self>,
+        plan: LayerPlan,
     ) -> FloatTensor<Self>;
 
     fn normed(
@@ -79,7 +96,25 @@ macro_rules! without_gradients {
             weighing: Weighing,
         ) -> FloatTensor<Self> {
             let weights = Self::weighed(scores::<Self>(query, key), is_hidden, weighing);
-            Self::float_matmul(weights, value)
+            Self::multiplied(weights, value, Turns::default())
+        }
+
+        fn weighted(
+            x: FloatTensor<Self>,
+            matrix: FloatTensor<Self>,
+            dtype: FloatDType,
+        ) -> FloatTensor<Self> {
+            let [x, matrix] = [x, matrix].map(|x| Self::float_cast(x, dtype));
+            Self::multiplied(x, matrix, Turns::default())
+        }
+
+        fn encoded(
+            x: FloatTensor<Self>,
+            is_hidden: FloatTensor<Self>,
+            tensors: LayerTensors<Self>,
+            plan: LayerPlan,
+        ) -> FloatTensor<Self> {
+            Self::layer(x, is_hidden, tensors, plan).0
         }
 
         fn normed(

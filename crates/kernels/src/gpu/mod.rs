@@ -2,7 +2,7 @@
 //! biases and activations, dropout, the rows of a table. Forward and backward; every sum has a fixed
 //! order, so a run repeats to the bit.
 //!
-//! The kernels run on every device of cubecl. They take f32.
+//! The kernels run on every device of cubecl.
 
 mod activation;
 mod attention;
@@ -11,21 +11,35 @@ mod autodiff;
 mod columns;
 mod device;
 mod dropped;
+mod heads;
+mod joined;
 mod lanes;
+mod layer;
 mod layer_ops;
 mod norm;
 mod op;
+#[cfg(feature = "train")]
+mod optimizer;
+mod pack;
+mod product;
+mod reading;
 mod rows;
 
+pub use reading::Reading;
 pub use rows::Taken;
 
+#[cfg(feature = "train")]
+use crate::AdamWStep;
 use crate::dropout::Dropout;
 use attention::Weighing;
 use burn::backend::{Dispatch, DispatchDevice};
-use burn::tensor::{Device, Int, Tensor};
+use burn::tensor::{Device, FloatDType, Int, Tensor};
 use dropped::Drops;
+use joined::{PARTS, Parts};
+use layer::{LayerPlan, LayerTensors};
 use layer_ops::LayerOps;
 use norm::Norming;
+use op::DeviceKernels;
 
 /// Whether the kernels run on this device.
 pub fn serves(device: &Device) -> bool {
@@ -70,6 +84,86 @@ pub fn attention(
     let [query, key, value] = [query, key, value].map(Tensor::into_dispatch);
     let is_hidden = is_hidden.into_dispatch();
     Tensor::from_dispatch(<Dispatch as LayerOps>::attended(query, key, value, is_hidden, weighing))
+}
+
+/// x · matrix in f32, the factors rounded to `dtype`.
+///
+/// # Shapes
+/// - x: `[rows, in]`
+/// - matrix: `[in, out]`
+/// - output: `[rows, out]`
+pub fn multiply(x: Tensor<2>, matrix: Tensor<2>, dtype: FloatDType) -> Tensor<2> {
+    let (x, matrix) = (x.into_dispatch(), matrix.into_dispatch());
+    Tensor::from_dispatch(<Dispatch as LayerOps>::weighted(x, matrix, dtype))
+}
+
+/// A linear layer.
+pub struct LinearWeights {
+    /// `[in, out]`.
+    pub matrix: Tensor<2>,
+    /// `[out]`.
+    pub bias: Tensor<1>,
+}
+
+/// The parameters of a transformer layer with its norms after the sub-layers.
+pub struct LayerWeights {
+    pub query: LinearWeights,
+    pub key: LinearWeights,
+    pub value: LinearWeights,
+    pub attention_output: LinearWeights,
+    pub intermediate: LinearWeights,
+    pub output: LinearWeights,
+    pub attention_norm: NormWeights,
+    pub output_norm: NormWeights,
+}
+
+/// What is dropped in a layer: attention's weights, its output and that of the feed-forward part.
+pub struct LayerDrops {
+    pub attention: Dropout,
+    pub attention_output: Dropout,
+    pub output: Dropout,
+}
+
+/// Runs a whole layer. `dtype` is what its products read; the rest stays f32.
+///
+/// # Shapes
+/// - x, output: `[batch, seq, hidden]`
+/// - is_hidden: `[batch, seq]`
+pub fn layer(
+    x: Tensor<3>,
+    is_hidden: Tensor<2>,
+    weights: LayerWeights,
+    drops: &LayerDrops,
+    (heads, reach, dtype): (usize, Option<usize>, FloatDType),
+) -> Tensor<3> {
+    let [_, seq, hidden] = x.dims();
+    let plan = LayerPlan {
+        heads,
+        eps: weights.output_norm.eps,
+        dtype: dtype.into(),
+        weighing: Weighing {
+            scale: 1.0 / ((hidden / heads) as f32).sqrt(),
+            reach: reach.unwrap_or(seq),
+            drops: Drops::of(drops.attention),
+        },
+        attention_drops: Drops::of(drops.attention_output),
+        output_drops: Drops::of(drops.output),
+    };
+    let LayerWeights { query, key, value, attention_output, intermediate, output, .. } = weights;
+    let linears = [query, key, value, attention_output, intermediate, output];
+    let (matrices, biases): (Vec<_>, Vec<_>) = linears
+        .into_iter()
+        .map(|linear| (linear.matrix.into_dispatch(), linear.bias.into_dispatch()))
+        .unzip();
+    let vectors = [weights.attention_norm, weights.output_norm].into_iter().flat_map(|norm| {
+        let beta = norm.beta.expect("these layers shift what they normalise");
+        [norm.gamma.into_dispatch(), beta.into_dispatch()]
+    });
+    let mut all = matrices.into_iter().chain(biases).chain(vectors);
+    let all = std::array::from_fn(|_| all.next().expect("a layer has 16 parameters"));
+    let (x, is_hidden) = (x.into_dispatch(), is_hidden.into_dispatch());
+    let out = <Dispatch as LayerOps>::encoded(x, is_hidden, LayerTensors::of(all), plan);
+    Tensor::from_dispatch(out)
 }
 
 /// Gamma and beta of a layer norm, `[columns]`, and what is added to the variance.
@@ -146,6 +240,43 @@ pub fn drop<const D: usize>(x: Tensor<D>, dropout: Dropout) -> Tensor<D> {
         }
         _ => x,
     }
+}
+
+/// Joins vectors on a device without autodiff, with zeros up to `len`.
+pub fn join(parts: Vec<Tensor<1>>, len: usize) -> Tensor<1> {
+    let mut joined = Tensor::<1>::zeros([len], &parts[0].device()).into_dispatch();
+    let mut start = 0;
+    for parts in parts.chunks(PARTS) {
+        let at = |index: usize| parts[index.min(parts.len() - 1)].clone().into_dispatch();
+        let some = Parts::of(std::array::from_fn(at));
+        joined = <Dispatch as DeviceKernels>::write_parts(joined, some, start, parts.len());
+        start += parts.iter().map(|part| part.dims()[0]).sum::<usize>();
+    }
+    Tensor::from_dispatch(joined)
+}
+
+/// Σ x² of a vector without autodiff, `[1]`. The sum has a fixed order.
+#[cfg(feature = "train")]
+pub fn squares(x: Tensor<1>) -> Tensor<1> {
+    Tensor::from_dispatch(<Dispatch as DeviceKernels>::squares(x.into_dispatch()))
+}
+
+/// One step of AdamW (Loshchilov & Hutter 2019) over flat weights and moments without autodiff. The
+/// gradients have this norm, `[1]`, and are scaled down to `max_norm`, unless that is 0; a norm that is
+/// no number changes nothing. `step.grad_scale` is ignored.
+#[cfg(feature = "train")]
+pub fn adamw(
+    state: [Tensor<1>; 3],
+    gradients: Tensor<1>,
+    norm: Tensor<1>,
+    (step, max_norm): (AdamWStep, f32),
+) -> [Tensor<1>; 3] {
+    let [weights, first, second] = state.map(Tensor::into_dispatch);
+    let (gradients, norm) = (gradients.into_dispatch(), norm.into_dispatch());
+    let (weights, first, second) = <Dispatch as DeviceKernels>::stepped(
+        weights, first, second, gradients, norm, step, max_norm,
+    );
+    [weights, first, second].map(Tensor::from_dispatch)
 }
 
 /// Takes rows of a table by their numbers. Places that `taken` leaves out give no gradient.

@@ -1,10 +1,10 @@
 //! Layer normalisation of a sum: of a linear layer's output with its bias, dropped, and a residual.
 
-use super::attention::kept;
-use super::device::{columns, empty, empty_like, flat};
-use super::dropped::{DropArgs, Drops};
-use super::lanes::{LANES, ROWS, cubes_of_rows, run_in_step, sum};
-use burn::tensor::Shape;
+use super::columns::{MOST_ROWS, split_sums};
+use super::device::{columns, elem, empty, empty_like, flat, nothing};
+use super::dropped::{DropArgs, Drops, kept};
+use super::lanes::{LANES, ROWS, cubes_of_rows, per_lane, run_in_step, sum, total, wide, width};
+use burn::tensor::{DType, Shape};
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
 
@@ -21,7 +21,7 @@ pub struct Norming {
 
 /// The rows that a norm takes in; without a sum or a beta, any tensor stands in for those.
 pub struct NormInputs {
-    /// `[rows, columns]`.
+    /// `[rows, columns]`, in f32 or 16 bits.
     pub x: CubeTensor,
     /// `[columns]`, as gamma and beta.
     pub bias: CubeTensor,
@@ -31,99 +31,138 @@ pub struct NormInputs {
     pub beta: CubeTensor,
 }
 
-/// Returns the output, the values before gamma and beta, and what each row was multiplied with,
-/// `[rows]`.
-pub fn norm(inputs: NormInputs, norming: Norming) -> [CubeTensor; 3] {
+/// What a norm gives.
+pub struct Normed {
+    /// `[rows, columns]`, in f32.
+    pub out: CubeTensor,
+    /// The same stored as `x` is; in f32 it is the same tensor.
+    pub narrow: CubeTensor,
+    /// The values before gamma and beta, stored as `x` is.
+    pub normalised: CubeTensor,
+    /// What each row was multiplied with, `[rows]`.
+    pub factors: CubeTensor,
+}
+
+pub fn norm(inputs: NormInputs, norming: Norming) -> Normed {
     let NormInputs { x, bias, residual, gamma, beta } = inputs;
     let [x, bias, residual, gamma, beta] = [x, bias, residual, gamma, beta].map(flat);
     let columns = columns(&x);
     let rows = x.meta.num_elements() / columns;
-    let (out, normalised) = (empty_like(&x), empty_like(&x));
-    let factors = empty(&x, Shape::new([rows]));
-    let client = x.client.clone();
+    let out = empty(&x, x.meta.shape().clone(), DType::F32);
+    let is_narrow = x.dtype != DType::F32;
+    let narrow = if is_narrow { empty_like(&x) } else { nothing(&x) };
+    let normalised = empty_like(&x);
+    let factors = empty(&x, Shape::new([rows]), DType::F32);
+    let (client, dtype) = (x.client.clone(), elem(&x));
     let (count, dim) = cubes_of_rows(rows, &client);
     let in_step = run_in_step(&client);
+    let width = width(columns);
     norm_kernel::launch(
         &client,
         count,
         dim,
+        width,
         x.into_tensor_arg(),
         bias.into_tensor_arg(),
         residual.into_tensor_arg(),
         gamma.into_tensor_arg(),
         beta.into_tensor_arg(),
         out.clone().into_tensor_arg(),
+        narrow.clone().into_tensor_arg(),
         normalised.clone().into_tensor_arg(),
         factors.clone().into_tensor_arg(),
         rows,
-        columns,
+        columns / width,
         norming.eps,
         norming.drops.args(),
-        norming.drops.any(),
-        norming.is_sum,
-        norming.has_beta,
-        in_step,
+        NormKind {
+            per_lane: per_lane(columns / width, dim),
+            has_drops: norming.drops.any(),
+            is_sum: norming.is_sum,
+            has_beta: norming.has_beta,
+            is_narrow,
+            in_step,
+        },
+        dtype,
     );
-    [out, normalised, factors]
+    let narrow = if is_narrow { narrow } else { out.clone() };
+    Normed { out, narrow, normalised, factors }
+}
+
+/// What a norm's kernel is compiled for.
+#[derive(Clone, Copy, Debug, Hash, PartialEq, Eq)]
+struct NormKind {
+    per_lane: usize,
+    has_drops: bool,
+    is_sum: bool,
+    has_beta: bool,
+    is_narrow: bool,
+    in_step: bool,
 }
 
 #[cube(launch)]
 #[allow(clippy::too_many_arguments, reason = "a kernel's arguments are its interface")]
-fn norm_kernel(
-    x: &Tensor<f32>,
-    bias: &Tensor<f32>,
-    residual: &Tensor<f32>,
-    gamma: &Tensor<f32>,
-    beta: &Tensor<f32>,
-    out: &mut Tensor<f32>,
-    normalised: &mut Tensor<f32>,
+fn norm_kernel<T: Float, N: Size>(
+    x: &Tensor<Vector<T, N>>,
+    bias: &Tensor<Vector<f32, N>>,
+    residual: &Tensor<Vector<f32, N>>,
+    gamma: &Tensor<Vector<f32, N>>,
+    beta: &Tensor<Vector<f32, N>>,
+    out: &mut Tensor<Vector<f32, N>>,
+    narrow: &mut Tensor<Vector<T, N>>,
+    normalised: &mut Tensor<Vector<T, N>>,
     factors: &mut Tensor<f32>,
     rows: usize,
-    columns: usize,
+    vectors: usize,
     eps: f32,
     drops: DropArgs,
-    #[comptime] has_drops: bool,
-    #[comptime] is_sum: bool,
-    #[comptime] has_beta: bool,
-    #[comptime] in_step: bool,
+    #[comptime] kind: NormKind,
+    #[define(T)] _dtype: ElemType,
 ) {
     let mut shared = Shared::<[f32]>::new_slice((LANES * ROWS) as usize);
     let place = CUBE_POS * CUBE_DIM_Y as usize + UNIT_POS_Y as usize;
-    let is_real = place < rows;
     // Threads beyond the last row go along with it and write nothing.
     let row = min(place, rows - 1);
-    let first = row * columns;
+    let first = row * vectors;
     let lane = UNIT_POS_X as usize;
-    let mut total = f32::new(0.0);
-    let mut column = lane;
-    while column < columns {
-        let at = first + column;
-        let mut value = x[at];
-        if is_sum {
-            value = kept(value + bias[column], at, &drops, has_drops) + residual[at];
-        }
-        if is_real {
-            normalised[at] = value;
-        }
-        total += value;
-        column += CUBE_DIM_X as usize;
-    }
-    let mean = sum(total, &mut shared, in_step) / f32::cast_from(columns);
-    let squares = squares(normalised, first, columns, mean);
-    let variance = sum(squares, &mut shared, in_step) / f32::cast_from(columns);
-    let factor = 1.0 / (variance + eps).sqrt();
-    if is_real {
-        let mut column = lane;
-        while column < columns {
-            let at = first + column;
-            let value = (normalised[at] - mean) * factor;
-            normalised[at] = value;
-            let mut scaled = value * gamma[column];
-            if has_beta {
-                scaled += beta[column];
+    let columns = f32::cast_from(vectors * N::value());
+    let mut values = Array::<Vector<f32, N>>::new(kind.per_lane);
+    let mut all = f32::new(0.0);
+    #[unroll]
+    for step in 0..kind.per_lane {
+        let vector = lane + step * CUBE_DIM_X as usize;
+        if vector < vectors {
+            let at = first + vector;
+            let mut value = wide(x[at]);
+            if kind.is_sum {
+                let sum = kept(value + bias[vector], at * N::value(), &drops, kind.has_drops);
+                value = sum + residual[at];
             }
-            out[at] = scaled;
-            column += CUBE_DIM_X as usize;
+            all += total(value);
+            values[step] = value;
+        }
+    }
+    let mean = sum(all, &mut shared, kind.in_step) / columns;
+    let squares = centre(&mut values, mean, vectors, kind.per_lane);
+    let variance = sum(squares, &mut shared, kind.in_step) / columns;
+    let factor = 1.0 / (variance + eps).sqrt();
+    if place < rows {
+        #[unroll]
+        for step in 0..kind.per_lane {
+            let vector = lane + step * CUBE_DIM_X as usize;
+            if vector < vectors {
+                let at = first + vector;
+                let value = values[step] * Vector::new(factor);
+                normalised[at] = Vector::cast_from(value);
+                let mut scaled = value * gamma[vector];
+                if kind.has_beta {
+                    scaled += beta[vector];
+                }
+                out[at] = scaled;
+                if kind.is_narrow {
+                    narrow[at] = Vector::cast_from(scaled);
+                }
+            }
         }
         if lane == 0 {
             factors[row] = factor;
@@ -131,96 +170,198 @@ fn norm_kernel(
     }
 }
 
-/// A lane's share of the squared distances of a row from its mean.
+/// Takes the mean from a lane's share of a row, and returns the sum of what are its squares then.
 #[cube]
-fn squares(row: &mut Tensor<f32>, first: usize, columns: usize, mean: f32) -> f32 {
-    let mut total = f32::new(0.0);
-    let mut column = UNIT_POS_X as usize;
-    while column < columns {
-        let off = row[first + column] - mean;
-        total += off * off;
-        column += CUBE_DIM_X as usize;
+fn centre<N: Size>(
+    values: &mut Array<Vector<f32, N>>,
+    mean: f32,
+    vectors: usize,
+    #[comptime] per_lane: usize,
+) -> f32 {
+    let mut squares = f32::new(0.0);
+    #[unroll]
+    for step in 0..per_lane {
+        if UNIT_POS_X as usize + step * (CUBE_DIM_X as usize) < vectors {
+            let off = values[step] - Vector::new(mean);
+            squares += total(off * off);
+            values[step] = off;
+        }
     }
-    total
+    squares
 }
 
-/// Returns the gradient of the residual, and that of `x` where it differs, else `[1]`.
-pub fn gradient(
-    [d_out, normalised, factors, gamma]: [CubeTensor; 4],
-    norming: Norming,
-) -> (CubeTensor, CubeTensor) {
+/// What a norm's gradient is computed from.
+pub struct NormGradientInputs {
+    /// `[rows, columns]`, in f32.
+    pub d_out: CubeTensor,
+    /// What is added to it, stored as `normalised` is.
+    pub more: Option<CubeTensor>,
+    pub normalised: CubeTensor,
+    pub factors: CubeTensor,
+    pub gamma: CubeTensor,
+}
+
+/// The gradients of a norm.
+pub struct NormGradients {
+    /// Of the residual, in f32.
+    pub d_sum: CubeTensor,
+    /// Of `x`, stored as it is.
+    pub d_x: CubeTensor,
+    /// Of gamma, beta and the bias, `[columns]`.
+    pub d_vectors: [CubeTensor; 3],
+}
+
+pub fn gradient(inputs: NormGradientInputs, norming: Norming) -> NormGradients {
+    let NormGradientInputs { d_out, more, normalised, factors, gamma } = inputs;
     let [d_out, normalised, factors, gamma] = [d_out, normalised, factors, gamma].map(flat);
+    let has_more = more.is_some();
+    let more = more.map_or(normalised.clone(), flat);
     let columns = columns(&normalised);
     let rows = normalised.meta.num_elements() / columns;
-    let d_sum = empty_like(&normalised);
-    let d_x = match norming.drops.any() {
-        true => empty_like(&normalised),
-        false => empty(&normalised, Shape::new([1])),
-    };
-    let client = normalised.client.clone();
-    let (count, dim) = cubes_of_rows(rows, &client);
+    let d_sum = empty_like(&d_out);
+    let has_x = norming.drops.any() || normalised.dtype != DType::F32;
+    let d_x = if has_x { empty_like(&normalised) } else { nothing(&normalised) };
+    let (client, dtype) = (normalised.client.clone(), elem(&normalised));
+    let stretch = rows.div_ceil(MOST_ROWS).max(1);
+    let (count, dim) = cubes_of_rows(rows.div_ceil(stretch), &client);
+    let partial = rows.div_ceil(stretch).next_multiple_of(dim.y as usize);
+    let sums = empty(&d_out, Shape::new([partial, 3 * columns]), DType::F32);
     let in_step = run_in_step(&client);
+    let width = width(columns);
     gradient_kernel::launch(
         &client,
         count,
         dim,
+        width,
         d_out.into_tensor_arg(),
+        more.into_tensor_arg(),
         normalised.into_tensor_arg(),
         factors.into_tensor_arg(),
         gamma.into_tensor_arg(),
         d_sum.clone().into_tensor_arg(),
         d_x.clone().into_tensor_arg(),
+        sums.clone().into_tensor_arg(),
         rows,
-        columns,
+        columns / width,
+        stretch,
         norming.drops.args(),
-        norming.drops.any(),
-        in_step,
+        GradientKind {
+            per_lane: per_lane(columns / width, dim),
+            has_drops: norming.drops.any(),
+            has_more,
+            has_x,
+            in_step,
+        },
+        dtype,
     );
-    (d_sum, d_x)
+    let d_x = if has_x { d_x } else { d_sum.clone() };
+    NormGradients { d_sum, d_x, d_vectors: split_sums(sums) }
 }
 
+/// What the kernel of a norm's gradients is compiled for.
+#[derive(Clone, Copy, Debug, Hash, PartialEq, Eq)]
+struct GradientKind {
+    per_lane: usize,
+    has_drops: bool,
+    has_more: bool,
+    has_x: bool,
+    in_step: bool,
+}
+
+/// Every row of lanes takes `stretch` rows, and writes their share of the vectors' gradients.
 #[cube(launch)]
 #[allow(clippy::too_many_arguments, reason = "a kernel's arguments are its interface")]
-fn gradient_kernel(
-    d_out: &Tensor<f32>,
-    normalised: &Tensor<f32>,
+fn gradient_kernel<T: Float, N: Size>(
+    d_out: &Tensor<Vector<f32, N>>,
+    more: &Tensor<Vector<T, N>>,
+    normalised: &Tensor<Vector<T, N>>,
     factors: &Tensor<f32>,
-    gamma: &Tensor<f32>,
-    d_sum: &mut Tensor<f32>,
-    d_x: &mut Tensor<f32>,
+    gamma: &Tensor<Vector<f32, N>>,
+    d_sum: &mut Tensor<Vector<f32, N>>,
+    d_x: &mut Tensor<Vector<T, N>>,
+    sums: &mut Tensor<Vector<f32, N>>,
     rows: usize,
-    columns: usize,
+    vectors: usize,
+    stretch: usize,
     drops: DropArgs,
-    #[comptime] has_drops: bool,
-    #[comptime] in_step: bool,
+    #[comptime] kind: GradientKind,
+    #[define(T)] _dtype: ElemType,
 ) {
-    let mut shared = Shared::<[f32]>::new_slice((LANES * ROWS) as usize);
     let place = CUBE_POS * CUBE_DIM_Y as usize + UNIT_POS_Y as usize;
-    let row = min(place, rows - 1);
-    let first = row * columns;
-    let lane = UNIT_POS_X as usize;
-    let mut total = f32::new(0.0);
-    let mut along = f32::new(0.0);
-    let mut column = lane;
-    while column < columns {
-        let value = d_out[first + column] * gamma[column];
-        total += value;
-        along += value * normalised[first + column];
-        column += CUBE_DIM_X as usize;
-    }
-    let mean = sum(total, &mut shared, in_step) / f32::cast_from(columns);
-    let along = sum(along, &mut shared, in_step) / f32::cast_from(columns);
-    if place < rows {
-        let mut column = lane;
-        while column < columns {
-            let at = first + column;
-            let value = d_out[at] * gamma[column] - mean - normalised[at] * along;
-            let value = value * factors[row];
-            d_sum[at] = value;
-            if has_drops {
-                d_x[at] = kept(value, at, &drops, has_drops);
+    let mut shared = Shared::<[f32]>::new_slice((LANES * ROWS) as usize);
+    let mut gammas = Array::<Vector<f32, N>>::new(kind.per_lane);
+    let mut betas = Array::<Vector<f32, N>>::new(kind.per_lane);
+    let mut biases = Array::<Vector<f32, N>>::new(kind.per_lane);
+    let mut gradients = Array::<Vector<f32, N>>::new(kind.per_lane);
+    let mut normed = Array::<Vector<f32, N>>::new(kind.per_lane);
+    let columns = f32::cast_from(vectors * N::value());
+    for index in 0..stretch {
+        // Threads beyond the last row go along with it and write nothing.
+        let is_real = place * stretch + index < rows;
+        let row = min(place * stretch + index, rows - 1);
+        let mut all = f32::new(0.0);
+        let mut along = f32::new(0.0);
+        #[unroll]
+        for step in 0..kind.per_lane {
+            let vector = UNIT_POS_X as usize + step * CUBE_DIM_X as usize;
+            if vector < vectors {
+                let mut gradient = d_out[row * vectors + vector];
+                if kind.has_more {
+                    gradient += wide(more[row * vectors + vector]);
+                }
+                let value = wide(normalised[row * vectors + vector]);
+                if is_real {
+                    gammas[step] += gradient * value;
+                    betas[step] += gradient;
+                }
+                gradient *= gamma[vector];
+                all += total(gradient);
+                along += total(gradient * value);
+                gradients[step] = gradient;
+                normed[step] = value;
             }
-            column += CUBE_DIM_X as usize;
+        }
+        let mean = sum(all, &mut shared, kind.in_step) / columns;
+        let along = sum(along, &mut shared, kind.in_step) / columns;
+        if is_real {
+            #[unroll]
+            for step in 0..kind.per_lane {
+                let vector = UNIT_POS_X as usize + step * CUBE_DIM_X as usize;
+                if vector < vectors {
+                    let at = row * vectors + vector;
+                    let off =
+                        gradients[step] - Vector::new(mean) - normed[step] * Vector::new(along);
+                    let gradient = off * Vector::new(factors[row]);
+                    d_sum[at] = gradient;
+                    let gradient = kept(gradient, at * N::value(), &drops, kind.has_drops);
+                    biases[step] += gradient;
+                    if kind.has_x {
+                        d_x[at] = Vector::cast_from(gradient);
+                    }
+                }
+            }
+        }
+    }
+    let first = place * 3 * vectors;
+    write(&gammas, sums, first, vectors, kind.per_lane);
+    write(&betas, sums, first + vectors, vectors, kind.per_lane);
+    write(&biases, sums, first + 2 * vectors, vectors, kind.per_lane);
+}
+
+/// Writes a lane's share of a row that begins at `first`.
+#[cube]
+fn write<N: Size>(
+    values: &Array<Vector<f32, N>>,
+    rows: &mut Tensor<Vector<f32, N>>,
+    first: usize,
+    vectors: usize,
+    #[comptime] per_lane: usize,
+) {
+    #[unroll]
+    for step in 0..per_lane {
+        let vector = UNIT_POS_X as usize + step * CUBE_DIM_X as usize;
+        if vector < vectors {
+            rows[first + vector] = values[step];
         }
     }
 }

@@ -55,7 +55,7 @@ pub fn gradient(d_taken: CubeTensor, taken: Taken<CubeTensor>, table_rows: usize
     let [places, stretches, starts, rows] = [places, stretches, starts, rows].map(whole);
     let columns = columns(&d_taken);
     let len = |ids: &CubeTensor| ids.meta.num_elements();
-    let sums = empty(&d_taken, Shape::new([len(&stretches) - 1, columns]));
+    let sums = empty(&d_taken, Shape::new([len(&stretches) - 1, columns]), DType::F32);
     add(&d_taken, &places, &stretches, (&rows, &sums), true);
     let shape = Shape::new([table_rows, columns]);
     let (client, device) = (d_taken.client.clone(), d_taken.device.clone());
@@ -140,7 +140,7 @@ mod tests {
     fn every_counted_place_lies_in_one_stretch_of_its_row() {
         let ids: Vec<u32> = (0..2000).map(|at| [7, 7, 7, 3, at % 11][at as usize % 5]).collect();
         let Taken { places, stretches, starts, rows } = Taken::of(&ids, |at| at % 9 != 0);
-        let mut found = vec![];
+        let mut found: Vec<i32> = vec![];
         for (row, span) in rows.iter().zip(starts.windows(2)) {
             let stretches = &stretches[span[0] as usize..=span[1] as usize];
             for stretch in stretches.windows(2) {

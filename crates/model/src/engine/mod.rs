@@ -7,6 +7,7 @@ mod packed;
 mod padded;
 #[cfg(any(feature = "gpu", test))]
 mod probe;
+mod reading;
 mod survey;
 #[cfg(feature = "train")]
 mod training;
@@ -15,9 +16,10 @@ pub use device::{DeviceName, Placement};
 pub use dropout::StepDropout;
 #[cfg(any(feature = "gpu", test))]
 pub use probe::is_trying_out;
+pub use reading::Reading;
 pub use survey::{Surveyed, devices};
 #[cfg(feature = "train")]
-pub use training::{AdamWState, Clipping};
+pub use training::AdamWState;
 
 use crate::batch::Packed;
 use crate::error::{Error, Result};
@@ -154,20 +156,26 @@ impl Engine {
     /// Splits sequences of these lengths into groups for one forward pass each, longest first.
     pub fn groups(&self, lengths: &[usize]) -> Vec<Vec<usize>> {
         LONGEST.fetch_max(lengths.iter().copied().max().unwrap_or(0), Ordering::Relaxed);
-        by_length(lengths, if self.works_apart() { TOKENS_APART } else { TOKENS })
+        by_length(lengths, self.tokens_at_once())
     }
 
-    /// Starts every job, and finishes each in turn. Where the device works apart, it has the next
-    /// job before the host waits for one.
-    pub fn in_turn<J, T, E>(
+    /// Tokens of one forward pass.
+    pub fn tokens_at_once(&self) -> usize {
+        if self.works_apart() { TOKENS_APART } else { TOKENS }
+    }
+
+    /// Starts every job, and finishes each in turn with the values of its tensor. Where the device
+    /// works apart, it has the next job before the host waits for one.
+    pub fn in_turn<J, E>(
         &self,
         jobs: impl IntoIterator<Item = J>,
-        mut start: impl FnMut(&J) -> T,
-        mut finish: impl FnMut(J, T) -> Result<(), E>,
+        mut start: impl FnMut(&J) -> Tensor<1>,
+        mut finish: impl FnMut(J, Vec<f32>) -> Result<(), E>,
     ) -> Result<(), E> {
+        let mut finish = |job, started: Reading| finish(job, started.wait().remove(0));
         let mut running = None;
         for job in jobs {
-            let started = start(&job);
+            let started = self.start_reading(vec![start(&job)]);
             let earlier = match self.works_apart() {
                 true => running.replace((job, started)),
                 false => Some((job, started)),

@@ -4,7 +4,7 @@
 //! operation is a launch, so all parameters lie one after the other and take their step together.
 
 use super::Engine;
-use burn::tensor::{Bool, Tensor, TensorData};
+use burn::tensor::{Tensor, TensorData};
 use whetstone_kernels::{self as kernels, AdamWStep, Precision};
 
 /// The flat values that one step of AdamW changes.
@@ -13,14 +13,6 @@ pub struct AdamWState {
     pub weight: Tensor<1>,
     pub first_moment: Tensor<1>,
     pub second_moment: Tensor<1>,
-}
-
-/// What a device does to the gradients before a step, decided there without a word to the host.
-pub struct Clipping {
-    /// Factor on every gradient, `[1]`.
-    factor: Tensor<1>,
-    /// Whether the norm is no number, `[1]`. Such a step changes nothing.
-    is_void: Tensor<1, Bool>,
 }
 
 impl Engine {
@@ -64,19 +56,17 @@ impl Engine {
         gradient.to_device(&self.device.clone().inner())
     }
 
-    /// Reads tensors of this device back, all at once.
-    pub fn read(&self, tensors: Vec<Tensor<1>>) -> Vec<Vec<f32>> {
-        let lengths: Vec<usize> = tensors.iter().map(|tensor| tensor.dims()[0]).collect();
-        if lengths.is_empty() {
-            return Vec::new();
+    /// Joins flat tensors, none of them under autodiff, with zeros up to `len`.
+    pub fn join(&self, mut parts: Vec<Tensor<1>>, len: usize) -> Tensor<1> {
+        #[cfg(feature = "gpu")]
+        if kernels::gpu::serves(&self.device) {
+            return kernels::gpu::join(parts, len);
         }
-        let all = Tensor::cat(tensors.into_iter().map(Tensor::inner).collect(), 0);
-        let all: Vec<f32> = all.into_data().try_into_vec().expect("the values are f32");
-        let mut rest = all.as_slice();
-        lengths
-            .into_iter()
-            .map(|len| rest.split_off(..len).expect("all are there").to_vec())
-            .collect()
+        let joined: usize = parts.iter().map(|part| part.dims()[0]).sum();
+        if joined < len {
+            parts.push(self.zeros(len - joined));
+        }
+        Tensor::cat(parts, 0)
     }
 
     /// Returns Σ x² on the CPU.
@@ -94,6 +84,10 @@ impl Engine {
     /// Returns √Σ x² over flat memory, `[1]`, without waiting for it. The sums have a fixed order.
     pub fn norm(&self, parts: &[Tensor<1>]) -> Tensor<1> {
         let squares = parts.iter().map(|x| {
+            #[cfg(feature = "gpu")]
+            if kernels::gpu::serves(&self.device) {
+                return kernels::gpu::squares(x.clone());
+            }
             let rows = (x.clone() * x.clone()).reshape([Self::CHUNK, x.dims()[0] / Self::CHUNK]);
             let sums = rows.sum_dim(1).reshape([1, Self::CHUNK]); // [1, chunk]
             sums.sum_dim(1).reshape([1]) // [1]
@@ -101,33 +95,36 @@ impl Engine {
         squares.reduce(|sum, square| sum + square).expect("a network has parameters").sqrt()
     }
 
-    /// Decides on the device how gradients of this norm are scaled: down to `max_norm`, unless that
-    /// is 0.
-    pub fn clipping(&self, norm: &Tensor<1>, max_norm: f64) -> Clipping {
-        let factor = match max_norm > 0.0 {
-            true => ((norm.clone() + 1e-6).recip() * max_norm).clamp_max(1.0),
-            false => norm.ones_like(),
-        };
-        Clipping { factor, is_void: norm.clone().is_finite().bool_not() }
-    }
-
-    /// One step of AdamW over flat memory, in plain operations. `step.grad_scale` is ignored.
+    /// One step of AdamW over flat memory, decided on the device. Its gradients have this norm, `[1]`,
+    /// and are scaled down to `max_norm`, unless that is 0. A norm that is no number changes nothing.
+    /// `step.grad_scale` is ignored.
     pub fn adamw_together(
         &self,
         state: AdamWState,
         gradient: Tensor<1>,
-        clipping: &Clipping,
+        (norm, max_norm): (&Tensor<1>, f64),
         step: AdamWStep,
     ) -> AdamWState {
         let AdamWState { weight: w, first_moment: m, second_moment: v } = state;
+        #[cfg(feature = "gpu")]
+        if kernels::gpu::serves(&self.device) {
+            let how = (step, max_norm as f32);
+            let [weight, first_moment, second_moment] =
+                kernels::gpu::adamw([w, m, v], gradient, norm.clone(), how);
+            return AdamWState { weight, first_moment, second_moment };
+        }
+        let factor = match max_norm > 0.0 {
+            true => ((norm.clone() + 1e-6).recip() * max_norm).clamp_max(1.0),
+            false => norm.ones_like(),
+        };
         let len = w.dims();
-        let g = gradient * clipping.factor.clone().expand(len);
+        let g = gradient * factor.expand(len);
         let first = m.clone() * step.beta1 + g.clone() * (1.0 - step.beta1);
         let second = v.clone() * step.beta2 + g.clone() * g * (1.0 - step.beta2);
         let denominator = second.clone().sqrt() / step.correction2_sqrt + step.eps;
         let weight = w.clone() * (1.0 - step.lr * step.weight_decay)
             - first.clone() / denominator * (step.lr / step.correction1);
-        let is_void = clipping.is_void.clone().expand(len);
+        let is_void = norm.clone().is_finite().bool_not().expand(len);
         AdamWState {
             weight: weight.mask_where(is_void.clone(), w),
             first_moment: first.mask_where(is_void.clone(), m),

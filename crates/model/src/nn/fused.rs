@@ -7,7 +7,13 @@ use burn::tensor::activation::softmax;
 use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
 use whetstone_kernels::Dropout;
 #[cfg(feature = "gpu")]
-use whetstone_kernels::gpu::{self, NormWeights, Taken};
+use whetstone_kernels::gpu::{self, LayerDrops, LayerWeights, LinearWeights, NormWeights, Taken};
+#[cfg(feature = "gpu")]
+use {
+    super::product::float_dtype,
+    super::{EncoderLayer, LayerDropout},
+    whetstone_kernels::Precision,
+};
 
 /// The keys of a batch that attention must not see.
 #[derive(Clone)]
@@ -77,6 +83,43 @@ impl HiddenKeys {
             Self::Mask { mask, .. } => mask.device(),
         }
     }
+}
+
+/// Runs a whole layer where one pass over a GPU does; else None.
+///
+/// # Shapes
+/// - x, output: `[batch, seq, hidden]`
+#[cfg(feature = "gpu")]
+pub fn layer(
+    layer: &EncoderLayer,
+    x: &Tensor<3>,
+    hidden: &HiddenKeys,
+    dropout: LayerDropout,
+    precision: Precision,
+) -> Option<Tensor<3>> {
+    let HiddenKeys::Flags { is_hidden, reach } = hidden else { return None };
+    let linear = |linear: &Linear| {
+        let bias = linear.bias.as_ref()?.val();
+        Some(LinearWeights { matrix: linear.weight.val(), bias })
+    };
+    let eps = layer.spec.eps;
+    let weights = LayerWeights {
+        query: linear(&layer.query)?,
+        key: linear(&layer.key)?,
+        value: linear(&layer.value)?,
+        attention_output: linear(&layer.attention_output)?,
+        intermediate: linear(&layer.intermediate)?,
+        output: linear(&layer.output)?,
+        attention_norm: weights(&layer.attention_norm, eps),
+        output_norm: weights(&layer.output_norm, eps),
+    };
+    let drops = LayerDrops {
+        attention: dropout.attention,
+        attention_output: dropout.attention_output,
+        output: dropout.ffn_output,
+    };
+    let plan = (layer.spec.heads, *reach, float_dtype(precision));
+    Some(gpu::layer(x.clone(), is_hidden.clone(), weights, &drops, plan))
 }
 
 /// Attention of every head: softmax(query · keyᵀ · scale) · value.
@@ -180,6 +223,15 @@ pub fn add_and_normalise(
 fn weights(norm: &LayerNorm, eps: f64) -> NormWeights {
     let beta = norm.beta.as_ref().map(|beta| beta.val());
     NormWeights { gamma: norm.gamma.val(), beta, eps: eps as f32 }
+}
+
+/// A linear layer in f32.
+pub fn dense(layer: &Linear, x: Tensor<2>) -> Tensor<2> {
+    #[cfg(feature = "gpu")]
+    if gpu::serves(&x.device()) {
+        return super::product::linear(layer, x, Precision::F32);
+    }
+    layer.forward(x)
 }
 
 /// Adds a layer's bias to its product, `[rows, columns]`.

@@ -1,6 +1,6 @@
 //! From a sequence's vector to a logit.
 
-use super::fused::{drop, gelu};
+use super::fused::{dense, drop, gelu};
 use super::norm;
 use crate::spec::{HeadKind, Pooling, Spec};
 use burn::module::Module;
@@ -61,7 +61,7 @@ impl Head {
                 drop(vector, dropout.input)
             }
         }; // [batch, hidden]
-        let inner = self.dense.forward(vector); // [batch, hidden]
+        let inner = dense(&self.dense, vector); // [batch, hidden]
         let inner = match self.kind {
             HeadKind::FirstTokenTanh | HeadKind::FirstTokenDropTanh => inner.tanh(),
             HeadKind::FirstTokenGelu
@@ -73,7 +73,7 @@ impl Head {
             Some(norm) => norm.forward(inner),
             None => inner,
         }; // [batch, hidden]
-        let logits = self.output.forward(drop(inner, dropout.inner)); // [batch, 1]
+        let logits = dense(&self.output, drop(inner, dropout.inner)); // [batch, 1]
         logits.squeeze_dim(1) // [batch]
     }
 }

@@ -1,5 +1,7 @@
 //! One transformer layer.
 
+#[cfg(feature = "gpu")]
+use super::fused;
 use super::fused::{HiddenKeys, add_and_normalise, add_bias_and_gelu, attention};
 use super::norm;
 use super::product::{linear, product};
@@ -21,7 +23,7 @@ pub struct EncoderLayer {
     pub(crate) output: Linear,
     pub(crate) output_norm: LayerNorm,
     #[module(skip)]
-    spec: Spec,
+    pub(super) spec: Spec,
 }
 
 /// What is dropped in one layer.
@@ -63,6 +65,10 @@ impl EncoderLayer {
         dropout: LayerDropout,
         precision: Precision,
     ) -> Tensor<3> {
+        #[cfg(feature = "gpu")]
+        if let Some(out) = fused::layer(self, &x, hidden, dropout, precision) {
+            return out;
+        }
         let heads = self.heads(&x, precision); // [batch, heads, seq, size] each
         let scale = 1.0 / (heads[0].dims()[3] as f32).sqrt();
         let attended = attention(heads, scale, hidden, dropout.attention);

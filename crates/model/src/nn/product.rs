@@ -4,6 +4,8 @@ use super::fused::add_bias;
 use burn::nn::Linear;
 use burn::tensor::{FloatDType, Tensor};
 use whetstone_kernels::Precision;
+#[cfg(feature = "gpu")]
+use whetstone_kernels::gpu;
 
 /// A linear layer without its bias. Weights, activations and gradients stay f32; in 16 bits what is
 /// multiplied is rounded, and so is each sum of products, as under PyTorch's autocast.
@@ -12,13 +14,23 @@ use whetstone_kernels::Precision;
 /// - x: `[rows, in]`. Rows are flat, since a batch of matrices would be a batch of products.
 /// - output: `[rows, out]`
 pub fn product(layer: &Linear, x: Tensor<2>, precision: Precision) -> Tensor<2> {
-    let weight = layer.weight.val();
-    let rounded = match precision {
-        Precision::F32 => return x.matmul(weight),
+    let (weight, rounded) = (layer.weight.val(), float_dtype(precision));
+    #[cfg(feature = "gpu")]
+    if gpu::serves(&x.device()) {
+        return gpu::multiply(x, weight, rounded);
+    }
+    match precision {
+        Precision::F32 => x.matmul(weight),
+        _ => x.cast(rounded).matmul(weight.cast(rounded)).cast(FloatDType::F32),
+    }
+}
+
+pub fn float_dtype(precision: Precision) -> FloatDType {
+    match precision {
+        Precision::F32 => FloatDType::F32,
         Precision::Bf16 => FloatDType::BF16,
         Precision::F16 => FloatDType::F16,
-    };
-    x.cast(rounded).matmul(weight.cast(rounded)).cast(FloatDType::F32)
+    }
 }
 
 /// A linear layer.

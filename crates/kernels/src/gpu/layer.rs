@@ -1,0 +1,336 @@
+//! One transformer layer with its norms after the sub-layers, forward and backward. A step asks a device
+//! for hundreds of kernels; what burn does around each operation is longer than most of them run.
+
+use super::attention::{self, Weighing};
+use super::columns::split_sums;
+use super::device::{flat, shaped};
+use super::dropped::Drops;
+use super::heads::{Heads, merge, split};
+use super::norm::{self, NormGradientInputs, NormInputs, Norming};
+use super::product::{product, product_over_rows, turned};
+use super::{activation, pack};
+use burn::backend::fusion::custom::TensorSpec;
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Backend, ExtensionType};
+use burn::tensor::{DType, Shape};
+use burn_cubecl::CubeBackend;
+use burn_cubecl::tensor::CubeTensor;
+
+/// The parameters of a layer, or their gradients. Matrices are `[in, out]`.
+#[derive(ExtensionType, Clone, Debug)]
+#[extension_type(fusion)]
+pub struct LayerTensors<B: Backend> {
+    pub query: FloatTensor<B>,
+    pub key: FloatTensor<B>,
+    pub value: FloatTensor<B>,
+    pub attention_output: FloatTensor<B>,
+    pub intermediate: FloatTensor<B>,
+    pub output: FloatTensor<B>,
+    pub query_bias: FloatTensor<B>,
+    pub key_bias: FloatTensor<B>,
+    pub value_bias: FloatTensor<B>,
+    pub attention_output_bias: FloatTensor<B>,
+    pub intermediate_bias: FloatTensor<B>,
+    pub output_bias: FloatTensor<B>,
+    pub attention_gamma: FloatTensor<B>,
+    pub attention_beta: FloatTensor<B>,
+    pub output_gamma: FloatTensor<B>,
+    pub output_beta: FloatTensor<B>,
+}
+
+impl<B: Backend> LayerTensors<B> {
+    /// In the order of the fields.
+    pub fn in_turn(self) -> [FloatTensor<B>; 16] {
+        [
+            self.query,
+            self.key,
+            self.value,
+            self.attention_output,
+            self.intermediate,
+            self.output,
+            self.query_bias,
+            self.key_bias,
+            self.value_bias,
+            self.attention_output_bias,
+            self.intermediate_bias,
+            self.output_bias,
+            self.attention_gamma,
+            self.attention_beta,
+            self.output_gamma,
+            self.output_beta,
+        ]
+    }
+
+    /// The reverse of [`Self::in_turn`].
+    pub fn of(tensors: [FloatTensor<B>; 16]) -> Self {
+        let [
+            query,
+            key,
+            value,
+            attention_output,
+            intermediate,
+            output,
+            query_bias,
+            key_bias,
+            value_bias,
+            attention_output_bias,
+            intermediate_bias,
+            output_bias,
+            attention_gamma,
+            attention_beta,
+            output_gamma,
+            output_beta,
+        ] = tensors;
+        Self {
+            query,
+            key,
+            value,
+            attention_output,
+            intermediate,
+            output,
+            query_bias,
+            key_bias,
+            value_bias,
+            attention_output_bias,
+            intermediate_bias,
+            output_bias,
+            attention_gamma,
+            attention_beta,
+            output_gamma,
+            output_beta,
+        }
+    }
+}
+
+/// The matrices of a layer as its products read them, `[in, out]`.
+#[derive(ExtensionType, Clone, Debug)]
+#[extension_type(fusion)]
+pub struct Matrices<B: Backend> {
+    /// Those of query, key and value side by side.
+    pub qkv: FloatTensor<B>,
+    pub attention_output: FloatTensor<B>,
+    pub intermediate: FloatTensor<B>,
+    pub output: FloatTensor<B>,
+}
+
+/// What a layer's backward pass needs of its forward pass. Narrow tensors are stored as the products
+/// read them.
+#[derive(ExtensionType, Clone, Debug)]
+#[extension_type(fusion)]
+pub struct LayerKept<B: Backend> {
+    /// The input, narrow, `[batch · seq, hidden]`.
+    pub x: FloatTensor<B>,
+    /// Narrow, `[batch, heads, seq, size]`.
+    pub query: FloatTensor<B>,
+    pub key: FloatTensor<B>,
+    pub value: FloatTensor<B>,
+    /// What attention gave, narrow, `[batch · seq, hidden]`.
+    pub attended: FloatTensor<B>,
+    /// Of the norm after attention, narrow, `[batch · seq, hidden]`.
+    pub attention_normalised: FloatTensor<B>,
+    /// `[batch · seq]`.
+    pub attention_factors: FloatTensor<B>,
+    /// What the feed-forward part reads, narrow, `[batch · seq, hidden]`.
+    pub middle: FloatTensor<B>,
+    /// Before its bias and GELU, narrow, `[batch · seq, ffn]`.
+    pub inner: FloatTensor<B>,
+    /// Of the last norm, narrow, `[batch · seq, hidden]`.
+    pub output_normalised: FloatTensor<B>,
+    /// `[batch · seq]`.
+    pub output_factors: FloatTensor<B>,
+    #[extension_type]
+    pub matrices: Matrices<B>,
+}
+
+/// How a layer computes.
+#[derive(Clone, Copy, Debug)]
+pub struct LayerPlan {
+    pub heads: usize,
+    pub eps: f32,
+    /// What the products read.
+    pub dtype: DType,
+    pub(super) weighing: Weighing,
+    pub(super) attention_drops: Drops,
+    pub(super) output_drops: Drops,
+}
+
+impl LayerPlan {
+    fn norming(&self, drops: Drops) -> Norming {
+        Norming { eps: self.eps, is_sum: true, has_beta: true, drops }
+    }
+}
+
+/// What fusion must know of [`forward`] before it runs.
+pub fn kept(x: &Shape, ffn: usize, plan: &LayerPlan) -> (TensorSpec, LayerKeptMetadata) {
+    let [batch, seq, hidden] = [x[0], x[1], x[2]];
+    let narrow = |shape: Shape| TensorSpec::new(shape, plan.dtype);
+    let rows = |columns| narrow(Shape::new([batch * seq, columns]));
+    let of_heads = || narrow(Shape::new([batch, plan.heads, seq, hidden / plan.heads]));
+    let factors = || TensorSpec::new(Shape::new([batch * seq]), DType::F32);
+    let kept = LayerKeptMetadata {
+        x: rows(hidden),
+        query: of_heads(),
+        key: of_heads(),
+        value: of_heads(),
+        attended: rows(hidden),
+        attention_normalised: rows(hidden),
+        attention_factors: factors(),
+        middle: rows(hidden),
+        inner: rows(ffn),
+        output_normalised: rows(hidden),
+        output_factors: factors(),
+        matrices: MatricesMetadata {
+            qkv: narrow(Shape::new([hidden, 3 * hidden])),
+            attention_output: narrow(Shape::new([hidden, hidden])),
+            intermediate: narrow(Shape::new([hidden, ffn])),
+            output: narrow(Shape::new([ffn, hidden])),
+        },
+    };
+    (TensorSpec::new(x.clone(), DType::F32), kept)
+}
+
+/// # Shapes
+/// - x, output: `[batch, seq, hidden]`
+/// - is_hidden: `[batch, seq]`
+pub fn forward(
+    x: CubeTensor,
+    is_hidden: CubeTensor,
+    tensors: LayerTensors<CubeBackend>,
+    plan: LayerPlan,
+) -> (CubeTensor, LayerKept<CubeBackend>) {
+    let shape = x.meta.shape().clone();
+    let [batch, seq, hidden] = [shape[0], shape[1], shape[2]];
+    let heads = Heads { batch, seq, heads: plan.heads, size: hidden / plan.heads };
+    let matrices = pack::matrices(&tensors, plan.dtype);
+    let residual = shaped(flat(x), Shape::new([batch * seq, hidden]));
+    let x = pack::narrow(residual.clone(), plan.dtype);
+    let qkv = product(x.clone(), matrices.qkv.clone(), plan.dtype); // [batch · seq, 3 · hidden]
+    let biases = [tensors.query_bias, tensors.key_bias, tensors.value_bias];
+    let [query, key, value] = split(qkv, Some(biases), heads);
+    let scores = product(query.clone(), turned(key.clone()), plan.dtype); // [batch, heads, seq, seq]
+    let weights = attention::dropped_weights(scores, is_hidden, plan.weighing);
+    let attended = merge([product(weights, value.clone(), plan.dtype)], heads);
+    let after_attention = norm::norm(
+        NormInputs {
+            x: product(attended.clone(), matrices.attention_output.clone(), plan.dtype),
+            bias: tensors.attention_output_bias,
+            residual,
+            gamma: tensors.attention_gamma,
+            beta: tensors.attention_beta,
+        },
+        plan.norming(plan.attention_drops),
+    );
+    let middle = after_attention.narrow;
+    let inner = product(middle.clone(), matrices.intermediate.clone(), plan.dtype); // [batch · seq, ffn]
+    let activated = activation::biased(inner.clone(), tensors.intermediate_bias, true);
+    let last = norm::norm(
+        NormInputs {
+            x: product(activated, matrices.output.clone(), plan.dtype),
+            bias: tensors.output_bias,
+            residual: after_attention.out,
+            gamma: tensors.output_gamma,
+            beta: tensors.output_beta,
+        },
+        plan.norming(plan.output_drops),
+    );
+    let kept = LayerKept {
+        x,
+        query,
+        key,
+        value,
+        attended,
+        attention_normalised: after_attention.normalised,
+        attention_factors: after_attention.factors,
+        middle,
+        inner,
+        output_normalised: last.normalised,
+        output_factors: last.factors,
+        matrices,
+    };
+    (shaped(last.out, shape), kept)
+}
+
+/// Returns the gradient of the input, `[batch, seq, hidden]`, and those of the parameters.
+pub fn backward(
+    d_out: CubeTensor,
+    kept: LayerKept<CubeBackend>,
+    is_hidden: CubeTensor,
+    tensors: LayerTensors<CubeBackend>,
+    plan: LayerPlan,
+) -> (CubeTensor, LayerTensors<CubeBackend>) {
+    let shape = d_out.meta.shape().clone();
+    let [batch, seq, hidden] = [shape[0], shape[1], shape[2]];
+    let heads = Heads { batch, seq, heads: plan.heads, size: hidden / plan.heads };
+    let matrices = kept.matrices;
+    let over = |x: &CubeTensor, d: &CubeTensor| {
+        let [gradient] = product_over_rows(x.clone(), d.clone());
+        gradient
+    };
+    let back = |d: CubeTensor, matrix: CubeTensor| product(d, turned(matrix), plan.dtype);
+
+    let last = norm::gradient(
+        NormGradientInputs {
+            d_out: shaped(flat(d_out), Shape::new([batch * seq, hidden])),
+            more: None,
+            normalised: kept.output_normalised,
+            factors: kept.output_factors,
+            gamma: tensors.output_gamma,
+        },
+        plan.norming(plan.output_drops),
+    );
+    let [output_gamma, output_beta, output_bias] = last.d_vectors;
+    let d_activated = back(last.d_x.clone(), matrices.output); // [batch · seq, ffn]
+    let (d_inner, activated) =
+        activation::gelu_gradient(d_activated, kept.inner, tensors.intermediate_bias, true);
+    let output = over(&activated, &last.d_x);
+    let [intermediate_bias] = split_sums(d_inner.clone());
+    let intermediate = over(&kept.middle, &d_inner);
+
+    let after_attention = norm::gradient(
+        NormGradientInputs {
+            d_out: last.d_sum,
+            more: Some(back(d_inner, matrices.intermediate)),
+            normalised: kept.attention_normalised,
+            factors: kept.attention_factors,
+            gamma: tensors.attention_gamma,
+        },
+        plan.norming(plan.attention_drops),
+    );
+    let [attention_gamma, attention_beta, attention_output_bias] = after_attention.d_vectors;
+    let attention_output = over(&kept.attended, &after_attention.d_x);
+    let d_attended = back(after_attention.d_x, matrices.attention_output);
+    let [d_attended] = split(d_attended, None, heads);
+
+    let scores = product(kept.query.clone(), turned(kept.key.clone()), plan.dtype);
+    let (probabilities, dropped) = attention::weights(scores, is_hidden, plan.weighing);
+    let weights = if plan.weighing.drops.any() { dropped } else { probabilities.clone() };
+    let d_value = product(turned(weights), d_attended.clone(), plan.dtype);
+    let d_weights = product(d_attended, turned(kept.value), plan.dtype);
+    let d_scores = attention::gradient(d_weights, probabilities, plan.weighing);
+    let d_query = product(d_scores.clone(), kept.key, plan.dtype);
+    let d_key = product(turned(d_scores), kept.query, plan.dtype);
+    let d_qkv = merge([d_query, d_key, d_value], heads); // [batch · seq, 3 · hidden]
+
+    let [query_bias, key_bias, value_bias] = split_sums(d_qkv.clone());
+    let [query, key, value] = product_over_rows(kept.x, d_qkv.clone());
+    let d_x = pack::sum(after_attention.d_sum, back(d_qkv, matrices.qkv));
+    let gradients = LayerTensors {
+        query,
+        key,
+        value,
+        attention_output,
+        intermediate,
+        output,
+        query_bias,
+        key_bias,
+        value_bias,
+        attention_output_bias,
+        intermediate_bias,
+        output_bias,
+        attention_gamma,
+        attention_beta,
+        output_gamma,
+        output_beta,
+    };
+    (shaped(d_x, shape), gradients)
+}

@@ -1,0 +1,80 @@
+//! Copies to the host that begin at once and are waited for later. burn's own begin when they are waited
+//! for, behind all that the device was given meanwhile.
+
+use super::device::flat;
+use super::op::DeviceKernels;
+use burn::backend::{Backend, Dispatch};
+use burn::tensor::{Device, Tensor};
+use burn_cubecl::CubeDevice;
+use burn_cubecl::cubecl::client::Client;
+use burn_cubecl::cubecl::server::CopyDescriptor;
+use burn_cubecl::tensor::CubeTensor;
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+type Copy = Pin<Box<dyn Future<Output = Vec<f32>> + Send>>;
+
+/// The copies that a device has begun, by their tickets.
+static BEGUN: Mutex<BTreeMap<u64, Copy>> = Mutex::new(BTreeMap::new());
+
+/// A copy that was asked for.
+pub struct Reading {
+    ticket: u64,
+    device: Device,
+    /// Fusion leaves out what nobody holds.
+    _held: Tensor<1>,
+}
+
+impl Reading {
+    /// Asks for the values of a tensor without autodiff, as they are now.
+    pub fn start(x: Tensor<1>) -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let ticket = NEXT.fetch_add(1, Ordering::Relaxed);
+        let device = x.device();
+        let held = <Dispatch as DeviceKernels>::copied(x.into_dispatch(), ticket);
+        Self { ticket, device, _held: Tensor::from_dispatch(held) }
+    }
+
+    pub fn wait(self) -> Vec<f32> {
+        let begun =
+            || BEGUN.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).remove(&self.ticket);
+        let copy = begun().or_else(|| {
+            Dispatch::flush(self.device.as_dispatch()).expect("the device takes what it is given");
+            begun()
+        });
+        cubecl::future::block_on(copy.expect("a device that was flushed has begun all copies"))
+    }
+}
+
+/// Begins a copy.
+pub fn begin(x: CubeTensor, ticket: u64) -> CubeTensor {
+    let x = flat(x);
+    let (shape, strides) = (x.meta.shape().clone(), x.meta.strides().clone());
+    let size = x.elem_size();
+    let descriptor = CopyDescriptor::new(x.handle.clone().binding(), shape, strides, size);
+    let bytes = lasting(&x).read_one_tensor_async(descriptor);
+    let copy = async move {
+        let bytes = bytes.await.expect("the device computes what it is given");
+        let values = bytes.as_chunks::<4>().0.iter();
+        values.map(|bytes| f32::from_ne_bytes(*bytes)).collect()
+    };
+    BEGUN.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).insert(ticket, Box::pin(copy));
+    x
+}
+
+/// The client of a tensor's device, for as long as the program runs: burn's futures borrow it.
+fn lasting(x: &CubeTensor) -> &'static Client {
+    static CLIENTS: Mutex<Vec<(CubeDevice, &'static Client)>> = Mutex::new(Vec::new());
+    let mut clients = CLIENTS.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    match clients.iter().find(|(device, _)| *device == x.device) {
+        Some((_, client)) => client,
+        None => {
+            let client: &'static Client = Box::leak(Box::new(x.client.clone()));
+            clients.push((x.device.clone(), client));
+            client
+        }
+    }
+}
