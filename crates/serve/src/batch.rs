@@ -3,10 +3,6 @@
 use crate::served::Prepared;
 use std::cmp::Reverse;
 
-/// Tokens of one pass, as in [`whetstone_model::CrossEncoder`]: so a request that is alone gives
-/// the same batches, and the same bits.
-pub const TOKENS: usize = 4096;
-
 /// The pairs of a request that are still to be scored.
 #[derive(Clone, Debug)]
 pub struct Remaining {
@@ -39,19 +35,20 @@ impl Remaining {
     }
 }
 
-/// Takes the pairs of the next batch out of the waiting requests, as (request, pair). The oldest
-/// request gets all of it, or half of it if others wait. The other half goes to those that are
+/// Takes the pairs of the next batch, of at most so many tokens, out of the waiting requests, as
+/// (request, pair). A request that is alone gives the batches of [`whetstone_model::CrossEncoder`], and
+/// so the same bits. The oldest request gets all of it, or half of it if others wait. The other half goes to those that are
 /// nearest to their end: so no request starves, and a small one passes by a large one.
-pub fn next(waiting: &mut [&mut Remaining]) -> Vec<(usize, usize)> {
+pub fn next(waiting: &mut [&mut Remaining], tokens: usize) -> Vec<(usize, usize)> {
     let mut batch = Batch::default();
-    let share = if waiting.len() > 1 { TOKENS / 2 } else { TOKENS };
+    let share = if waiting.len() > 1 { tokens / 2 } else { tokens };
     if let Some(oldest) = waiting.first_mut() {
         batch.fill(0, oldest, share);
     }
     let mut others: Vec<usize> = (0..waiting.len()).collect();
     others.sort_by_key(|&request| waiting[request].tokens);
     for request in others {
-        batch.fill(request, waiting[request], TOKENS);
+        batch.fill(request, waiting[request], tokens);
     }
     batch.pairs
 }
@@ -80,6 +77,8 @@ impl Batch {
 mod tests {
     use super::*;
 
+    const TOKENS: usize = 4096;
+
     fn request(lengths: &[usize]) -> Remaining {
         Remaining::of(&Prepared {
             query: [].into(),
@@ -92,16 +91,16 @@ mod tests {
     /// The tokens of each request in the next batch.
     fn shares(waiting: &mut [Remaining]) -> Vec<usize> {
         let before: Vec<usize> = waiting.iter().map(|request| request.tokens).collect();
-        next(&mut waiting.iter_mut().collect::<Vec<_>>());
+        next(&mut waiting.iter_mut().collect::<Vec<_>>(), TOKENS);
         waiting.iter().zip(before).map(|(request, before)| before - request.tokens).collect()
     }
 
     #[test]
     fn a_request_that_is_alone_fills_whole_batches_longest_first() {
         let mut alone = request(&[1000, 3000, 2000, 500]);
-        assert_eq!(next(&mut [&mut alone]), [(0, 1)]);
-        assert_eq!(next(&mut [&mut alone]), [(0, 2), (0, 0), (0, 3)]);
-        assert!(alone.is_empty() && next(&mut [&mut alone]).is_empty());
+        assert_eq!(next(&mut [&mut alone], TOKENS), [(0, 1)]);
+        assert_eq!(next(&mut [&mut alone], TOKENS), [(0, 2), (0, 0), (0, 3)]);
+        assert!(alone.is_empty() && next(&mut [&mut alone], TOKENS).is_empty());
     }
 
     #[test]

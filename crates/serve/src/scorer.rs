@@ -56,7 +56,7 @@ fn score_batch(waiting: &mut Vec<Active>, metrics: &Metrics) {
         .filter(|active| Arc::ptr_eq(&active.job.model, &model))
         .map(|active| &mut active.remaining)
         .collect();
-    let batch: Vec<(usize, usize)> = batch::next(&mut remaining)
+    let batch: Vec<(usize, usize)> = batch::next(&mut remaining, model.tokens_at_once())
         .into_iter()
         .map(|(request, pair)| (same[request], pair))
         .collect();

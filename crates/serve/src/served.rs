@@ -2,6 +2,7 @@
 
 use crate::config::ServeConfig;
 use crate::error::{Error, Result};
+use rayon::iter::{IntoParallelIterator, ParallelIterator};
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Weak;
@@ -92,6 +93,11 @@ impl Served {
         Ok(served)
     }
 
+    /// Tokens of one pass.
+    pub fn tokens_at_once(&self) -> usize {
+        self.engine.tokens_at_once()
+    }
+
     /// Scores the pairs of golden.json, if the folder has one.
     ///
     /// # Errors
@@ -136,22 +142,24 @@ impl Served {
     /// Tokenizes a query and its documents, as long as anybody holds `wanted`. Equal documents
     /// become one pair, since they must score the same whatever batch they are in.
     ///
-    /// It stays on the calling thread. Other threads would be those that score, and a long request
-    /// would keep them from the requests of others.
+    /// On a CPU it stays on the calling thread. Other threads would be those that score, and a long
+    /// request would keep them from the requests of others. A GPU leaves them free.
     pub fn prepare(&self, texts: &Texts, wanted: &Weak<()>) -> Result<Prepared, Unprepared> {
         let tokenizer = &self.tokenizer;
         let limit = tokenizer.max_seq_tokens();
         let query = tokenizer.first_tokens(texts.query, usize::MAX).map_err(Unprepared::Model)?;
         let room = limit.saturating_sub(tokenizer.special_tokens() + query.len());
         let most = room.min(texts.max_document_tokens);
-        let (mut numbers, mut passages) = (HashMap::new(), Vec::new());
+        let (mut numbers, mut distinct) = (HashMap::new(), Vec::new());
         let mut places = Vec::with_capacity(texts.documents.len());
         for (document, text) in texts.documents.iter().enumerate() {
-            let place = *numbers.entry(text.as_str()).or_insert(passages.len());
+            let place = *numbers.entry(text.as_str()).or_insert(distinct.len());
             places.push(place);
-            if place < passages.len() {
-                continue;
+            if place == distinct.len() {
+                distinct.push((document, text));
             }
+        }
+        let read = |(document, text): (usize, &String)| {
             if wanted.strong_count() == 0 {
                 return Err(Unprepared::Unwanted);
             }
@@ -162,8 +170,14 @@ impl Served {
                 let tokens = tokens.len() + limit - room;
                 return Err(Unprepared::TooLong { document, tokens, limit });
             }
-            passages.push(shortened(tokens, most, texts.cut));
-        }
+            Ok(shortened(tokens, most, texts.cut))
+        };
+        let passages: Vec<Tokens> = if self.engine.works_apart() {
+            let all: Vec<Result<Tokens, Unprepared>> = distinct.into_par_iter().map(read).collect();
+            all.into_iter().collect::<Result<_, _>>()?
+        } else {
+            distinct.into_iter().map(read).collect::<Result<_, _>>()?
+        };
         let lengths =
             passages.iter().map(|passage| tokenizer.joined_len(&query, passage)).collect();
         Ok(Prepared { query, passages, places, lengths })

@@ -3,7 +3,6 @@
 use super::api::{self, Api};
 use super::refusal::{Kind, Refusal};
 use super::{PATHS, RequestId, body};
-use crate::batch::TOKENS;
 use crate::server::tokenizing_threads;
 use crate::shared::Shared;
 use axum::Extension;
@@ -49,7 +48,7 @@ pub async fn info(
         "max_concurrent_requests": limits.max_requests,
         "max_input_length": model.tokenizer.max_seq_tokens(),
         "max_client_batch_size": limits.max_documents,
-        "max_batch_tokens": TOKENS,
+        "max_batch_tokens": model.tokens_at_once(),
         "max_batch_requests": null,
         "tokenization_workers": tokenizing_threads(),
         "auto_truncate": true,
