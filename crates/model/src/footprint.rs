@@ -61,12 +61,15 @@ pub fn training_bytes(spec: &Spec, parameters: usize, batch: TrainingBatch) -> u
     };
     let kept = match spec.norm {
         // Input, query, key, value, attended, two normalised vectors and the one between; the
-        // feed-forward part before and after its function; the probabilities of attention.
+        // feed-forward part before and after its function, which a GPU computes again; the
+        // probabilities of attention.
+        NormPlacement::AfterResidual if is_on_gpu => 8 * hidden + ffn + probabilities,
         NormPlacement::AfterResidual => 8 * hidden + 2 * ffn + probabilities,
         // Input, query, key, value, attended, two normalised vectors; the two halves of the gate.
         NormPlacement::BeforeSublayer => 7 * hidden + 2 * ffn,
     };
-    let backward = 6 * hidden + 2 * ffn;
+    // A GPU has the probabilities of a layer, the same after dropout, and their gradients.
+    let backward = 6 * hidden + 2 * ffn + if is_on_gpu { 3 * heads * tokens } else { 0 };
     let of_token = match gradient_checkpointing && spec.has_kernels() && !is_on_gpu {
         true => layers * hidden + kept + backward,
         false => layers * kept + backward,
@@ -108,17 +111,20 @@ mod tests {
             let spec = Architecture::read(&oracles.join(model)).unwrap().spec;
             training_bytes(&spec, 1000, batch) - REST
         };
-        // 2 layers of 4 heads: 8 · 32 + 2 · 64 = 384 numbers a token, and 6 · 32 + 2 · 64 = 320.
-        for (tokens, is_on_gpu) in [(600, false), (600, true), (100, true)] {
-            let expected = 4 * (4000 + tokens * (2 * 384 + 320)) as u64;
-            assert_eq!(of("tiny-model", batch(1, tokens, is_on_gpu)), expected);
+        // 2 layers of 4 heads: 8 · 32 + 2 · 64 = 384 numbers a token, and 6 · 32 + 2 · 64 = 320; a
+        // GPU keeps 64 less and has 3 · 4 times the length once.
+        let expected = 4 * (4000 + 600 * (2 * 384 + 320));
+        assert_eq!(of("tiny-model", batch(1, 600, false)), expected);
+        for tokens in [600, 100] {
+            let expected = 4 * (4000 + tokens * (2 * 320 + 320 + 12 * tokens)) as u64;
+            assert_eq!(of("tiny-model", batch(1, tokens, true)), expected);
         }
         let kept = 2 * (384 + 4 * 100);
         assert_eq!(of("tiny-model", batch(1, 100, false)), 4 * (4000 + 100 * (kept + 320)));
         // 3 layers: 7 · 32 + 2 · 24 = 272, and 6 · 32 + 2 · 24 = 240.
-        for is_on_gpu in [false, true] {
+        for (is_on_gpu, of_attention) in [(false, 0), (true, 3 * 4 * 10)] {
             let found = of("tiny-modernbert", batch(2, 10, is_on_gpu));
-            assert_eq!(found, 4 * (4000 + 20 * (3 * 272 + 240)));
+            assert_eq!(found, 4 * (4000 + 20 * (3 * 272 + 240 + of_attention)));
         }
     }
 }
