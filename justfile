@@ -61,12 +61,13 @@ bench-train PYTHON MODEL="models/minilm-l6" PAIRS="out/data/train.jsonl" *FLAGS=
     {{PYTHON}} tests/oracles/bench_train.py target/release/whetstone {{MODEL}} {{PAIRS}} {{FLAGS}}
 
 # Needs `just build-cuda` before it. PAIRS should have 5,000 or more.
-# Compare training and its memory on an NVIDIA GPU with sentence-transformers, f32 and bf16
+# Compare training, its memory and scoring on an NVIDIA GPU with sentence-transformers, f32 and bf16
 bench-gpu PYTHON MODEL="models/minilm-l6" PAIRS="out/data/train.jsonl":
     for how in "--batch 32" "--batch 32 --bf16" "--batch 128 --bf16"; do \
         echo "== $how"; \
         {{PYTHON}} tests/oracles/bench_train.py target/release/whetstone {{MODEL}} {{PAIRS}} --device cuda --pairs 4096 $how; \
     done
+    {{PYTHON}} tests/oracles/bench_predict.py target/release/whetstone {{MODEL}} {{PAIRS}}
 
 # Measure seconds to the first step and memory with 1,000 to 1,000,000 pairs, made from PAIRS
 bench-start MODEL="models/minilm-l6" PAIRS="out/data/train.jsonl" PYTHON="python3":
