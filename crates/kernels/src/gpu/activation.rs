@@ -58,7 +58,8 @@ fn below<N: Size>(value: Vector<f32, N>) -> Vector<f32, N> {
     (scaled.erf() + Vector::new(1.0f32)) * Vector::new(0.5f32)
 }
 
-/// The gradient of x, whose columns' sums are that of the bias; and the GELU itself again, or `[1]`.
+/// The gradient of x, whose columns' sums are that of the bias; and the GELU itself again,
+/// or a tensor that nobody reads.
 pub fn gelu_gradient(
     d_out: CubeTensor,
     x: CubeTensor,
@@ -67,7 +68,7 @@ pub fn gelu_gradient(
 ) -> (CubeTensor, CubeTensor) {
     let [d_out, x, bias] = [d_out, x, bias].map(flat);
     let (d_x, columns) = (empty_like(&x), columns(&x));
-    let activated = if with_gelu { empty_like(&x) } else { nothing(&x) };
+    let activated = if with_gelu { empty_like(&x) } else { nothing(&x, x.dtype) };
     let width = width(columns);
     let vectors = x.meta.num_elements() / width;
     let (count, dim) = threads(vectors);

@@ -24,8 +24,8 @@ const HIDDEN: f32 = -1.0e30;
 /// # Shapes
 /// - scores: `[batch, heads, seq, seq]`
 /// - is_hidden: `[batch, seq]`, 1 for keys that nobody sees, else 0
-/// - output: the probabilities, `[batch, heads, seq, seq]`; and the same after dropout, or `[1]`
-///   without
+/// - output: the probabilities, `[batch, heads, seq, seq]`; and the same after dropout, or a
+///   tensor that nobody reads
 pub fn weights(
     scores: CubeTensor,
     is_hidden: CubeTensor,
@@ -33,7 +33,7 @@ pub fn weights(
 ) -> (CubeTensor, CubeTensor) {
     let scores = own(flat(scores));
     let has_drops = weighing.drops.any();
-    let dropped = if has_drops { empty_like(&scores) } else { nothing(&scores) };
+    let dropped = if has_drops { empty_like(&scores) } else { nothing(&scores, scores.dtype) };
     weigh(&scores, is_hidden, &dropped, (weighing, true));
     (scores, dropped)
 }
@@ -45,7 +45,7 @@ pub fn dropped_weights(
     weighing: Weighing,
 ) -> CubeTensor {
     let scores = own(flat(scores));
-    weigh(&scores, is_hidden, &nothing(&scores), (weighing, !weighing.drops.any()));
+    weigh(&scores, is_hidden, &nothing(&scores, scores.dtype), (weighing, !weighing.drops.any()));
     scores
 }
 

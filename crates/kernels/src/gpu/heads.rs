@@ -1,6 +1,6 @@
 //! From rows of all heads to the rows of each, and back.
 
-use super::device::{elem, empty, flat, three};
+use super::device::{elem, empty, flat, nothing, three};
 use super::lanes::{threads, wide, width};
 use burn::tensor::{DType, Shape};
 use burn_cubecl::tensor::CubeTensor;
@@ -43,7 +43,7 @@ pub fn split<const COUNT: usize>(
     let (client, dtype) = (x.client.clone(), elem(&x));
     let [first_bias, second_bias, third_bias] = [0, 1, 2].map(|index| {
         let bias = biases.as_ref().and_then(|biases| biases.get(index).cloned());
-        bias.unwrap_or_else(|| empty(&x, Shape::new([1]), DType::F32)).into_tensor_arg()
+        bias.unwrap_or_else(|| nothing(&x, DType::F32)).into_tensor_arg()
     });
     let [first, second, third] = three(&out);
     split_kernel::launch(

@@ -300,17 +300,8 @@ pub fn backward(
     let attention_output = over(&kept.attended, &after_attention.d_x);
     let d_attended = back(after_attention.d_x, matrices.attention_output);
     let [d_attended] = split(d_attended, None, heads);
-
-    let scores = product(kept.query.clone(), turned(kept.key.clone()), plan.dtype);
-    let (probabilities, dropped) = attention::weights(scores, is_hidden, plan.weighing);
-    let weights = if plan.weighing.drops.any() { dropped } else { probabilities.clone() };
-    let d_value = product(turned(weights), d_attended.clone(), plan.dtype);
-    let d_weights = product(d_attended, turned(kept.value), plan.dtype);
-    let d_scores = attention::gradient(d_weights, probabilities, plan.weighing);
-    let d_query = product(d_scores.clone(), kept.key, plan.dtype);
-    let d_key = product(turned(d_scores), kept.query, plan.dtype);
-    let d_qkv = merge([d_query, d_key, d_value], heads); // [batch · seq, 3 · hidden]
-
+    let parts = [kept.query, kept.key, kept.value];
+    let d_qkv = merge(d_heads(d_attended, parts, is_hidden, plan), heads); // [batch · seq, 3 · hidden]
     let [query_bias, key_bias, value_bias] = split_sums(d_qkv.clone());
     let [query, key, value] = product_over_rows(kept.x, d_qkv.clone());
     let d_x = pack::sum(after_attention.d_sum, back(d_qkv, matrices.qkv));
@@ -333,4 +324,22 @@ pub fn backward(
         output_beta,
     };
     (shaped(d_x, shape), gradients)
+}
+
+/// The gradients of queries, keys and values, `[batch, heads, seq, size]` all.
+fn d_heads(
+    d_attended: CubeTensor,
+    [query, key, value]: [CubeTensor; 3],
+    is_hidden: CubeTensor,
+    plan: LayerPlan,
+) -> [CubeTensor; 3] {
+    let scores = product(query.clone(), turned(key.clone()), plan.dtype); // [batch, heads, seq, seq]
+    let (probabilities, dropped) = attention::weights(scores, is_hidden, plan.weighing);
+    let weights = if plan.weighing.drops.any() { dropped } else { probabilities.clone() };
+    let d_value = product(turned(weights), d_attended.clone(), plan.dtype);
+    let d_weights = product(d_attended, turned(value), plan.dtype);
+    let d_scores = attention::gradient(d_weights, probabilities, plan.weighing);
+    let d_query = product(d_scores.clone(), key, plan.dtype);
+    let d_key = product(turned(d_scores), query, plan.dtype);
+    [d_query, d_key, d_value]
 }

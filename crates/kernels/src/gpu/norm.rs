@@ -50,7 +50,7 @@ pub fn norm(inputs: NormInputs, norming: Norming) -> Normed {
     let rows = x.meta.num_elements() / columns;
     let out = empty(&x, x.meta.shape().clone(), DType::F32);
     let is_narrow = x.dtype != DType::F32;
-    let narrow = if is_narrow { empty_like(&x) } else { nothing(&x) };
+    let narrow = if is_narrow { empty_like(&x) } else { nothing(&x, x.dtype) };
     let normalised = empty_like(&x);
     let factors = empty(&x, Shape::new([rows]), DType::F32);
     let (client, dtype) = (x.client.clone(), elem(&x));
@@ -220,7 +220,7 @@ pub fn gradient(inputs: NormGradientInputs, norming: Norming) -> NormGradients {
     let rows = normalised.meta.num_elements() / columns;
     let d_sum = empty_like(&d_out);
     let has_x = norming.drops.any() || normalised.dtype != DType::F32;
-    let d_x = if has_x { empty_like(&normalised) } else { nothing(&normalised) };
+    let d_x = if has_x { empty_like(&normalised) } else { nothing(&normalised, normalised.dtype) };
     let (client, dtype) = (normalised.client.clone(), elem(&normalised));
     let stretch = rows.div_ceil(MOST_ROWS).max(1);
     let (count, dim) = cubes_of_rows(rows.div_ceil(stretch), &client);

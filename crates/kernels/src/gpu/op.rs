@@ -1,7 +1,7 @@
 //! The kernels as a burn backend extension, for every device of cubecl, with and without fusion.
 
 use super::attention::Weighing;
-use super::device::flat;
+use super::device::{NOTHING, flat};
 use super::dropped::Drops;
 use super::joined::{self, Parts};
 use super::layer::{self, LayerKept, LayerPlan, LayerTensors};
@@ -22,7 +22,7 @@ use {super::optimizer, crate::AdamWStep};
 /// them.
 #[backend_extension(Cube, Fusion)]
 pub trait DeviceKernels: Backend {
-    #[fusion(meta = |scores, _, weighing| (scores.clone(), whole_or_one(scores, weighing.drops.any())))]
+    #[fusion(meta = |scores, _, weighing| (scores.clone(), whole_or_nothing(scores, weighing.drops.any())))]
     fn weights(
         scores: FloatTensor<Self>,
         is_hidden: FloatTensor<Self>,
@@ -171,11 +171,11 @@ fn multiplied(lhs: &TensorSpec, rhs: &TensorSpec, turns: &Turns) -> TensorSpec {
     TensorSpec::new(shape, DType::F32)
 }
 
-/// The same shape, or one number that nobody reads.
-fn whole_or_one(whole: &TensorSpec, is_whole: bool) -> TensorSpec {
+/// The same shape, or that of a tensor that nobody reads.
+fn whole_or_nothing(whole: &TensorSpec, is_whole: bool) -> TensorSpec {
     match is_whole {
         true => whole.clone(),
-        false => TensorSpec::new(Shape::new([1]), DType::F32),
+        false => TensorSpec::new(Shape::new([NOTHING]), whole.dtype),
     }
 }
 

@@ -24,8 +24,8 @@ pub fn matrices(tensors: &LayerTensors<CubeBackend>, dtype: DType) -> Matrices<C
     let shape = from[0].meta.shape().clone();
     let qkv = empty(&from[0], Shape::new([shape[0], 3 * shape[1]]), dtype);
     let is_narrow = dtype != DType::F32;
-    let others =
-        [3, 4, 5].map(|at: usize| if is_narrow { like(&from[at]) } else { nothing(&from[at]) });
+    let others = [3, 4, 5]
+        .map(|at: usize| if is_narrow { like(&from[at]) } else { nothing(&from[at], dtype) });
     let width = width(shape[1]);
     let len = from.iter().map(|matrix| matrix.meta.num_elements()).max().unwrap_or(0);
     let in_cube = LANES * ROWS;
