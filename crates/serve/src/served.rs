@@ -78,7 +78,7 @@ impl Served {
         let model = ModelDir::new(path);
         let engine = Engine::placed(*placement)?;
         let tokenizer = PairTokenizer::open(path, PairTokenizer::stored_limit(path)?)?;
-        let network = CrossEncoderNetwork::load(path, &engine)?;
+        let network = engine.in_one_stream(|| CrossEncoderNetwork::load(path, &engine))?;
         let (scaling, fusion) = what_dev_says(&model)?;
         let served = Self {
             name: path.display().to_string(),
@@ -131,8 +131,8 @@ impl Served {
 
     /// Returns the logit of every pair, in one pass through the network.
     pub fn score(&self, pairs: &[(&Tokens, &Tokens)]) -> Result<Vec<f32>, whetstone_model::Error> {
-        let logits =
-            self.network.logits(&self.tokenizer.batch(pairs.iter().copied()), &self.engine);
+        let batch = self.tokenizer.batch(pairs.iter().copied());
+        let logits = self.engine.in_one_stream(|| self.network.logits(&batch, &self.engine));
         match logits.iter().all(|logit| logit.is_finite()) {
             true => Ok(logits),
             false => Err(whetstone_model::Error::NoNumber { what: "score" }),

@@ -32,6 +32,7 @@ pub use rows::Taken;
 use crate::AdamWStep;
 use crate::dropout::Dropout;
 use attention::Weighing;
+use burn::backend::fusion::custom::StreamId;
 use burn::backend::{Dispatch, DispatchDevice};
 use burn::tensor::{Device, FloatDType, Int, Tensor};
 use dropped::Drops;
@@ -44,6 +45,12 @@ use op::DeviceKernels;
 /// Whether the kernels run on this device.
 pub fn serves(device: &Device) -> bool {
     matches!(device.clone().inner().as_dispatch(), DispatchDevice::Cube(_))
+}
+
+/// Does work in one stream, whichever thread it is done on. What one thread loads and another uses would
+/// lie in two, and every use would wait for an event.
+pub fn in_one_stream<T>(work: impl FnOnce() -> T) -> T {
+    StreamId { value: u64::MAX }.executes(work)
 }
 
 /// Returns the weights that attention gives its values: the softmax of the scaled scores over the

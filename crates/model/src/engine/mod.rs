@@ -159,6 +159,15 @@ impl Engine {
         by_length(lengths, self.tokens_at_once())
     }
 
+    /// Does work with a network so that another thread may go on with it without waiting.
+    pub fn in_one_stream<T>(&self, work: impl FnOnce() -> T) -> T {
+        #[cfg(feature = "gpu")]
+        if whetstone_kernels::gpu::serves(&self.device) {
+            return whetstone_kernels::gpu::in_one_stream(work);
+        }
+        work()
+    }
+
     /// Tokens of one forward pass.
     pub fn tokens_at_once(&self) -> usize {
         if self.works_apart() { TOKENS_APART } else { TOKENS }

@@ -99,15 +99,11 @@ fn is_right(device: &Device) -> bool {
 /// `cubecl.toml` says something else, or the process has chosen before, that stays.
 #[cfg(feature = "gpu")]
 fn keep_kernels() {
-    use burn_cubecl::cubecl::config::streaming::StreamPolicy;
     use burn_cubecl::cubecl::config::{CubeClRuntimeConfig, RuntimeConfig, cache::CacheConfig};
     static ONCE: std::sync::Once = std::sync::Once::new();
     ONCE.call_once(|| {
         let mut config = CubeClRuntimeConfig::from_current_dir().override_from_env();
         config.compilation.cache = true;
-        // Weights are loaded by one thread and used by another. In streams of their own, every use
-        // would wait for an event.
-        config.streaming.policy = StreamPolicy::Single;
         if matches!(config.environment.path, CacheConfig::Target) {
             config.environment.path = CacheConfig::Global;
         }
