@@ -131,7 +131,8 @@ pub struct LayerDrops {
     pub output: Dropout,
 }
 
-/// Runs a whole layer. `dtype` is what its products read; the rest stays f32.
+/// Runs a whole layer. `dtype` is what its products read and what lies between them. Its input and
+/// output, the sums of norms and the gradients of parameters are f32.
 ///
 /// # Shapes
 /// - x, output: `[batch, seq, hidden]`
