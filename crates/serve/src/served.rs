@@ -10,7 +10,8 @@ use whetstone_model::{CrossEncoderNetwork, Engine, PairTokenizer, Placement, Tok
 use whetstone_rank::{Join, Scaling, notes_of};
 use whetstone_records::{Golden, GoldenPair, ModelDir};
 
-/// The largest difference to golden.json that every device may have: f32 sums in another order, over a dozen layers.
+/// The largest difference to golden.json that every device may have: f32 sums in another order, over
+/// a dozen layers.
 const GOLDEN_TOLERANCE: f32 = 1e-3;
 
 /// A loaded model.

@@ -95,6 +95,7 @@ impl Fit<'_> {
         })
     }
 
+    /// Waits for what is awaited.
     fn read(&self, started: &mut Started) -> Outcome {
         let readings = std::mem::take(&mut started.readings);
         let mut values = readings.into_iter().flat_map(Reading::wait);

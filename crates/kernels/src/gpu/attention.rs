@@ -112,33 +112,21 @@ fn weights_kernel<T: Float, N: Size>(
     let keys = (row / rows_of_sequence) * vectors;
     let token = row % (vectors * N::value());
     let mut values = Array::<Vector<f32, N>>::new(per_lane);
-    let mut most = f32::new(HIDDEN);
     #[unroll]
     for step in 0..per_lane {
         let vector = UNIT_POS_X as usize + step * CUBE_DIM_X as usize;
-        let mut value = Vector::<f32, N>::new(HIDDEN);
+        values[step] = Vector::new(HIDDEN);
         if vector < vectors {
-            let scores = wide(scores[first + vector]);
-            let is_hidden = is_hidden[keys + vector];
-            #[unroll]
-            for at in 0..N::value() {
-                if sees(token, vector * N::value() + at, reach) && is_hidden.extract(at) < 0.5 {
-                    let score = scores.extract(at) * scale;
-                    value.insert(at, score);
-                    most = max(most, score);
-                }
-            }
+            let scores = wide(scores[first + vector]) * Vector::new(scale);
+            let key = vector * N::value();
+            values[step] = seen(scores, is_hidden[keys + vector], token, key, reach);
         }
-        values[step] = value;
     }
+    let most = most_of(&values, per_lane);
     let most = greatest(most, &mut shared, in_step);
     let all = exponentials(&mut values, most, per_lane);
-    let all = sum(all, &mut shared, in_step);
     // A token that sees nothing takes in nothing.
-    let mut share = f32::new(0.0);
-    if all > 0.0 {
-        share = 1.0 / all;
-    }
+    let share = 1.0 / max(sum(all, &mut shared, in_step), f32::MIN_POSITIVE);
     if place < rows {
         #[unroll]
         for step in 0..per_lane {
@@ -146,20 +134,51 @@ fn weights_kernel<T: Float, N: Size>(
             if vector < vectors {
                 let at = first + vector;
                 let probability = values[step] * Vector::new(share);
+                let kept = kept(probability, at * N::value(), &drops, has_drops);
                 if keeps {
                     scores[at] = Vector::cast_from(probability);
-                }
-                if has_drops {
-                    let kept = kept(probability, at * N::value(), &drops, has_drops);
-                    if keeps {
+                    if has_drops {
                         dropped[at] = Vector::cast_from(kept);
-                    } else {
-                        scores[at] = Vector::cast_from(kept);
                     }
+                } else {
+                    scores[at] = Vector::cast_from(kept);
                 }
             }
         }
     }
+}
+
+/// Scores of the keys from `key` on that a token sees, and [`HIDDEN`] of the others.
+#[cube]
+fn seen<N: Size>(
+    scores: Vector<f32, N>,
+    is_hidden: Vector<f32, N>,
+    token: usize,
+    key: usize,
+    reach: usize,
+) -> Vector<f32, N> {
+    let mut seen = Vector::<f32, N>::new(HIDDEN);
+    #[unroll]
+    for at in 0..N::value() {
+        if sees(token, key + at, reach) && is_hidden.extract(at) < 0.5 {
+            seen.insert(at, scores.extract(at));
+        }
+    }
+    seen
+}
+
+/// The greatest of a lane's values.
+#[cube]
+fn most_of<N: Size>(values: &Array<Vector<f32, N>>, #[comptime] per_lane: usize) -> f32 {
+    let mut most = f32::new(HIDDEN);
+    #[unroll]
+    for step in 0..per_lane {
+        #[unroll]
+        for at in 0..N::value() {
+            most = max(most, values[step].extract(at));
+        }
+    }
+    most
 }
 
 /// Replaces scores by their exponentials, less the greatest, and returns the sum.

@@ -244,12 +244,12 @@ impl<B: DeviceKernels, C: CheckpointStrategy> LayerOps for Autodiff<B, C> {
         tensors: LayerTensors<Self>,
         plan: LayerPlan,
     ) -> FloatTensor<Self> {
-        let inputs = tensors.in_turn();
+        let inputs = tensors.clone().in_turn();
         let mut nodes = std::iter::once(&x).chain(&inputs).map(|input| input.node());
         let nodes = std::array::from_fn(|_| nodes.next().expect("a layer has 16 parameters"));
         let prepared = Backward::<B, 17>::prepare::<C>(Encoded, nodes).compute_bound().stateful();
         let (x, is_hidden) = (x.into_primitive(), is_hidden.into_primitive());
-        let tensors = LayerTensors::<B>::of(inputs.map(|input| input.into_primitive()));
+        let tensors = tensors.map::<B>(|tensor| tensor.into_primitive());
         let (out, kept) = B::layer(x, is_hidden.clone(), tensors.clone(), plan);
         match prepared {
             OpsKind::Tracked(prepared) => prepared.finish((kept, is_hidden, tensors, plan), out),

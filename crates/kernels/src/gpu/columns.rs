@@ -1,8 +1,9 @@
 //! Sums over the rows of a matrix, in a fixed order: the gradients of biases and of norms, and of
 //! products that were added up in parts.
 
-use super::device::{columns, elem, empty, flat, three};
+use super::device::{columns, elem, empty, flat};
 use super::lanes::{LANES, ROWS, shape, sum_of_rows, threads, width};
+use super::thirds::{self, put};
 use burn::tensor::{DType, Shape};
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
@@ -39,7 +40,7 @@ fn add(x: &CubeTensor, out: &[CubeTensor], [rows, stretch, columns_of_part]: [us
     let dim = shape(&client);
     let stretches = rows.div_ceil(stretch).max(1);
     let count = CubeCount::Static((columns as u32).div_ceil(dim.x), stretches as u32, 1);
-    let [first, second, third] = three(out);
+    let [first, second, third] = thirds::arguments(out);
     sums_kernel::launch(
         &client,
         count,
@@ -86,17 +87,12 @@ fn sums_kernel<T: Float>(
     if UNIT_POS_Y == 0 && column < columns {
         let part = column / columns_of_part;
         let at = place * columns + column % columns_of_part;
-        if part == 0 {
-            first[at] = all;
-        } else if part == 1 {
-            second[at] = all;
-        } else {
-            third[at] = all;
-        }
+        put(all, part, at, first, second, third);
     }
 }
 
-/// Adds up parts of a matrix, `[parts, rows, columns]`; one tensor for each `COUNT`th of the columns.
+/// Adds up parts of a matrix, `[parts, rows, columns]`. Returns one tensor for each `COUNT`th of the
+/// columns.
 pub fn join_parts<const COUNT: usize>(x: CubeTensor) -> [CubeTensor; COUNT] {
     let shape = x.meta.shape().clone();
     let [parts, rows, columns] = [shape[0], shape[1], shape[2]];
@@ -105,7 +101,7 @@ pub fn join_parts<const COUNT: usize>(x: CubeTensor) -> [CubeTensor; COUNT] {
     let width = width(of_part);
     let (count, dim) = threads(rows * columns / width);
     let client = x.client.clone();
-    let [first, second, third] = three(&out);
+    let [first, second, third] = thirds::arguments(&out);
     join_kernel::launch(
         &client,
         count,
@@ -143,12 +139,6 @@ fn join_kernel<N: Size>(
         let column = ABSOLUTE_POS % columns;
         let part = column / columns_of_part;
         let at = (ABSOLUTE_POS / columns) * columns_of_part + column % columns_of_part;
-        if part == 0 {
-            first[at] = all;
-        } else if part == 1 {
-            second[at] = all;
-        } else {
-            third[at] = all;
-        }
+        put(all, part, at, first, second, third);
     }
 }

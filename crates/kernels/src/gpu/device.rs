@@ -6,7 +6,6 @@ use burn_cubecl::kernel::into_contiguous;
 use burn_cubecl::ops::numeric::empty_device_contiguous_dtype;
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::ir::ElemType;
-use cubecl::prelude::TensorArg;
 
 /// The tensor with its rows one after the other.
 pub fn flat(x: CubeTensor) -> CubeTensor {
@@ -27,21 +26,13 @@ pub fn empty(x: &CubeTensor, shape: Shape, dtype: DType) -> CubeTensor {
     empty_device_contiguous_dtype(x.client.clone(), x.device.clone(), shape, dtype)
 }
 
-/// The length of a tensor that stands for none: as much as one thread may ask for at once, or a driver
-/// refuses it.
+/// The length of a tensor that stands for none: as much as one thread may ask for at once, or a
+/// driver refuses it.
 pub const NOTHING: usize = 4;
 
 /// A tensor that a kernel neither reads nor writes.
 pub fn nothing(x: &CubeTensor, dtype: DType) -> CubeTensor {
     empty(x, Shape::new([NOTHING]), dtype)
-}
-
-/// One to three tensors as so many arguments of a kernel.
-pub fn three(tensors: &[CubeTensor]) -> [TensorArg; 3] {
-    let of = |index| {
-        tensors.get(index).cloned().unwrap_or_else(|| nothing(&tensors[0], tensors[0].dtype))
-    };
-    [0, 1, 2].map(|index| of(index).into_tensor_arg())
 }
 
 /// The same memory as another shape.

@@ -1,7 +1,8 @@
 //! From rows of all heads to the rows of each, and back.
 
-use super::device::{elem, empty, flat, nothing, three};
+use super::device::{elem, empty, flat, nothing};
 use super::lanes::{threads, wide, width};
+use super::thirds::{self, pick, put};
 use burn::tensor::{DType, Shape};
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
@@ -45,7 +46,7 @@ pub fn split<const COUNT: usize>(
         let bias = biases.as_ref().and_then(|biases| biases.get(index).cloned());
         bias.unwrap_or_else(|| nothing(&x, DType::F32)).into_tensor_arg()
     });
-    let [first, second, third] = three(&out);
+    let [first, second, third] = thirds::arguments(&out);
     split_kernel::launch(
         &client,
         count,
@@ -93,22 +94,10 @@ fn split_kernel<T: Float, N: Size>(
         let column = ABSOLUTE_POS % hidden;
         let at = place(ABSOLUTE_POS / (hidden * parts), column, seq, heads, size);
         let mut value = wide(x[ABSOLUTE_POS]);
-        if part == 0 {
-            if has_bias {
-                value += first_bias[column];
-            }
-            first[at] = Vector::cast_from(value);
-        } else if part == 1 {
-            if has_bias {
-                value += second_bias[column];
-            }
-            second[at] = Vector::cast_from(value);
-        } else {
-            if has_bias {
-                value += third_bias[column];
-            }
-            third[at] = Vector::cast_from(value);
+        if has_bias {
+            value += pick(part, column, first_bias, second_bias, third_bias);
         }
+        put(Vector::cast_from(value), part, at, first, second, third);
     }
 }
 
@@ -128,7 +117,7 @@ pub fn merge<const COUNT: usize>(parts: [CubeTensor; COUNT], heads: Heads) -> Cu
     let vectors = out.meta.num_elements() / width;
     let (count, dim) = threads(vectors);
     let (client, dtype) = (out.client.clone(), elem(&out));
-    let [first, second, third] = three(&parts);
+    let [first, second, third] = thirds::arguments(&parts);
     merge_kernel::launch(
         &client,
         count,
@@ -167,12 +156,6 @@ fn merge_kernel<T: Float, N: Size>(
         let part = (ABSOLUTE_POS / hidden) % parts;
         let column = ABSOLUTE_POS % hidden;
         let at = place(ABSOLUTE_POS / (hidden * parts), column, seq, heads, size);
-        if part == 0 {
-            out[ABSOLUTE_POS] = first[at];
-        } else if part == 1 {
-            out[ABSOLUTE_POS] = second[at];
-        } else {
-            out[ABSOLUTE_POS] = third[at];
-        }
+        out[ABSOLUTE_POS] = pick(part, at, first, second, third);
     }
 }

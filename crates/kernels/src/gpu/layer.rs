@@ -1,8 +1,9 @@
-//! One transformer layer with its norms after the sub-layers, forward and backward. A step asks a device
-//! for hundreds of kernels; what burn does around each operation is longer than most of them run.
+//! One transformer layer with its norms after the sub-layers, forward and backward. A step asks a
+//! device for hundreds of kernels; what burn does around each operation is longer than most of them
+//! run.
 
 use super::attention::{self, Weighing};
-use super::columns::split_sums;
+use super::columns::{split_sums, sums};
 use super::device::{flat, shaped};
 use super::dropped::Drops;
 use super::heads::{Heads, merge, split};
@@ -16,88 +17,78 @@ use burn::tensor::{DType, Shape};
 use burn_cubecl::CubeBackend;
 use burn_cubecl::tensor::CubeTensor;
 
-/// The parameters of a layer, or their gradients. Matrices are `[in, out]`.
+/// The parameters of a linear layer, or their gradients.
+#[derive(ExtensionType, Clone, Debug)]
+#[extension_type(fusion)]
+pub struct LinearTensors<B: Backend> {
+    /// `[in, out]`.
+    pub matrix: FloatTensor<B>,
+    /// `[out]`.
+    pub bias: FloatTensor<B>,
+}
+
+/// Those of a norm.
+#[derive(ExtensionType, Clone, Debug)]
+#[extension_type(fusion)]
+pub struct NormTensors<B: Backend> {
+    pub gamma: FloatTensor<B>,
+    pub beta: FloatTensor<B>,
+}
+
+/// Those of a layer.
 #[derive(ExtensionType, Clone, Debug)]
 #[extension_type(fusion)]
 pub struct LayerTensors<B: Backend> {
-    pub query: FloatTensor<B>,
-    pub key: FloatTensor<B>,
-    pub value: FloatTensor<B>,
-    pub attention_output: FloatTensor<B>,
-    pub intermediate: FloatTensor<B>,
-    pub output: FloatTensor<B>,
-    pub query_bias: FloatTensor<B>,
-    pub key_bias: FloatTensor<B>,
-    pub value_bias: FloatTensor<B>,
-    pub attention_output_bias: FloatTensor<B>,
-    pub intermediate_bias: FloatTensor<B>,
-    pub output_bias: FloatTensor<B>,
-    pub attention_gamma: FloatTensor<B>,
-    pub attention_beta: FloatTensor<B>,
-    pub output_gamma: FloatTensor<B>,
-    pub output_beta: FloatTensor<B>,
+    #[extension_type]
+    pub query: LinearTensors<B>,
+    #[extension_type]
+    pub key: LinearTensors<B>,
+    #[extension_type]
+    pub value: LinearTensors<B>,
+    #[extension_type]
+    pub attention_output: LinearTensors<B>,
+    #[extension_type]
+    pub intermediate: LinearTensors<B>,
+    #[extension_type]
+    pub output: LinearTensors<B>,
+    #[extension_type]
+    pub attention_norm: NormTensors<B>,
+    #[extension_type]
+    pub output_norm: NormTensors<B>,
 }
 
+#[cfg(feature = "train")]
 impl<B: Backend> LayerTensors<B> {
     /// In the order of the fields.
     pub fn in_turn(self) -> [FloatTensor<B>; 16] {
-        [
-            self.query,
-            self.key,
-            self.value,
-            self.attention_output,
-            self.intermediate,
-            self.output,
-            self.query_bias,
-            self.key_bias,
-            self.value_bias,
-            self.attention_output_bias,
-            self.intermediate_bias,
-            self.output_bias,
-            self.attention_gamma,
-            self.attention_beta,
-            self.output_gamma,
-            self.output_beta,
-        ]
+        let Self { query, key, value, attention_output, intermediate, output, .. } = self;
+        let linears = [query, key, value, attention_output, intermediate, output];
+        let norms = [self.attention_norm, self.output_norm];
+        let linears = linears.into_iter().flat_map(|linear| [linear.matrix, linear.bias]);
+        let norms = norms.into_iter().flat_map(|norm| [norm.gamma, norm.beta]);
+        let mut all = linears.chain(norms);
+        std::array::from_fn(|_| all.next().expect("a layer has 16 parameters"))
     }
 
-    /// The reverse of [`Self::in_turn`].
-    pub fn of(tensors: [FloatTensor<B>; 16]) -> Self {
-        let [
-            query,
-            key,
-            value,
-            attention_output,
-            intermediate,
-            output,
-            query_bias,
-            key_bias,
-            value_bias,
-            attention_output_bias,
-            intermediate_bias,
-            output_bias,
-            attention_gamma,
-            attention_beta,
-            output_gamma,
-            output_beta,
-        ] = tensors;
-        Self {
-            query,
-            key,
-            value,
-            attention_output,
-            intermediate,
-            output,
-            query_bias,
-            key_bias,
-            value_bias,
-            attention_output_bias,
-            intermediate_bias,
-            output_bias,
-            attention_gamma,
-            attention_beta,
-            output_gamma,
-            output_beta,
+    /// The same tensors of another backend.
+    pub fn map<C: Backend>(self, to: impl Fn(FloatTensor<B>) -> FloatTensor<C>) -> LayerTensors<C> {
+        let linear = |LinearTensors { matrix, bias }: LinearTensors<B>| LinearTensors {
+            matrix: to(matrix),
+            bias: to(bias),
+        };
+        let norm = |NormTensors { gamma, beta }: NormTensors<B>| NormTensors {
+            gamma: to(gamma),
+            beta: to(beta),
+        };
+        LayerTensors {
+            query: linear(self.query),
+            key: linear(self.key),
+            value: linear(self.value),
+            attention_output: linear(self.attention_output),
+            intermediate: linear(self.intermediate),
+            output: linear(self.output),
+            attention_norm: norm(self.attention_norm),
+            output_norm: norm(self.output_norm),
         }
     }
 }
@@ -155,6 +146,13 @@ pub struct LayerPlan {
 }
 
 impl LayerPlan {
+    /// How an input `[batch, seq, hidden]` lies: its heads, and its shape as rows.
+    fn lies(&self, x: &Shape) -> (Heads, Shape) {
+        let [batch, seq, hidden] = [x[0], x[1], x[2]];
+        let heads = Heads { batch, seq, heads: self.heads, size: hidden / self.heads };
+        (heads, Shape::new([batch * seq, hidden]))
+    }
+
     fn norming(&self, drops: Drops) -> Norming {
         Norming { eps: self.eps, is_sum: true, has_beta: true, drops }
     }
@@ -199,13 +197,12 @@ pub fn forward(
     plan: LayerPlan,
 ) -> (CubeTensor, LayerKept<CubeBackend>) {
     let shape = x.meta.shape().clone();
-    let [batch, seq, hidden] = [shape[0], shape[1], shape[2]];
-    let heads = Heads { batch, seq, heads: plan.heads, size: hidden / plan.heads };
+    let (heads, rows) = plan.lies(&shape);
     let matrices = pack::matrices(&tensors, plan.dtype);
-    let residual = shaped(flat(x), Shape::new([batch * seq, hidden]));
+    let residual = shaped(flat(x), rows);
     let x = pack::narrow(residual.clone(), plan.dtype);
     let qkv = product(x.clone(), matrices.qkv.clone(), plan.dtype); // [batch · seq, 3 · hidden]
-    let biases = [tensors.query_bias, tensors.key_bias, tensors.value_bias];
+    let biases = [tensors.query, tensors.key, tensors.value].map(|linear| linear.bias);
     let [query, key, value] = split(qkv, Some(biases), heads);
     let scores = product(query.clone(), turned(key.clone()), plan.dtype); // [batch, heads, seq, seq]
     let weights = attention::dropped_weights(scores, is_hidden, plan.weighing);
@@ -213,23 +210,23 @@ pub fn forward(
     let after_attention = norm::norm(
         NormInputs {
             x: product(attended.clone(), matrices.attention_output.clone(), plan.dtype),
-            bias: tensors.attention_output_bias,
+            bias: tensors.attention_output.bias,
             residual,
-            gamma: tensors.attention_gamma,
-            beta: tensors.attention_beta,
+            gamma: tensors.attention_norm.gamma,
+            beta: tensors.attention_norm.beta,
         },
         plan.norming(plan.attention_drops),
     );
     let middle = after_attention.narrow;
     let inner = product(middle.clone(), matrices.intermediate.clone(), plan.dtype); // [batch · seq, ffn]
-    let activated = activation::biased(inner.clone(), tensors.intermediate_bias, true);
+    let activated = activation::biased(inner.clone(), tensors.intermediate.bias, true);
     let last = norm::norm(
         NormInputs {
             x: product(activated, matrices.output.clone(), plan.dtype),
-            bias: tensors.output_bias,
+            bias: tensors.output.bias,
             residual: after_attention.out,
-            gamma: tensors.output_gamma,
-            beta: tensors.output_beta,
+            gamma: tensors.output_norm.gamma,
+            beta: tensors.output_norm.beta,
         },
         plan.norming(plan.output_drops),
     );
@@ -259,52 +256,46 @@ pub fn backward(
     plan: LayerPlan,
 ) -> (CubeTensor, LayerTensors<CubeBackend>) {
     let shape = d_out.meta.shape().clone();
-    let [batch, seq, hidden] = [shape[0], shape[1], shape[2]];
-    let heads = Heads { batch, seq, heads: plan.heads, size: hidden / plan.heads };
-    let matrices = kept.matrices;
-    let over = |x: &CubeTensor, d: &CubeTensor| {
-        let [gradient] = product_over_rows(x.clone(), d.clone());
-        gradient
-    };
+    let (heads, rows) = plan.lies(&shape);
     let back = |d: CubeTensor, matrix: CubeTensor| product(d, turned(matrix), plan.dtype);
-
     let last = norm::gradient(
         NormGradientInputs {
-            d_out: shaped(flat(d_out), Shape::new([batch * seq, hidden])),
+            d_out: shaped(flat(d_out), rows),
             more: None,
             normalised: kept.output_normalised,
             factors: kept.output_factors,
-            gamma: tensors.output_gamma,
+            gamma: tensors.output_norm.gamma,
         },
         plan.norming(plan.output_drops),
     );
-    let [output_gamma, output_beta, output_bias] = last.d_vectors;
-    let d_activated = back(last.d_x.clone(), matrices.output); // [batch · seq, ffn]
+    let d_activated = back(last.d_x.clone(), kept.matrices.output); // [batch · seq, ffn]
     let (d_inner, activated) =
-        activation::gelu_gradient(d_activated, kept.inner, tensors.intermediate_bias, true);
-    let output = over(&activated, &last.d_x);
-    let [intermediate_bias] = split_sums(d_inner.clone());
-    let intermediate = over(&kept.middle, &d_inner);
-
-    let after_attention = norm::gradient(
+        activation::gelu_gradient(d_activated, kept.inner, tensors.intermediate.bias, true);
+    let [output] = product_over_rows(activated, last.d_x);
+    let [intermediate] = product_over_rows(kept.middle, d_inner.clone());
+    let intermediate_bias = sums(d_inner.clone());
+    let middle = norm::gradient(
         NormGradientInputs {
             d_out: last.d_sum,
-            more: Some(back(d_inner, matrices.intermediate)),
+            more: Some(back(d_inner, kept.matrices.intermediate)),
             normalised: kept.attention_normalised,
             factors: kept.attention_factors,
-            gamma: tensors.attention_gamma,
+            gamma: tensors.attention_norm.gamma,
         },
         plan.norming(plan.attention_drops),
     );
-    let [attention_gamma, attention_beta, attention_output_bias] = after_attention.d_vectors;
-    let attention_output = over(&kept.attended, &after_attention.d_x);
-    let d_attended = back(after_attention.d_x, matrices.attention_output);
-    let [d_attended] = split(d_attended, None, heads);
+    let [attention_output] = product_over_rows(kept.attended, middle.d_x.clone());
+    let [d_attended] = split(back(middle.d_x, kept.matrices.attention_output), None, heads);
     let parts = [kept.query, kept.key, kept.value];
     let d_qkv = merge(d_heads(d_attended, parts, is_hidden, plan), heads); // [batch · seq, 3 · hidden]
-    let [query_bias, key_bias, value_bias] = split_sums(d_qkv.clone());
-    let [query, key, value] = product_over_rows(kept.x, d_qkv.clone());
-    let d_x = pack::sum(after_attention.d_sum, back(d_qkv, matrices.qkv));
+    let d_x = pack::sum(middle.d_sum, back(d_qkv.clone(), kept.matrices.qkv));
+
+    let (attention_norm, attention_output_bias) = vectors(middle.d_vectors);
+    let (output_norm, output_bias) = vectors(last.d_vectors);
+    let [query, key, value] = linears(product_over_rows(kept.x, d_qkv.clone()), split_sums(d_qkv));
+    let matrices = [attention_output, intermediate, output];
+    let biases = [attention_output_bias, intermediate_bias, output_bias];
+    let [attention_output, intermediate, output] = linears(matrices, biases);
     let gradients = LayerTensors {
         query,
         key,
@@ -312,18 +303,25 @@ pub fn backward(
         attention_output,
         intermediate,
         output,
-        query_bias,
-        key_bias,
-        value_bias,
-        attention_output_bias,
-        intermediate_bias,
-        output_bias,
-        attention_gamma,
-        attention_beta,
-        output_gamma,
-        output_beta,
+        attention_norm,
+        output_norm,
     };
     (shaped(d_x, shape), gradients)
+}
+
+/// The gradients of a norm's own vectors, and of the bias before it.
+fn vectors([gamma, beta, bias]: [CubeTensor; 3]) -> (NormTensors<CubeBackend>, CubeTensor) {
+    (NormTensors { gamma, beta }, bias)
+}
+
+/// Three linear layers of their matrices and biases.
+fn linears(
+    [first, second, third]: [CubeTensor; 3],
+    biases: [CubeTensor; 3],
+) -> [LinearTensors<CubeBackend>; 3] {
+    let [first_bias, second_bias, third_bias] = biases;
+    [(first, first_bias), (second, second_bias), (third, third_bias)]
+        .map(|(matrix, bias)| LinearTensors { matrix, bias })
 }
 
 /// The gradients of queries, keys and values, `[batch, heads, seq, size]` all.

@@ -24,6 +24,7 @@ mod pack;
 mod product;
 mod reading;
 mod rows;
+mod thirds;
 
 pub use reading::Reading;
 pub use rows::Taken;
@@ -37,7 +38,7 @@ use burn::backend::{Dispatch, DispatchDevice};
 use burn::tensor::{Device, FloatDType, Int, Tensor};
 use dropped::Drops;
 use joined::{PARTS, Parts};
-use layer::{LayerPlan, LayerTensors};
+use layer::{LayerPlan, LayerTensors, LinearTensors, NormTensors};
 use layer_ops::LayerOps;
 use norm::Norming;
 use op::DeviceKernels;
@@ -47,8 +48,8 @@ pub fn serves(device: &Device) -> bool {
     matches!(device.clone().inner().as_dispatch(), DispatchDevice::Cube(_))
 }
 
-/// Does work in one stream, whichever thread it is done on. What one thread loads and another uses would
-/// lie in two, and every use would wait for an event.
+/// Does work in one stream, whichever thread it is done on. What one thread loads and another uses
+/// would lie in two, and every use would wait for an event.
 pub fn in_one_stream<T>(work: impl FnOnce() -> T) -> T {
     StreamId { value: u64::MAX }.executes(work)
 }
@@ -157,20 +158,26 @@ pub fn layer(
         attention_drops: Drops::of(drops.attention_output),
         output_drops: Drops::of(drops.output),
     };
-    let LayerWeights { query, key, value, attention_output, intermediate, output, .. } = weights;
-    let linears = [query, key, value, attention_output, intermediate, output];
-    let (matrices, biases): (Vec<_>, Vec<_>) = linears
-        .into_iter()
-        .map(|linear| (linear.matrix.into_dispatch(), linear.bias.into_dispatch()))
-        .unzip();
-    let vectors = [weights.attention_norm, weights.output_norm].into_iter().flat_map(|norm| {
-        let beta = norm.beta.expect("these layers shift what they normalise");
-        [norm.gamma.into_dispatch(), beta.into_dispatch()]
-    });
-    let mut all = matrices.into_iter().chain(biases).chain(vectors);
-    let all = std::array::from_fn(|_| all.next().expect("a layer has 16 parameters"));
+    let linear = |LinearWeights { matrix, bias }: LinearWeights| LinearTensors {
+        matrix: matrix.into_dispatch(),
+        bias: bias.into_dispatch(),
+    };
+    let norm = |NormWeights { gamma, beta, .. }: NormWeights| NormTensors {
+        gamma: gamma.into_dispatch(),
+        beta: beta.expect("these layers shift what they normalise").into_dispatch(),
+    };
+    let tensors = LayerTensors {
+        query: linear(weights.query),
+        key: linear(weights.key),
+        value: linear(weights.value),
+        attention_output: linear(weights.attention_output),
+        intermediate: linear(weights.intermediate),
+        output: linear(weights.output),
+        attention_norm: norm(weights.attention_norm),
+        output_norm: norm(weights.output_norm),
+    };
     let (x, is_hidden) = (x.into_dispatch(), is_hidden.into_dispatch());
-    let out = <Dispatch as LayerOps>::encoded(x, is_hidden, LayerTensors::of(all), plan);
+    let out = <Dispatch as LayerOps>::encoded(x, is_hidden, tensors, plan);
     Tensor::from_dispatch(out)
 }
 
@@ -270,8 +277,8 @@ pub fn squares(x: Tensor<1>) -> Tensor<1> {
 }
 
 /// One step of AdamW (Loshchilov & Hutter 2019) over flat weights and moments without autodiff. The
-/// gradients have this norm, `[1]`, and are scaled down to `max_norm`, unless that is 0; a norm that is
-/// no number changes nothing. `step.grad_scale` is ignored.
+/// gradients have this norm, `[1]`, and are scaled down to `max_norm`, unless that is 0; a norm that
+/// is no number changes nothing. `step.grad_scale` is ignored.
 #[cfg(feature = "train")]
 pub fn adamw(
     state: [Tensor<1>; 3],

@@ -122,21 +122,19 @@ fn norm_kernel<T: Float, N: Size>(
     let mut shared = Shared::<[f32]>::new_slice((LANES * ROWS) as usize);
     let place = CUBE_POS * CUBE_DIM_Y as usize + UNIT_POS_Y as usize;
     // Threads beyond the last row go along with it and write nothing.
-    let row = min(place, rows - 1);
-    let first = row * vectors;
-    let lane = UNIT_POS_X as usize;
+    let first = min(place, rows - 1) * vectors;
     let columns = f32::cast_from(vectors * N::value());
     let mut values = Array::<Vector<f32, N>>::new(kind.per_lane);
     let mut all = f32::new(0.0);
     #[unroll]
     for step in 0..kind.per_lane {
-        let vector = lane + step * CUBE_DIM_X as usize;
+        let vector = UNIT_POS_X as usize + step * CUBE_DIM_X as usize;
         if vector < vectors {
-            let at = first + vector;
-            let mut value = wide(x[at]);
+            let mut value = wide(x[first + vector]);
             if kind.is_sum {
-                let sum = kept(value + bias[vector], at * N::value(), &drops, kind.has_drops);
-                value = sum + residual[at];
+                let index = (first + vector) * N::value();
+                value = kept(value + bias[vector], index, &drops, kind.has_drops);
+                value += residual[first + vector];
             }
             all += total(value);
             values[step] = value;
@@ -144,30 +142,41 @@ fn norm_kernel<T: Float, N: Size>(
     }
     let mean = sum(all, &mut shared, kind.in_step) / columns;
     let squares = centre(&mut values, mean, vectors, kind.per_lane);
-    let variance = sum(squares, &mut shared, kind.in_step) / columns;
-    let factor = 1.0 / (variance + eps).sqrt();
+    let factor = 1.0 / (sum(squares, &mut shared, kind.in_step) / columns + eps).sqrt();
     if place < rows {
         #[unroll]
         for step in 0..kind.per_lane {
-            let vector = lane + step * CUBE_DIM_X as usize;
+            let vector = UNIT_POS_X as usize + step * CUBE_DIM_X as usize;
             if vector < vectors {
-                let at = first + vector;
                 let value = values[step] * Vector::new(factor);
-                normalised[at] = Vector::cast_from(value);
-                let mut scaled = value * gamma[vector];
-                if kind.has_beta {
-                    scaled += beta[vector];
-                }
-                out[at] = scaled;
+                let scaled = scale(value, vector, gamma, beta, kind.has_beta);
+                normalised[first + vector] = Vector::cast_from(value);
+                out[first + vector] = scaled;
                 if kind.is_narrow {
-                    narrow[at] = Vector::cast_from(scaled);
+                    narrow[first + vector] = Vector::cast_from(scaled);
                 }
             }
         }
-        if lane == 0 {
-            factors[row] = factor;
+        if UNIT_POS_X == 0 {
+            factors[place] = factor;
         }
     }
+}
+
+/// Gamma and beta after a norm.
+#[cube]
+fn scale<N: Size>(
+    value: Vector<f32, N>,
+    vector: usize,
+    gamma: &Tensor<Vector<f32, N>>,
+    beta: &Tensor<Vector<f32, N>>,
+    #[comptime] has_beta: bool,
+) -> Vector<f32, N> {
+    let mut scaled = value * gamma[vector];
+    if has_beta {
+        scaled += beta[vector];
+    }
+    scaled
 }
 
 /// Takes the mean from a lane's share of a row, and returns the sum of what are its squares then.
@@ -294,13 +303,10 @@ fn gradient_kernel<T: Float, N: Size>(
     let mut biases = Array::<Vector<f32, N>>::new(kind.per_lane);
     let mut gradients = Array::<Vector<f32, N>>::new(kind.per_lane);
     let mut normed = Array::<Vector<f32, N>>::new(kind.per_lane);
-    let columns = f32::cast_from(vectors * N::value());
     for index in 0..stretch {
         // Threads beyond the last row go along with it and write nothing.
         let is_real = place * stretch + index < rows;
         let row = min(place * stretch + index, rows - 1);
-        let mut all = f32::new(0.0);
-        let mut along = f32::new(0.0);
         #[unroll]
         for step in 0..kind.per_lane {
             let vector = UNIT_POS_X as usize + step * CUBE_DIM_X as usize;
@@ -309,43 +315,77 @@ fn gradient_kernel<T: Float, N: Size>(
                 if kind.has_more {
                     gradient += wide(more[row * vectors + vector]);
                 }
-                let value = wide(normalised[row * vectors + vector]);
+                normed[step] = wide(normalised[row * vectors + vector]);
                 if is_real {
-                    gammas[step] += gradient * value;
+                    gammas[step] += gradient * normed[step];
                     betas[step] += gradient;
                 }
-                gradient *= gamma[vector];
-                all += total(gradient);
-                along += total(gradient * value);
-                gradients[step] = gradient;
-                normed[step] = value;
+                gradients[step] = gradient * gamma[vector];
             }
         }
-        let mean = sum(all, &mut shared, kind.in_step) / columns;
-        let along = sum(along, &mut shared, kind.in_step) / columns;
+        centre_gradients(&mut gradients, &normed, &mut shared, vectors, kind);
         if is_real {
             #[unroll]
             for step in 0..kind.per_lane {
                 let vector = UNIT_POS_X as usize + step * CUBE_DIM_X as usize;
                 if vector < vectors {
-                    let at = row * vectors + vector;
-                    let off =
-                        gradients[step] - Vector::new(mean) - normed[step] * Vector::new(along);
-                    let gradient = off * Vector::new(factors[row]);
-                    d_sum[at] = gradient;
-                    let gradient = kept(gradient, at * N::value(), &drops, kind.has_drops);
-                    biases[step] += gradient;
-                    if kind.has_x {
-                        d_x[at] = Vector::cast_from(gradient);
-                    }
+                    let gradient = gradients[step] * Vector::new(factors[row]);
+                    biases[step] +=
+                        give(gradient, row * vectors + vector, d_sum, d_x, &drops, kind);
                 }
             }
         }
     }
-    let first = place * 3 * vectors;
-    write(&gammas, sums, first, vectors, kind.per_lane);
-    write(&betas, sums, first + vectors, vectors, kind.per_lane);
-    write(&biases, sums, first + 2 * vectors, vectors, kind.per_lane);
+    write(&gammas, sums, 3 * place * vectors, vectors, kind.per_lane);
+    write(&betas, sums, (3 * place + 1) * vectors, vectors, kind.per_lane);
+    write(&biases, sums, (3 * place + 2) * vectors, vectors, kind.per_lane);
+}
+
+/// Writes gradients of a sum and of what was dropped in it. Returns the latter.
+#[cube]
+fn give<T: Float, N: Size>(
+    gradient: Vector<f32, N>,
+    at: usize,
+    d_sum: &mut Tensor<Vector<f32, N>>,
+    d_x: &mut Tensor<Vector<T, N>>,
+    drops: &DropArgs,
+    #[comptime] kind: GradientKind,
+) -> Vector<f32, N> {
+    d_sum[at] = gradient;
+    let gradient = kept(gradient, at * N::value(), drops, kind.has_drops);
+    if kind.has_x {
+        d_x[at] = Vector::cast_from(gradient);
+    }
+    gradient
+}
+
+/// Takes from a lane's share of a row's gradients what goes along their mean and along the normalised
+/// values, which a norm takes out. All threads of a cube must come here.
+#[cube]
+fn centre_gradients<N: Size>(
+    gradients: &mut Array<Vector<f32, N>>,
+    normed: &Array<Vector<f32, N>>,
+    shared: &mut Shared<[f32]>,
+    vectors: usize,
+    #[comptime] kind: GradientKind,
+) {
+    let columns = f32::cast_from(vectors * N::value());
+    let mut all = f32::new(0.0);
+    let mut along = f32::new(0.0);
+    #[unroll]
+    for step in 0..kind.per_lane {
+        if UNIT_POS_X as usize + step * (CUBE_DIM_X as usize) < vectors {
+            all += total(gradients[step]);
+            along += total(gradients[step] * normed[step]);
+        }
+    }
+    let mean = sum(all, shared, kind.in_step) / columns;
+    let along = sum(along, shared, kind.in_step) / columns;
+    #[unroll]
+    for step in 0..kind.per_lane {
+        let taken = Vector::new(mean) + normed[step] * Vector::new(along);
+        gradients[step] -= taken;
+    }
 }
 
 /// Writes a lane's share of a row that begins at `first`.

@@ -7,8 +7,9 @@ use super::joined::{self, Parts};
 use super::layer::{self, LayerKept, LayerPlan, LayerTensors};
 use super::norm::{NormGradientInputs, NormInputs, Norming};
 use super::product::{product, product_over_rows, turned};
+use super::reading::{self, Slot};
 use super::rows::Taken;
-use super::{activation, attention, columns, dropped, norm, reading, rows};
+use super::{activation, attention, columns, dropped, norm, rows};
 use burn::backend::fusion::custom::TensorSpec;
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Backend, backend_extension};
@@ -99,7 +100,7 @@ pub trait DeviceKernels: Backend {
 
     /// Begins to copy a tensor to the host, and gives it back.
     #[fusion(dtype = x, shape = x)]
-    fn copied(x: FloatTensor<Self>, ticket: u64) -> FloatTensor<Self>;
+    fn copied(x: FloatTensor<Self>, slot: Slot) -> FloatTensor<Self>;
 
     /// Writes `count` vectors into another, from `start` on.
     #[fusion(dtype = into, shape = into)]
@@ -111,7 +112,7 @@ pub trait DeviceKernels: Backend {
     ) -> FloatTensor<Self>;
 
     #[fusion(meta = |x, _, tensors, plan| {
-        layer::kept(&x.shape, tensors.intermediate.shape[1], plan)
+        layer::kept(&x.shape, tensors.intermediate.matrix.shape[1], plan)
     })]
     fn layer(
         x: FloatTensor<Self>,
@@ -266,8 +267,8 @@ impl DeviceKernels for CubeBackend {
         optimizer::adamw(state, gradients, norm, (step, max_norm)).into()
     }
 
-    fn copied(x: CubeTensor, ticket: u64) -> CubeTensor {
-        reading::begin(x, ticket)
+    fn copied(x: CubeTensor, slot: Slot) -> CubeTensor {
+        reading::begin(x, &slot)
     }
 
     fn write_parts(into: CubeTensor, parts: Parts<Self>, start: usize, count: usize) -> CubeTensor {

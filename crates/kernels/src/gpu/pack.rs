@@ -1,5 +1,4 @@
-//! The matrices of a layer as its products read them, tensors across precisions, and vectors one after
-//! the other.
+//! The matrices of a layer as its products read them, and tensors across precisions.
 
 use super::device::{columns, elem, empty, empty_like, flat, nothing};
 use super::lanes::{LANES, ROWS, threads, wide, width};
@@ -19,7 +18,7 @@ pub fn matrices(tensors: &LayerTensors<CubeBackend>, dtype: DType) -> Matrices<C
         &tensors.intermediate,
         &tensors.output,
     ];
-    let from = from.map(|matrix| flat(matrix.clone()));
+    let from = from.map(|linear| flat(linear.matrix.clone()));
     let like = |matrix: &CubeTensor| empty(matrix, matrix.meta.shape().clone(), dtype);
     let shape = from[0].meta.shape().clone();
     let qkv = empty(&from[0], Shape::new([shape[0], 3 * shape[1]]), dtype);
@@ -105,7 +104,7 @@ fn pack_kernel<T: Float, N: Size>(
     }
 }
 
-/// Stores f32 as `dtype`.
+/// Stores f32 as `dtype`, without the gaps that burn's `cast` leaves between rows of some lengths.
 pub fn narrow(x: CubeTensor, dtype: DType) -> CubeTensor {
     let x = flat(x);
     if dtype == x.dtype {

@@ -1,5 +1,5 @@
-//! Products of matrices by kernels that are known to be fast. burn would try out a dozen for each shape,
-//! which takes a first run a minute.
+//! Products of matrices by kernels that are known to be fast. burn would try out a dozen for each
+//! shape, which takes a first run a minute.
 
 use super::columns::join_parts;
 use super::device::{columns, elem, empty, shaped};
@@ -83,8 +83,8 @@ fn fastest(lhs: &CubeTensor, rhs: &CubeTensor) -> Strategy {
     }
 }
 
-/// lhsᵀ · rhs in f32, one tensor for each `COUNT`th of the columns. The rows are added up in parts, since
-/// such a product has few values to share among the multiprocessors.
+/// lhsᵀ · rhs in f32, one tensor for each `COUNT`th of the columns. The rows are added up in parts,
+/// since such a product has few values to share among the multiprocessors.
 ///
 /// # Shapes
 /// - lhs: `[rows, m]`

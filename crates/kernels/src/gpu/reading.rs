@@ -1,5 +1,5 @@
-//! Copies to the host that begin at once and are waited for later. burn's own begin when they are waited
-//! for, behind all that the device was given meanwhile.
+//! Copies to the host that begin at once and are waited for later. burn's own begin when they are
+//! waited for, behind all that the device was given meanwhile.
 
 use super::device::flat;
 use super::op::DeviceKernels;
@@ -9,20 +9,25 @@ use burn_cubecl::CubeDevice;
 use burn_cubecl::cubecl::client::Client;
 use burn_cubecl::cubecl::server::CopyDescriptor;
 use burn_cubecl::tensor::CubeTensor;
-use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 type Copy = Pin<Box<dyn Future<Output = Vec<f32>> + Send>>;
 
-/// The copies that a device has begun, by their tickets.
-static BEGUN: Mutex<BTreeMap<u64, Copy>> = Mutex::new(BTreeMap::new());
+/// Where a device leaves the copy that it has begun.
+#[derive(Clone, Default)]
+pub struct Slot(Arc<Mutex<Option<Copy>>>);
+
+impl Slot {
+    fn lock(&self) -> MutexGuard<'_, Option<Copy>> {
+        self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
 
 /// A copy that was asked for.
 pub struct Reading {
-    ticket: u64,
+    slot: Slot,
     device: Device,
     /// Fusion leaves out what nobody holds.
     _held: Tensor<1>,
@@ -31,26 +36,23 @@ pub struct Reading {
 impl Reading {
     /// Asks for the values of a tensor without autodiff, as they are now.
     pub fn start(x: Tensor<1>) -> Self {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-        let ticket = NEXT.fetch_add(1, Ordering::Relaxed);
-        let device = x.device();
-        let held = <Dispatch as DeviceKernels>::copied(x.into_dispatch(), ticket);
-        Self { ticket, device, _held: Tensor::from_dispatch(held) }
+        let (slot, device) = (Slot::default(), x.device());
+        let held = <Dispatch as DeviceKernels>::copied(x.into_dispatch(), slot.clone());
+        Self { slot, device, _held: Tensor::from_dispatch(held) }
     }
 
     pub fn wait(self) -> Vec<f32> {
-        let begun =
-            || BEGUN.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).remove(&self.ticket);
-        let copy = begun().or_else(|| {
+        let mut copy = self.slot.lock().take();
+        if copy.is_none() {
             Dispatch::flush(self.device.as_dispatch()).expect("the device takes what it is given");
-            begun()
-        });
+            copy = self.slot.lock().take();
+        }
         cubecl::future::block_on(copy.expect("a device that was flushed has begun all copies"))
     }
 }
 
 /// Begins a copy.
-pub fn begin(x: CubeTensor, ticket: u64) -> CubeTensor {
+pub fn begin(x: CubeTensor, slot: &Slot) -> CubeTensor {
     let x = flat(x);
     let (shape, strides) = (x.meta.shape().clone(), x.meta.strides().clone());
     let size = x.elem_size();
@@ -61,7 +63,7 @@ pub fn begin(x: CubeTensor, ticket: u64) -> CubeTensor {
         let values = bytes.as_chunks::<4>().0.iter();
         values.map(|bytes| f32::from_ne_bytes(*bytes)).collect()
     };
-    BEGUN.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).insert(ticket, Box::pin(copy));
+    *slot.lock() = Some(Box::pin(copy));
     x
 }
 

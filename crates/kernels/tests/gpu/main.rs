@@ -1,12 +1,13 @@
 //! Tests the kernels for GPUs against burn's own operations on burn-flex, values and gradients.
 #![cfg(all(feature = "gpu", feature = "train"))]
 
+mod layer;
+
 use burn::tensor::activation::softmax;
 use burn::tensor::{Device, FloatDType, Int, Tensor, TensorData};
 use whetstone_kernels::gpu::{
-    LayerDrops, LayerWeights, LinearWeights, NormWeights, Reading, Taken, adamw, add_and_norm,
-    add_bias, add_bias_and_gelu, attention, attention_weights, drop, layer, layer_norm, multiply,
-    squares, take_rows,
+    NormWeights, Reading, Taken, adamw, add_and_norm, add_bias, add_bias_and_gelu, attention,
+    attention_weights, drop, layer_norm, multiply, squares, take_rows,
 };
 use whetstone_kernels::{AdamWStep, Dropout};
 
@@ -146,83 +147,6 @@ fn attention_computes_its_weights_again() {
         (weights * kept).matmul(value).reshape([-1])
     };
     agree(&inputs(&[&dims, &dims, &dims]), ours, plain);
-}
-
-#[test]
-fn a_layer_computes_what_its_parts_do() {
-    let (batch, seq, heads, size, ffn) = (2, 10, 2, 4, 12);
-    let hidden = heads * size;
-    let drops = LayerDrops {
-        attention: Dropout::new(0.1, 3, 8),
-        attention_output: Dropout::new(0.2, 4, 9),
-        output: Dropout::new(0.3, 5, 10),
-    };
-    let is_hidden = |key: usize| key >= 2 * seq - 3;
-    let (whole, square, vector) = ([batch, seq, hidden], [hidden, hidden], [hidden]);
-    let (wider, narrower, wide) = ([hidden, ffn], [ffn, hidden], [ffn]);
-    let mut shapes: Vec<&[usize]> = vec![&whole, &square, &square, &square, &square];
-    shapes.extend([&wider[..], &narrower]);
-    shapes.extend([&vector[..]; 9]);
-    shapes.push(&wide);
-    let ours = |leaves: &[Tensor<1>]| {
-        let linear = |at: usize, bias: usize| {
-            let shape = <[usize; 2]>::try_from(shapes[at]).unwrap();
-            let (matrix, bias) = (leaves[at].clone().reshape(shape), leaves[bias].clone());
-            LinearWeights { matrix, bias }
-        };
-        let norm = |gamma: usize| NormWeights {
-            gamma: leaves[gamma].clone(),
-            beta: Some(leaves[gamma + 1].clone()),
-            eps: 1e-5,
-        };
-        let weights = LayerWeights {
-            query: linear(1, 7),
-            key: linear(2, 8),
-            value: linear(3, 9),
-            attention_output: linear(4, 10),
-            intermediate: linear(5, 16),
-            output: linear(6, 11),
-            attention_norm: norm(12),
-            output_norm: norm(14),
-        };
-        let hides: Vec<f32> = (0..2 * seq).map(|key| f32::from(is_hidden(key))).collect();
-        let hides = TensorData::new(hides, [batch, seq]);
-        let hides = Tensor::<2>::from_data(hides, &leaves[0].device().inner());
-        let x = leaves[0].clone().reshape([batch, seq, hidden]);
-        layer(x, hides, weights, &drops, (heads, None, FloatDType::F32)).reshape([-1])
-    };
-    let plain = |leaves: &[Tensor<1>]| {
-        let rows = batch * seq;
-        let deep =
-            |at: usize| leaves[at].clone().reshape(<[usize; 2]>::try_from(shapes[at]).unwrap());
-        let linear = |x: Tensor<2>, at: usize, bias: usize| {
-            x.matmul(deep(at)) + leaves[bias].clone().unsqueeze()
-        };
-        let kept = |x: Tensor<2>, dropout: Dropout| {
-            let factors = factors(dropout, &x.clone().reshape([-1]));
-            x.clone() * factors.reshape(x.dims())
-        };
-        let x = leaves[0].clone().reshape([rows, hidden]);
-        let [query, key, value] = [(1, 7), (2, 8), (3, 9)].map(|(at, bias)| {
-            linear(x.clone(), at, bias).reshape([batch, seq, heads, size]).swap_dims(1, 2)
-        });
-        let mask = (0..batch * heads * seq * seq).map(|at| {
-            if is_hidden(at / (heads * seq * seq) * seq + at % seq) { -1e9 } else { 0.0 }
-        });
-        let mask = TensorData::new(mask.collect::<Vec<f32>>(), [batch, heads, seq, seq]);
-        let mask = Tensor::<4>::from_data(mask, &x.device());
-        let scores = query.matmul(key.swap_dims(2, 3)) / (size as f32).sqrt() + mask;
-        let weights = softmax(scores, 3).reshape([batch * heads * seq, seq]);
-        let weights = kept(weights, drops.attention).reshape([batch, heads, seq, seq]);
-        let attended = weights.matmul(value).swap_dims(1, 2).reshape([rows, hidden]);
-        let sum = kept(linear(attended, 4, 10), drops.attention_output) + x;
-        let x = normalised(sum, leaves[12].clone(), Some(leaves[13].clone()));
-        let inner = linear(x.clone(), 5, 16);
-        let inner = inner.clone() * ((inner / std::f32::consts::SQRT_2).erf() + 1.0) * 0.5;
-        let sum = kept(linear(inner, 6, 11), drops.output) + x;
-        normalised(sum, leaves[14].clone(), Some(leaves[15].clone())).reshape([-1])
-    };
-    agree(&inputs(&shapes), ours, plain);
 }
 
 /// In plain operations.
