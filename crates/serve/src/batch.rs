@@ -36,9 +36,10 @@ impl Remaining {
 }
 
 /// Takes the pairs of the next batch, of at most so many tokens, out of the waiting requests, as
-/// (request, pair). A request that is alone gives the batches of [`whetstone_model::CrossEncoder`], and
-/// so the same bits. The oldest request gets all of it, or half of it if others wait. The other half goes to those that are
-/// nearest to their end: so no request starves, and a small one passes by a large one.
+/// (request, pair). A request that is alone gives the batches of [`whetstone_model::CrossEncoder`],
+/// and so the same bits. The oldest request gets all of it, or half of it if others wait. The other
+/// half goes to those that are nearest to their end: so no request starves, and a small one passes by
+/// a large one.
 pub fn next(waiting: &mut [&mut Remaining], tokens: usize) -> Vec<(usize, usize)> {
     let mut batch = Batch::default();
     let share = if waiting.len() > 1 { tokens / 2 } else { tokens };

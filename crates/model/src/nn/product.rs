@@ -25,6 +25,7 @@ pub fn product(layer: &Linear, x: Tensor<2>, precision: Precision) -> Tensor<2> 
     }
 }
 
+/// What the factors of products are stored as.
 pub fn float_dtype(precision: Precision) -> FloatDType {
     match precision {
         Precision::F32 => FloatDType::F32,
