@@ -1,6 +1,6 @@
 //! A linear layer's bias, and the exact GELU after it.
 
-use super::device::{columns, elem, empty_like, flat, nothing};
+use super::device::{columns, elem, empty_like, flat, own};
 use super::lanes::{threads, wide, width};
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
@@ -58,17 +58,17 @@ fn below<N: Size>(value: Vector<f32, N>) -> Vector<f32, N> {
     (scaled.erf() + Vector::new(1.0f32)) * Vector::new(0.5f32)
 }
 
-/// The gradient of x, whose columns' sums are that of the bias; and the GELU itself again,
-/// or a tensor that nobody reads.
+/// The gradient of x, whose columns' sums are that of the bias; and the GELU itself again, or x.
+/// Both take the place of what they are computed from, if nobody else reads that.
 pub fn gelu_gradient(
     d_out: CubeTensor,
     x: CubeTensor,
     bias: CubeTensor,
     with_gelu: bool,
 ) -> (CubeTensor, CubeTensor) {
-    let [d_out, x, bias] = [d_out, x, bias].map(flat);
-    let (d_x, columns) = (empty_like(&x), columns(&x));
-    let activated = if with_gelu { empty_like(&x) } else { nothing(&x, x.dtype) };
+    let (d_out, x, bias) = (own(flat(d_out)), flat(x), flat(bias));
+    let x = if with_gelu { own(x) } else { x };
+    let columns = columns(&x);
     let width = width(columns);
     let vectors = x.meta.num_elements() / width;
     let (count, dim) = threads(vectors);
@@ -78,27 +78,23 @@ pub fn gelu_gradient(
         count,
         dim,
         width,
-        d_out.into_tensor_arg(),
-        x.into_tensor_arg(),
+        d_out.clone().into_tensor_arg(),
+        x.clone().into_tensor_arg(),
         bias.into_tensor_arg(),
-        d_x.clone().into_tensor_arg(),
-        activated.clone().into_tensor_arg(),
         vectors,
         columns / width,
         with_gelu,
         dtype,
     );
-    (d_x, activated)
+    (d_out, x)
 }
 
 #[cube(launch)]
 #[allow(clippy::too_many_arguments, reason = "a kernel's arguments are its interface")]
 fn gelu_gradient_kernel<T: Float, N: Size>(
-    d_out: &Tensor<Vector<T, N>>,
-    x: &Tensor<Vector<T, N>>,
+    gradients: &mut Tensor<Vector<T, N>>,
+    x: &mut Tensor<Vector<T, N>>,
     bias: &Tensor<Vector<f32, N>>,
-    d_x: &mut Tensor<Vector<T, N>>,
-    activated: &mut Tensor<Vector<T, N>>,
     vectors: usize,
     columns: usize,
     #[comptime] with_gelu: bool,
@@ -108,10 +104,10 @@ fn gelu_gradient_kernel<T: Float, N: Size>(
         let value = wide(x[ABSOLUTE_POS]) + bias[ABSOLUTE_POS % columns];
         let share = below(value);
         let density = (value * value * Vector::new(-0.5f32)).exp() * Vector::new(DENSITY);
-        let gradient = wide(d_out[ABSOLUTE_POS]) * (share + value * density);
-        d_x[ABSOLUTE_POS] = Vector::cast_from(gradient);
+        let gradient = wide(gradients[ABSOLUTE_POS]) * (share + value * density);
+        gradients[ABSOLUTE_POS] = Vector::cast_from(gradient);
         if with_gelu {
-            activated[ABSOLUTE_POS] = Vector::cast_from(value * share);
+            x[ABSOLUTE_POS] = Vector::cast_from(value * share);
         }
     }
 }

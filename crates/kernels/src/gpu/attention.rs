@@ -1,7 +1,7 @@
 //! From the scores of attention to its weights: scale, hide, normalise, drop.
 
 use super::device::{columns, elem, empty_like, flat, nothing, own};
-use super::dropped::{DropArgs, Drops, kept};
+use super::dropped::{DropArgs, Drops, kept, kept_by_marks, marked};
 use super::lanes::{
     LANES, ROWS, cubes_of_rows, greatest, per_lane, run_in_step, sum, total, wide, width,
 };
@@ -24,8 +24,8 @@ const HIDDEN: f32 = -1.0e30;
 /// # Shapes
 /// - scores: `[batch, heads, seq, seq]`
 /// - is_hidden: `[batch, seq]`, 1 for keys that nobody sees, else 0
-/// - output: the probabilities, `[batch, heads, seq, seq]`; and the same after dropout, or a
-///   tensor that nobody reads
+/// - output: the probabilities, `[batch, heads, seq, seq]`, with a minus where dropout takes them;
+///   and the same after dropout, or a tensor that nobody reads
 pub fn weights(
     scores: CubeTensor,
     is_hidden: CubeTensor,
@@ -136,7 +136,7 @@ fn weights_kernel<T: Float, N: Size>(
                 let probability = values[step] * Vector::new(share);
                 let kept = kept(probability, at * N::value(), &drops, has_drops);
                 if keeps {
-                    scores[at] = Vector::cast_from(probability);
+                    scores[at] = Vector::cast_from(marked(probability, kept, has_drops));
                     if has_drops {
                         dropped[at] = Vector::cast_from(kept);
                     }
@@ -212,7 +212,7 @@ fn sees(token: usize, key: usize, reach: usize) -> bool {
     key <= token + reach && token <= key + reach
 }
 
-/// The gradient of the scores.
+/// The gradient of the scores. `probabilities` have a minus where dropout took them.
 pub fn gradient(
     d_weights: CubeTensor,
     probabilities: CubeTensor,
@@ -235,7 +235,7 @@ pub fn gradient(
         weighing.scale,
         rows,
         seq / width,
-        weighing.drops.args(),
+        weighing.drops.scale(),
         per_lane(seq / width, dim),
         weighing.drops.any(),
         in_step,
@@ -253,7 +253,7 @@ fn gradient_kernel<T: Float, N: Size>(
     scale: f32,
     rows: usize,
     vectors: usize,
-    drops: DropArgs,
+    kept_scale: f32,
     #[comptime] per_lane: usize,
     #[comptime] has_drops: bool,
     #[comptime] in_step: bool,
@@ -270,8 +270,9 @@ fn gradient_kernel<T: Float, N: Size>(
         let vector = UNIT_POS_X as usize + step * CUBE_DIM_X as usize;
         if vector < vectors {
             let at = first + vector;
-            let gradient = kept(wide(d_weights[at]), at * N::value(), &drops, has_drops);
-            let share = wide(probabilities[at]);
+            let marks = wide(probabilities[at]);
+            let gradient = kept_by_marks(wide(d_weights[at]), marks, kept_scale, has_drops);
+            let share = marks.abs();
             along += total(gradient * share);
             gradients[step] = gradient;
             shares[step] = share;

@@ -28,6 +28,11 @@ impl Drops {
         self.threshold > 0
     }
 
+    /// The factor of the values that stay.
+    pub fn scale(self) -> f32 {
+        self.scale
+    }
+
     /// The arguments of a kernel.
     pub fn args(self) -> DropArgsLaunch {
         DropArgsLaunch::new(self.key, self.threshold, self.scale)
@@ -70,6 +75,47 @@ pub fn kept<N: Size>(
         #[unroll]
         for at in 0..N::value() {
             kept.insert(at, values.extract(at) * factor(index + at, drops));
+        }
+    }
+    kept
+}
+
+/// Values of at least 0, with a minus where dropout took them: `kept` is what it left.
+#[cube]
+pub fn marked<N: Size>(
+    values: Vector<f32, N>,
+    kept: Vector<f32, N>,
+    #[comptime] has_drops: bool,
+) -> Vector<f32, N> {
+    let mut marked = values;
+    if has_drops {
+        #[unroll]
+        for at in 0..N::value() {
+            if kept.extract(at) == 0.0 {
+                marked.insert(at, -values.extract(at));
+            }
+        }
+    }
+    marked
+}
+
+/// A vector after the dropout that took the values which `marks` has a minus for.
+#[cube]
+pub fn kept_by_marks<N: Size>(
+    values: Vector<f32, N>,
+    marks: Vector<f32, N>,
+    scale: f32,
+    #[comptime] has_drops: bool,
+) -> Vector<f32, N> {
+    let mut kept = values;
+    if has_drops {
+        #[unroll]
+        for at in 0..N::value() {
+            let mut factor = f32::new(0.0);
+            if marks.extract(at) > 0.0 {
+                factor = scale;
+            }
+            kept.insert(at, values.extract(at) * factor);
         }
     }
     kept

@@ -1,7 +1,7 @@
 //! Layer normalisation of a sum: of a linear layer's output with its bias, dropped, and a residual.
 
 use super::columns::{MOST_ROWS, split_sums};
-use super::device::{columns, elem, empty, empty_like, flat, nothing};
+use super::device::{columns, elem, empty, empty_like, flat, nothing, own};
 use super::dropped::{DropArgs, Drops, kept};
 use super::lanes::{LANES, ROWS, cubes_of_rows, per_lane, run_in_step, sum, total, wide, width};
 use burn::tensor::{DType, Shape};
@@ -212,7 +212,7 @@ pub struct NormGradientInputs {
 
 /// The gradients of a norm.
 pub struct NormGradients {
-    /// Of the residual, in f32.
+    /// Of the residual, in f32, in the place of `d_out` if nobody else reads that.
     pub d_sum: CubeTensor,
     /// Of `x`, stored as it is.
     pub d_x: CubeTensor,
@@ -223,18 +223,18 @@ pub struct NormGradients {
 pub fn gradient(inputs: NormGradientInputs, norming: Norming) -> NormGradients {
     let NormGradientInputs { d_out, more, normalised, factors, gamma } = inputs;
     let [d_out, normalised, factors, gamma] = [d_out, normalised, factors, gamma].map(flat);
+    let d_sum = own(d_out);
     let has_more = more.is_some();
     let more = more.map_or(normalised.clone(), flat);
     let columns = columns(&normalised);
     let rows = normalised.meta.num_elements() / columns;
-    let d_sum = empty_like(&d_out);
     let has_x = norming.drops.any() || normalised.dtype != DType::F32;
     let d_x = if has_x { empty_like(&normalised) } else { nothing(&normalised, normalised.dtype) };
     let (client, dtype) = (normalised.client.clone(), elem(&normalised));
     let stretch = rows.div_ceil(MOST_ROWS).max(1);
     let (count, dim) = cubes_of_rows(rows.div_ceil(stretch), &client);
     let partial = rows.div_ceil(stretch).next_multiple_of(dim.y as usize);
-    let sums = empty(&d_out, Shape::new([partial, 3 * columns]), DType::F32);
+    let sums = empty(&d_sum, Shape::new([partial, 3 * columns]), DType::F32);
     let in_step = run_in_step(&client);
     let width = width(columns);
     gradient_kernel::launch(
@@ -242,12 +242,11 @@ pub fn gradient(inputs: NormGradientInputs, norming: Norming) -> NormGradients {
         count,
         dim,
         width,
-        d_out.into_tensor_arg(),
+        d_sum.clone().into_tensor_arg(),
         more.into_tensor_arg(),
         normalised.into_tensor_arg(),
         factors.into_tensor_arg(),
         gamma.into_tensor_arg(),
-        d_sum.clone().into_tensor_arg(),
         d_x.clone().into_tensor_arg(),
         sums.clone().into_tensor_arg(),
         rows,
@@ -281,12 +280,11 @@ struct GradientKind {
 #[cube(launch)]
 #[allow(clippy::too_many_arguments, reason = "a kernel's arguments are its interface")]
 fn gradient_kernel<T: Float, N: Size>(
-    d_out: &Tensor<Vector<f32, N>>,
+    rows_gradients: &mut Tensor<Vector<f32, N>>,
     more: &Tensor<Vector<T, N>>,
     normalised: &Tensor<Vector<T, N>>,
     factors: &Tensor<f32>,
     gamma: &Tensor<Vector<f32, N>>,
-    d_sum: &mut Tensor<Vector<f32, N>>,
     d_x: &mut Tensor<Vector<T, N>>,
     sums: &mut Tensor<Vector<f32, N>>,
     rows: usize,
@@ -311,7 +309,7 @@ fn gradient_kernel<T: Float, N: Size>(
         for step in 0..kind.per_lane {
             let vector = UNIT_POS_X as usize + step * CUBE_DIM_X as usize;
             if vector < vectors {
-                let mut gradient = d_out[row * vectors + vector];
+                let mut gradient = rows_gradients[row * vectors + vector];
                 if kind.has_more {
                     gradient += wide(more[row * vectors + vector]);
                 }
@@ -330,8 +328,8 @@ fn gradient_kernel<T: Float, N: Size>(
                 let vector = UNIT_POS_X as usize + step * CUBE_DIM_X as usize;
                 if vector < vectors {
                     let gradient = gradients[step] * Vector::new(factors[row]);
-                    biases[step] +=
-                        give(gradient, row * vectors + vector, d_sum, d_x, &drops, kind);
+                    let at = row * vectors + vector;
+                    biases[step] += give(gradient, at, rows_gradients, d_x, &drops, kind);
                 }
             }
         }

@@ -1,6 +1,6 @@
 //! The matrices of a layer as its products read them, and tensors across precisions.
 
-use super::device::{columns, elem, empty, empty_like, flat, nothing};
+use super::device::{columns, elem, empty, flat, nothing, own};
 use super::lanes::{LANES, ROWS, threads, wide, width};
 use super::layer::{LayerTensors, Matrices};
 use burn::tensor::{DType, Shape};
@@ -132,10 +132,9 @@ fn narrow_kernel<T: Float, N: Size>(
     }
 }
 
-/// x + more in f32, whatever `more` is stored as.
+/// x + more in f32, whatever `more` is stored as; in the place of x, if nobody else reads that.
 pub fn sum(x: CubeTensor, more: CubeTensor) -> CubeTensor {
-    let (x, more) = (flat(x), flat(more));
-    let out = empty_like(&x);
+    let (x, more) = (own(flat(x)), flat(more));
     let width = width(columns(&x));
     let vectors = x.meta.num_elements() / width;
     let (count, dim) = threads(vectors);
@@ -145,24 +144,22 @@ pub fn sum(x: CubeTensor, more: CubeTensor) -> CubeTensor {
         count,
         dim,
         width,
-        x.into_tensor_arg(),
+        x.clone().into_tensor_arg(),
         more.into_tensor_arg(),
-        out.clone().into_tensor_arg(),
         vectors,
         dtype,
     );
-    out
+    x
 }
 
 #[cube(launch)]
 fn sum_kernel<T: Float, N: Size>(
-    x: &Tensor<Vector<f32, N>>,
+    x: &mut Tensor<Vector<f32, N>>,
     more: &Tensor<Vector<T, N>>,
-    out: &mut Tensor<Vector<f32, N>>,
     vectors: usize,
     #[define(T)] _dtype: ElemType,
 ) {
     if ABSOLUTE_POS < vectors {
-        out[ABSOLUTE_POS] = x[ABSOLUTE_POS] + wide(more[ABSOLUTE_POS]);
+        x[ABSOLUTE_POS] += wide(more[ABSOLUTE_POS]);
     }
 }
