@@ -3,7 +3,7 @@
 
 needs  nothing but Python 3.11
 run    python evidence.py WHETSTONE BASE DIR OUT [--queries FOLDER] [--kinds built-in,given] [--sets a,b] [--seeds 1,2]
-                          [--cap 150] [--pairs 8000] [--negatives 7] [--train FILE.toml] [--bi-encoder minilm-l6]
+                          [--cap 150] [--pairs 8000] [--negatives 7] [--train FILE.toml] [--bi-encoder minilm-l6] [--device cuda]
 
 Each folder below DIR has corpus.jsonl, queries.jsonl and qrels/test.tsv: questions of people, for the test alone. Training queries
 are made by the built-in generator (`built-in`), or taken from FOLDER/SET.jsonl (`given`), a line {"_id": passage, "questions": [...]}
@@ -40,6 +40,7 @@ def arguments():
     parser.add_argument("--queries", type=pathlib.Path)
     parser.add_argument("--train", type=pathlib.Path)
     parser.add_argument("--bi-encoder", default="minilm-l6")
+    parser.add_argument("--device", default="cpu")
     for name, default in (("sets", ""), ("kinds", ""), ("seeds", "1")):
         parser.add_argument(f"--{name}", default=default)
     for name, default in (("cap", 150), ("pairs", 8000), ("negatives", 7), ("passages", 0)):
@@ -53,7 +54,8 @@ base = str(pathlib.Path(options.base).resolve()) if pathlib.Path(options.base).e
 
 
 def whetstone(*words):
-    answer = subprocess.run([program, *map(str, words)], stdout=subprocess.PIPE, text=True)
+    device = ["--device", options.device] if words[0] in ("mine", "pair", "synth", "train", "rerank") else []
+    answer = subprocess.run([program, *map(str, words), *device], stdout=subprocess.PIPE, text=True)
     if answer.returncode:
         sys.exit(f"whetstone {' '.join(map(str, words))} ended with {answer.returncode}")
     return json.loads(answer.stdout) if "--json" in words else answer.stdout

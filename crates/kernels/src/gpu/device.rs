@@ -3,7 +3,7 @@
 use burn::backend::cubecl::dtype_to_storage_type;
 use burn::tensor::{DType, Shape};
 use burn_cubecl::kernel::into_contiguous;
-use burn_cubecl::ops::numeric::empty_device_contiguous_dtype;
+use burn_cubecl::ops::numeric::{empty_device_contiguous_dtype, zeros_client};
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::ir::ElemType;
 
@@ -12,9 +12,21 @@ pub fn flat(x: CubeTensor) -> CubeTensor {
     into_contiguous(x)
 }
 
-/// A tensor that may be written to.
+/// A tensor that may be written to, of one with its rows one after the other.
 pub fn own(x: CubeTensor) -> CubeTensor {
-    if x.can_mut() { x } else { x.copy() }
+    if x.can_mut() {
+        return x;
+    }
+    let shape = x.meta.shape().clone();
+    let len = Shape::new([shape.num_elements()]);
+    // As one row, between whose values burn leaves no gaps.
+    shaped(shaped(x, len).copy(), shape)
+}
+
+/// Zeros beside `x`, in f32.
+pub fn zeros(x: &CubeTensor, shape: Shape) -> CubeTensor {
+    let len = Shape::new([shape.num_elements()]);
+    shaped(zeros_client(x.client.clone(), x.device.clone(), len, DType::F32), shape)
 }
 
 pub fn empty_like(x: &CubeTensor) -> CubeTensor {

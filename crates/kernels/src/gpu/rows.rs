@@ -1,10 +1,9 @@
 //! The gradient of a table of which rows were taken.
 
-use super::device::{columns, empty, flat};
+use super::device::{columns, empty, flat, zeros};
 use super::lanes::{LANES, ROWS, shape, sum_of_rows};
 use burn::tensor::{DType, Shape};
 use burn_cubecl::kernel::into_contiguous;
-use burn_cubecl::ops::numeric::zeros_client;
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
 
@@ -57,9 +56,7 @@ pub fn gradient(d_taken: CubeTensor, taken: Taken<CubeTensor>, table_rows: usize
     let len = |ids: &CubeTensor| ids.meta.num_elements();
     let sums = empty(&d_taken, Shape::new([len(&stretches) - 1, columns]), DType::F32);
     add(&d_taken, &places, &stretches, (&rows, &sums), true);
-    let shape = Shape::new([table_rows, columns]);
-    let (client, device) = (d_taken.client.clone(), d_taken.device.clone());
-    let out = zeros_client(client, device, shape, DType::F32);
+    let out = zeros(&d_taken, Shape::new([table_rows, columns]));
     add(&sums, &places, &starts, (&rows, &out), false);
     out
 }

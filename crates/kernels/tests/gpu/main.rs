@@ -74,6 +74,26 @@ fn agree(
     ours: impl Fn(&[Tensor<1>]) -> Tensor<1>,
     plain: impl Fn(&[Tensor<1>]) -> Tensor<1>,
 ) {
+    agree_within(2e-5, inputs, ours, plain);
+}
+
+/// The same with products among the operations. NVIDIA's GPUs round their factors to TF32.
+fn products_agree(
+    inputs: &Inputs,
+    ours: impl Fn(&[Tensor<1>]) -> Tensor<1>,
+    plain: impl Fn(&[Tensor<1>]) -> Tensor<1>,
+) {
+    let is_cuda = std::env::var("WHETSTONE_TEST_DEVICE").is_ok_and(|name| name == "cuda");
+    agree_within(if is_cuda { 4e-3 } else { 2e-5 }, inputs, ours, plain);
+}
+
+/// `share` is of the greatest value.
+fn agree_within(
+    share: f32,
+    inputs: &Inputs,
+    ours: impl Fn(&[Tensor<1>]) -> Tensor<1>,
+    plain: impl Fn(&[Tensor<1>]) -> Tensor<1>,
+) {
     let found = run(device(), inputs, ours);
     let expected = run(Device::flex(), inputs, plain);
     assert_eq!(found.len(), expected.len());
@@ -82,7 +102,7 @@ fn agree(
         let most = expected.iter().fold(1f32, |most, x| most.max(x.abs()));
         for (at, (found, expected)) in found.iter().zip(expected).enumerate() {
             let off = (found - expected).abs();
-            assert!(off <= 2e-5 * most, "{index}, {at}: {found}, not {expected}");
+            assert!(off <= share * most, "{index}, {at}: {found}, not {expected}");
         }
     }
 }
@@ -146,7 +166,7 @@ fn attention_computes_its_weights_again() {
         let kept = factors(dropout, &weights.clone().reshape([-1])).reshape(weights.dims());
         (weights * kept).matmul(value).reshape([-1])
     };
-    agree(&inputs(&[&dims, &dims, &dims]), ours, plain);
+    products_agree(&inputs(&[&dims, &dims, &dims]), ours, plain);
 }
 
 /// In plain operations.
@@ -319,5 +339,5 @@ fn rows_are_multiplied_with_a_matrix() {
         let x = leaves[0].clone().reshape([rows, from]);
         x.matmul(leaves[1].clone().reshape([from, to])).reshape([-1])
     };
-    agree(&inputs(&shapes), ours, plain);
+    products_agree(&inputs(&shapes), ours, plain);
 }
