@@ -53,4 +53,5 @@ for name, what in (("launches", "launches"), ("uploads", "uploads"), ("upload_by
                    ("reads", "reads"), ("waits", "waits of the host"), ("stream_waits", "waits of a stream"), ("modules", "kernels compiled")):
     print(f"{a_step[name]:12.1f}  {what}")
 print(f"{a_step['seconds'] * 1000:12.1f}  ms of the host")
-print(f"most memory held: {long['most_held_bytes'] / 2**20:.0f} MiB")
+# The most counts buffers that cubecl measures the device with.
+print(f"memory held: {long['last_held_bytes'] / 2**20:.0f} MiB at the last launch, {long['most_held_bytes'] / 2**20:.0f} MiB at most")

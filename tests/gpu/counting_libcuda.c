@@ -29,7 +29,7 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
 static struct {
   unsigned long modules, launches, uploads, reads, moves, waits, stream_waits;
-  unsigned long long upload_bytes, read_bytes, held_bytes, most_held_bytes;
+  unsigned long long upload_bytes, read_bytes, held_bytes, most_held_bytes, last_held_bytes;
 } count;
 typedef struct Function {
   struct Function *next;
@@ -52,9 +52,9 @@ __attribute__((destructor)) static void end(void) {
   if (!file) return;
   fprintf(file,
           "{\"modules\": %lu, \"launches\": %lu, \"uploads\": %lu, \"upload_bytes\": %llu, "
-          "\"reads\": %lu, \"read_bytes\": %llu, \"moves\": %lu, \"waits\": %lu, \"stream_waits\": %lu, \"most_held_bytes\": %llu}\n",
+          "\"reads\": %lu, \"read_bytes\": %llu, \"moves\": %lu, \"waits\": %lu, \"stream_waits\": %lu, \"most_held_bytes\": %llu, \"last_held_bytes\": %llu}\n",
           count.modules, count.launches, count.uploads, count.upload_bytes, count.reads,
-          count.read_bytes, count.moves, count.waits, count.stream_waits, count.most_held_bytes);
+          count.read_bytes, count.moves, count.waits, count.stream_waits, count.most_held_bytes, count.last_held_bytes);
   if (path) fclose(file);
   file = getenv("COUNTS_NAMES") ? fopen(getenv("COUNTS_NAMES"), "w") : 0;
   for (Function *of = functions; file && of; of = of->next) fprintf(file, "%lu %s\n", of->launches, of->name);
@@ -218,7 +218,7 @@ API cuFuncSetAttribute(void *function, int attribute, int value) { return SUCCES
 API cuFuncGetAttribute(int *value, int attribute, void *function) { *value = 0; return SUCCESS; }
 API cuLaunchKernel(void *function, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz, unsigned shared,
                    void *stream, void **arguments, void **extra) {
-  LOCKED(count.launches++; ((Function *)function)->launches++);
+  LOCKED(count.launches++; ((Function *)function)->launches++; count.last_held_bytes = count.held_bytes);
   return SUCCESS;
 }
 

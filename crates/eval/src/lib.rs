@@ -87,7 +87,7 @@ pub use leakage::{
 pub use measure::Measure;
 pub use model_notes::{Dev, ModelNotes, Provenance};
 pub use oracle::oracle;
-pub use orders::{FirstStages, FusionChoice, Order};
+pub use orders::{FirstStages, FusionChoice, Order, standard_error};
 pub use overlap::{Overlap, lexical_overlap};
 pub use page::{Origin, Page, html, markdown};
 pub use per_query::{Evaluation, per_query};

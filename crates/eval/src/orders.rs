@@ -159,7 +159,7 @@ fn only(qrels: &Qrels, queries: &BTreeSet<QueryId>) -> Qrels {
 }
 
 /// Returns the standard error of a mean; infinite for fewer than two values.
-pub(crate) fn standard_error(values: &[f64]) -> f64 {
+pub fn standard_error(values: &[f64]) -> f64 {
     let (middle, count) = (mean(values), values.len() as f64);
     if values.len() < 2 {
         return f64::INFINITY;

@@ -20,7 +20,11 @@ use whetstone_records::{
 pub(crate) struct State {
     pub step: usize,
     pub best: Best,
-    /// Evaluations since the best one.
+    /// nDCG@10 of each dev query at the step with the highest mean. The best step may be a later one
+    /// that is no worse as far as the dev set can tell. Empty before any step could be told apart.
+    #[serde(default)]
+    pub highest: Vec<f64>,
+    /// Evaluations since the one with the highest mean.
     pub stale: usize,
     /// Length of log.jsonl at this step, in bytes.
     pub log_bytes: u64,

@@ -159,6 +159,11 @@ impl Dev {
 
     /// Returns the mean nDCG@10 of the candidates ranked by `logits`.
     pub fn ndcg_at_10(&self, logits: &[f32]) -> f64 {
+        mean(&self.ndcg_at_10_of_queries(logits))
+    }
+
+    /// Returns the nDCG@10 of each query that has a relevant passage.
+    pub fn ndcg_at_10_of_queries(&self, logits: &[f32]) -> Vec<f64> {
         let hit = |((query, passage), score): (&(QueryId, PassageId), &f32)| {
             (query.clone(), Hit { passage: passage.clone(), score: *score })
         };
@@ -170,8 +175,13 @@ impl Dev {
             }
         }
         let measure: Measure = "ndcg@10".parse().expect("a measure that exists");
-        per_query(&judged, &run, &[measure]).mean_of(measure).unwrap_or(0.0)
+        per_query(&judged, &run, &[measure]).values.remove(0)
     }
+}
+
+/// Returns the mean; 0 for no values.
+pub(crate) fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len().max(1) as f64
 }
 
 /// Reads dev pairs. Refuses labels outside 0..=1 and a passage that a query has twice.

@@ -24,8 +24,8 @@ use whetstone_records::{Best, Input, Manifest, ModelDir, Outcome, Progress, RunD
 const AHEAD: usize = 4;
 
 /// Warns before a model no better than the base model is exported.
-const NOTHING_LEARNED: &str = "training brought nothing: no step did better on dev than step 0, \
-    the starting weights";
+const NOTHING_LEARNED: &str = "training brought nothing: on dev, every step lost to step 0, the \
+    starting weights, by a standard error or more";
 
 const NOTHING_RECOMPUTED: &str = "`gradient-checkpointing` saves nothing here: only the CPU's \
     kernels compute layers again, and this model or device goes without them";
@@ -166,6 +166,7 @@ impl Fit<'_> {
         let mut state = resumed.unwrap_or(State {
             step: 0,
             best: Best { step: 0, ndcg_at_10: None, fresh_head: self.is_fresh, blended: None },
+            highest: Vec::new(),
             stale: 0,
             log_bytes: 0,
         });

@@ -1,11 +1,12 @@
 //! Evaluates the current weights on dev and keeps track of the best step.
 
 use crate::checkpoint::{Checkpoints, State};
-use crate::dev::Dev;
+use crate::dev::{Dev, mean};
 use crate::error::{Error, Result};
 use crate::log::{Log, LogLine};
 use crate::plan::Fit;
 use crate::view::View;
+use whetstone_eval::standard_error;
 use whetstone_model::{CrossEncoderNetwork, StepDropout};
 use whetstone_records::{Best, Blended, Progress};
 
@@ -14,11 +15,18 @@ use whetstone_records::{Best, Blended, Progress};
 const TIE: f64 = 1e-9;
 
 /// The result of one dev evaluation.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Measured {
-    ndcg_at_10: f64,
+    /// nDCG@10 of each query.
+    of_queries: Vec<f64>,
     /// False if every query scores all its passages the same.
     tells: bool,
+}
+
+impl Measured {
+    fn ndcg_at_10(&self) -> f64 {
+        mean(&self.of_queries)
+    }
 }
 
 impl Fit<'_> {
@@ -39,9 +47,9 @@ impl Fit<'_> {
             let measured = self.evaluate((dev, "dev"), network, step, progress)?;
             let general = self.general.as_ref().map(|general| {
                 let measured = self.evaluate((general, "general dev"), network, step, progress)?;
-                Ok::<_, Error>(measured.ndcg_at_10)
+                Ok::<_, Error>(measured.ndcg_at_10())
             });
-            let (ndcg, general) = (measured.ndcg_at_10, general.transpose()?);
+            let (ndcg, general) = (measured.ndcg_at_10(), general.transpose()?);
             if !measured.tells {
                 progress.warn(&format!(
                     "step {step}: all dev passages of a query have the same score, so their order \
@@ -84,7 +92,10 @@ impl Fit<'_> {
         if logits.iter().any(|logit| !logit.is_finite()) {
             return Err(Error::DevScores { step });
         }
-        Ok(Measured { ndcg_at_10: dev.ndcg_at_10(&logits), tells: dev.can_tell(&logits) })
+        Ok(Measured {
+            of_queries: dev.ndcg_at_10_of_queries(&logits),
+            tells: dev.can_tell(&logits),
+        })
     }
 
     /// Mixes the base model into the best checkpoint and evaluates the result, if the config asks
@@ -106,7 +117,7 @@ impl Fit<'_> {
             let measured = dev
                 .as_ref()
                 .map(|dev| self.evaluate((dev, name), &network, state.best.step, progress));
-            Ok::<_, Error>(measured.transpose()?.map(|measured| measured.ndcg_at_10))
+            Ok::<_, Error>(measured.transpose()?.map(|measured| measured.ndcg_at_10()))
         };
         state.best.blended = Some(Blended {
             ndcg_at_10: ndcg(&self.dev, "dev")?,
@@ -117,20 +128,29 @@ impl Fit<'_> {
 }
 
 impl State {
-    /// Records a dev evaluation of the current step. Of equally good steps the later one wins,
-    /// because it has seen more data.
+    /// Records a dev evaluation of the current step. A later step, which has seen more data, is the
+    /// best unless it loses to the highest by a standard error of their difference: on closer calls
+    /// the dev set is wrong too often (docs/experiments/last-or-best-step.md).
     fn note(&mut self, measured: Measured, fresh_head: bool) {
-        let Measured { ndcg_at_10: ndcg, tells } = measured;
-        let here = Best { step: self.step, ndcg_at_10: None, fresh_head, blended: None };
-        let Some(best) = self.best.ndcg_at_10 else {
+        let value = measured.tells.then(|| measured.ndcg_at_10());
+        let Measured { of_queries, tells } = measured;
+        let here = Best { step: self.step, ndcg_at_10: value, fresh_head, blended: None };
+        if self.highest.is_empty() {
             // No earlier step could be told apart, so this one counts as the best.
-            self.best = Best { ndcg_at_10: tells.then_some(ndcg), ..here };
+            self.best = here;
+            self.highest = if tells { of_queries } else { Vec::new() };
             return;
-        };
-        let is_better = tells && ndcg > best + TIE;
-        self.stale = if is_better { 0 } else { self.stale + 1 };
-        if tells && ndcg >= best - TIE {
-            self.best = Best { ndcg_at_10: Some(ndcg), ..here };
+        }
+        let gains: Vec<f64> = of_queries.iter().zip(&self.highest).map(|(a, b)| a - b).collect();
+        let gain = mean(&gains);
+        let is_higher = tells && gain > TIE;
+        self.stale = if is_higher { 0 } else { self.stale + 1 };
+        // Where a single query differs, its loss is just a standard error.
+        if tells && gain >= -(standard_error(&gains) + TIE) {
+            self.best = here;
+        }
+        if is_higher {
+            self.highest = of_queries;
         }
     }
 }
@@ -139,30 +159,47 @@ impl State {
 mod tests {
     use super::*;
 
-    /// Returns the best step and the evaluations since, after these dev values. None stands for all
-    /// scores equal.
-    fn after(values: &[Option<f64>]) -> (Best, usize) {
+    /// Returns the best step and the evaluations since the highest one, after these dev values of two
+    /// queries. None stands for all scores equal.
+    fn after(values: &[Option<[f64; 2]>]) -> (Best, usize) {
         let best = Best { step: 0, ndcg_at_10: None, fresh_head: true, blended: None };
-        let mut state = State { step: 0, best, stale: 0, log_bytes: 0 };
+        let mut state = State { step: 0, best, highest: Vec::new(), stale: 0, log_bytes: 0 };
         for (step, value) in values.iter().enumerate() {
             state.step = step;
-            let measured = Measured { ndcg_at_10: value.unwrap_or(1.0), tells: value.is_some() };
-            state.note(measured, step == 0);
+            let of_queries = value.unwrap_or([1.0; 2]).into();
+            state.note(Measured { of_queries, tells: value.is_some() }, step == 0);
         }
         (state.best, state.stale)
     }
 
+    /// Both queries have the same.
+    fn even(value: f64) -> Option<[f64; 2]> {
+        Some([value; 2])
+    }
+
     #[test]
-    fn a_tie_goes_to_the_later_step_and_is_no_better_one() {
-        let (best, stale) = after(&[Some(0.5), Some(0.7), Some(0.7), Some(0.6)]);
+    fn a_tie_goes_to_the_later_step_and_is_no_higher_one() {
+        let (best, stale) = after(&[even(0.5), even(0.7), even(0.7), even(0.6)]);
         assert_eq!((best.step, best.ndcg_at_10, stale), (2, Some(0.7), 2));
         assert!(!best.fresh_head);
-        assert!(after(&[Some(0.7), Some(0.5)]).0.fresh_head);
+        assert!(after(&[even(0.7), even(0.5)]).0.fresh_head);
+    }
+
+    #[test]
+    fn a_later_step_is_the_best_unless_it_loses_by_a_standard_error() {
+        // Half a standard error below the highest: differences of -0.3 and 0.1.
+        let within = Some([0.5, 0.9]);
+        let (best, stale) = after(&[even(0.5), even(0.8), within]);
+        assert_eq!((best.step, best.ndcg_at_10, stale), (2, Some(0.7), 1));
+        // Steps that lose a little each do not add up: the highest stays the measure.
+        let (best, stale) = after(&[even(0.5), even(0.8), within, Some([0.4, 0.6])]);
+        assert_eq!((best.step, stale), (2, 2));
+        assert_eq!(after(&[even(0.8), Some([0.8, 0.1])]).0.step, 1);
     }
 
     #[test]
     fn scores_that_are_all_equal_make_no_step_the_best() {
-        let (best, stale) = after(&[Some(0.4), None, Some(0.5), None]);
+        let (best, stale) = after(&[even(0.4), None, even(0.5), None]);
         assert_eq!((best.step, best.ndcg_at_10, stale), (2, Some(0.5), 1));
         let (best, stale) = after(&[None, None, None]);
         assert_eq!((best.step, best.ndcg_at_10, stale), (2, None, 0), "as without a dev set");
