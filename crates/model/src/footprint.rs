@@ -1,7 +1,8 @@
 //! How much memory training takes, as far as the shapes say it, and which batch fits.
 
+use crate::engine::TOKENS_APART;
 use crate::spec::{NormPlacement, Spec};
-use whetstone_kernels::KEPT_LENGTH;
+use whetstone_kernels::{KEPT_LENGTH, Precision};
 
 /// The program, its tokenizer and what the allocator holds back.
 const REST: u64 = 100 << 20;
@@ -78,6 +79,21 @@ pub fn training_bytes(spec: &Spec, parameters: usize, batch: TrainingBatch) -> u
     REST + NUMBER * step as u64
 }
 
+/// Returns about how many bytes the largest tensor of a training on a GPU takes: the weights one after
+/// the other, or a layer's attention of a batch, in training or in an evaluation, which is in f32.
+pub fn largest_tensor(
+    spec: &Spec,
+    weights: u64,
+    batch: TrainingBatch,
+    precision: Precision,
+) -> u64 {
+    let attention =
+        |tokens: usize, number: u64| (spec.heads * tokens * batch.tokens) as u64 * number;
+    let number = if precision == Precision::F32 { NUMBER } else { NUMBER / 2 };
+    let trained = attention(batch.pairs * batch.tokens, number);
+    weights.max(trained).max(attention(TOKENS_APART, NUMBER))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -126,5 +142,20 @@ mod tests {
             let found = of("tiny-modernbert", batch(2, 10, is_on_gpu));
             assert_eq!(found, 4 * (4000 + 20 * (3 * 272 + 240 + of_attention)));
         }
+    }
+
+    #[test]
+    fn the_largest_tensor_is_the_weights_or_a_layer_s_attention() {
+        let oracles = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/oracles");
+        let spec = Architecture::read(&oracles.join("tiny-model")).unwrap().spec;
+        let of = |weights, pairs, precision| {
+            largest_tensor(&spec, weights, batch(pairs, 256, true), precision)
+        };
+        // 4 heads; an evaluation has 16,384 tokens, and 128 pairs have 32,768.
+        let evaluation = 4 * 16_384 * 256 * 4;
+        assert_eq!(of(1, 32, Precision::F32), evaluation);
+        assert_eq!(of(1, 128, Precision::F32), 2 * evaluation);
+        assert_eq!(of(1, 128, Precision::Bf16), evaluation);
+        assert_eq!(of(1 << 30, 128, Precision::F32), 1 << 30);
     }
 }

@@ -51,7 +51,7 @@ pub use families::{
     Architecture, ConfigFields, Export, Family, Names, Piece, PreNormNames, RelativeNames, Role,
     Template,
 };
-pub use footprint::{Fitting, TrainingBatch};
+pub use footprint::{Fitting, TrainingBatch, largest_tensor};
 pub use kept_scores::KeptScores;
 pub use labels::{HeadStart, head_start};
 pub use late_interaction::{LateInteraction, TokenVectors, dot, max_similarity};

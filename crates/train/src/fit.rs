@@ -17,7 +17,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::{Duration, Instant};
-use whetstone_model::{CrossEncoderNetwork, Engine, HeadStart, Precision};
+use whetstone_model::{
+    Architecture, CrossEncoderNetwork, Engine, HeadStart, Precision, TrainingBatch, largest_tensor,
+};
 use whetstone_records::{Best, Input, Manifest, ModelDir, Outcome, Progress, RunDir, Stage};
 
 /// Steps whose batches are prepared ahead of the loop.
@@ -66,6 +68,9 @@ pub fn train(
     let from =
         last.as_ref().map_or(model_dir.to_path_buf(), |state| checkpoints.folder(state.step));
     let engine = engines[0].clone();
+    if engine.works_apart() {
+        make_room(&engine, &from, config)?;
+    }
     // A checkpoint has one label, the one that was chosen.
     let label = config.head_label.as_deref().filter(|_| last.is_none());
     let load = || CrossEncoderNetwork::load_or_init_head(&from, label, config.seed, &engine);
@@ -104,6 +109,22 @@ fn for_training(engines: &[Engine], config: &TrainConfig) -> Vec<Engine> {
         engine.with_gradient_checkpointing(config.gradient_checkpointing)
     };
     engines.iter().map(of).collect()
+}
+
+/// Makes room on a device before the first weight lies there.
+fn make_room(engine: &Engine, model_dir: &Path, config: &TrainConfig) -> Result<()> {
+    let batch = TrainingBatch {
+        pairs: config.batch_pairs,
+        tokens: config.max_seq_tokens(),
+        gradient_checkpointing: false,
+        is_on_gpu: true,
+    };
+    let spec = Architecture::read(model_dir)?.spec;
+    let files = ModelDir::new(model_dir).weight_files()?;
+    let bytes = |file: &String| model_dir.join(file).metadata().map_or(0, |file| file.len());
+    let weights = files.iter().map(bytes).sum();
+    engine.make_room(largest_tensor(&spec, weights, batch, config.precision));
+    Ok(())
 }
 
 /// Returns the config with the precision that the device has, so that config.toml says what ran.

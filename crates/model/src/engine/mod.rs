@@ -67,7 +67,7 @@ enum Layout {
 const TOKENS: usize = 4096;
 /// Tokens of one forward pass elsewhere: enough to keep a GPU busy for longer than it takes to
 /// launch all its kernels. Twelve heads' attention to 512 tokens takes 400 MB a layer.
-const TOKENS_APART: usize = 16_384;
+pub(crate) const TOKENS_APART: usize = 16_384;
 
 /// A vector for each token of a batch, in the layout of the engine.
 pub(crate) enum Hidden {
