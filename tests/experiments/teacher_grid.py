@@ -2,10 +2,11 @@
 """Which scores should a base with a head learn from, and do an LLM's grades pay? Trains on what `just evidence` has laid out.
 
 needs  nothing but Python 3.11
-run    python teacher_grid.py WHETSTONE BASE EVIDENCE OUT [--device cuda] [--sets a,b] [--grades FOLDER] [--seeds 1]
+run    python teacher_grid.py WHETSTONE BASE EVIDENCE OUT [--device cuda] [--sets a,b] [--grades FOLDER] [--late LATE] [--seeds 1]
 
 EVIDENCE is the OUT of a finished evidence.py from the same BASE, with `built-in` and `given` queries. FOLDER/SET.jsonl holds an LLM's
-grades of training pairs of `given`, a line {"query_id", "passage_id", "grade": 0 to 3} each; all its queries are graded whole.
+grades of training pairs of `given`, a line {"query_id", "passage_id", "grade": 0 to 3} each; all its queries are graded whole. LATE is
+a folder of late interaction without masks (late_of_encoder.py), which then teaches too.
 Trains one model a set and recipe for an epoch, reranks the test questions, and prints nDCG@10 over the base's, alone and with joined
 scores. OUT/SET/values.json has it query by query.
 """
@@ -23,10 +24,11 @@ for name in ("whetstone", "base", "evidence", "out"):
 for name, default in (("device", "cpu"), ("sets", ""), ("seeds", "1")):
     parser.add_argument(f"--{name}", default=default)
 parser.add_argument("--grades", type=pathlib.Path)
+parser.add_argument("--late", type=pathlib.Path)
 options = parser.parse_args()
 RATE = {"given": 8e-5, "built-in": 2e-5}
 # The teacher's score of a pair. `bi` is the bi-encoder's, as `pair` scales it; `both` half of each first stage's z-score; `base` the logit
-# of the base. Each is raised by 4 for a label of 1.
+# of the base. `late` is 10 times the mean over the query's tokens of the greatest cosine. Each is raised by 4 for a label of 1.
 TEACHERS = {
     "bi-encoder": lambda pair: pair["bi"] + 4 * pair["label"],
     "base": lambda pair: pair["base"] + 4 * pair["label"],
@@ -35,6 +37,8 @@ TEACHERS = {
     "first stages twice and base": lambda pair: pair["base"] + 4 * pair["both"] + 4 * pair["label"],
     "the same without labels": lambda pair: pair["base"] + 4 * pair["both"],
 }
+if options.late:
+    TEACHERS["late interaction"] = lambda pair: pair["late"] + 4 * pair["label"]
 
 
 def whetstone(command, *words):
@@ -63,19 +67,25 @@ def pairs_of(source, kind, out):
     both = 'teacher = "both"\nteacher-scale = 1.0\nteacher-label-weight = 0.0'
     (copy / "synth.toml").write_text(config.replace('teacher = "bi-encoder"', both), encoding="utf-8")
     whetstone("pair", "--config", copy / "synth.toml", "--out", copy)
-    logits = base_logits(pairs, out / f"{kind}-logits")
+    logits = scores_by(options.base, pairs, out / f"{kind}-logits")
     for pair, other, logit in zip(pairs, read(copy / "train.jsonl"), logits):
         assert (pair["query_id"], pair["passage_id"]) == (other["query_id"], other["passage_id"])
         pair |= {"bi": pair["teacher"] - 4 * pair["label"], "both": other["teacher"], "base": logit}
+    if options.late:
+        # A query finds each of its own tokens, so its score with itself is their number.
+        own = [pair | {"title": "", "passage": pair["query"]} for pair in pairs]
+        sums, tokens = (scores_by(options.late, of, out / f"{kind}-{name}") for of, name in ((pairs, "late"), (own, "tokens")))
+        for pair, total, count in zip(pairs, sums, tokens):
+            pair["late"] = 10 * total / count
     return pairs
 
 
-def base_logits(pairs, out):
+def scores_by(model, pairs, out):
     """Every pair is a passage of its own, whatever its text is after masking."""
     write(out / "corpus.jsonl", ({"_id": f"p{at}", "title": pair.get("title", ""), "text": pair["passage"]} for at, pair in enumerate(pairs)))
     write(out / "queries.jsonl", ({"_id": f"q{at}", "text": pair["query"]} for at, pair in enumerate(pairs)))
     (out / "pairs.run").write_text("".join(f"q{at} Q0 p{at} 1 1 pair\n" for at in range(len(pairs))))
-    whetstone("rerank", "--model", options.base, "--corpus", out / "corpus.jsonl", "--queries", out / "queries.jsonl",
+    whetstone("rerank", "--model", model, "--corpus", out / "corpus.jsonl", "--queries", out / "queries.jsonl",
               "--candidates", out / "pairs.run", "--out", out / "logits.run")
     found = {fields[0]: float(fields[4]) for fields in map(str.split, open(out / "logits.run"))}
     return [found[f"q{at}"] for at in range(len(pairs))]
