@@ -6,6 +6,12 @@ use burn_cubecl::kernel::into_contiguous;
 use burn_cubecl::ops::numeric::{empty_device_contiguous_dtype, zeros_client};
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::ir::ElemType;
+#[cfg(feature = "train")]
+use {
+    super::op::DeviceKernels,
+    burn::backend::{Backend, Dispatch},
+    burn::tensor::{Device, Tensor},
+};
 
 /// The tensor with its rows one after the other.
 pub fn flat(x: CubeTensor) -> CubeTensor {
@@ -45,6 +51,16 @@ pub const NOTHING: usize = 4;
 /// A tensor that a kernel neither reads nor writes.
 pub fn nothing(x: &CubeTensor, dtype: DType) -> CubeTensor {
     empty(x, Shape::new([NOTHING]), dtype)
+}
+
+/// Has a device take its memory in pieces that so many bytes fit into. They would grow with the
+/// tensors that come, and outgrown ones stay as long as a weight lies in them.
+#[cfg(feature = "train")]
+pub fn make_room(device: &Device, bytes: usize) {
+    let any = Tensor::<1>::zeros([NOTHING], &device.clone().inner());
+    let held = <Dispatch as DeviceKernels>::with_room(any.into_dispatch(), bytes);
+    Dispatch::flush(device.as_dispatch()).expect("the device takes what it is given");
+    drop(held);
 }
 
 /// The same memory as another shape.

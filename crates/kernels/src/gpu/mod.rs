@@ -26,6 +26,8 @@ mod reading;
 mod rows;
 mod thirds;
 
+#[cfg(feature = "train")]
+pub use device::make_room;
 pub use reading::Reading;
 pub use rows::Taken;
 

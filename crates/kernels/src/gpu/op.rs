@@ -98,6 +98,11 @@ pub trait DeviceKernels: Backend {
         max_norm: f32,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
 
+    /// Takes so many bytes of the device's memory and leaves them again. Gives the tensor back.
+    #[cfg(feature = "train")]
+    #[fusion(dtype = x, shape = x)]
+    fn with_room(x: FloatTensor<Self>, bytes: usize) -> FloatTensor<Self>;
+
     /// Begins to copy a tensor to the host, and gives it back.
     #[fusion(dtype = x, shape = x)]
     fn copied(x: FloatTensor<Self>, slot: Slot) -> FloatTensor<Self>;
@@ -265,6 +270,12 @@ impl DeviceKernels for CubeBackend {
     ) -> (CubeTensor, CubeTensor, CubeTensor) {
         let state = [weights, first, second];
         optimizer::adamw(state, gradients, norm, (step, max_norm)).into()
+    }
+
+    #[cfg(feature = "train")]
+    fn with_room(x: CubeTensor, bytes: usize) -> CubeTensor {
+        drop(x.client.empty(bytes));
+        x
     }
 
     fn copied(x: CubeTensor, slot: Slot) -> CubeTensor {

@@ -13,7 +13,8 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-type Copy = Pin<Box<dyn Future<Output = Vec<f32>> + Send>>;
+/// The values, or what the device says.
+type Copy = Pin<Box<dyn Future<Output = Result<Vec<f32>, String>> + Send>>;
 
 /// Where a device leaves the copy that it has begun.
 #[derive(Clone, Default)]
@@ -25,9 +26,11 @@ impl Slot {
     }
 }
 
-/// A copy that was asked for.
+/// A copy that was asked for. One that nobody waits for is waited for when it is dropped: a device
+/// may not write into memory that another copy has taken.
 pub struct Reading {
-    slot: Slot,
+    /// None once it was waited for.
+    slot: Option<Slot>,
     device: Device,
     /// Fusion leaves out what nobody holds.
     _held: Tensor<1>,
@@ -38,16 +41,34 @@ impl Reading {
     pub fn start(x: Tensor<1>) -> Self {
         let (slot, device) = (Slot::default(), x.device());
         let held = <Dispatch as DeviceKernels>::copied(x.into_dispatch(), slot.clone());
-        Self { slot, device, _held: Tensor::from_dispatch(held) }
+        Self { slot: Some(slot), device, _held: Tensor::from_dispatch(held) }
     }
 
-    pub fn wait(self) -> Vec<f32> {
-        let mut copy = self.slot.lock().take();
+    pub fn wait(mut self) -> Vec<f32> {
+        self.finish().expect("a reading is waited for once").expect("the device computes")
+    }
+
+    /// Waits for the values, or for the device to say why there are none; None the second time.
+    fn finish(&mut self) -> Option<Result<Vec<f32>, String>> {
+        let slot = self.slot.take()?;
+        let mut copy = slot.lock().take();
         if copy.is_none() {
-            Dispatch::flush(self.device.as_dispatch()).expect("the device takes what it is given");
-            copy = self.slot.lock().take();
+            if let Err(error) = Dispatch::flush(self.device.as_dispatch()) {
+                return Some(Err(format!("{error:?}")));
+            }
+            copy = slot.lock().take();
         }
-        cubecl::future::block_on(copy.expect("a device that was flushed has begun all copies"))
+        Some(match copy {
+            Some(copy) => cubecl::future::block_on(copy),
+            None => Err("a device that was flushed has begun no copy".into()),
+        })
+    }
+}
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        // What went wrong is said elsewhere, if anybody asks.
+        let _ = self.finish();
     }
 }
 
@@ -59,9 +80,9 @@ pub fn begin(x: CubeTensor, slot: &Slot) -> CubeTensor {
     let descriptor = CopyDescriptor::new(x.handle.clone().binding(), shape, strides, size);
     let bytes = lasting(&x).read_one_tensor_async(descriptor);
     let copy = async move {
-        let bytes = bytes.await.expect("the device computes what it is given");
+        let bytes = bytes.await.map_err(|error| format!("{error:?}"))?;
         let values = bytes.as_chunks::<4>().0.iter();
-        values.map(|bytes| f32::from_ne_bytes(*bytes)).collect()
+        Ok(values.map(|bytes| f32::from_ne_bytes(*bytes)).collect())
     };
     *slot.lock() = Some(Box::pin(copy));
     x
