@@ -159,6 +159,7 @@ def one_set(source):
                 highest = max(values, key=lambda step: (values[step], step))
                 model = exported(run / f"step-{highest:06}", out / "models" / f"{name}-highest-{seed}")
                 runs |= orders(f"{name}, highest {seed}", model, test, out)
+            shutil.rmtree(run)
     named = [word for name, run in runs.items() for word in ("--run", f"{name}={run}")]
     whetstone("eval", "--qrels", test / "qrels/test.tsv", *named, "--baseline", "base", "--out", out / "eval")
     values = {line["query_id"]: {name: of["ndcg@10"] for name, of in line["runs"].items()} for line in read(out / "eval/per_query.jsonl")}
