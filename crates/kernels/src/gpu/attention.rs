@@ -136,10 +136,12 @@ fn weights_kernel<T: Float, N: Size>(
                 let probability = values[step] * Vector::new(share);
                 let kept = kept(probability, at * N::value(), &drops, has_drops);
                 if keeps {
-                    scores[at] = Vector::cast_from(marked(probability, kept, has_drops));
+                    let mut probability = probability;
                     if has_drops {
+                        probability = marked(probability, kept);
                         dropped[at] = Vector::cast_from(kept);
                     }
+                    scores[at] = Vector::cast_from(probability);
                 } else {
                     scores[at] = Vector::cast_from(kept);
                 }
@@ -271,7 +273,10 @@ fn gradient_kernel<T: Float, N: Size>(
         if vector < vectors {
             let at = first + vector;
             let marks = wide(probabilities[at]);
-            let gradient = kept_by_marks(wide(d_weights[at]), marks, kept_scale, has_drops);
+            let mut gradient = wide(d_weights[at]);
+            if has_drops {
+                gradient = kept_by_marks(gradient, marks, kept_scale);
+            }
             let share = marks.abs();
             along += total(gradient * share);
             gradients[step] = gradient;

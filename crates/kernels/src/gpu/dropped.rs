@@ -82,21 +82,8 @@ pub fn kept<N: Size>(
 
 /// Values of at least 0, with a minus where dropout took them: `kept` is what it left.
 #[cube]
-pub fn marked<N: Size>(
-    values: Vector<f32, N>,
-    kept: Vector<f32, N>,
-    #[comptime] has_drops: bool,
-) -> Vector<f32, N> {
-    let mut marked = values;
-    if has_drops {
-        #[unroll]
-        for at in 0..N::value() {
-            if kept.extract(at) == 0.0 {
-                marked.insert(at, -values.extract(at));
-            }
-        }
-    }
-    marked
+pub fn marked<N: Size>(values: Vector<f32, N>, kept: Vector<f32, N>) -> Vector<f32, N> {
+    select_many(kept.greater_than(&Vector::new(0.0f32)), values, -values)
 }
 
 /// A vector after the dropout that took the values which `marks` has a minus for.
@@ -105,20 +92,9 @@ pub fn kept_by_marks<N: Size>(
     values: Vector<f32, N>,
     marks: Vector<f32, N>,
     scale: f32,
-    #[comptime] has_drops: bool,
 ) -> Vector<f32, N> {
-    let mut kept = values;
-    if has_drops {
-        #[unroll]
-        for at in 0..N::value() {
-            let mut factor = f32::new(0.0);
-            if marks.extract(at) > 0.0 {
-                factor = scale;
-            }
-            kept.insert(at, values.extract(at) * factor);
-        }
-    }
-    kept
+    let stays = marks.greater_than(&Vector::new(0.0f32));
+    select_many(stays, values * Vector::new(scale), Vector::new(0.0f32))
 }
 
 #[cube(launch)]

@@ -7,7 +7,8 @@ use super::columns::{split_sums, sums};
 use super::device::{flat, shaped};
 use super::dropped::Drops;
 use super::heads::{Heads, merge, split};
-use super::norm::{self, NormGradientInputs, NormInputs, Norming};
+use super::norm::{self, NormInputs, Norming};
+use super::norm_gradient::{self, NormGradientInputs};
 use super::product::{product, product_over_rows, turned};
 use super::{activation, pack};
 use burn::backend::fusion::custom::TensorSpec;
@@ -258,7 +259,7 @@ pub fn backward(
     let shape = d_out.meta.shape().clone();
     let (heads, rows) = plan.lies(&shape);
     let back = |d: CubeTensor, matrix: CubeTensor| product(d, turned(matrix), plan.dtype);
-    let last = norm::gradient(
+    let last = norm_gradient::gradient(
         NormGradientInputs {
             d_out: shaped(flat(d_out), rows),
             more: None,
@@ -274,7 +275,7 @@ pub fn backward(
     let [output] = product_over_rows(activated, last.d_x);
     let [intermediate] = product_over_rows(kept.middle, d_inner.clone());
     let intermediate_bias = sums(d_inner.clone());
-    let middle = norm::gradient(
+    let middle = norm_gradient::gradient(
         NormGradientInputs {
             d_out: last.d_sum,
             more: Some(back(d_inner, kept.matrices.intermediate)),

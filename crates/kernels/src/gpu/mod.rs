@@ -17,6 +17,7 @@ mod lanes;
 mod layer;
 mod layer_ops;
 mod norm;
+mod norm_gradient;
 mod op;
 #[cfg(feature = "train")]
 mod optimizer;

@@ -5,11 +5,12 @@ use super::device::{NOTHING, flat};
 use super::dropped::Drops;
 use super::joined::{self, Parts};
 use super::layer::{self, LayerKept, LayerPlan, LayerTensors};
-use super::norm::{NormGradientInputs, NormInputs, Norming};
+use super::norm::{NormInputs, Norming};
+use super::norm_gradient::NormGradientInputs;
 use super::product::{product, product_over_rows, turned};
 use super::reading::{self, Slot};
 use super::rows::Taken;
-use super::{activation, attention, columns, dropped, norm, rows};
+use super::{activation, attention, columns, dropped, norm, norm_gradient, rows};
 use burn::backend::fusion::custom::TensorSpec;
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Backend, backend_extension};
@@ -233,7 +234,7 @@ impl DeviceKernels for CubeBackend {
         norming: Norming,
     ) -> (CubeTensor, CubeTensor, (CubeTensor, CubeTensor, CubeTensor)) {
         let inputs = NormGradientInputs { d_out, more: None, normalised, factors, gamma };
-        let gradients = norm::gradient(inputs, norming);
+        let gradients = norm_gradient::gradient(inputs, norming);
         (gradients.d_sum, gradients.d_x, gradients.d_vectors.into())
     }
 
