@@ -90,7 +90,7 @@ pub use oracle::oracle;
 pub use orders::{FirstStages, FusionChoice, Order, standard_error};
 pub use overlap::{Overlap, lexical_overlap};
 pub use page::{Origin, Page, html, markdown};
-pub use per_query::{Evaluation, per_query};
+pub use per_query::{Evaluation, mean, per_query};
 pub use pool::{Pool, pool};
 pub use randomisation::randomisation_test;
 pub use recommendation::{Deployable, OrderMeasured, Recommendation, recommend};

@@ -62,7 +62,7 @@ pub fn per_query(qrels: &Qrels, run: &Run, measures: &[Measure]) -> Evaluation {
 }
 
 /// Returns the mean; 0 for no values.
-pub(crate) fn mean(values: &[f64]) -> f64 {
+pub fn mean(values: &[f64]) -> f64 {
     if values.is_empty() { 0.0 } else { values.iter().sum::<f64>() / values.len() as f64 }
 }
 

@@ -80,17 +80,17 @@ pub fn training_bytes(spec: &Spec, parameters: usize, batch: TrainingBatch) -> u
 }
 
 /// Returns about how many bytes the largest tensor of a training on a GPU takes: the weights one after
-/// the other, or a layer's attention of a batch, in training or in an evaluation, which is in f32.
+/// the other, or a layer's attention to a batch of so many pairs of so many tokens, in training or in
+/// an evaluation, which is in f32.
 pub fn largest_tensor(
     spec: &Spec,
     weights: u64,
-    batch: TrainingBatch,
+    [pairs, tokens]: [usize; 2],
     precision: Precision,
 ) -> u64 {
-    let attention =
-        |tokens: usize, number: u64| (spec.heads * tokens * batch.tokens) as u64 * number;
+    let attention = |at_once: usize, number: u64| (spec.heads * at_once * tokens) as u64 * number;
     let number = if precision == Precision::F32 { NUMBER } else { NUMBER / 2 };
-    let trained = attention(batch.pairs * batch.tokens, number);
+    let trained = attention(pairs * tokens, number);
     weights.max(trained).max(attention(TOKENS_APART, NUMBER))
 }
 
@@ -148,9 +148,8 @@ mod tests {
     fn the_largest_tensor_is_the_weights_or_a_layer_s_attention() {
         let oracles = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/oracles");
         let spec = Architecture::read(&oracles.join("tiny-model")).unwrap().spec;
-        let of = |weights, pairs, precision| {
-            largest_tensor(&spec, weights, batch(pairs, 256, true), precision)
-        };
+        let of =
+            |weights, pairs, precision| largest_tensor(&spec, weights, [pairs, 256], precision);
         // 4 heads; an evaluation has 16,384 tokens, and 128 pairs have 32,768.
         let evaluation = 4 * 16_384 * 256 * 4;
         assert_eq!(of(1, 32, Precision::F32), evaluation);

@@ -4,7 +4,7 @@ use crate::error::{Error, Result};
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::path::{Path, PathBuf};
-use whetstone_eval::{Measure, per_query};
+use whetstone_eval::{Measure, mean, per_query};
 use whetstone_model::{Engine, Packed, PairTokenizer, Tokens};
 use whetstone_records::{
     DataSet, Error as RecordsError, Hit, JsonlReader, Pair, PassageId, Qrels, QueryId, Run,
@@ -177,11 +177,6 @@ impl Dev {
         let measure: Measure = "ndcg@10".parse().expect("a measure that exists");
         per_query(&judged, &run, &[measure]).values.remove(0)
     }
-}
-
-/// Returns the mean; 0 for no values.
-pub(crate) fn mean(values: &[f64]) -> f64 {
-    values.iter().sum::<f64>() / values.len().max(1) as f64
 }
 
 /// Reads dev pairs. Refuses labels outside 0..=1 and a passage that a query has twice.

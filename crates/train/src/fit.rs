@@ -18,7 +18,7 @@ use std::path::Path;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::{Duration, Instant};
 use whetstone_model::{
-    Architecture, CrossEncoderNetwork, Engine, HeadStart, Precision, TrainingBatch, largest_tensor,
+    Architecture, CrossEncoderNetwork, Engine, HeadStart, Precision, largest_tensor,
 };
 use whetstone_records::{Best, Input, Manifest, ModelDir, Outcome, Progress, RunDir, Stage};
 
@@ -113,16 +113,11 @@ fn for_training(engines: &[Engine], config: &TrainConfig) -> Vec<Engine> {
 
 /// Makes room on a device before the first weight lies there.
 fn make_room(engine: &Engine, model_dir: &Path, config: &TrainConfig) -> Result<()> {
-    let batch = TrainingBatch {
-        pairs: config.batch_pairs,
-        tokens: config.max_seq_tokens(),
-        gradient_checkpointing: false,
-        is_on_gpu: true,
-    };
     let spec = Architecture::read(model_dir)?.spec;
     let files = ModelDir::new(model_dir).weight_files()?;
     let bytes = |file: &String| model_dir.join(file).metadata().map_or(0, |file| file.len());
     let weights = files.iter().map(bytes).sum();
+    let batch = [config.batch_pairs, config.max_seq_tokens()];
     engine.make_room(largest_tensor(&spec, weights, batch, config.precision));
     Ok(())
 }

@@ -1,12 +1,12 @@
 //! Evaluates the current weights on dev and keeps track of the best step.
 
 use crate::checkpoint::{Checkpoints, State};
-use crate::dev::{Dev, mean};
+use crate::dev::Dev;
 use crate::error::{Error, Result};
 use crate::log::{Log, LogLine};
 use crate::plan::Fit;
 use crate::view::View;
-use whetstone_eval::standard_error;
+use whetstone_eval::{mean, standard_error};
 use whetstone_model::{CrossEncoderNetwork, StepDropout};
 use whetstone_records::{Best, Blended, Progress};
 
