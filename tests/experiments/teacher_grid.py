@@ -152,13 +152,14 @@ def one_set(source):
     for seed in map(int, options.seeds.split(",")):
         for name, rows, rate, loss, dev in recipes:
             run = train(name, rows, rate, loss, seed, out, dev)
-            runs |= orders(f"{name} {seed}", exported(run, out / "models" / f"{name}-{seed}"), test, out)
+            checkpoints = {name: run}
             if dev:
                 # All are kept, so that the one with the highest dev nDCG@10 can be compared with the last.
                 values = {line["step"]: line["dev_ndcg@10"] for line in read(run / "log.jsonl") if "dev_ndcg@10" in line}
                 highest = max(values, key=lambda step: (values[step], step))
-                model = exported(run / f"step-{highest:06}", out / "models" / f"{name}-highest-{seed}")
-                runs |= orders(f"{name}, highest {seed}", model, test, out)
+                checkpoints = {of: run / f"step-{step:06}" for of, step in ((name, max(values)), (f"{name}, highest", highest))}
+            for of, checkpoint in checkpoints.items():
+                runs |= orders(f"{of} {seed}", exported(checkpoint, out / "models" / f"{of}-{seed}"), test, out)
             shutil.rmtree(run)
     named = [word for name, run in runs.items() for word in ("--run", f"{name}={run}")]
     whetstone("eval", "--qrels", test / "qrels/test.tsv", *named, "--baseline", "base", "--out", out / "eval")
