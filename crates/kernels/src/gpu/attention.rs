@@ -133,10 +133,9 @@ fn weights_kernel<T: Float, N: Size>(
             let vector = UNIT_POS_X as usize + step * CUBE_DIM_X as usize;
             if vector < vectors {
                 let at = first + vector;
-                let probability = values[step] * Vector::new(share);
+                let mut probability = values[step] * Vector::new(share);
                 let kept = kept(probability, at * N::value(), &drops, has_drops);
                 if keeps {
-                    let mut probability = probability;
                     if has_drops {
                         probability = marked(probability, kept);
                         dropped[at] = Vector::cast_from(kept);
