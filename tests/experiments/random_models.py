@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Makes folders of random models of published sizes, in f16: what they cost is measured, not what they know.
 
-needs  torch, transformers          usage: random_models.py OUT [NAME…]        about 3 GB for all
+needs  torch, transformers          usage: random_models.py OUT [NAME…]        about 4 GB for all
 
 The tokenizers are those of the tiny models in tests/oracles, which know some hundred pieces: a text has more tokens than with
 the published one, the network does not notice. The seed is fixed.
@@ -13,7 +13,8 @@ import sys
 
 import torch
 from transformers import (
-    AutoModelForSequenceClassification, BertConfig, DebertaV2Config, DistilBertConfig, ElectraConfig, ModernBertConfig, XLMRobertaConfig)
+    AutoModelForSequenceClassification, BertConfig, DebertaV2Config, DistilBertConfig, ElectraConfig, ModernBertConfig, RobertaConfig,
+    XLMRobertaConfig)
 
 ORACLES = pathlib.Path(__file__).resolve().parent.parent / "oracles"
 XLM_R = {"vocab_size": 250002, "max_position_embeddings": 8194, "type_vocab_size": 1, "layer_norm_eps": 1e-5, "num_labels": 1}
@@ -37,6 +38,10 @@ MODELS = {
     "electra-base": (
         "tiny-electra",
         ElectraConfig(embedding_size=768, hidden_size=768, num_attention_heads=12, intermediate_size=3072, num_labels=1),
+    ),
+    "roberta-base": (
+        "tiny-roberta",
+        RobertaConfig(vocab_size=50265, max_position_embeddings=514, type_vocab_size=1, layer_norm_eps=1e-5, num_labels=1),
     ),
     "distilbert-base": ("tiny-distilbert", DistilBertConfig(num_labels=1)),
     # As mixedbread-ai/mxbai-rerank-base-v1.
