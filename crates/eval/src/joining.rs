@@ -8,7 +8,8 @@ use whetstone_records::{Hit, Run};
 /// Spreads below this are rounding: the scores say nothing about the order.
 const FLAT: f64 = 1e-9;
 
-/// How to join the scores of a query's candidates: logit / temperature + Σ weight · z(first stage).
+/// How to join the scores of a query's candidates: score / temperature + Σ weight · z(first stage).
+/// The score is a cross-encoder's logit or a late interaction's maximum similarity.
 ///
 /// z are a first stage's scores over the candidates, less their mean and divided by their standard
 /// deviation. A candidate that the first stage did not find counts as the lowest that it did.
@@ -24,15 +25,17 @@ const FLAT: f64 = 1e-9;
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Join {
-    /// Every logit is divided by it.
+    /// Every score of the model is divided by it.
     pub temperature: f64,
     /// The weight of each first stage, by its name. The model alone has none.
     pub weights: BTreeMap<String, f64>,
 }
 
 impl Join {
-    /// The best over seven collections (docs/experiments/joining-scores.md).
+    /// Of logits: the best over seven collections (docs/experiments/joining-scores.md).
     pub const TEMPERATURE: f64 = 4.0;
+    /// Of maximum similarities, likewise (docs/experiments/late-interaction.md).
+    pub const TEMPERATURE_OF_SIMILARITIES: f64 = 0.25;
     /// The weight of each of several first stages that goes with that temperature.
     pub const WEIGHT: f64 = 0.5;
     /// The weight of a first stage that no other corrects. BM25 alone at half weight is 3 points of
@@ -52,6 +55,11 @@ impl Join {
     pub fn with_one(name: impl Into<String>) -> Self {
         let weights = BTreeMap::from([(name.into(), Self::WEIGHT)]);
         Self { temperature: Self::TEMPERATURE, weights }
+    }
+
+    /// The same with another temperature.
+    pub fn at(self, temperature: f64) -> Self {
+        Self { temperature, ..self }
     }
 
     /// Returns the model alone.

@@ -101,6 +101,7 @@ pub struct FusionChoice {
 }
 
 impl FusionChoice {
+    /// `logits` are a model's scores, and `temperature` what its kind of scores is divided by.
     /// Keeps the default, unless another join gains more than one standard error over the dev
     /// queries of people: then the best of them. Generated queries share their words with their
     /// passages, so they say little about which first stage people need.
@@ -110,7 +111,7 @@ impl FusionChoice {
     pub fn on_dev(
         qrels: &Qrels,
         first: &FirstStages,
-        logits: &Run,
+        (logits, temperature): (&Run, f64),
         of_people: &BTreeSet<QueryId>,
         measure: Measure,
     ) -> Self {
@@ -118,7 +119,7 @@ impl FusionChoice {
         let values = |join: &Join| {
             per_query(&people, &join.apply(logits, &first.scores), &[measure]).values.remove(0)
         };
-        let mut joins = first.joins().into_iter();
+        let mut joins = first.joins().into_iter().map(|join| join.at(temperature));
         let fixed = joins.next().expect("the default is always among them");
         let (mut join, mut best) = (fixed.clone(), 0.0);
         if of_people.len() >= REAL_QUERIES {
@@ -208,7 +209,7 @@ mod tests {
     #[test]
     fn a_first_stage_that_misleads_people_is_left_out() {
         let (first, logits) = one_is_wrong(60);
-        let choice = FusionChoice::on_dev(&qrels(60), &first, &logits, &people(60), NDCG);
+        let choice = FusionChoice::on_dev(&qrels(60), &first, (&logits, 4.0), &people(60), NDCG);
         assert!(choice.chosen_on_dev);
         assert_eq!((choice.join, choice.joined), (Join::fixed(["dense"]), 1.0));
     }
@@ -218,7 +219,7 @@ mod tests {
         let (first, logits) = one_is_wrong(60);
         for of_people in [0, REAL_QUERIES - 1] {
             let people = people(of_people);
-            let choice = FusionChoice::on_dev(&qrels(60), &first, &logits, &people, NDCG);
+            let choice = FusionChoice::on_dev(&qrels(60), &first, (&logits, 4.0), &people, NDCG);
             assert!(!choice.chosen_on_dev, "{choice:?}");
             assert_eq!(choice.join, Join::fixed(["bm25", "dense"]));
             assert_eq!(choice.queries_of_people, of_people);
@@ -235,7 +236,7 @@ mod tests {
         let logits = run(count, |query| if odd(query) { [0.0, 0.1, 0.2] } else { [0.2, 0.1, 0.0] });
         let scores = BTreeMap::from([("bm25".to_owned(), first.clone())]);
         let first = FirstStages { order: first, scores };
-        let choice = FusionChoice::on_dev(&qrels(count), &first, &logits, &people(count), NDCG);
+        let choice = FusionChoice::on_dev(&qrels(count), &first, (&logits, 4.0), &people(count), NDCG);
         assert!(choice.model_alone > choice.joined && !choice.chosen_on_dev, "{choice:?}");
     }
 

@@ -77,8 +77,14 @@ impl Checkpoint {
         let of_step = [ModelDir::WEIGHTS, ModelDir::CONFIG].into_iter();
         let of_step: Vec<&str> = of_step.chain(ModelDir::TOKENIZER_PARTS).collect();
         let mut inputs = digests_of(&self.folder, &of_step)?;
+        inputs.extend(digests_of(&self.folder, &self.late_interaction_files())?);
         inputs.extend(self.of_run.iter().cloned());
         Ok(inputs)
+    }
+
+    /// Returns the files that only a late interaction has; none for a cross-encoder.
+    pub fn late_interaction_files(&self) -> Vec<&'static str> {
+        ModelDir::new(&self.folder).late_interaction_files()
     }
 
     /// Returns the model's family.

@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use std::path::{Path, PathBuf};
-use whetstone_model::CrossEncoder;
+use whetstone_model::Scorer;
 use whetstone_records::{DataSet, Golden, GoldenPair, Pair, Silent, read_jsonl};
 
 /// Pairs in the file.
@@ -15,15 +15,11 @@ pub fn source(data: &Path) -> PathBuf {
     if test.is_file() { test } else { data.dev() }
 }
 
-/// Returns pairs of the file, or built-in ones, with the logits of the model.
+/// Returns pairs of the file, or built-in ones, with the model's scores.
 ///
 /// # Errors
 /// [`Error::NoPairs`] for a file without any; a pair that cannot be scored.
-pub fn golden(
-    file: Option<&Path>,
-    encoder: &CrossEncoder,
-    max_seq_tokens: usize,
-) -> Result<Golden> {
+pub fn golden(file: Option<&Path>, scorer: &Scorer, max_seq_tokens: usize) -> Result<Golden> {
     let (source, texts) = match file {
         Some(file) => {
             let name = file.file_name().unwrap_or_default().to_string_lossy();
@@ -33,7 +29,7 @@ pub fn golden(
     };
     let pairs: Vec<(&str, &str)> =
         texts.iter().map(|(query, passage)| (&**query, &**passage)).collect();
-    let logits = encoder.score(&pairs, &Silent)?;
+    let logits = scorer.score(&pairs, &Silent)?;
     let pairs = texts.iter().cloned().zip(logits);
     let pairs = pairs.map(|((query, passage), logit)| GoldenPair { query, passage, logit });
     let version = env!("CARGO_PKG_VERSION").into();

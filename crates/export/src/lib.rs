@@ -18,7 +18,7 @@ pub use shrink::{SHRINK, ShrinkJob, kept_layers, shrink};
 use checkpoint::Checkpoint;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use whetstone_model::{CrossEncoder, DeviceName, Engine};
+use whetstone_model::{DeviceName, Engine, Scorer};
 use whetstone_records::{
     AtomicFolder, Input, Manifest, ModelDir, Outcome, Stage, manifest_name, sha256_file, write_json,
 };
@@ -70,15 +70,16 @@ pub fn export(job: &ExportJob, out: &Path) -> Result<Manifest> {
         return Ok(manifest);
     }
     // The loader used for scoring must accept the checkpoint before anything is written.
-    let encoder = CrossEncoder::load(
+    let scorer = Scorer::load(
         &checkpoint.folder,
+        None,
         Some(checkpoint.max_seq_tokens),
         &Engine::open(DeviceName::Cpu)?,
     )?;
     let folder = AtomicFolder::create(out, EXPORT)?;
     let started = stage(folder.path());
     let export = Export { checkpoint: &checkpoint, formats: &formats, pairs };
-    let files = export.write(&encoder, folder.path())?;
+    let files = export.write(&scorer, folder.path())?;
     let counts = BTreeMap::from([
         ("step".to_owned(), checkpoint.step as u64),
         ("max-seq-tokens".to_owned(), checkpoint.max_seq_tokens as u64),
@@ -129,7 +130,7 @@ struct Export<'a> {
 
 impl Export<'_> {
     /// Writes every file of the model folder. Returns their names.
-    fn write(&self, encoder: &CrossEncoder, out: &Path) -> Result<Vec<&'static str>> {
+    fn write(&self, scorer: &Scorer, out: &Path) -> Result<Vec<&'static str>> {
         let (checkpoint, dir) = (self.checkpoint, ModelDir::new(out));
         let mut files = hf::write(checkpoint, out)?;
         for format in self.formats {
@@ -137,7 +138,7 @@ impl Export<'_> {
             onnx::write(&checkpoint.folder, &to, format.numbers(), tokens)?;
             files.push(format.file());
         }
-        let golden = golden::golden(self.pairs.as_deref(), encoder, checkpoint.max_seq_tokens)?;
+        let golden = golden::golden(self.pairs.as_deref(), scorer, checkpoint.max_seq_tokens)?;
         write_json(&dir.golden(), &golden)?;
         write_json(&dir.origin(), &checkpoint.origin()?)?;
         files.extend([ModelDir::GOLDEN, ModelDir::ORIGIN]);

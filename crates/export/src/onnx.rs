@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 use prost::Message;
 use proto::{ModelProto, OperatorSetIdProto, StringStringEntryProto};
 use std::path::Path;
-use whetstone_model::Architecture;
+use whetstone_model::{Architecture, LateInteraction};
 use whetstone_records::AtomicFile;
 
 /// The oldest set of operators with LayerNormalization. Every onnxruntime since 1.12 knows it, and
@@ -42,6 +42,9 @@ pub fn write(from: &Path, to: &Path, numbers: Numbers, max_seq_tokens: usize) ->
 }
 
 fn encode(from: &Path, numbers: Numbers, max_seq_tokens: usize) -> Result<ModelProto> {
+    if LateInteraction::is_in(from)? {
+        return Err(Error::OnnxKind { path: from.into(), part: "late interaction" });
+    }
     let architecture = Architecture::read(from)?;
     let tensors = architecture.tensors(from)?;
     let graph = network::graph(&architecture, &tensors, from, numbers)?;

@@ -12,11 +12,22 @@ pub struct Packed {
     /// How many tokens of each sequence, from its first on, attention sees; None: all of them. The
     /// others see those, and nobody sees them.
     pub seen: Option<Vec<usize>>,
+    /// What a late interaction compares; None where each sequence is a pair.
+    pub compared: Option<Compared>,
+}
+
+/// The pairs of a batch whose sequences are texts.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Compared {
+    /// The sequences of each pair: its query's and its passage's.
+    pub pairs: Vec<[usize; 2]>,
+    /// Whether a token of a passage matches nothing, `[tokens]`.
+    pub skipped: Vec<bool>,
 }
 
 impl Default for Packed {
     fn default() -> Self {
-        Self { ids: Vec::new(), types: Vec::new(), starts: vec![0], seen: None }
+        Self { ids: Vec::new(), types: Vec::new(), starts: vec![0], seen: None, compared: None }
     }
 }
 

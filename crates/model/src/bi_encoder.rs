@@ -117,10 +117,11 @@ impl BiEncoder {
 
     /// One vector for each sequence, row-major `[batch, hidden]`.
     fn pooled(&self, batch: &Packed) -> Vec<f32> {
+        let none = StepDropout::default();
         match self.sentence.pooling {
-            Pooling::Mean => self.engine.all_tokens(&self.encoder, batch).mean(batch),
+            Pooling::Mean => self.engine.all_tokens(&self.encoder, batch, none).mean(batch),
             Pooling::FirstToken => {
-                values(self.engine.first_tokens(&self.encoder, batch, StepDropout::default(), None))
+                values(self.engine.first_tokens(&self.encoder, batch, none, None))
             }
         }
     }

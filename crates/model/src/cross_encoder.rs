@@ -2,7 +2,7 @@
 
 use crate::engine::{Engine, StepDropout};
 use crate::error::{Error, Result};
-use crate::network::CrossEncoderNetwork;
+use crate::network::PairNetwork;
 use crate::numbering::Numbering;
 use crate::tokenizer::{PairTokenizer, Tokens};
 use std::path::Path;
@@ -10,7 +10,7 @@ use whetstone_records::Progress;
 
 /// A network with its tokenizer, on an engine.
 pub struct CrossEncoder {
-    network: CrossEncoderNetwork,
+    network: PairNetwork,
     tokenizer: PairTokenizer,
     engine: Engine,
 }
@@ -35,7 +35,7 @@ impl CrossEncoder {
             None => PairTokenizer::stored_limit(model_dir)?,
         };
         let tokenizer = PairTokenizer::open(model_dir, limit)?;
-        let network = CrossEncoderNetwork::load_label(model_dir, label, engine)?;
+        let network = PairNetwork::load_label(model_dir, label, engine)?;
         Ok(Self { network, tokenizer, engine: engine.clone() })
     }
 

@@ -7,7 +7,7 @@ use crate::footprint::{self, Fitting, TrainingBatch};
 use crate::header::{self, Outlines};
 use crate::labels::{self, output};
 use crate::late_interaction::{Expansion, Settings};
-use crate::network::CrossEncoderNetwork;
+use crate::network::PairNetwork;
 use crate::sentence::SentenceConfig;
 use crate::spec::{Pooling, Spec};
 use crate::tokenizer::PairTokenizer;
@@ -149,7 +149,7 @@ fn check_weights(
 ) -> Result<usize> {
     let names: &Names = &architecture.family.names;
     let engine = Engine::open(DeviceName::default())?;
-    let mut network = CrossEncoderNetwork::without_values(architecture, &engine);
+    let mut network = PairNetwork::without_values(architecture, &engine);
     let path = weights::place(model_dir);
     if outlines.contains_key(&output(names, "weight")) {
         // Of several labels, training takes one.

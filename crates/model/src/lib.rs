@@ -35,7 +35,7 @@ mod tokenizer_files;
 mod training;
 mod weights;
 
-pub use batch::Packed;
+pub use batch::{Compared, Packed};
 pub use bi_encoder::BiEncoder;
 pub use cross_encoder::CrossEncoder;
 pub use description::{
@@ -55,7 +55,7 @@ pub use footprint::{Fitting, TrainingBatch, largest_tensor};
 pub use kept_scores::KeptScores;
 pub use labels::{HeadStart, head_start};
 pub use late_interaction::{LateInteraction, TokenVectors, dot, max_similarity};
-pub use network::CrossEncoderNetwork;
+pub use network::PairNetwork;
 pub use parameters::{Parameter, Slot};
 pub use reranker::{Ranked, Reranker, RerankerOptions};
 pub use scorer::Scorer;

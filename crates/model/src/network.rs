@@ -1,11 +1,12 @@
-//! The network of a cross-encoder: an encoder and a head.
+//! A network that scores pairs: an encoder, and what makes a score of its vectors.
 
 use crate::batch::Packed;
 use crate::engine::{Engine, StepDropout, values};
 use crate::error::{Error, Result};
 use crate::families::{Architecture, Family, Names};
 use crate::labels::{self, output};
-use crate::nn::{Encoder, Head};
+use crate::late_interaction::{Settings, load_network};
+use crate::nn::{Encoder, Head, MaxSim};
 use crate::parameters::Parameter;
 use crate::spec::{HeadKind, Pooling, Spec};
 use crate::weights::{self, Stored, Tensors};
@@ -15,29 +16,53 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 use std::path::Path;
 
-/// A network that gives a pair of texts one logit.
+/// A network that gives a pair of texts one score: the logit of a cross-encoder, or the maximum
+/// similarity of a late interaction.
 #[derive(Module, Debug)]
-pub struct CrossEncoderNetwork {
+pub struct PairNetwork {
     pub(crate) encoder: Encoder,
-    head: Head,
+    pub(crate) top: Top,
     #[module(skip)]
     family: &'static Family,
+}
+
+/// What makes a score of an encoder's vectors.
+#[derive(Module, Debug)]
+#[allow(clippy::large_enum_variant, reason = "a network has one")]
+pub(crate) enum Top {
+    Head(Head),
+    MaxSim(MaxSim),
 }
 
 /// Standard deviation of a fresh head: BERT's `initializer_range`.
 const HEAD_STD: f32 = 0.02;
 
-impl CrossEncoderNetwork {
-    /// Loads a model folder that has a relevance head.
+impl PairNetwork {
+    /// Loads a model folder that has a relevance head, or one of a late interaction.
     ///
     /// # Errors
     /// [`Error::NoHead`] for an encoder alone; names, shapes and files as in [`Error`].
     pub fn load(model_dir: &Path, engine: &Engine) -> Result<Self> {
-        Self::load_label(model_dir, None, engine)
+        match Settings::read(model_dir)? {
+            Some(settings) => Self::load_late(model_dir, &settings, engine),
+            None => Self::load_label(model_dir, None, engine),
+        }
     }
 
-    /// The same, with the score of a label where the head has several: its name, its number, or the
-    /// difference of two.
+    /// Loads a model folder to train it as late interaction. An encoder that is none yet compares
+    /// its own vectors.
+    pub fn load_or_make_late(model_dir: &Path, engine: &Engine) -> Result<Self> {
+        Self::load_late(model_dir, &Settings::read_or_make(model_dir, None)?, engine)
+    }
+
+    fn load_late(model_dir: &Path, settings: &Settings, engine: &Engine) -> Result<Self> {
+        let family = Architecture::read(model_dir)?.family;
+        let (encoder, max_sim) = load_network(model_dir, settings, engine)?;
+        Ok(Self { encoder, top: Top::MaxSim(max_sim), family })
+    }
+
+    /// Loads a cross-encoder, with the score of a label where the head has several: its name, its
+    /// number, or the difference of two.
     pub fn load_label(model_dir: &Path, label: Option<&str>, engine: &Engine) -> Result<Self> {
         let architecture = Architecture::read(model_dir)?;
         let tensors = weights::read(model_dir, &architecture)?;
@@ -95,22 +120,22 @@ impl CrossEncoderNetwork {
     ) -> Self {
         Self {
             encoder: Encoder::init(&spec, engine.device()),
-            head: Head::init(&spec, engine.device()),
+            top: Top::Head(Head::init(&spec, engine.device())),
             family,
         }
     }
 
-    /// Returns the logit of every pair.
+    /// Returns the score of every pair.
     pub fn logits(&self, batch: &Packed, engine: &Engine) -> Vec<f32> {
         values(self.pass(batch, StepDropout::default(), engine))
     }
 
-    /// Returns the logit of every pair, `[batch]`.
+    /// Returns the score of every pair, `[batch]`.
     pub(crate) fn pass(&self, batch: &Packed, dropout: StepDropout, engine: &Engine) -> Tensor<1> {
         self.pass_with(batch, dropout, engine, None)
     }
 
-    /// The same. `states` gets what comes out of every layer.
+    /// The same. `states` gets what comes out of every layer of a cross-encoder.
     pub(crate) fn pass_with(
         &self,
         batch: &Packed,
@@ -118,17 +143,29 @@ impl CrossEncoderNetwork {
         engine: &Engine,
         states: Option<&mut Vec<Tensor<2>>>,
     ) -> Tensor<1> {
-        let pooled = match self.head.pooling() {
-            Pooling::FirstToken => engine.first_tokens(&self.encoder, batch, dropout, states),
-            Pooling::Mean => engine.means(&self.encoder, batch, dropout, states),
-        }; // [batch, hidden]
-        self.head.forward(pooled, dropout.of_head()) // [batch]
+        match &self.top {
+            Top::Head(head) => {
+                let pooled = match head.pooling() {
+                    Pooling::FirstToken => {
+                        engine.first_tokens(&self.encoder, batch, dropout, states)
+                    }
+                    Pooling::Mean => engine.means(&self.encoder, batch, dropout, states),
+                }; // [batch, hidden]
+                head.forward(pooled, dropout.of_head()) // [batch]
+            }
+            Top::MaxSim(max_sim) => {
+                let (rows, stride) = engine.all_tokens(&self.encoder, batch, dropout).rows();
+                max_sim.forward(rows, batch, stride) // [batch]
+            }
+        }
     }
 
-    /// Every parameter under its Hugging Face name.
+    /// Every parameter that training moves, under its Hugging Face name.
     pub fn parameters(&mut self) -> Vec<Parameter<'_>> {
         let mut parameters = self.encoder.parameters(&self.family.names);
-        parameters.extend(self.head.parameters(&self.family.names));
+        if let Top::Head(head) = &mut self.top {
+            parameters.extend(head.parameters(&self.family.names));
+        }
         parameters
     }
 }

@@ -3,6 +3,7 @@
 use crate::batch::Packed;
 use crate::error::{Error, Result};
 use crate::families::{Architecture, Piece, Template};
+use crate::late_interaction::{Framing, Kind, Settings};
 use crate::spec::SHORTEST_INPUT;
 use crate::tokenizer_files::read_tokenizer;
 use rayon::prelude::*;
@@ -19,6 +20,8 @@ pub struct PairTokenizer {
     pair: Joint,
     text: Joint,
     max_seq_tokens: usize,
+    /// Present if query and passage are sequences of their own.
+    apart: Option<Arc<Framing>>,
 }
 
 /// What vocabularies call a word that they have no pieces for.
@@ -76,7 +79,29 @@ impl PairTokenizer {
         let typed = has_token_types(&dir)?;
         let of = |pieces| Joint::new(pieces, &tokenizer, (family.model_type, &path));
         let [pair, text] = [pair, text].map(|pieces| of(pieces).map(|joint| joint.typed(typed)));
-        Ok(Self { tokenizer: Arc::new(tokenizer), pair: pair?, text: text?, max_seq_tokens })
+        Ok(Self { tokenizer: Arc::new(tokenizer), pair: pair?, text: text?, max_seq_tokens, apart: None })
+    }
+
+    /// The same for whatever kind of model the folder holds. A late interaction reads query and
+    /// passage apart, and `max_seq_tokens` is that of a passage, if its own limit is no lower.
+    pub fn for_scoring(model_dir: &Path, max_seq_tokens: usize) -> Result<Self> {
+        match Settings::read(model_dir)? {
+            Some(settings) => Self::open_apart(model_dir, &settings, max_seq_tokens),
+            None => Self::open(model_dir, max_seq_tokens),
+        }
+    }
+
+    /// The same for a late interaction, and for an encoder that is to become one.
+    pub fn for_late_interaction(model_dir: &Path, max_seq_tokens: usize) -> Result<Self> {
+        let settings = Settings::read_or_make(model_dir, None)?;
+        Self::open_apart(model_dir, &settings, max_seq_tokens)
+    }
+
+    fn open_apart(model_dir: &Path, settings: &Settings, max_seq_tokens: usize) -> Result<Self> {
+        let longest = Architecture::read(model_dir)?.spec.longest_input;
+        let framing = Framing::open(model_dir, settings, Some(max_seq_tokens), longest)?;
+        let tokenizer = Self::open(model_dir, framing.passage_limit())?;
+        Ok(Self { apart: Some(Arc::new(framing)), ..tokenizer })
     }
 
     /// Returns the length limit of the model's training: from sentence-transformers' file, else the
@@ -122,7 +147,8 @@ impl PairTokenizer {
     }
 
     fn tokenize_one(&self, text: &str) -> Result<Tokens> {
-        let encoding = self.tokenizer.encode_fast(text, false).map_err(Error::Tokenize)?;
+        let text = self.apart.as_ref().map_or(text.into(), |apart| apart.prompted(text));
+        let encoding = self.tokenizer.encode_fast(&*text, false).map_err(Error::Tokenize)?;
         Ok(encoding.get_ids().into())
     }
 
@@ -172,9 +198,14 @@ impl PairTokenizer {
         Ok(sum(0) / sum(1).max(1.0))
     }
 
-    /// How many special tokens a pair has.
+    /// How many tokens of a pair's limit no text gets: the special ones.
     pub fn special_tokens(&self) -> usize {
-        self.pair.specials
+        self.apart.as_ref().map_or(self.pair.specials, |apart| apart.special_tokens())
+    }
+
+    /// How many tokens of a pair's limit a query takes from the passage.
+    pub fn tokens_of_query(&self, query: &[u32]) -> usize {
+        if self.apart.is_some() { 0 } else { query.len() }
     }
 
     /// Returns the length of a pair before truncation, special tokens included.
@@ -193,8 +224,11 @@ impl PairTokenizer {
         self.text.join(text, &[], self.max_seq_tokens, into);
     }
 
-    /// The length of a joined pair after truncation.
+    /// How many tokens the network computes for a pair, after truncation.
     pub fn joined_len(&self, query: &[u32], passage: &[u32]) -> usize {
+        if let Some(apart) = &self.apart {
+            return apart.len(Kind::Query, query) + apart.len(Kind::Passage, passage);
+        }
         (query.len() + passage.len() + self.pair.specials).min(self.max_seq_tokens)
     }
 
@@ -205,6 +239,9 @@ impl PairTokenizer {
 
     /// Returns a batch of pairs of tokenized texts.
     pub fn batch<'a>(&self, pairs: impl IntoIterator<Item = (&'a Tokens, &'a Tokens)>) -> Packed {
+        if let Some(apart) = &self.apart {
+            return apart.batch(pairs);
+        }
         let mut packed = Packed::default();
         for (query, passage) in pairs {
             self.join_pair(query, passage, &mut packed);

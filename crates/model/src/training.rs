@@ -4,15 +4,17 @@ use crate::batch::Packed;
 use crate::engine::{Engine, StepDropout, values};
 use crate::error::Result;
 use crate::families::Role;
-use crate::network::CrossEncoderNetwork;
+use crate::late_interaction::{Settings, write_beside};
+use crate::network::{PairNetwork, Top};
 use crate::parameters::{Parameter, Slot};
 use crate::tensor_file::{Unwritten, write_tensors};
 use crate::weights::transpose;
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 use std::path::Path;
+use whetstone_records::ModelDir;
 
-impl CrossEncoderNetwork {
+impl PairNetwork {
     /// Returns the logit of every pair, `[batch]`. On an engine for training, they are
     /// differentiable.
     pub fn forward(&self, batch: &Packed, dropout: StepDropout, engine: &Engine) -> Tensor<1> {
@@ -67,8 +69,19 @@ impl CrossEncoderNetwork {
         }
     }
 
+    /// Writes a complete `model.safetensors` with Hugging Face's names and layouts, or nothing. A
+    /// late interaction also gets PyLate's files beside it; what they say comes from `base`, the
+    /// folder that training began with, and passages are cut at `max_seq_tokens`.
+    pub fn save(&self, folder: &Path, base: &Path, max_seq_tokens: usize) -> Result<()> {
+        if let Top::MaxSim(max_sim) = &self.top {
+            let settings = Settings::read_or_make(base, Some(max_seq_tokens))?;
+            write_beside(folder, &settings, (max_sim, self.encoder.spec.hidden))?;
+        }
+        self.save_weights(&ModelDir::new(folder).weights())
+    }
+
     /// Writes a complete `model.safetensors` with Hugging Face's names and layouts, or nothing.
-    pub fn save(&self, path: &Path) -> Result<()> {
+    pub fn save_weights(&self, path: &Path) -> Result<()> {
         let mut network = self.clone();
         let parameters = network.parameters().into_iter();
         let tensors = parameters.map(|Parameter { name, slot, .. }| Unwritten {

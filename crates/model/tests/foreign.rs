@@ -7,7 +7,7 @@ use safetensors::Dtype;
 use serde_json::json;
 use std::path::Path;
 use whetstone_model::{
-    BiEncoder, CrossEncoder, CrossEncoderNetwork, HeadStart, PairTokenizer, head_start,
+    BiEncoder, CrossEncoder, PairNetwork, HeadStart, PairTokenizer, head_start,
 };
 use whetstone_records::{Hint, Silent};
 
@@ -53,7 +53,7 @@ fn the_public_bert_files_are_read_with_their_old_names_buffers_and_pretraining_h
         if model == "tiny-model" {
             assert_eq!(logits(folder.path()).unwrap(), logits(original.path()).unwrap());
         } else {
-            CrossEncoderNetwork::load_or_init_head(folder.path(), None, 1, &engine()).unwrap();
+            PairNetwork::load_or_init_head(folder.path(), None, 1, &engine()).unwrap();
         }
     }
 }
@@ -93,7 +93,7 @@ fn an_encoder_is_read_with_or_without_prefix_and_without_the_heads_of_pretrainin
             });
             assert_eq!(vectors(folder.path()).unwrap(), expected, "{family:?} {prefix}");
             assert_eq!(head_start(folder.path(), None).unwrap(), HeadStart::Missing);
-            CrossEncoderNetwork::load_or_init_head(folder.path(), None, 1, &engine()).unwrap();
+            PairNetwork::load_or_init_head(folder.path(), None, 1, &engine()).unwrap();
         }
     }
 }
@@ -237,7 +237,7 @@ fn a_config_that_no_network_has_is_refused_with_key_and_value() {
     let folder = copy_of("tiny-encoder");
     let path = folder.path().join("config.json");
     change_json(&path, |config| config["hidden_size"] = json!(1 << 20));
-    let fresh = CrossEncoderNetwork::load_or_init_head(folder.path(), None, 1, &engine());
+    let fresh = PairNetwork::load_or_init_head(folder.path(), None, 1, &engine());
     assert!(refusal(fresh).contains("the config asks for [1200, 1048576]"));
 }
 

@@ -5,7 +5,7 @@ mod common;
 use burn::tensor::{Gradients, Tensor};
 use common::{FAMILIES, LOGIT_TOLERANCE, Tiny, engine, here};
 use std::collections::HashMap;
-use whetstone_model::{CrossEncoderNetwork, PairTokenizer, Precision, Slot, StepDropout};
+use whetstone_model::{PairNetwork, PairTokenizer, Precision, Slot, StepDropout};
 
 /// Relative to the largest entry of a parameter's gradient.
 const GRADIENT_TOLERANCE: f32 = 1e-4;
@@ -27,7 +27,7 @@ fn loss_and_gradients(
     let (model_dir, goldens) = (family.folder(), family.goldens());
     let engine = engine().for_training(Precision::F32);
     let engine = if padded { engine.without_kernels() } else { engine };
-    let mut network = CrossEncoderNetwork::load(&model_dir, &engine).unwrap();
+    let mut network = PairNetwork::load(&model_dir, &engine).unwrap();
     let tokenizer = PairTokenizer::open(&model_dir, goldens.max_length).unwrap();
     let texts: Vec<&str> =
         goldens.pairs.iter().flat_map(|p| [p.query.as_str(), p.passage.as_str()]).collect();
@@ -148,7 +148,7 @@ fn check_dropout(family: Tiny, dropout: StepDropout) {
         let direction = &gradients[&name];
         let length = direction.iter().map(|v| v * v).sum::<f32>().sqrt();
         let at = |step: f32| -> f32 {
-            let mut network = CrossEncoderNetwork::load(&model_dir, &engine).unwrap();
+            let mut network = PairNetwork::load(&model_dir, &engine).unwrap();
             for parameter in network.parameters() {
                 if let (true, Slot::Vector(param)) = (parameter.name == name, parameter.slot) {
                     let shift = engine.tensor(direction.clone()) * (step / length);

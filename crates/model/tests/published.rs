@@ -8,7 +8,7 @@ use safetensors::{Dtype, tensor::TensorView};
 use serde_json::json;
 use std::path::Path;
 use whetstone_model::{
-    BiEncoder, CrossEncoder, CrossEncoderNetwork, Error, HeadStart, PairTokenizer, Reranker,
+    BiEncoder, CrossEncoder, PairNetwork, Error, HeadStart, PairTokenizer, Reranker,
     RerankerOptions, head_start, read_tokenizer,
 };
 use whetstone_records::{Hint, Silent};
@@ -21,7 +21,7 @@ fn logits(model: &Path) -> Result<Vec<f32>, Error> {
 }
 
 fn logits_of_label(model: &Path, label: &str) -> Result<Vec<f32>, Error> {
-    let network = CrossEncoderNetwork::load_label(model, Some(label), &engine())?;
+    let network = PairNetwork::load_label(model, Some(label), &engine())?;
     let tokenizer = PairTokenizer::open(model, 64)?;
     let texts: Vec<&str> =
         PAIRS.into_iter().flat_map(|(query, passage)| [query, passage]).collect();
@@ -149,10 +149,10 @@ fn several_labels_are_refused_by_a_reranker_and_replaced_by_training() {
         assert!(message.contains(expected) && message.contains("`--head-label "), "{message}");
         let labels = ["contradiction", "entailment", "not-sure"].map(str::to_owned).to_vec();
         assert_eq!(head_start(folder.path(), None).unwrap(), HeadStart::Several { labels });
-        CrossEncoderNetwork::load_or_init_head(folder.path(), None, 1, &engine()).unwrap();
+        PairNetwork::load_or_init_head(folder.path(), None, 1, &engine()).unwrap();
     }
     let encoder = oracles().join("tiny-encoder");
-    let fresh = CrossEncoderNetwork::load_or_init_head(&encoder, Some("0"), 1, &engine());
+    let fresh = PairNetwork::load_or_init_head(&encoder, Some("0"), 1, &engine());
     assert!(refusal(fresh).contains("has no relevance head"));
 }
 

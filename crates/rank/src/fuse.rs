@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::notes::notes_of;
+use crate::rerank::Scores;
 use crate::run_file::{RunPaths, file_name, folder, run_name, runs_in, stage_name};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -45,6 +46,17 @@ impl Joining {
             Some(name) => Err(Error::NoRunOf { name: name.clone() }),
             None => Ok(Self { join, first_stages: found }),
         }
+    }
+
+    /// The default join of a model's run with first stages: what its scores are divided by goes with
+    /// their kind.
+    ///
+    /// # Errors
+    /// A run that cannot be read.
+    pub fn fixed(scores: &Path, first_stages: RunPaths) -> Result<Self> {
+        let kind = Scores::named(&run_name(scores)?).unwrap_or(Scores::Logits);
+        let join = Join::fixed(first_stages.keys()).at(kind.temperature());
+        Ok(Self { join, first_stages })
     }
 
     /// The runs by their roles in a manifest.

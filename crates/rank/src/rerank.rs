@@ -6,6 +6,7 @@ use crate::run_file::{file_name, folder, stage_name};
 use crate::texts::{TextFiles, Texts};
 use std::collections::HashMap;
 use std::path::Path;
+use whetstone_eval::Join;
 use whetstone_model::{Engine, Placement, Scorer};
 use whetstone_records::{
     Hit, Manifest, ModelDir, Outcome, PassageId, Progress, Run, Stage, digests,
@@ -13,8 +14,43 @@ use whetstone_records::{
 
 /// The command's name, which is also the stage's.
 pub const RERANK: &str = "rerank";
-/// The name of a run of logits.
-pub(crate) const LOGITS_NAME: &str = "whetstone";
+/// What the scores of a run are, by the run's name: a cross-encoder's logits, or the maximum
+/// similarities of a late interaction.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Scores {
+    Logits,
+    Similarities,
+}
+
+impl Scores {
+    pub fn of(scorer: &Scorer) -> Self {
+        match scorer {
+            Scorer::CrossEncoder(_) => Self::Logits,
+            Scorer::LateInteraction(_) => Self::Similarities,
+        }
+    }
+
+    /// Of the run with this name; None if it is not of a model.
+    pub fn named(run: &str) -> Option<Self> {
+        [Self::Logits, Self::Similarities].into_iter().find(|scores| scores.name() == run)
+    }
+
+    /// The name of a run of such scores.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Logits => "whetstone",
+            Self::Similarities => "whetstone-late",
+        }
+    }
+
+    /// What they are divided by in a join, unless the user says other.
+    pub fn temperature(self) -> f64 {
+        match self {
+            Self::Logits => Join::TEMPERATURE,
+            Self::Similarities => Join::TEMPERATURE_OF_SIMILARITIES,
+        }
+    }
+}
 
 /// The inputs of reranking.
 #[derive(Clone, Copy, Debug)]
@@ -75,7 +111,7 @@ pub fn rerank(
     })?;
     match job.joining {
         Some(joining) => joining.apply(&reranked)?.write(out, JOINED_NAME)?,
-        None => reranked.write(out, LOGITS_NAME)?,
+        None => reranked.write(out, Scores::of(&scorer).name())?,
     }
     let pairs: u64 = candidates.iter().map(|(_, hits)| hits.len() as u64).sum();
     let counts = [("queries", candidates.len() as u64), ("pairs", pairs)];

@@ -6,7 +6,7 @@ use rayon::iter::{IntoParallelIterator, ParallelIterator};
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Weak;
-use whetstone_model::{CrossEncoderNetwork, Engine, PairTokenizer, Placement, Tokens};
+use whetstone_model::{PairNetwork, Engine, PairTokenizer, Placement, Tokens};
 use whetstone_rank::{Join, Scaling, notes_of};
 use whetstone_records::{Golden, GoldenPair, ModelDir};
 
@@ -19,7 +19,7 @@ pub struct Served {
     /// The folder as it was named.
     pub name: String,
     pub tokenizer: PairTokenizer,
-    network: CrossEncoderNetwork,
+    network: PairNetwork,
     engine: Engine,
     pub placement: Placement,
     /// From logits to probabilities, if the model was calibrated.
@@ -78,8 +78,8 @@ impl Served {
         let ServeConfig { model: path, placement, .. } = config;
         let model = ModelDir::new(path);
         let engine = Engine::placed(*placement)?;
-        let tokenizer = PairTokenizer::open(path, PairTokenizer::stored_limit(path)?)?;
-        let network = engine.in_one_stream(|| CrossEncoderNetwork::load(path, &engine))?;
+        let tokenizer = PairTokenizer::for_scoring(path, PairTokenizer::stored_limit(path)?)?;
+        let network = engine.in_one_stream(|| PairNetwork::load(path, &engine))?;
         let (scaling, fusion) = what_dev_says(&model)?;
         let served = Self {
             name: path.display().to_string(),
@@ -149,7 +149,8 @@ impl Served {
         let tokenizer = &self.tokenizer;
         let limit = tokenizer.max_seq_tokens();
         let query = tokenizer.first_tokens(texts.query, usize::MAX).map_err(Unprepared::Model)?;
-        let room = limit.saturating_sub(tokenizer.special_tokens() + query.len());
+        let room = limit
+            .saturating_sub(tokenizer.special_tokens() + tokenizer.tokens_of_query(&query));
         let most = room.min(texts.max_document_tokens);
         let (mut numbers, mut distinct) = (HashMap::new(), Vec::new());
         let mut places = Vec::with_capacity(texts.documents.len());

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use whetstone_model::CrossEncoderNetwork;
+use whetstone_model::PairNetwork;
 use whetstone_records::{
     AtomicFile, AtomicFolder, Best, Error as RecordsError, ModelDir, RunDir, read_json,
     remove_folder,
@@ -60,6 +60,8 @@ pub(crate) struct Checkpoints {
     run: PathBuf,
     /// How many of the most recent checkpoints are kept.
     keep: usize,
+    /// Longest input of the model, in tokens.
+    max_seq_tokens: usize,
 }
 
 impl Checkpoints {
@@ -73,7 +75,9 @@ impl Checkpoints {
         let path = run.join(RunDir::IDENTITY);
         forget::finish(&RunDir::new(run))?;
         let earlier: Option<Identity> = read_json(&path).map_err(|error| damaged(&path, error))?;
-        let checkpoints = Self { run: run.into(), keep: identity.config.keep_checkpoints };
+        let config = &identity.config;
+        let (keep, max_seq_tokens) = (config.keep_checkpoints, config.max_seq_tokens());
+        let checkpoints = Self { run: run.into(), keep, max_seq_tokens };
         let other = earlier.as_ref().and_then(|earlier| difference(earlier, identity));
         if let Some(what) = other
             && checkpoints.folders()?.iter().any(|(step, _)| step.is_some())
@@ -112,12 +116,12 @@ impl Checkpoints {
     pub fn save(
         &self,
         state: &State,
-        network: &CrossEncoderNetwork,
+        network: &PairNetwork,
         optimizer: Option<&AdamW>,
         model_dir: &Path,
     ) -> Result<()> {
         let folder = AtomicFolder::replacing(&self.folder(state.step))?;
-        write_model(folder.path(), network, &self.base(model_dir))?;
+        self.write_model(folder.path(), network, &self.base(model_dir))?;
         if let Some(optimizer) = optimizer {
             optimizer.save(&folder.path().join(RunDir::OPTIMIZER))?;
         }
@@ -138,13 +142,24 @@ impl Checkpoints {
     pub fn save_blended(
         &self,
         state: &State,
-        network: &CrossEncoderNetwork,
+        network: &PairNetwork,
         model_dir: &Path,
     ) -> Result<()> {
         let folder = AtomicFolder::replacing(&self.run.join(RunDir::BLENDED))?;
-        write_model(folder.path(), network, &self.base(model_dir))?;
+        self.write_model(folder.path(), network, &self.base(model_dir))?;
         folder.commit()?;
         Ok(AtomicFile::write_all_to(&self.run.join(RunDir::BEST), &json(&state.best))?)
+    }
+
+    /// Writes the files of a model into a folder.
+    fn write_model(&self, folder: &Path, network: &PairNetwork, base: &Path) -> Result<()> {
+        for file in MODEL_FILES {
+            let from = base.join(file);
+            if from.exists() {
+                fs::copy(&from, folder.join(file)).map_err(RecordsError::io("copy", &from))?;
+            }
+        }
+        Ok(network.save(folder, base, self.max_seq_tokens)?)
     }
 
     /// Returns the folder to copy the files beside the weights from. Once there is a first step,
@@ -200,17 +215,6 @@ impl Checkpoints {
         }
         Ok(())
     }
-}
-
-/// Writes the files of a model into a folder.
-fn write_model(folder: &Path, network: &CrossEncoderNetwork, base: &Path) -> Result<()> {
-    for file in MODEL_FILES {
-        let from = base.join(file);
-        if from.exists() {
-            fs::copy(&from, folder.join(file)).map_err(RecordsError::io("copy", &from))?;
-        }
-    }
-    Ok(network.save(&folder.join(ModelDir::WEIGHTS))?)
 }
 
 fn json(value: &impl Serialize) -> Vec<u8> {

@@ -15,6 +15,8 @@ const MAX_SEQ_TOKENS: usize = 256;
 pub struct TrainConfig {
     /// A Hugging Face id, `minilm-l6`, or a folder.
     pub model: String,
+    /// What the model becomes.
+    pub kind: ModelKind,
     /// The label of the base model's classifier that is the score: its name in config.json, its
     /// number, or the difference of two, `entailment - contradiction`. One label needs no key.
     pub head_label: Option<String>,
@@ -88,6 +90,18 @@ pub struct TrainConfig {
     pub strict: bool,
 }
 
+/// How a model scores a pair.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ModelKind {
+    /// It reads query and passage together.
+    #[default]
+    CrossEncoder,
+    /// It reads them apart and compares their tokens: the maximum similarity. It takes a bi-encoder or
+    /// a late interaction as its base, and a loss that compares passages.
+    LateInteraction,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum LossName {
@@ -152,6 +166,7 @@ impl Default for TrainConfig {
     fn default() -> Self {
         Self {
             model: "cross-encoder/ms-marco-MiniLM-L6-v2".into(),
+            kind: ModelKind::CrossEncoder,
             head_label: None,
             seed: 1,
             epochs: 2,
@@ -299,8 +314,32 @@ impl TrainConfig {
         ] {
             range(key, value as f64, value > 0, "at least 1")?;
         }
+        self.check_kind()?;
         self.check_teacher()?;
         self.check_short_epochs()
+    }
+
+    /// Refuses what a late interaction has no use for: it has no head, and no single score of its own
+    /// means anything.
+    fn check_kind(&self) -> Result<()> {
+        if self.kind == ModelKind::CrossEncoder {
+            return Ok(());
+        }
+        let refuse = |key, expected: &str, value: String| {
+            let expected = format!("{expected} where `kind` is `late-interaction`");
+            Err(Error::Value { key, expected, value })
+        };
+        if let Some(label) = &self.head_label {
+            return refuse("head-label", "left out", label.clone());
+        }
+        if !self.teacher_layers.is_empty() {
+            return refuse("teacher-layers", "left out", format!("{:?}", self.teacher_layers));
+        }
+        if !self.loss.compares() {
+            let loss = format!("{:?}", self.loss).to_lowercase();
+            return refuse("loss", "one that compares the passages of a query, such as `softmax`,", loss);
+        }
+        Ok(())
     }
 
     fn check_teacher(&self) -> Result<()> {

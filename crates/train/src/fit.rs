@@ -1,7 +1,7 @@
 //! The training loop: evaluate, save, stop, step, log.
 
 use crate::checkpoint::{Checkpoints, Identity, State};
-use crate::config::TrainConfig;
+use crate::config::{ModelKind, TrainConfig};
 use crate::data::Batch;
 use crate::dev::Dev;
 use crate::error::Result;
@@ -18,7 +18,7 @@ use std::path::Path;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::{Duration, Instant};
 use whetstone_model::{
-    Architecture, CrossEncoderNetwork, Engine, HeadStart, Precision, largest_tensor,
+    Architecture, PairNetwork, Engine, HeadStart, Precision, largest_tensor,
 };
 use whetstone_records::{Best, Input, Manifest, ModelDir, Outcome, Progress, RunDir, Stage};
 
@@ -73,7 +73,12 @@ pub fn train(
     }
     // A checkpoint has one label, the one that was chosen.
     let label = config.head_label.as_deref().filter(|_| last.is_none());
-    let load = || CrossEncoderNetwork::load_or_init_head(&from, label, config.seed, &engine);
+    let load = || match config.kind {
+        ModelKind::CrossEncoder => {
+            PairNetwork::load_or_init_head(&from, label, config.seed, &engine)
+        }
+        ModelKind::LateInteraction => PairNetwork::load_or_make_late(&from, &engine),
+    };
     let prepare = || Fit::prepare(data, model_dir, config, engines);
     let (network, fit) = match engine.works_apart() {
         // A GPU orders its work by thread, so the one that trains also loads.
@@ -152,7 +157,7 @@ impl Fit<'_> {
     /// and the time that the steps took.
     fn run(
         &self,
-        network: CrossEncoderNetwork,
+        network: PairNetwork,
         resumed: Option<State>,
         checkpoints: &Checkpoints,
         log: &mut Log,
@@ -169,7 +174,7 @@ impl Fit<'_> {
     /// Repeats evaluate → save → stop? → step → log.
     fn advance(
         &self,
-        mut network: CrossEncoderNetwork,
+        mut network: PairNetwork,
         resumed: Option<State>,
         checkpoints: &Checkpoints,
         log: &mut Log,

@@ -5,7 +5,7 @@ use crate::optimizer::{Moments, Rates, StepGradients};
 use burn::module::Param;
 use burn::tensor::Tensor;
 use std::collections::{BTreeMap, HashMap};
-use whetstone_model::{AdamWState, AdamWStep, CrossEncoderNetwork, Engine, Parameter, Slot};
+use whetstone_model::{AdamWState, AdamWStep, PairNetwork, Engine, Parameter, Slot};
 
 /// Parameters whose memory begins at a multiple of this many values are looked at without a copy.
 const ALIGNMENT: usize = 64;
@@ -55,7 +55,7 @@ impl Flat {
     /// layout left; the others start at 0.
     fn new(
         layout: Layout,
-        network: &mut CrossEncoderNetwork,
+        network: &mut PairNetwork,
         moments: &mut Moments,
         engine: &Engine,
     ) -> Self {
@@ -81,7 +81,7 @@ impl Flat {
     /// takes over its moments.
     pub fn fitting(
         flat: Option<Self>,
-        network: &mut CrossEncoderNetwork,
+        network: &mut PairNetwork,
         (gradients, rates): (&StepGradients, Rates),
         moments: &mut Moments,
         engine: &Engine,
@@ -100,7 +100,7 @@ impl Flat {
     /// it. If it is no number, no weight changes.
     pub fn step(
         &mut self,
-        network: &mut CrossEncoderNetwork,
+        network: &mut PairNetwork,
         mut gradients: StepGradients,
         (max_norm, step_of): (f64, impl Fn(Kind) -> AdamWStep),
         engine: &Engine,
@@ -123,7 +123,7 @@ impl Flat {
     }
 
     /// Makes the network's parameters parts of this memory.
-    fn give_back(&self, network: &mut CrossEncoderNetwork) {
+    fn give_back(&self, network: &mut PairNetwork) {
         let spans = self.layout.values().zip(&self.states);
         let mut values: HashMap<&str, Tensor<1>> = spans
             .flat_map(|(spans, state)| spans.iter().map(|span| (span, &state.weight)))
@@ -149,7 +149,7 @@ impl Flat {
     }
 }
 
-fn layout(network: &mut CrossEncoderNetwork, gradients: &StepGradients, rates: Rates) -> Layout {
+fn layout(network: &mut PairNetwork, gradients: &StepGradients, rates: Rates) -> Layout {
     let layers = network.layers();
     let mut layout = Layout::new();
     for Parameter { name, role, slot } in network.parameters() {

@@ -27,7 +27,7 @@ mod view;
 mod watch;
 
 pub use checkpoint::best_step;
-pub use config::{LambdaWeighting, LossName, Schedule, TrainConfig};
+pub use config::{LambdaWeighting, LossName, ModelKind, Schedule, TrainConfig};
 pub use dev::Mute;
 pub use error::{Error, Result};
 pub use fit::train;

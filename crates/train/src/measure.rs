@@ -7,7 +7,7 @@ use crate::log::{Log, LogLine};
 use crate::plan::Fit;
 use crate::view::View;
 use whetstone_eval::{mean, standard_error};
-use whetstone_model::{CrossEncoderNetwork, StepDropout};
+use whetstone_model::{PairNetwork, StepDropout};
 use whetstone_records::{Best, Blended, Progress};
 
 /// Smaller differences in nDCG@10 are ties: larger than rounding errors, smaller than the effect of
@@ -33,7 +33,7 @@ impl Fit<'_> {
     /// Evaluates the current weights on dev and notes whether they are the best so far.
     pub fn note_dev(
         &self,
-        network: &CrossEncoderNetwork,
+        network: &PairNetwork,
         state: &mut State,
         (log, view): (&mut Log, &mut View),
         progress: &dyn Progress,
@@ -70,7 +70,7 @@ impl Fit<'_> {
     fn evaluate(
         &self,
         (dev, name): (&Dev, &str),
-        network: &CrossEncoderNetwork,
+        network: &PairNetwork,
         step: usize,
         progress: &dyn Progress,
     ) -> Result<Measured> {
@@ -110,8 +110,8 @@ impl Fit<'_> {
             return Ok(());
         }
         let engine = self.engines[0].for_inference();
-        let mut network = CrossEncoderNetwork::load(&checkpoints.folder(state.best.step), &engine)?;
-        let base = CrossEncoderNetwork::load(&checkpoints.folder(0), &engine)?;
+        let mut network = PairNetwork::load(&checkpoints.folder(state.best.step), &engine)?;
+        let base = PairNetwork::load(&checkpoints.folder(0), &engine)?;
         network.blend(base, self.config.interpolate as f32, self.is_fresh);
         let ndcg = |dev: &Option<Dev>, name: &str| {
             let measured = dev

@@ -9,7 +9,7 @@ use safetensors::SafeTensors;
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use whetstone_model::{
-    AdamWState, AdamWStep, CrossEncoderNetwork, Engine, Parameter, Role, Slot, Unwritten,
+    AdamWState, AdamWStep, PairNetwork, Engine, Parameter, Role, Slot, Unwritten,
     write_tensors,
 };
 use whetstone_records::read_whole;
@@ -50,7 +50,7 @@ impl AdamW {
     /// Updates every parameter that has a gradient.
     pub fn step(
         &mut self,
-        network: &mut CrossEncoderNetwork,
+        network: &mut PairNetwork,
         gradients: StepGradients,
         rates: Rates,
         config: &TrainConfig,
@@ -65,7 +65,7 @@ impl AdamW {
     /// All parameters at once, decided on the device.
     fn step_together(
         &mut self,
-        network: &mut CrossEncoderNetwork,
+        network: &mut PairNetwork,
         gradients: StepGradients,
         rates: Rates,
         config: &TrainConfig,
@@ -82,7 +82,7 @@ impl AdamW {
     /// One parameter after the other, each in one pass over its memory.
     fn step_in_turn(
         &mut self,
-        network: &mut CrossEncoderNetwork,
+        network: &mut PairNetwork,
         mut gradients: StepGradients,
         rates: Rates,
         config: &TrainConfig,
@@ -234,7 +234,7 @@ impl StepGradients {
     /// number of batches.
     pub fn add(
         &mut self,
-        network: &mut CrossEncoderNetwork,
+        network: &mut PairNetwork,
         mut gradients: Gradients,
         engine: &Engine,
     ) {

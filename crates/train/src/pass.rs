@@ -5,7 +5,7 @@ use crate::loss;
 use crate::optimizer::StepGradients;
 use crate::plan::Fit;
 use burn::tensor::{Tensor, TensorData};
-use whetstone_model::{CrossEncoderNetwork, Engine};
+use whetstone_model::{PairNetwork, Engine};
 
 /// The results of a step's batches.
 pub(crate) struct Passed {
@@ -44,11 +44,11 @@ struct Gradient {
 }
 
 /// A copy of the network on one engine.
-type Replica<'a> = (CrossEncoderNetwork, &'a Engine);
+type Replica<'a> = (PairNetwork, &'a Engine);
 
 impl Fit<'_> {
     /// Passes the batches of a step through the network, batch k on engine k mod their number.
-    pub fn pass(&self, network: &CrossEncoderNetwork, step: usize, batches: &[Batch]) -> Passed {
+    pub fn pass(&self, network: &PairNetwork, step: usize, batches: &[Batch]) -> Passed {
         let mut passed =
             Passed { gradients: StepGradients::default(), loss: 0.0, logits: Vec::new() };
         let mut replicas = self.replicas(network);
@@ -111,7 +111,7 @@ impl Fit<'_> {
     }
 
     /// Returns the network on each engine. The first shares the original's memory.
-    fn replicas(&self, network: &CrossEncoderNetwork) -> Vec<Replica<'_>> {
+    fn replicas(&self, network: &PairNetwork) -> Vec<Replica<'_>> {
         let (own, others) = self.engines.split_first().expect("a run has an engine");
         let others = others.iter().map(|engine| (network.on(engine), engine));
         std::iter::once((network.clone(), own)).chain(others).collect()

@@ -1,6 +1,6 @@
 //! The plan of a run, made before its first step: the data, the order of the steps and their rates.
 
-use crate::config::{LossName, TrainConfig};
+use crate::config::{LossName, ModelKind, TrainConfig};
 use crate::data::{Batch, Pairs};
 use crate::dev::{Dev, DevSet, Mute, general_dev};
 use crate::error::Result;
@@ -63,6 +63,10 @@ pub(crate) fn inputs(data: &Path, model_dir: &Path, config: &TrainConfig) -> Res
     let mut files = vec![("train".to_owned(), DataSet::new(data).train())];
     files.extend(model.with_roles("model", &model.weight_files()?));
     files.extend(model.with_roles("tokenizer", model.tokenizer_files()));
+    if config.kind == ModelKind::LateInteraction {
+        let late = model.late_interaction_files().into_iter();
+        files.extend(late.map(|file| (format!("model {file}"), model.path(file))));
+    }
     if let Some(model) = &config.teacher {
         files.extend(teacher::inputs(model)?);
     }
@@ -78,9 +82,17 @@ pub(crate) fn inputs(data: &Path, model_dir: &Path, config: &TrainConfig) -> Res
     hashed.into_iter().collect()
 }
 
+/// The tokenizer of such a model. Its limit is that of a pair, or of a late interaction's passage.
+fn tokenizer(model_dir: &Path, config: &TrainConfig, limit: usize) -> Result<PairTokenizer> {
+    Ok(match config.kind {
+        ModelKind::CrossEncoder => PairTokenizer::open(model_dir, limit)?,
+        ModelKind::LateInteraction => PairTokenizer::for_late_interaction(model_dir, limit)?,
+    })
+}
+
 /// The tokenizer of the epochs on the beginnings of pairs, if there are any.
 fn short_tokenizer(model_dir: &Path, config: &TrainConfig) -> Result<Option<PairTokenizer>> {
-    let short = || Ok(PairTokenizer::open(model_dir, config.short_seq_tokens)?);
+    let short = || tokenizer(model_dir, config, config.short_seq_tokens);
     (config.short_epochs > 0).then(short).transpose()
 }
 
@@ -119,7 +131,7 @@ impl<'a> Fit<'a> {
         config: &'a TrainConfig,
         engines: Vec<Engine>,
     ) -> Result<Self> {
-        let tokenizer = PairTokenizer::open(model_dir, config.max_seq_tokens())?;
+        let tokenizer = tokenizer(model_dir, config, config.max_seq_tokens())?;
         let short_tokenizer = short_tokenizer(model_dir, config)?;
         let path = DataSet::new(data).train();
         let pairs = Pairs::read(&path)?;
@@ -130,7 +142,10 @@ impl<'a> Fit<'a> {
         let bucket = engines[0].pads(&spec);
         let of_epoch =
             |epoch| batches(&units, &pairs.sizes, config.batch_pairs, bucket, (config.seed, epoch));
-        let head = head_start(model_dir, config.head_label.as_deref())?;
+        let head = match config.kind {
+            ModelKind::CrossEncoder => head_start(model_dir, config.head_label.as_deref())?,
+            ModelKind::LateInteraction => HeadStart::Taken,
+        };
         let is_fresh = head != HeadStart::Taken;
         // The encoder of a late interaction never learned vectors of whole texts.
         let can_teach = !LateInteraction::is_in(model_dir)?;

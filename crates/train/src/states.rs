@@ -8,7 +8,7 @@ use crate::config::TrainConfig;
 use crate::error::{Error, Result};
 use burn::tensor::{Int, Tensor, TensorData};
 use std::path::Path;
-use whetstone_model::{Architecture, CrossEncoderNetwork, Engine, Packed, StepDropout};
+use whetstone_model::{Architecture, PairNetwork, Engine, Packed, StepDropout};
 use whetstone_records::ModelDir;
 
 /// How much the states count beside the logits. Their distance is relative and lies below 2.
@@ -16,7 +16,7 @@ const WEIGHT: f32 = 10.0;
 
 /// A teacher whose layers a student's layers learn from.
 pub(crate) struct StateTeacher {
-    network: CrossEncoderNetwork,
+    network: PairNetwork,
     engine: Engine,
     /// For each layer of the student, the layer of the teacher.
     layers: Vec<usize>,
@@ -48,7 +48,7 @@ impl StateTeacher {
             return refuse("empty unless model and teacher have the same tokens and width".into());
         }
         let engine = engine.for_inference().with_precision(config.precision);
-        let network = CrossEncoderNetwork::load(teacher, &engine)?;
+        let network = PairNetwork::load(teacher, &engine)?;
         Ok(Some(Self { network, engine, layers: config.teacher_layers.clone() }))
     }
 

@@ -8,7 +8,7 @@ use crate::pass::{Logits, Passed};
 use crate::plan::Fit;
 use crate::watch::{Observed, Watch};
 use burn::tensor::Tensor;
-use whetstone_model::{CrossEncoderNetwork, Packed, Reading};
+use whetstone_model::{PairNetwork, Packed, Reading};
 use whetstone_records::Progress;
 
 /// A step that the devices may still be at.
@@ -38,7 +38,7 @@ impl Fit<'_> {
     /// Passes each batch forward and backward, then updates the weights once. `step` counts from 0.
     pub fn start(
         &self,
-        network: &mut CrossEncoderNetwork,
+        network: &mut PairNetwork,
         optimizer: &mut AdamW,
         (step, batches): (usize, Vec<Batch>),
     ) -> Started {

@@ -9,7 +9,7 @@ use serde_json::Value;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use whetstone_model::{
-    CrossEncoderNetwork, DeviceName, Engine, PairTokenizer, Precision, StepDropout,
+    PairNetwork, DeviceName, Engine, PairTokenizer, Precision, StepDropout,
 };
 use whetstone_records::{Manifest, Progress, RunDir, Silent};
 use whetstone_train::{
@@ -181,7 +181,7 @@ fn a_run_goes_on_with_kernels_where_it_was_begun_without() {
 fn a_step_whose_norm_is_no_number_changes_no_weight_and_no_moment() {
     let engine = apart().for_training(Precision::F32);
     let model_dir = oracles().join("tiny-model");
-    let mut network = CrossEncoderNetwork::load(&model_dir, &engine).unwrap();
+    let mut network = PairNetwork::load(&model_dir, &engine).unwrap();
     let tokenizer = PairTokenizer::open(&model_dir, 64).unwrap();
     let tokens = tokenizer.tokenize(&["a query", "some passage"]).unwrap();
     let batch = tokenizer.batch([(&tokens[0], &tokens[1])]);
@@ -196,7 +196,7 @@ fn a_step_whose_norm_is_no_number_changes_no_weight_and_no_moment() {
         let GradNorm::Awaited(norm) = norm else { panic!("nobody waits for the norm") };
         let norm: f32 = Tensor::into_scalar(norm);
         let paths = ["weights", "moments"].map(|name| folder.path().join(name));
-        network.save(&paths[0]).unwrap();
+        network.save_weights(&paths[0]).unwrap();
         optimizer.save(&paths[1]).unwrap();
         let [weights, moments] = paths.map(|path| std::fs::read(path).unwrap());
         // The header also counts the steps.

@@ -207,7 +207,7 @@ fn frozen_embeddings_stay_and_everything_else_learns() {
 /// The part of a tiny model to which a tensor belongs.
 fn role(model: &Path, name: &str) -> Role {
     let engine = Engine::open(DeviceName::Cpu).unwrap();
-    let mut network = whetstone_model::CrossEncoderNetwork::load(model, &engine).unwrap();
+    let mut network = whetstone_model::PairNetwork::load(model, &engine).unwrap();
     network.parameters().into_iter().find(|parameter| parameter.name == name).unwrap().role
 }
 

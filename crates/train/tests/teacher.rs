@@ -7,7 +7,7 @@ use common::{data_folder, engine, losses, oracles, run, run_from, short_run, ten
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
-use whetstone_model::{CrossEncoderNetwork, Engine, PairTokenizer, StepDropout};
+use whetstone_model::{PairNetwork, Engine, PairTokenizer, StepDropout};
 use whetstone_records::{Progress, Silent};
 use whetstone_train::{Error, LossName, TrainConfig, forget_run, train};
 
@@ -69,7 +69,7 @@ fn strayed(data: &Path, out: &Path) -> PathBuf {
 /// How far what comes out of a model's layers is from what the tiny model gives, squared.
 fn states_apart(folder: &Path) -> f32 {
     let states = |folder: &Path| -> Vec<f32> {
-        let network = CrossEncoderNetwork::load(folder, &engine()).unwrap();
+        let network = PairNetwork::load(folder, &engine()).unwrap();
         let tokenizer = PairTokenizer::open(folder, 64).unwrap();
         let tokens = tokenizer.tokenize(&["what is the limit", "60 degrees at the meter"]).unwrap();
         let batch = tokenizer.batch([(&tokens[0], &tokens[1])]);

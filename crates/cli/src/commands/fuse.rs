@@ -2,8 +2,8 @@
 
 use crate::cli::Talk;
 use crate::failure::{Problem, Result};
-use std::path::PathBuf;
-use whetstone_rank::{FUSE, Join, Joining, RunPaths, folder, fuse, fuse_scores, stage_name};
+use std::path::{Path, PathBuf};
+use whetstone_rank::{FUSE, Joining, RunPaths, folder, fuse, fuse_scores, stage_name};
 use whetstone_records::forget;
 
 /// Join runs: their ranks, or a model's logits with the first stages' scores
@@ -28,7 +28,8 @@ pub struct Args {
     /// The model's run, its logits as scores, for --way scores
     #[arg(long, value_name = "RUN", required_if_eq("way", "scores"))]
     logits: Option<PathBuf>,
-    /// What the logits are divided by, for --way scores [default: 4]
+    /// What the logits are divided by, for --way scores [default: 4, and 0.25 for a late
+    /// interaction's maximum similarities]
     #[arg(long, value_name = "NUMBER", value_parser = above_0)]
     temperature: Option<f64>,
     /// The weight of each first stage, for --way scores [default: 0.5, and 0.25 for a single one]
@@ -72,7 +73,9 @@ pub fn run(args: &Args, talk: &Talk) -> Result<()> {
         .into());
     }
     let manifest = match &args.logits {
-        Some(logits) if args.way == Way::Scores => fuse_scores(&args.joining(), logits, &args.out)?,
+        Some(logits) if args.way == Way::Scores => {
+            fuse_scores(&args.joining(logits)?, logits, &args.out)?
+        }
         Some(_) => {
             return Err(Problem::new(
                 "--logits goes with --way scores",
@@ -90,14 +93,15 @@ pub fn run(args: &Args, talk: &Talk) -> Result<()> {
 
 impl Args {
     /// The runs are numbered, as two of them may have one name.
-    fn joining(&self) -> Joining {
+    fn joining(&self, logits: &Path) -> Result<Joining> {
         let named = (1..).zip(&self.runs).map(|(number, run)| (format!("run-{number}"), run));
         let first_stages: RunPaths = named.map(|(name, run)| (name, run.clone())).collect();
-        let mut join = Join::fixed(first_stages.keys());
+        let mut joining = Joining::fixed(logits, first_stages)?;
+        let join = &mut joining.join;
         join.temperature = self.temperature.unwrap_or(join.temperature);
         if let Some(weight) = self.weight {
             join.weights.values_mut().for_each(|one| *one = weight);
         }
-        Joining { join, first_stages }
+        Ok(joining)
     }
 }

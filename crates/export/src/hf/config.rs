@@ -9,10 +9,31 @@ const IDENTITY: &str = "torch.nn.modules.linear.Identity";
 
 /// Turns the encoder's `config.json` into that of a cross-encoder with one label.
 pub fn exported(mut config: Map<String, Value>, family: &Family) -> Map<String, Value> {
+    tidy(&mut config, family);
+    config.extend([
+        ("architectures".to_owned(), json!([family.export.architecture])),
+        ("num_labels".to_owned(), json!(1)),
+        ("id2label".to_owned(), json!({ "0": "LABEL_0" })),
+        ("label2id".to_owned(), json!({ "LABEL_0": 0 })),
+        ("sentence_transformers".to_owned(), json!({ "activation_fn": IDENTITY })),
+    ]);
+    config
+}
+
+/// Turns the encoder's `config.json` into that of a late interaction. PyLate takes a folder for
+/// colbert-ai's by the name of its class, so none is named.
+pub fn of_encoder(mut config: Map<String, Value>, family: &Family) -> Map<String, Value> {
+    tidy(&mut config, family);
+    config.remove("architectures");
+    config
+}
+
+/// Adds what the family leaves out, and removes what describes the base model and the library that
+/// wrote it.
+fn tidy(config: &mut Map<String, Value>, family: &Family) {
     for (key, value) in (family.export.config_defaults)(&config) {
         config.entry(key).or_insert(value);
     }
-    // These keys describe the base model and the library that wrote it.
     for key in [
         "_name_or_path",
         "transformers_version",
@@ -22,15 +43,9 @@ pub fn exported(mut config: Map<String, Value>, family: &Family) -> Map<String, 
         config.remove(key);
     }
     config.extend([
-        ("architectures".to_owned(), json!([family.export.architecture])),
         ("model_type".to_owned(), json!(family.model_type)),
         ("dtype".to_owned(), json!("float32")),
-        ("num_labels".to_owned(), json!(1)),
-        ("id2label".to_owned(), json!({ "0": "LABEL_0" })),
-        ("label2id".to_owned(), json!({ "LABEL_0": 0 })),
-        ("sentence_transformers".to_owned(), json!({ "activation_fn": IDENTITY })),
     ]);
-    config
 }
 
 /// Returns `config_sentence_transformers.json`.

@@ -16,7 +16,7 @@ use tokenizers::Tokenizer;
 use vocabulary::Source;
 use weights::Kept;
 use whetstone_model::{
-    Architecture, CrossEncoder, DeviceName, Engine, Family, HeadStart, LateInteraction,
+    Architecture, Scorer, DeviceName, Engine, Family, HeadStart, LateInteraction,
     PairTokenizer, Positions, head_start, read_tokenizer,
 };
 use whetstone_records::{
@@ -254,8 +254,8 @@ impl Shrinking<'_> {
         if head_start(out, None)? != HeadStart::Taken {
             return Ok(());
         }
-        let encoder = CrossEncoder::load(out, Some(limit), &Engine::open(DeviceName::Cpu)?)?;
-        Ok(write_json(&self.out.golden(), &golden::golden(None, &encoder, limit)?)?)
+        let scorer = Scorer::load(out, None, Some(limit), &Engine::open(DeviceName::Cpu)?)?;
+        Ok(write_json(&self.out.golden(), &golden::golden(None, &scorer, limit)?)?)
     }
 
     /// Says of an exported model that it was made smaller, this time or before. A model from

@@ -26,7 +26,6 @@ use crate::error::{Error, Result};
 use crate::group::by_length;
 use crate::nn::Encoder;
 use crate::spec::Spec;
-use burn::nn::Linear;
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use whetstone_kernels::Precision;
@@ -267,8 +266,12 @@ impl Engine {
     }
 
     /// Returns the vector of every token.
-    pub(crate) fn all_tokens(&self, encoder: &Encoder, batch: &Packed) -> Hidden {
-        let dropout = StepDropout::default();
+    pub(crate) fn all_tokens(
+        &self,
+        encoder: &Encoder,
+        batch: &Packed,
+        dropout: StepDropout,
+    ) -> Hidden {
         // The kernels have no mask for tokens that nobody sees.
         let layout =
             if batch.seen.is_some() { Layout::Padded } else { self.layout_of(&encoder.spec) };
@@ -302,21 +305,31 @@ impl Hidden {
         means
     }
 
-    /// What a linear layer makes of every token that is no padding, row-major `[tokens, width]`.
-    pub fn projected(self, projection: &Linear, batch: &Packed) -> Vec<f32> {
+    /// The rows of all tokens, `[rows, hidden]`, and how many each sequence has where padding is
+    /// among them.
+    pub fn rows(self) -> (Tensor<2>, Option<usize>) {
         match self {
-            Hidden::Packed(x) => values(projection.forward(x)),
+            Hidden::Packed(x) => (x, None),
             Hidden::Padded(x) => {
                 let [sequences, seq, hidden] = x.dims();
-                let x = projection.forward(x.reshape([sequences * seq, hidden])); // [batch · seq, width]
-                let width = x.dims()[1];
-                let padded = values(x);
-                let rows = batch.starts.windows(2).zip(padded.chunks_exact(seq * width));
-                rows.flat_map(|(span, rows)| &rows[..(span[1] - span[0]) * width])
-                    .copied()
-                    .collect()
+                (x.reshape([sequences * seq, hidden]), Some(seq))
             }
         }
+    }
+
+    /// What a function of rows makes of every token that is no padding, row-major
+    /// `[tokens, width]`.
+    pub fn real_tokens(
+        self,
+        batch: &Packed,
+        of_rows: impl FnOnce(Tensor<2>) -> Tensor<2>,
+    ) -> Vec<f32> {
+        let (rows, stride) = self.rows();
+        let rows = of_rows(rows); // [rows, width]
+        let (width, found) = (rows.dims()[1], values(rows));
+        let Some(seq) = stride else { return found };
+        let rows = batch.starts.windows(2).zip(found.chunks_exact(seq * width));
+        rows.flat_map(|(span, rows)| &rows[..(span[1] - span[0]) * width]).copied().collect()
     }
 }
 

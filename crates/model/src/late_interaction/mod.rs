@@ -1,65 +1,41 @@
 //! Late interaction: a vector for each token of a text, compared by maximum similarity (ColBERT:
 //! Khattab and Zaharia 2020).
 
+mod framing;
 mod projection;
 mod settings;
 mod token_vectors;
+#[cfg(feature = "train")]
+mod writing;
 
 pub use token_vectors::{TokenVectors, dot, max_similarity};
 
+pub(crate) use framing::{Framing, Kind};
 pub(crate) use settings::{Expansion, Settings};
-
-use settings::FEWEST_TOKENS;
+#[cfg(feature = "train")]
+pub(crate) use writing::write_beside;
 
 use crate::batch::Packed;
 use crate::bi_encoder::BiEncoder;
-use crate::engine::Engine;
+use crate::engine::{Engine, StepDropout};
 use crate::error::{Error, Result};
 use crate::families::Architecture;
-use crate::nn::Encoder;
+use crate::nn::{Encoder, MaxSim};
 use crate::numbering::Numbering;
-use crate::tokenizer::{PairTokenizer, Tokens};
 use crate::weights;
-use burn::nn::Linear;
 use rayon::prelude::*;
-use std::collections::HashSet;
 use std::path::Path;
 use whetstone_records::{ModelDir, Progress, Silent};
 
 /// Passages whose vectors are in memory at a time while pairs are scored.
 const PASSAGES: usize = 256;
-/// How errors call these models.
-const FAMILY: &str = "late interaction";
-/// The mask, as the families spell it.
-const MASKS: [&str; 2] = ["[MASK]", "<mask>"];
 
 /// An encoder and a projection, which turn a text into a vector of length 1 for each of its tokens.
 pub struct LateInteraction {
     encoder: Encoder,
-    projection: Linear,
-    queries: Frame,
-    passages: Frame,
-    expansion: Expansion,
-    /// What fills up a query.
-    mask: u32,
-    /// Tokens of passages that match nothing.
-    skipped: HashSet<u32>,
-    prompt: String,
+    max_sim: MaxSim,
+    framing: Framing,
     engine: Engine,
-}
-
-/// What makes a sequence of a text.
-struct Frame {
-    /// Its limit leaves room for the marker.
-    tokenizer: PairTokenizer,
-    /// Stands after the first token.
-    marker: Option<u32>,
-}
-
-#[derive(Clone, Copy, PartialEq)]
-enum Kind {
-    Query,
-    Passage,
 }
 
 impl LateInteraction {
@@ -90,57 +66,15 @@ impl LateInteraction {
     pub fn load(model_dir: &Path, passage_tokens: Option<usize>, engine: &Engine) -> Result<Self> {
         let settings = Settings::read(model_dir)?;
         let settings = settings.ok_or_else(|| Error::NotLate { path: model_dir.into() })?;
-        let architecture = Architecture::read(model_dir)?;
-        let Architecture { family, spec } = architecture;
-        let tokenizer = PairTokenizer::open(model_dir, spec.longest_input)?;
-        let path = weights::place(model_dir);
-        let mut tensors = weights::read(model_dir, &architecture)?;
-        tensors.retain(|name, _| !family.names.is_head(name));
-        let mut encoder = Encoder::init(&spec, engine.device());
-        weights::fill(encoder.parameters(&family.names), tensors, &path, engine)?;
-        let projection = projection::read(model_dir, &settings.projection, spec.hidden, engine)?;
-        let marker = |token: &Option<String>| {
-            token.as_deref().map(|token| needed(&tokenizer, token, model_dir)).transpose()
-        };
-        let limit = |tokens: usize| tokens.min(spec.longest_input);
-        let longest = settings.passage_tokens;
-        let passage_tokens = passage_tokens.unwrap_or(longest).min(longest);
-        if passage_tokens < FEWEST_TOKENS {
-            let path = model_dir.to_path_buf();
-            return Err(Error::MaxSeqTokens { path, value: passage_tokens, longest });
-        }
-        let skipped = settings.skipped.iter();
-        let skipped = skipped.filter_map(|word| tokenizer.id_of(word).or(tokenizer.unknown_id()));
-        let mask = MASKS.iter().find_map(|token| tokenizer.id_of(token));
-        let mask = match (mask, settings.expansion) {
-            (Some(mask), _) => mask,
-            (None, Expansion::None) => 0,
-            (None, _) => needed(&tokenizer, MASKS[0], model_dir)?,
-        };
-        Ok(Self {
-            encoder,
-            projection,
-            queries: Frame::new(
-                &tokenizer,
-                marker(&settings.query_marker)?,
-                limit(settings.query_tokens),
-            ),
-            passages: Frame::new(
-                &tokenizer,
-                marker(&settings.passage_marker)?,
-                limit(passage_tokens),
-            ),
-            expansion: settings.expansion,
-            mask,
-            skipped: skipped.collect(),
-            prompt: settings.prompt,
-            engine: engine.clone(),
-        })
+        let longest_input = Architecture::read(model_dir)?.spec.longest_input;
+        let framing = Framing::open(model_dir, &settings, passage_tokens, longest_input)?;
+        let (encoder, max_sim) = load_network(model_dir, &settings, engine)?;
+        Ok(Self { encoder, max_sim, framing, engine: engine.clone() })
     }
 
     /// The length of a vector.
     pub fn width(&self) -> usize {
-        self.projection.weight.dims()[1]
+        self.max_sim.width().unwrap_or(self.encoder.spec.hidden)
     }
 
     /// Returns the vectors of queries in the order given, masks included.
@@ -203,18 +137,14 @@ impl LateInteraction {
     }
 
     fn encode(&self, kind: Kind, texts: &[&str], progress: &dyn Progress) -> Result<TokenVectors> {
-        let frame = self.frame(kind);
-        let texts: Vec<String> =
-            texts.iter().map(|text| format!("{}{text}", self.prompt).trim().to_owned()).collect();
-        let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-        let tokens = frame.tokenizer.tokenize(&texts)?;
-        let lengths: Vec<usize> = tokens.iter().map(|text| self.len(kind, text)).collect();
+        let tokens = self.framing.tokenize(texts)?;
+        let lengths: Vec<usize> = tokens.iter().map(|text| self.framing.len(kind, text)).collect();
         let mut found = vec![Vec::new(); texts.len()];
         for group in self.engine.groups(&lengths) {
             let mut batch = Packed::default();
-            group.iter().for_each(|&text| self.join(kind, &tokens[text], &mut batch));
-            let vectors = self.engine.all_tokens(&self.encoder, &batch);
-            let vectors = vectors.projected(&self.projection, &batch); // [tokens, width]
+            group.iter().for_each(|&text| self.framing.join(kind, &tokens[text], &mut batch));
+            let hidden = self.engine.all_tokens(&self.encoder, &batch, StepDropout::default());
+            let vectors = hidden.real_tokens(&batch, |rows| self.max_sim.project(rows)); // [tokens, width]
             for (&text, span) in group.iter().zip(batch.starts.windows(2)) {
                 let own = &vectors[span[0] * self.width()..span[1] * self.width()];
                 found[text] = self.matched(kind, &batch.ids[span[0]..span[1]], own)?;
@@ -224,39 +154,11 @@ impl LateInteraction {
         Ok(TokenVectors::of(self.width(), &found))
     }
 
-    fn frame(&self, kind: Kind) -> &Frame {
-        match kind {
-            Kind::Query => &self.queries,
-            Kind::Passage => &self.passages,
-        }
-    }
-
-    /// The length of a sequence.
-    fn len(&self, kind: Kind, text: &Tokens) -> usize {
-        match (kind, self.expansion) {
-            (Kind::Passage, _) | (Kind::Query, Expansion::None) => self.frame(kind).len(text),
-            (Kind::Query, _) => self.queries.limit(),
-        }
-    }
-
-    /// Adds a sequence.
-    fn join(&self, kind: Kind, text: &Tokens, batch: &mut Packed) {
-        self.frame(kind).join(text, batch);
-        if kind == Kind::Passage || self.expansion == Expansion::None {
-            return;
-        }
-        if self.expansion == Expansion::UnseenMasks {
-            batch.seen.get_or_insert_default().push(self.queries.len(text));
-        }
-        let masks = self.queries.limit() - self.queries.len(text);
-        batch.lengthen(&vec![self.mask; masks]);
-    }
-
     /// The vectors of a sequence that count, each with the length 1.
     fn matched(&self, kind: Kind, ids: &[u32], vectors: &[f32]) -> Result<Vec<f32>> {
         let mut kept = Vec::with_capacity(vectors.len());
-        for (id, vector) in ids.iter().zip(vectors.chunks_exact(self.width())) {
-            if kind == Kind::Passage && self.skipped.contains(id) {
+        for (&id, vector) in ids.iter().zip(vectors.chunks_exact(self.width())) {
+            if self.framing.skips(kind, id) {
                 continue;
             }
             let norm = vector.iter().map(|value| value * value).sum::<f32>().sqrt();
@@ -270,36 +172,19 @@ impl LateInteraction {
     }
 }
 
-impl Frame {
-    /// `limit` is the longest sequence.
-    fn new(tokenizer: &PairTokenizer, marker: Option<u32>, limit: usize) -> Self {
-        Self { tokenizer: tokenizer.with_limit(limit - usize::from(marker.is_some())), marker }
-    }
-
-    /// The length of the longest sequence.
-    fn limit(&self) -> usize {
-        self.tokenizer.max_seq_tokens() + usize::from(self.marker.is_some())
-    }
-
-    /// The length of a sequence.
-    fn len(&self, text: &Tokens) -> usize {
-        self.tokenizer.text_len(text) + usize::from(self.marker.is_some())
-    }
-
-    /// Adds a sequence.
-    fn join(&self, text: &Tokens, batch: &mut Packed) {
-        let first = batch.tokens();
-        self.tokenizer.join_text(text, batch);
-        if let Some(marker) = self.marker {
-            batch.insert(first + 1, marker);
-        }
-    }
-}
-
-/// Returns the id of a token that the model cannot do without.
-fn needed(tokenizer: &PairTokenizer, token: &str, model_dir: &Path) -> Result<u32> {
-    let dir = ModelDir::new(model_dir);
-    let path = dir.path(dir.tokenizer_files()[0]);
-    let missing = || Error::SpecialToken { path, token: token.into(), family: FAMILY };
-    tokenizer.id_of(token).ok_or_else(missing)
+/// Loads the encoder and the projection of a model folder.
+pub(crate) fn load_network(
+    model_dir: &Path,
+    settings: &Settings,
+    engine: &Engine,
+) -> Result<(Encoder, MaxSim)> {
+    let architecture = Architecture::read(model_dir)?;
+    let Architecture { family, spec } = architecture;
+    let path = weights::place(model_dir);
+    let mut tensors = weights::read(model_dir, &architecture)?;
+    tensors.retain(|name, _| !family.names.is_head(name));
+    let mut encoder = Encoder::init(&spec, engine.device());
+    weights::fill(encoder.parameters(&family.names), tensors, &path, engine)?;
+    let projection = projection::read(model_dir, &settings.projection, spec.hidden, engine)?;
+    Ok((encoder, MaxSim { projection }))
 }

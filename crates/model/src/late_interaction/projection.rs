@@ -35,15 +35,16 @@ struct Dense {
     use_residual: bool,
 }
 
-/// Reads the projection of vectors of width `hidden`. Linear layers one after the other are one
+/// Reads the projection of vectors of width `hidden`; None if it changes nothing. Linear layers one after the other are one
 /// linear layer, and so are they with their residuals.
 pub(super) fn read(
     model_dir: &Path,
     files: &ProjectionFiles,
     hidden: usize,
     engine: &Engine,
-) -> Result<Linear> {
+) -> Result<Option<Linear>> {
     let affine = match files {
+        ProjectionFiles::None => return Ok(None),
         ProjectionFiles::WithEncoder => beside_encoder(model_dir, hidden)?,
         ProjectionFiles::Modules(modules) => {
             let mut affine: Option<Affine> = None;
@@ -58,7 +59,7 @@ pub(super) fn read(
             affine.expect("a folder without a module is no late interaction")
         }
     };
-    Ok(affine.linear(engine))
+    Ok((!affine.is_identity()).then(|| affine.linear(engine)))
 }
 
 fn beside_encoder(model_dir: &Path, hidden: usize) -> Result<Affine> {
@@ -130,6 +131,16 @@ impl Affine {
             return Err(Error::Names { path: file.into(), missing: vec![], unused });
         }
         Ok(Self { from, to, weight, bias })
+    }
+
+    /// Whether it leaves every vector as it is.
+    fn is_identity(&self) -> bool {
+        let is_unit = |(place, value): (usize, &f64)| {
+            *value == if place % (self.from + 1) == 0 { 1.0 } else { 0.0 }
+        };
+        self.from == self.to
+            && self.bias.iter().all(|value| *value == 0.0)
+            && self.weight.iter().enumerate().all(is_unit)
     }
 
     /// This layer and then the next, as one.

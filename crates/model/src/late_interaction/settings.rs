@@ -1,6 +1,7 @@
 //! What the files of a model of late interaction say: those that colbert-ai writes, and PyLate's.
 
 use crate::error::{Error, Result, refuse};
+use crate::families::Architecture;
 use crate::header;
 use crate::sentence::Module;
 use crate::weights::PROJECTION;
@@ -13,6 +14,9 @@ use whetstone_records::{ModelDir, read_json};
 /// The tokens of a query and of a passage, if the model says nothing. These are PyLate's defaults.
 const QUERY_TOKENS: usize = 32;
 const PASSAGE_TOKENS: usize = 180;
+/// The same of a query of an encoder that becomes a late interaction: questions of people fit, and
+/// no mask makes a short one longer.
+const ENCODER_QUERY_TOKENS: usize = 64;
 /// The class that colbert-ai names in config.json.
 const COLBERT_CLASS: &str = "HF_ColBERT";
 /// Fewer tokens than this leave no room for a text between the special tokens.
@@ -50,6 +54,8 @@ pub(crate) enum Expansion {
 /// Where the projection is.
 #[derive(Debug, PartialEq)]
 pub(crate) enum ProjectionFiles {
+    /// There is none: the encoder's own vectors are compared.
+    None,
     /// Beside the encoder.
     WithEncoder,
     /// One module after the other: settings and weights.
@@ -159,14 +165,46 @@ impl Settings {
     /// The file that says most of this, for errors.
     fn place(&self, dir: &ModelDir) -> PathBuf {
         match self.projection {
+            ProjectionFiles::None => dir.config(),
             ProjectionFiles::WithEncoder => dir.artifact(),
             ProjectionFiles::Modules(_) => dir.sentence_transformers(),
+        }
+    }
+
+    /// The same; for an encoder alone, what it is to become. Passages are cut at `passage_tokens` if
+    /// that is less than the model's own limit.
+    pub fn read_or_make(model_dir: &Path, passage_tokens: Option<usize>) -> Result<Self> {
+        let longest = match Self::read(model_dir)? {
+            Some(settings) => return Ok(settings.with_limit(passage_tokens)),
+            None => Architecture::read(model_dir)?.spec.longest_input,
+        };
+        Ok(Self::of_encoder(longest).with_limit(passage_tokens))
+    }
+
+    fn with_limit(mut self, passage_tokens: Option<usize>) -> Self {
+        self.passage_tokens = self.passage_tokens.min(passage_tokens.unwrap_or(usize::MAX));
+        self
+    }
+
+    /// The settings of an encoder that is none yet: its token vectors as they are, without markers
+    /// and masks.
+    fn of_encoder(passage_tokens: usize) -> Self {
+        Self {
+            query_marker: None,
+            passage_marker: None,
+            query_tokens: ENCODER_QUERY_TOKENS,
+            passage_tokens,
+            expansion: Expansion::None,
+            skipped: punctuation(),
+            prompt: String::new(),
+            projection: ProjectionFiles::None,
         }
     }
 
     /// Returns the width of the vectors, from the headers of the weights.
     pub fn width(&self, model_dir: &Path) -> Result<usize> {
         let shape = match &self.projection {
+            ProjectionFiles::None => Some(vec![Architecture::read(model_dir)?.spec.hidden]),
             ProjectionFiles::WithEncoder => {
                 let only = |name: &str| (name == PROJECTION).then(|| name.to_owned());
                 let found = header::outlines_named(model_dir, only)?.remove(PROJECTION);

@@ -8,6 +8,7 @@ mod encoder;
 mod fused;
 mod head;
 mod layer;
+mod max_sim;
 mod pre_norm;
 mod product;
 
@@ -17,6 +18,7 @@ pub(crate) use encoder::{Encoder, Layers, PreNormLayers};
 pub(crate) use fused::{HiddenKeys, normalise};
 pub(crate) use head::{Head, HeadDropout};
 pub(crate) use layer::{EncoderLayer, LayerDropout};
+pub(crate) use max_sim::MaxSim;
 pub(crate) use pre_norm::{PreNormLayer, Sights};
 
 use crate::spec::{NormPlacement, Spec};

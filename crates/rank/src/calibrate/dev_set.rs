@@ -2,6 +2,7 @@
 
 use super::{CalibrateJob, measure};
 use crate::error::{Error, Result};
+use crate::rerank::Scores;
 use crate::run_file::RunPaths;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::Path;
@@ -9,7 +10,7 @@ use whetstone_eval::{
     Dev, FirstStages, FusionChoice, Judged, ModelNotes, Provenance, REAL_QUERIES, RRF_K, Threshold,
     calibrate, rrf, threshold,
 };
-use whetstone_model::CrossEncoder;
+use whetstone_model::Scorer;
 use whetstone_records::{Hit, Pair, Progress, Qrels, QueryId, Run, read_jsonl};
 
 /// The candidates of the dev queries with their judgements and the first stages' scores.
@@ -38,22 +39,27 @@ impl DevSet {
         Ok(Self { pairs, qrels, first })
     }
 
-    /// Returns the logit of every pair.
-    pub fn score(&self, encoder: &CrossEncoder, progress: &dyn Progress) -> Result<Vec<f32>> {
+    /// Returns the model's score of every pair.
+    pub fn score(&self, scorer: &Scorer, progress: &dyn Progress) -> Result<Vec<f32>> {
         let texts = self.pairs.iter().map(|pair| (pair.query.as_str(), pair.passage.as_str()));
         let pairs: Vec<(&str, &str)> = texts.collect();
         progress.start("score dev", Some(pairs.len() as u64), "pairs");
-        let logits = encoder.score(&pairs, progress)?;
+        let logits = scorer.score(&pairs, progress)?;
         progress.finish();
         Ok(logits)
     }
 
     /// Returns what the logits say about the model.
-    pub fn notes(&self, logits: &[f32], precisions: &[f64], provenance: Provenance) -> ModelNotes {
+    pub fn notes(
+        &self,
+        (logits, kind): (&[f32], Scores),
+        precisions: &[f64],
+        provenance: Provenance,
+    ) -> ModelNotes {
         let fusion = FusionChoice::on_dev(
             &self.qrels,
             &self.first,
-            &self.reranked(logits),
+            (&self.reranked(logits), kind.temperature()),
             &self.queries_of_people(),
             measure(),
         );

@@ -5,13 +5,14 @@ mod dev_set;
 use crate::card::write_card;
 use crate::error::Result;
 use crate::notes::write_notes;
+use crate::rerank::Scores;
 use crate::run_file::{RunPaths, runs_in};
 use dev_set::DevSet;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use whetstone_eval::{Measure, ModelNotes, Provenance};
-use whetstone_model::{CrossEncoder, Engine, Placement};
+use whetstone_model::{Engine, Placement, Scorer};
 use whetstone_records::{
     DataSet, Manifest, ModelDir, Outcome, Progress, Stage, digests, sha256_file,
 };
@@ -80,14 +81,14 @@ pub fn calibrate(
         return Ok(manifest);
     }
     let dev = DevSet::read(job)?;
-    let encoder = CrossEncoder::load(job.model.root(), None, &Engine::placed(placement)?)?;
-    let logits = dev.score(&encoder, progress)?;
+    let scorer = Scorer::load(job.model.root(), None, None, &Engine::placed(placement)?)?;
+    let logits = dev.score(&scorer, progress)?;
     let provenance = Provenance {
         weights: job.model.weights_digest()?,
         dev: sha256_file(&job.data.dev())?,
         device: placement.to_string(),
     };
-    let notes = dev.notes(&logits, job.precisions, provenance);
+    let notes = dev.notes((&logits, Scores::of(&scorer)), job.precisions, provenance);
     write_notes(job.model, &notes)?;
     let outcome = Outcome { counts: counts(&notes), notes: notes.notes, ..Outcome::default() };
     // The manifest comes last: a run that finds it goes no further.

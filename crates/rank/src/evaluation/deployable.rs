@@ -5,13 +5,18 @@ use super::EvalRequest;
 use crate::error::Result;
 use crate::fuse::JOINED_NAME;
 use crate::notes::notes_of;
-use crate::rerank::LOGITS_NAME;
+use crate::rerank::Scores;
 use crate::run_file::{run_name, runs_in};
 use std::collections::BTreeMap;
 use whetstone_eval::{
     Assessment, Deployable, FirstStages, Inputs, Join, RRF_K, Recommendation, recommend, rrf,
 };
 use whetstone_records::{Query, Run, select_jsonl};
+
+/// Whether a run of this name is of no model.
+fn is_first_stage(name: &str) -> bool {
+    Scores::named(name).is_none() && name != JOINED_NAME
+}
 
 impl EvalRequest {
     /// Recommends one of the orders that can be shipped. None where the runs hold no logits of a
@@ -22,9 +27,9 @@ impl EvalRequest {
         inputs: &Inputs,
         assessment: &Assessment,
     ) -> Result<Option<Recommendation>> {
-        let Some(logits) = self.logits(inputs, assessment)? else { return Ok(None) };
+        let Some((logits, scores)) = self.logits(inputs, assessment)? else { return Ok(None) };
         let Some(first) = self.first_stages(inputs, assessment)? else { return Ok(None) };
-        let join = self.join(&first);
+        let join = self.join(&first, scores);
         let deployable = Deployable {
             first: &first,
             logits,
@@ -35,24 +40,30 @@ impl EvalRequest {
         Ok(Some(recommend(&inputs.qrels, &deployable, assessment.primary, config)))
     }
 
-    /// The run that holds a model's logits.
-    fn logits<'a>(&self, inputs: &'a Inputs, assessment: &Assessment) -> Result<Option<&'a Run>> {
-        let run =
-            |name: &str| inputs.runs.iter().find(|(other, _)| other == name).map(|(_, run)| run);
-        if let Some(name) = &self.logits {
-            return Ok(run(name));
-        }
+    /// The run that holds a model's scores, and of which kind they are.
+    fn logits<'a>(
+        &self,
+        inputs: &'a Inputs,
+        assessment: &Assessment,
+    ) -> Result<Option<(&'a Run, Scores)>> {
         let mut of_models = vec![];
-        for (name, path) in &self.runs {
-            if run_name(path)? == LOGITS_NAME && assessment.baseline.as_ref() != Some(name) {
-                of_models.push(name);
+        for ((name, path), (_, run)) in self.runs.iter().zip(&inputs.runs) {
+            let scores = Scores::named(&run_name(path)?);
+            if let Some(chosen) = &self.logits {
+                if chosen == name {
+                    return Ok(Some((run, scores.unwrap_or(Scores::Logits))));
+                }
+            } else if let Some(scores) = scores
+                && assessment.baseline.as_ref() != Some(name)
+            {
+                of_models.push((name, (run, scores)));
             }
         }
         let judged = assessment.verdict.as_ref().map(|decision| &decision.system);
         Ok(match &of_models[..] {
-            [one] => run(one),
+            [(_, one)] => Some(*one),
             several => {
-                several.iter().find(|name| Some(**name) == judged).and_then(|name| run(name))
+                several.iter().find(|(name, _)| Some(*name) == judged).map(|(_, found)| *found)
             }
         })
     }
@@ -70,7 +81,7 @@ impl EvalRequest {
         };
         let baseline = match baseline {
             Some(((_, path), (name, run)))
-                if ![LOGITS_NAME, JOINED_NAME].contains(&run_name(path)?.as_str()) =>
+                if is_first_stage(&run_name(path)?) =>
             {
                 Some((name, run))
             }
@@ -94,11 +105,12 @@ impl EvalRequest {
     }
 
     /// The model's own join, if it was calibrated with these first stages; else the default.
-    fn join(&self, first: &FirstStages) -> Join {
+    fn join(&self, first: &FirstStages, scores: Scores) -> Join {
         let stored = self.model.as_ref().and_then(|model| notes_of(model).ok());
         let stored = stored.map(|notes| notes.fusion.join);
         let fits = |join: &Join| join.weights.keys().all(|name| first.scores.contains_key(name));
-        stored.filter(fits).unwrap_or_else(|| Join::fixed(first.scores.keys()))
+        let fixed = || Join::fixed(first.scores.keys()).at(scores.temperature());
+        stored.filter(fits).unwrap_or_else(fixed)
     }
 
     /// How many of the measured queries people asked; None without the data set's queries.

@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 use serde::Serialize;
 use std::path::Path;
 use whetstone_eval::{Interval, Measure};
-use whetstone_model::{CrossEncoder, Engine, Placement};
+use whetstone_model::{Engine, Placement, Scorer};
 use whetstone_records::{Golden, GoldenPair, ModelDir, Silent};
 
 /// How far a program is from `golden.json`.
@@ -110,8 +110,9 @@ impl Verification {
     /// Scores the pairs with our engine.
     pub fn engine(&self, placement: Placement) -> Result<Agreement> {
         let limit = Some(self.golden.max_seq_tokens);
-        let encoder = CrossEncoder::load(self.model.root(), limit, &Engine::placed(placement)?)?;
-        let logits = encoder.score(&self.golden.texts(), &Silent)?;
+        let engine = Engine::placed(placement)?;
+        let scorer = Scorer::load(self.model.root(), None, limit, &engine)?;
+        let logits = scorer.score(&self.golden.texts(), &Silent)?;
         let tolerance = placement.logit_tolerance();
         self.agreement(&logits, format!("whetstone on {placement}"), tolerance)
     }
@@ -144,7 +145,7 @@ impl Verification {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use whetstone_model::DeviceName;
+    use whetstone_model::{CrossEncoder, DeviceName};
 
     fn golden(logits: &[f32]) -> Golden {
         let pair =

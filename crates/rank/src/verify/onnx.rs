@@ -137,6 +137,7 @@ mod tests {
             types: vec![0, 1, 1, 0, 1],
             starts: vec![0, 3, 5],
             seen: None,
+            compared: None,
         };
         let Padded { shape, inputs: [ids, mask, types] } = Padded::of(&batch);
         assert_eq!(shape, [2, 3]);

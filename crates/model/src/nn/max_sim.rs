@@ -1,0 +1,117 @@
+//! From the vectors of a batch's tokens to a score for each pair.
+
+use crate::batch::{Compared, Packed};
+use crate::engine::values;
+use crate::late_interaction::dot;
+use burn::module::Module;
+use burn::nn::Linear;
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use rayon::prelude::*;
+
+/// The shortest vector that is divided by its own length.
+const SHORTEST: f32 = 1e-12;
+
+/// Late interaction: each token of a query is compared with the passage's token most like it.
+#[derive(Module, Debug)]
+pub struct MaxSim {
+    /// Before the comparison; none where the encoder's own vectors are compared. Training leaves it
+    /// as it is.
+    pub(crate) projection: Option<Linear>,
+}
+
+/// The rows that are compared with each other, pair by pair.
+#[derive(Default)]
+struct Matches {
+    queries: Vec<i32>,
+    passages: Vec<i32>,
+    /// How many of them each pair has.
+    of_pair: Vec<usize>,
+}
+
+impl MaxSim {
+    /// The length of a projected vector; None without a projection.
+    pub fn width(&self) -> Option<usize> {
+        self.projection.as_ref().map(|projection| projection.weight.dims()[1])
+    }
+
+    /// # Shapes
+    /// - rows: `[rows, hidden]`
+    /// - output: `[rows, width]`
+    pub fn project(&self, rows: Tensor<2>) -> Tensor<2> {
+        match &self.projection {
+            Some(projection) => projection.forward(rows),
+            None => rows,
+        }
+    }
+
+    /// Returns the maximum similarity of each pair. Which tokens match is decided on the host, and
+    /// no gradient flows through that choice.
+    ///
+    /// # Shapes
+    /// - rows: `[rows, hidden]`, the tokens of a sequence one after the other
+    /// - output: `[pairs]`
+    pub fn forward(&self, rows: Tensor<2>, batch: &Packed, stride: Option<usize>) -> Tensor<1> {
+        let rows = self.project(rows); // [rows, width]
+        let lengths = rows.clone().powi_scalar(2).sum_dim(1).sqrt().clamp_min(SHORTEST);
+        let vectors = rows / lengths; // [rows, width]
+        let (width, device) = (vectors.dims()[1], vectors.device());
+        let compared = batch.compared.as_ref().expect("its tokenizer makes pairs of two texts");
+        let matches = Matches::find(&values(vectors.clone()), width, (batch, compared), stride);
+        let Matches { queries, passages, of_pair } = matches;
+        let (count, pairs) = (queries.len(), of_pair.len());
+        let mut shares = vec![0f32; pairs * count];
+        let mut first = 0;
+        for (row, own) in shares.chunks_exact_mut(count.max(1)).zip(of_pair) {
+            row[first..first + own].fill(1.0);
+            first += own;
+        }
+        let shares = Tensor::<2>::from_data(TensorData::new(shares, [pairs, count]), &device);
+        let queries = vectors.clone().select(0, places(queries, &device)); // [matches, width]
+        let passages = vectors.select(0, places(passages, &device)); // [matches, width]
+        let products = (queries * passages).sum_dim(1); // [matches, 1]
+        shares.matmul(products).squeeze_dim(1) // [pairs]
+    }
+}
+
+fn places(rows: Vec<i32>, device: &Device) -> Tensor<1, Int> {
+    let len = rows.len();
+    Tensor::from_data(TensorData::new(rows, [len]), device)
+}
+
+impl Matches {
+    /// Finds, for every token of each pair's query, the passage's token with the greatest product.
+    ///
+    /// # Shapes
+    /// - vectors: `[rows, width]`
+    fn find(
+        vectors: &[f32],
+        width: usize,
+        (batch, compared): (&Packed, &Compared),
+        stride: Option<usize>,
+    ) -> Self {
+        let row = |sequence: usize, token: usize| {
+            stride.map_or(token, |stride| sequence * stride + token - batch.starts[sequence])
+        };
+        let vector = |row: usize| &vectors[row * width..(row + 1) * width];
+        let tokens = |sequence: usize| batch.starts[sequence]..batch.starts[sequence + 1];
+        let of_pair = |&[query, passage]: &[usize; 2]| -> Vec<[i32; 2]> {
+            let seen = tokens(passage).filter(|&token| !compared.skipped[token]);
+            let seen: Vec<usize> = seen.map(|token| row(passage, token)).collect();
+            let best = |token: usize| {
+                let own = row(query, token);
+                let products = seen.iter().map(|&other| (dot(vector(own), vector(other)), other));
+                let best = products.max_by(|a, b| a.0.total_cmp(&b.0).then(b.1.cmp(&a.1)))?;
+                Some([own as i32, best.1 as i32])
+            };
+            tokens(query).filter_map(best).collect()
+        };
+        let found: Vec<Vec<[i32; 2]>> = compared.pairs.par_iter().map(of_pair).collect();
+        let of_pair = found.iter().map(Vec::len).collect();
+        let found = || found.iter().flatten();
+        Self {
+            queries: found().map(|[query, _]| *query).collect(),
+            passages: found().map(|[_, passage]| *passage).collect(),
+            of_pair,
+        }
+    }
+}
