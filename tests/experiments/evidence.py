@@ -7,9 +7,9 @@ run    python evidence.py WHETSTONE BASE DIR OUT [--queries FOLDER] [--kinds bui
 
 Each folder below DIR has corpus.jsonl, queries.jsonl and qrels/test.tsv: questions of people, for the test alone. Training queries
 are made by the built-in generator (`built-in`), or taken from FOLDER/SET.jsonl (`given`), a line {"_id": passage, "questions": [...]}
-each. --train lays keys over those of evidence.toml, which stands beside this file. All orders are of the 30 best of the fused first
+each. --train lays keys over those of evidence.toml, which stands beside this file; [given] and [built-in] hold for one kind. All orders are of the 30 best of the fused first
 stages; `recommended` is what `eval` recommends from the other half of the questions. A base without a head needs keys of its own
-in --train (fresh-head.toml). What is complete is not done again. OUT/evidence.md has the table; OUT/SET/eval the report of each set.
+in --train (late.toml, fresh-head.toml). What is complete is not done again. OUT/evidence.md has the table; OUT/SET/eval the report of each set.
 """
 import argparse
 import json
@@ -137,10 +137,10 @@ def plain(text):
 
 def train(folder, seed):
     """Returns the model's folder, and what its training took."""
-    keys = tomllib.load((HERE / "evidence.toml").open("rb"))
-    own = {kind: keys.pop(kind) for kind in ("built-in", "given")}
-    keys |= own[folder.name]
-    keys |= tomllib.load(options.train.open("rb")) if options.train else {}
+    kind, files = folder.name, [HERE / "evidence.toml", *filter(None, [options.train])]
+    keys = {}
+    for file in [tomllib.load(path.open("rb")) for path in files]:
+        keys |= {key: item for key, item in file.items() if not isinstance(item, dict)} | file.get(kind, {})
     config = write(folder / f"train-{seed}.toml", toml(keys | {"model": base, "seed": int(seed)}))
     run, model, cost = folder / f"run-{seed}", folder / f"model-{seed}", folder / f"cost-{seed}.json"
     begun = time.time()

@@ -35,7 +35,7 @@ impl Join {
     /// Of logits: the best over seven collections (docs/experiments/joining-scores.md).
     pub const TEMPERATURE: f64 = 4.0;
     /// Of maximum similarities, likewise (docs/experiments/late-interaction.md).
-    pub const TEMPERATURE_OF_SIMILARITIES: f64 = 0.25;
+    pub const TEMPERATURE_OF_SIMILARITIES: f64 = 0.5;
     /// The weight of each of several first stages that goes with that temperature.
     pub const WEIGHT: f64 = 0.5;
     /// The weight of a first stage that no other corrects. BM25 alone at half weight is 3 points of

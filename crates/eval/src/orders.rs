@@ -236,7 +236,8 @@ mod tests {
         let logits = run(count, |query| if odd(query) { [0.0, 0.1, 0.2] } else { [0.2, 0.1, 0.0] });
         let scores = BTreeMap::from([("bm25".to_owned(), first.clone())]);
         let first = FirstStages { order: first, scores };
-        let choice = FusionChoice::on_dev(&qrels(count), &first, (&logits, 4.0), &people(count), NDCG);
+        let choice =
+            FusionChoice::on_dev(&qrels(count), &first, (&logits, 4.0), &people(count), NDCG);
         assert!(choice.model_alone > choice.joined && !choice.chosen_on_dev, "{choice:?}");
     }
 
@@ -260,7 +261,7 @@ mod tests {
     #[test]
     fn a_choice_reads_back_as_it_is_written() {
         let (first, logits) = one_is_wrong(3);
-        let choice = FusionChoice::on_dev(&qrels(3), &first, &logits, &people(3), NDCG);
+        let choice = FusionChoice::on_dev(&qrels(3), &first, (&logits, 4.0), &people(3), NDCG);
         let text = serde_json::to_string(&choice).unwrap();
         assert_eq!(serde_json::from_str::<FusionChoice>(&text).unwrap(), choice, "{text}");
     }

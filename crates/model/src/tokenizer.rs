@@ -79,7 +79,13 @@ impl PairTokenizer {
         let typed = has_token_types(&dir)?;
         let of = |pieces| Joint::new(pieces, &tokenizer, (family.model_type, &path));
         let [pair, text] = [pair, text].map(|pieces| of(pieces).map(|joint| joint.typed(typed)));
-        Ok(Self { tokenizer: Arc::new(tokenizer), pair: pair?, text: text?, max_seq_tokens, apart: None })
+        Ok(Self {
+            tokenizer: Arc::new(tokenizer),
+            pair: pair?,
+            text: text?,
+            max_seq_tokens,
+            apart: None,
+        })
     }
 
     /// The same for whatever kind of model the folder holds. A late interaction reads query and

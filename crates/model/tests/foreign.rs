@@ -6,9 +6,7 @@ use common::{FAMILIES, change_json, change_weights, copy_of, engine, oracles, ti
 use safetensors::Dtype;
 use serde_json::json;
 use std::path::Path;
-use whetstone_model::{
-    BiEncoder, CrossEncoder, PairNetwork, HeadStart, PairTokenizer, head_start,
-};
+use whetstone_model::{BiEncoder, CrossEncoder, HeadStart, PairNetwork, PairTokenizer, head_start};
 use whetstone_records::{Hint, Silent};
 
 const PAIRS: [(&str, &str); 3] = [

@@ -136,10 +136,7 @@ fn both(model: &std::path::Path, engine: &Engine) -> [Vec<f32>; 2] {
     let tokenizer = PairTokenizer::for_scoring(model, LIMIT).unwrap();
     let pairs = goldens.pairs();
     let alone = LateInteraction::load(model, Some(LIMIT), engine).unwrap();
-    [
-        network.logits(&batch(&tokenizer, &pairs), engine),
-        alone.score(&pairs, &Silent).unwrap(),
-    ]
+    [network.logits(&batch(&tokenizer, &pairs), engine), alone.score(&pairs, &Silent).unwrap()]
 }
 
 fn assert_same([batched, alone]: &[Vec<f32>; 2]) {

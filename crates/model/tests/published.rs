@@ -8,7 +8,7 @@ use safetensors::{Dtype, tensor::TensorView};
 use serde_json::json;
 use std::path::Path;
 use whetstone_model::{
-    BiEncoder, CrossEncoder, PairNetwork, Error, HeadStart, PairTokenizer, Reranker,
+    BiEncoder, CrossEncoder, Error, HeadStart, PairNetwork, PairTokenizer, Reranker,
     RerankerOptions, head_start, read_tokenizer,
 };
 use whetstone_records::{Hint, Silent};

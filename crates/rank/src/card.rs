@@ -23,17 +23,26 @@ fn text(model: &ModelDir, origin: &Origin, notes: Option<&ModelNotes>) -> String
     if let Some(license) = &origin.base_license {
         let _ = writeln!(card, "license: {license}");
     }
-    card.push_str(FRONT_MATTER);
+    let is_late = !model.late_interaction_files().is_empty();
+    card.push_str(if is_late { LATE_FRONT_MATTER } else { FRONT_MATTER });
     if let Some(base) = &origin.base_model {
         let _ = write!(card, "Base model: `{base}`. ");
     }
-    let _ = writeln!(
-        card,
-        "Input: `{}`, at most {} tokens, the passage truncated. Output: one raw logit, higher is \
-         more relevant.",
-        origin.template, origin.max_seq_tokens
-    );
-    card.push_str(USAGE);
+    let Origin { template, max_seq_tokens, .. } = origin;
+    let _ = match is_late {
+        true => writeln!(
+            card,
+            "Input: query and passage apart, passages of at most {max_seq_tokens} tokens. Output: for \
+             each token of the query the greatest cosine with a token of the passage, added up; higher \
+             is more relevant."
+        ),
+        false => writeln!(
+            card,
+            "Input: `{template}`, at most {max_seq_tokens} tokens, the passage truncated. Output: one \
+             raw logit, higher is more relevant."
+        ),
+    };
+    card.push_str(if is_late { LATE_USAGE } else { USAGE });
     onnx(&mut card, model);
     card.push_str("\n## Results\n\n");
     if let Some(results) = read_results(model) {
@@ -133,6 +142,40 @@ tags:
 # Cross-encoder reranker
 
 Scores how well a passage answers a query. Fine-tuned with Whetstone.
+";
+
+const LATE_FRONT_MATTER: &str = "\
+library_name: PyLate
+pipeline_tag: sentence-similarity
+tags:
+- ColBERT
+- PyLate
+- late-interaction
+- reranker
+- whetstone
+---
+
+# Late-interaction reranker
+
+Scores how well a passage answers a query. Fine-tuned with Whetstone.
+";
+
+const LATE_USAGE: &str = "
+## Use
+
+```sh
+whetstone rerank --model THIS_FOLDER --query \"…\" passages.txt
+```
+
+```python
+from pylate import models, rank
+model = models.ColBERT(\"THIS_FOLDER\")
+queries = model.encode([\"a query\"], is_query=True)
+passages = model.encode([[\"a passage\", \"another\"]], is_query=False)
+rank.rerank(documents_ids=[[0, 1]], queries_embeddings=queries, documents_embeddings=passages)
+```
+
+`golden.json` has pairs with their scores, for `whetstone verify THIS_FOLDER`.
 ";
 
 const USAGE: &str = "

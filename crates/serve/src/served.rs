@@ -6,7 +6,7 @@ use rayon::iter::{IntoParallelIterator, ParallelIterator};
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Weak;
-use whetstone_model::{PairNetwork, Engine, PairTokenizer, Placement, Tokens};
+use whetstone_model::{Engine, PairNetwork, PairTokenizer, Placement, Tokens};
 use whetstone_rank::{Join, Scaling, notes_of};
 use whetstone_records::{Golden, GoldenPair, ModelDir};
 
@@ -149,8 +149,8 @@ impl Served {
         let tokenizer = &self.tokenizer;
         let limit = tokenizer.max_seq_tokens();
         let query = tokenizer.first_tokens(texts.query, usize::MAX).map_err(Unprepared::Model)?;
-        let room = limit
-            .saturating_sub(tokenizer.special_tokens() + tokenizer.tokens_of_query(&query));
+        let room =
+            limit.saturating_sub(tokenizer.special_tokens() + tokenizer.tokens_of_query(&query));
         let most = room.min(texts.max_document_tokens);
         let (mut numbers, mut distinct) = (HashMap::new(), Vec::new());
         let mut places = Vec::with_capacity(texts.documents.len());

@@ -9,7 +9,7 @@
 use std::path::Path;
 use std::time::Instant;
 use whetstone_model::{
-    Architecture, PairNetwork, DeviceName, Engine, Packed, Precision, Spec, StepDropout,
+    Architecture, DeviceName, Engine, Packed, PairNetwork, Precision, Spec, StepDropout,
 };
 use whetstone_train::{AdamW, Rates, StepGradients, TrainConfig};
 
@@ -118,8 +118,8 @@ fn spec(model: &Path) -> Spec {
 fn score(model: &Path, repeats: usize, precision: Precision, shapes: &[Shape]) {
     for shape in shapes {
         let engine = engine(precision);
-        let network = PairNetwork::load_or_init_head(model, None, 1, &engine)
-            .expect("the model loads");
+        let network =
+            PairNetwork::load_or_init_head(model, None, 1, &engine).expect("the model loads");
         let network = network.for_inference();
         let batch = batch(shape, &spec(model));
         let ms = median_ms(repeats, || drop(network.logits(&batch, &engine)));
@@ -130,8 +130,8 @@ fn score(model: &Path, repeats: usize, precision: Precision, shapes: &[Shape]) {
 fn train(model: &Path, repeats: usize, precision: Precision, shapes: &[Shape]) {
     for shape in shapes {
         let engine = engine(precision);
-        let mut network = PairNetwork::load_or_init_head(model, None, 1, &engine)
-            .expect("the model loads");
+        let mut network =
+            PairNetwork::load_or_init_head(model, None, 1, &engine).expect("the model loads");
         let batch = batch(shape, &spec(model));
         let mut optimizer = AdamW::new(&engine);
         let config = TrainConfig::default();

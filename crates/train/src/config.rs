@@ -337,7 +337,11 @@ impl TrainConfig {
         }
         if !self.loss.compares() {
             let loss = format!("{:?}", self.loss).to_lowercase();
-            return refuse("loss", "one that compares the passages of a query, such as `softmax`,", loss);
+            return refuse(
+                "loss",
+                "one that compares the passages of a query, such as `softmax`,",
+                loss,
+            );
         }
         Ok(())
     }

@@ -17,9 +17,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::{Duration, Instant};
-use whetstone_model::{
-    Architecture, PairNetwork, Engine, HeadStart, Precision, largest_tensor,
-};
+use whetstone_model::{Architecture, Engine, HeadStart, PairNetwork, Precision, largest_tensor};
 use whetstone_records::{Best, Input, Manifest, ModelDir, Outcome, Progress, RunDir, Stage};
 
 /// Steps whose batches are prepared ahead of the loop.

@@ -5,7 +5,7 @@ use crate::optimizer::{Moments, Rates, StepGradients};
 use burn::module::Param;
 use burn::tensor::Tensor;
 use std::collections::{BTreeMap, HashMap};
-use whetstone_model::{AdamWState, AdamWStep, PairNetwork, Engine, Parameter, Slot};
+use whetstone_model::{AdamWState, AdamWStep, Engine, PairNetwork, Parameter, Slot};
 
 /// Parameters whose memory begins at a multiple of this many values are looked at without a copy.
 const ALIGNMENT: usize = 64;

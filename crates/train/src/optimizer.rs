@@ -9,8 +9,7 @@ use safetensors::SafeTensors;
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use whetstone_model::{
-    AdamWState, AdamWStep, PairNetwork, Engine, Parameter, Role, Slot, Unwritten,
-    write_tensors,
+    AdamWState, AdamWStep, Engine, PairNetwork, Parameter, Role, Slot, Unwritten, write_tensors,
 };
 use whetstone_records::read_whole;
 
@@ -232,12 +231,7 @@ impl StepGradients {
 
     /// Adds the gradients of one batch, moved to `engine`. Its loss must already be divided by the
     /// number of batches.
-    pub fn add(
-        &mut self,
-        network: &mut PairNetwork,
-        mut gradients: Gradients,
-        engine: &Engine,
-    ) {
+    pub fn add(&mut self, network: &mut PairNetwork, mut gradients: Gradients, engine: &Engine) {
         for Parameter { name, slot, .. } in network.parameters() {
             if let Some(gradient) = take_gradient(&slot, &mut gradients) {
                 let gradient = engine.fetch(gradient);

@@ -5,7 +5,7 @@ use crate::loss;
 use crate::optimizer::StepGradients;
 use crate::plan::Fit;
 use burn::tensor::{Tensor, TensorData};
-use whetstone_model::{PairNetwork, Engine};
+use whetstone_model::{Engine, PairNetwork};
 
 /// The results of a step's batches.
 pub(crate) struct Passed {

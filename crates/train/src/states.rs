@@ -8,7 +8,7 @@ use crate::config::TrainConfig;
 use crate::error::{Error, Result};
 use burn::tensor::{Int, Tensor, TensorData};
 use std::path::Path;
-use whetstone_model::{Architecture, PairNetwork, Engine, Packed, StepDropout};
+use whetstone_model::{Architecture, Engine, Packed, PairNetwork, StepDropout};
 use whetstone_records::ModelDir;
 
 /// How much the states count beside the logits. Their distance is relative and lies below 2.

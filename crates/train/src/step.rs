@@ -8,7 +8,7 @@ use crate::pass::{Logits, Passed};
 use crate::plan::Fit;
 use crate::watch::{Observed, Watch};
 use burn::tensor::Tensor;
-use whetstone_model::{PairNetwork, Packed, Reading};
+use whetstone_model::{Packed, PairNetwork, Reading};
 use whetstone_records::Progress;
 
 /// A step that the devices may still be at.

@@ -8,9 +8,7 @@ use common::{data_folder, device_under_test, engine, goldens, here, oracles, sho
 use serde_json::Value;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use whetstone_model::{
-    PairNetwork, DeviceName, Engine, PairTokenizer, Precision, StepDropout,
-};
+use whetstone_model::{DeviceName, Engine, PairNetwork, PairTokenizer, Precision, StepDropout};
 use whetstone_records::{Manifest, Progress, RunDir, Silent};
 use whetstone_train::{
     AdamW, Error, GradNorm, LossName, Rates, Schedule, StepGradients, TrainConfig, train,

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use whetstone_model::{DeviceName, Engine, Role, Scorer};
 use whetstone_records::{Manifest, Progress, Silent};
-use whetstone_train::{LossName, Schedule, TrainConfig, train};
+use whetstone_train::{LossName, ModelKind, Schedule, TrainConfig, train};
 
 /// The tiny models among the oracles, each with its goldens.
 const FAMILIES: [(&str, &str); 7] = [
@@ -170,6 +170,49 @@ fn the_encoder_of_a_late_interaction_becomes_a_cross_encoder_without_a_warm_star
         let last = out.path().join(format!("step-{:06}", manifest.counts["steps"]));
         let scorer = Scorer::load(&last, None, None, &engine()).unwrap();
         assert!(matches!(scorer, Scorer::CrossEncoder(_)), "{model}");
+    }
+}
+
+#[test]
+fn a_late_interaction_learns_resumes_and_stays_one() {
+    let data = data_folder(true);
+    for model in ["tiny-encoder", "tiny-colbert", "tiny-pylate"] {
+        let (out, model) = (tempfile::tempdir().unwrap(), oracles().join(model));
+        let config = TrainConfig {
+            kind: ModelKind::LateInteraction,
+            loss: LossName::Softmax,
+            learning_rate: 1e-4,
+            interpolate: 0.25,
+            ..short_run()
+        };
+        let (whole, parts) = (out.path().join("whole"), out.path().join("parts"));
+        let manifest = run(&model, (data.path(), &whole), &config, &Silent);
+        for steps in [2, 4, 7] {
+            run_until(steps, &model, (data.path(), &parts), &config);
+        }
+        let resumed = run(&model, (data.path(), &parts), &config, &Silent);
+        assert_eq!(resumed.outputs, manifest.outputs, "{model:?}");
+        let losses = losses(&whole);
+        let (first, last) = losses.split_at(losses.len() / 2);
+        assert!(last.iter().sum::<f64>() < first.iter().sum(), "{losses:?}");
+        for step in ["step-000000", &format!("step-{:06}", manifest.counts["steps"]), "blended"] {
+            let scorer = Scorer::load(&whole.join(step), None, None, &engine()).unwrap();
+            assert!(matches!(scorer, Scorer::LateInteraction(_)), "{model:?} {step}");
+        }
+    }
+}
+
+#[test]
+fn a_late_interaction_refuses_what_it_has_no_use_for() {
+    let late = TrainConfig { kind: ModelKind::LateInteraction, ..short_run() };
+    let softmax = TrainConfig { loss: LossName::Softmax, ..late.clone() };
+    for (config, key) in [
+        (late, "loss"),
+        (TrainConfig { head_label: Some("0".into()), ..softmax.clone() }, "head-label"),
+        (TrainConfig { teacher_layers: vec![0, 1], ..softmax }, "teacher-layers"),
+    ] {
+        let error = config.check().unwrap_err().to_string();
+        assert!(error.contains(key) && error.contains("late-interaction"), "{error}");
     }
 }
 

@@ -7,7 +7,7 @@ use common::{data_folder, engine, losses, oracles, run, run_from, short_run, ten
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
-use whetstone_model::{PairNetwork, Engine, PairTokenizer, StepDropout};
+use whetstone_model::{Engine, PairNetwork, PairTokenizer, StepDropout};
 use whetstone_records::{Progress, Silent};
 use whetstone_train::{Error, LossName, TrainConfig, forget_run, train};
 

@@ -28,7 +28,7 @@ pub struct Args {
     /// The model's run, its logits as scores, for --way scores
     #[arg(long, value_name = "RUN", required_if_eq("way", "scores"))]
     logits: Option<PathBuf>,
-    /// What the logits are divided by, for --way scores [default: 4, and 0.25 for a late
+    /// What the logits are divided by, for --way scores [default: 4, and 0.5 for a late
     /// interaction's maximum similarities]
     #[arg(long, value_name = "NUMBER", value_parser = above_0)]
     temperature: Option<f64>,

@@ -225,7 +225,8 @@ impl Described {
 /// What the head makes of a model.
 fn kind(description: &Description) -> String {
     if description.late_interaction.is_some() {
-        return "late interaction; training makes a cross-encoder of its encoder".into();
+        return "late interaction; training makes one of it with `kind = \"late-interaction\"`, and else a \
+                cross-encoder".into();
     }
     match &description.labels[..] {
         labels @ [_, _, ..] => format!(

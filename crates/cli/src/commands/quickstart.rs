@@ -29,12 +29,12 @@ use whetstone_train::TrainConfig;
 #[command(after_help = "Example:
   whetstone quickstart
 
-Ends with a table of BM25, the bi-encoder, the untuned and the tuned cross-encoder on the same
-candidate lists, and says which order to serve. Run it again to resume; complete stages say that they
+Ends with a table of BM25, the bi-encoder, the untuned and the tuned reranker on the same candidate
+lists, and says which order to serve. Run it again to resume; complete stages say that they
 are up to date. --json prints the manifests and the measures.
 
 The base is cross-encoder/ms-marco-MiniLM-L6-v2, from the hub. Where the hub is out of reach it is
-minilm-l6 with a fresh head, from a wheel, which is weaker. base.json in the folder records which.")]
+minilm-l6 from a wheel, which becomes a late interaction. base.json in the folder records which.")]
 pub struct Args {
     /// Folder for all results
     #[arg(long, value_name = "DIR", default_value = "out/quickstart")]
@@ -93,9 +93,9 @@ pub fn run(args: &Args, talk: &Talk) -> Result<()> {
     Ok(())
 }
 
-/// The search without a cross-encoder, the tuned cross-encoder, and both joined.
+/// The search without a reranker, the tuned reranker, and both joined.
 const FIRST_STAGES: &str = "fused: bm25 + bi-encoder";
-const TUNED: &str = "tuned cross-encoder";
+const TUNED: &str = "tuned reranker";
 const JOINED: &str = "joined: both + tuned";
 
 /// The configs and folders of the job.
@@ -213,7 +213,7 @@ impl<'a> Quickstart<'a> {
         ModelDir::new(self.path("model"))
     }
 
-    /// Puts the candidates in the order of both cross-encoders.
+    /// Puts the candidates in the order of both rerankers.
     fn runs(&self, stages: &mut Stages) -> Result<()> {
         let data = self.data_set();
         let (corpus, queries, candidates) = (data.corpus(), data.queries(), data.candidates());
@@ -236,7 +236,7 @@ impl<'a> Quickstart<'a> {
         Ok(())
     }
 
-    /// Fuses the ranks of the two first stages, and of all three with the tuned cross-encoder, and
+    /// Fuses the ranks of the two first stages, and of all three with the tuned reranker, and
     /// joins the scores of all three: the difference is what the model adds to a search that fuses
     /// anyway.
     fn fusions(&self) -> Result<()> {
@@ -265,7 +265,7 @@ impl<'a> Quickstart<'a> {
             ("bm25", data.path(DataSet::run_name("bm25"))),
             ("bi-encoder", data.path(DataSet::run_name("dense"))),
             (FIRST_STAGES, self.path("runs/first-stages.run")),
-            ("untuned cross-encoder", self.path("runs/untuned.run")),
+            ("untuned reranker", self.path("runs/untuned.run")),
             (TUNED, self.path("runs/tuned.run")),
             ("fused: both + tuned", self.path("runs/fused.run")),
             (JOINED, self.path("runs/joined.run")),
@@ -293,9 +293,9 @@ impl<'a> Quickstart<'a> {
     fn where_it_is(&self) -> String {
         let place = |name: &str| self.path(name).display().to_string();
         format!(
-            "\nEvery system orders the same candidate lists. The untuned cross-encoder is the base model before
-the first training step. A base model without a relevance head, such as minilm-l6, has a fresh random
-one. Fused systems add ranks, the joined one adds scores.
+            "\nEvery system orders the same candidate lists. The untuned reranker is the base model before the
+first training step. A base without a relevance head, such as minilm-l6, is a late interaction: it
+compares the tokens of query and passage. Fused systems add ranks, the joined one adds scores.
 
 tuned model       {}   (whetstone.json: the join; results.json: the recommendation)
 untuned model     {}

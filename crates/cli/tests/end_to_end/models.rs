@@ -46,7 +46,7 @@ fn a_late_interaction_is_described_with_its_vectors() {
     let outcome = run(&["models", &text(&oracle("tiny-colbert"))]);
     assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
     for line in [
-        "kind           late interaction; training makes a cross-encoder of its encoder",
+        "kind           late interaction; training makes one of it with `kind = \"late-interaction\"`",
         "token vectors  of width 8, queries filled up to 32 tokens, passages cut at 48",
     ] {
         assert!(outcome.stdout.contains(line), "{line:?} is not in\n{}", outcome.stdout);

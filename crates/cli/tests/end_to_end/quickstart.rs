@@ -46,7 +46,7 @@ fn quickstart_does_everything_once_and_says_up_to_date_the_second_time() {
     let third = run(&args);
     assert_eq!(third.code, Some(0));
     assert!(third.stdout.contains("\nRecommendation: serve "), "{}", third.stdout);
-    for name in ["bm25", "bi-encoder", "tuned cross-encoder", "joined: both + tuned"] {
+    for name in ["bm25", "bi-encoder", "tuned reranker", "joined: both + tuned"] {
         assert!(third.stdout.contains(&format!("| {name} ")), "{}", third.stdout);
         assert_eq!(first["runs"][name]["queries"], 3);
     }
@@ -73,7 +73,7 @@ fn the_recommendation_is_kept_beside_the_weights_and_warns_who_reranks() {
     assert_eq!(json_of(&made.join("measures.json"))["recommendation"], *recommendation);
     let measures = json_of(&made.join("measures.json"));
     for (place, run) in
-        [(0, "fused: bm25 + bi-encoder"), (1, "tuned cross-encoder"), (3, "joined: both + tuned")]
+        [(0, "fused: bm25 + bi-encoder"), (1, "tuned reranker"), (3, "joined: both + tuned")]
     {
         let mean = &recommendation["orders"][place]["mean"];
         assert_eq!(*mean, measures["runs"][run]["ndcg@10"], "{run}");
@@ -126,13 +126,15 @@ fn where_the_hub_is_out_of_reach_the_base_is_the_fallback_and_stays_so() {
     let folder = tempfile::tempdir().unwrap();
     // The synthetic fallback is a folder here, since the real one comes from a registry.
     let train = fs::read_to_string(repository().join("tests/e2e/train.toml")).unwrap();
-    let config = |name: &str, model: &str| {
+    let config = |name: &str, model: &str, keys: &str| {
         let path = folder.path().join(name);
-        fs::write(&path, format!("model = \"{model}\"\n{train}")).unwrap();
+        fs::write(&path, format!("model = \"{model}\"\n{keys}{train}")).unwrap();
         text(&path)
     };
     let encoder = text(&repository().join("tests/oracles/tiny-encoder"));
-    let (wanted, fresh) = (config("a.toml", "some/reranker"), config("b.toml", &encoder));
+    let late = "kind = \"late-interaction\"\nloss = \"softmax\"\n";
+    let wanted = config("a.toml", "some/reranker", "");
+    let fresh = config("b.toml", &encoder, late);
     let out = text(&folder.path().join("out"));
     let data = synth_config(folder.path());
     let args = ["quickstart", "--config", &data, "--train-config", &wanted];
@@ -142,10 +144,17 @@ fn where_the_hub_is_out_of_reach_the_base_is_the_fallback_and_stays_so() {
         assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
         let said = outcome.stderr.contains("warning: cannot get `some/reranker`");
         assert_eq!(said, first, "the hub is asked once: {}", outcome.stderr);
-        assert!(outcome.stderr.contains("with a fresh head in place of `some/reranker`"));
+        assert!(outcome.stderr.contains("as late interaction in place of `some/reranker`"));
     }
     let record = json_of(&folder.path().join("out/base.json"));
     assert_eq!(record, serde_json::json!({ "base": encoder, "instead_of": "some/reranker" }));
+    // What was trained is a late interaction, which scores its own golden pairs again.
+    let model = folder.path().join("out/model");
+    let described = run(&["models", &text(&model), "--json"]).json();
+    assert_eq!(described[0]["late_interaction"]["query_tokens"], 64, "{described:#}");
+    assert_eq!(run(&["verify", &text(&model)]).code, Some(0));
+    let notes = json_of(&model.join("whetstone.json"));
+    assert_eq!(notes["fusion"]["temperature"], 0.5);
 }
 
 #[test]

@@ -16,8 +16,8 @@ use tokenizers::Tokenizer;
 use vocabulary::Source;
 use weights::Kept;
 use whetstone_model::{
-    Architecture, Scorer, DeviceName, Engine, Family, HeadStart, LateInteraction,
-    PairTokenizer, Positions, head_start, read_tokenizer,
+    Architecture, DeviceName, Engine, Family, HeadStart, LateInteraction, PairTokenizer, Positions,
+    Scorer, head_start, read_tokenizer,
 };
 use whetstone_records::{
     AtomicFile, AtomicFolder, Input, Manifest, ModelDir, Origin, Outcome, Shrunk, Stage,

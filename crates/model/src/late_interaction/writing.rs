@@ -20,9 +20,7 @@ pub(crate) fn write_beside(
     (max_sim, hidden): (&MaxSim, usize),
 ) -> Result<()> {
     let dir = ModelDir::new(folder);
-    let module = |idx: usize, path: &str, class: &str| {
-        json!({ "idx": idx, "name": idx.to_string(), "path": path, "type": class })
-    };
+    let module = |idx: usize, path: &str, class: &str| json!({ "idx": idx, "name": idx.to_string(), "path": path, "type": class });
     let modules = [
         module(0, "", "sentence_transformers.models.Transformer"),
         module(1, "1_Dense", "pylate.models.Dense.Dense"),

@@ -80,11 +80,7 @@ impl EvalRequest {
             None => None,
         };
         let baseline = match baseline {
-            Some(((_, path), (name, run)))
-                if is_first_stage(&run_name(path)?) =>
-            {
-                Some((name, run))
-            }
+            Some(((_, path), (name, run))) if is_first_stage(&run_name(path)?) => Some((name, run)),
             _ => None,
         };
         let mut scores: BTreeMap<String, Run> = BTreeMap::new();

@@ -35,6 +35,23 @@ fn expected(query: &str, passages: &[impl AsRef<str>]) -> Vec<(usize, f32)> {
 }
 
 #[test]
+fn a_late_interaction_is_served_with_the_scores_of_the_reranker() {
+    for model in ["tiny-colbert", "tiny-pylate"] {
+        let model = tiny_model().parent().unwrap().join(model);
+        let server = Running::start(|config| config.model.clone_from(&model));
+        let long = PASSAGES.join(" ").repeat(4);
+        let passages = [&PASSAGES[..], &[long.as_str(), ""]].concat();
+        let ranking = Reranker::open(&model).unwrap().rank(QUERY, &passages).unwrap();
+        let body = json!({"query": QUERY, "texts": passages, "raw_scores": true});
+        let answer = scores(&post(server.address, "/rerank", &body).json(), "score");
+        for (hit, (index, score)) in ranking.iter().zip(answer) {
+            assert!((hit.score - score).abs() < OTHER_BATCH, "{} {score}", hit.score);
+            assert_eq!(hit.index, index, "{model:?}");
+        }
+    }
+}
+
+#[test]
 fn every_api_gives_the_order_and_the_scores_of_the_reranker() {
     let server = Running::start(|_| ());
     let logits = expected(QUERY, &PASSAGES);

@@ -1,4 +1,5 @@
-//! The base model of quickstart: a cross-encoder of the hub, else an encoder with a fresh head.
+//! The base model of quickstart: a cross-encoder of the hub, else an encoder that becomes a late
+//! interaction.
 
 use super::Quickstart;
 use crate::failure::{Failure, Problem, Result};
@@ -9,7 +10,7 @@ use std::path::{Path, PathBuf};
 use whetstone_model::{HeadStart, head_start};
 use whetstone_records::{QuickstartDir, one_line, read_json, write_json};
 use whetstone_synth::Teacher;
-use whetstone_train::TrainConfig;
+use whetstone_train::{ModelKind, TrainConfig};
 
 /// `base.json`: from which model the folder was begun. It stays the same when quickstart is run
 /// again, so that a hub that comes into reach later changes nothing.
@@ -17,14 +18,13 @@ use whetstone_train::TrainConfig;
 struct Base {
     /// The id or the folder of the model.
     base: String,
-    /// The better base that the hub did not give.
+    /// The base that the hub did not give.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     instead_of: Option<String>,
 }
 
-/// Why the fallback is the weaker way.
-const WEAKER: &str = "This is the weaker way: a fresh head knows only what a few thousand built-in \
-    queries teach. To use a base that has seen questions of people from a folder, name it with \
+/// What the fallback is.
+const FALLBACK: &str = "To use a base that has seen questions of people from a folder, name it with \
     --base and another --out";
 
 impl Quickstart<'_> {
@@ -42,8 +42,12 @@ impl Quickstart<'_> {
         write_json(&record, &base)?;
         if let Some(better) = &base.instead_of {
             let base = &base.base;
+            let becomes = match self.fresh.kind {
+                ModelKind::CrossEncoder => "with a fresh head",
+                ModelKind::LateInteraction => "as late interaction",
+            };
             output::warning(&format!(
-                "the base is `{base}` with a fresh head in place of `{better}`. {WEAKER}"
+                "the base is `{base}` {becomes} in place of `{better}`. {FALLBACK}"
             ));
         }
         let has_head = matches!(head_start(&folder, None)?, HeadStart::Taken);
