@@ -188,6 +188,11 @@ check-export MODEL="out/quickstart/model" PYTHON="python3":
     cargo build --release
     {{PYTHON}} tests/oracles/check_export.py {{MODEL}} target/release/whetstone
 
+# Needs `pip install pylate`.
+# Load an exported late interaction with PyLate.
+check-late MODEL="out/quickstart/model" PYTHON="python3":
+    {{PYTHON}} tests/oracles/check_late.py {{MODEL}}
+
 # PYTHON needs `pip install -r tests/e2e/pipeline.txt`. LLM_URL and LLM_NAME name an LLM's endpoint.
 # Put passages into Chroma, rerank what it finds, have an LLM answer; docs/pipeline.md explains it.
 pipeline MODEL="out/quickstart/model" DATA="out/quickstart/data" PYTHON="python3" *FLAGS="":

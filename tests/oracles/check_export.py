@@ -116,6 +116,8 @@ def main():
     if len(sys.argv) != 3:
         sys.exit(__doc__)
     folder, binary = pathlib.Path(sys.argv[1]), sys.argv[2]
+    if (folder / "1_Dense").exists():
+        sys.exit(f"{folder} is a late interaction, which PyLate loads: check_late.py")
     torch.set_num_threads(min(2, torch.get_num_threads()))
     cross_encoder, model, tokenizer, failures = load(folder)
     pairs = [(query, passage) for query, passages in PAIRS.items() for passage in passages]

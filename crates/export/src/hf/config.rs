@@ -31,7 +31,7 @@ pub fn of_encoder(mut config: Map<String, Value>, family: &Family) -> Map<String
 /// Adds what the family leaves out, and removes what describes the base model and the library that
 /// wrote it.
 fn tidy(config: &mut Map<String, Value>, family: &Family) {
-    for (key, value) in (family.export.config_defaults)(&config) {
+    for (key, value) in (family.export.config_defaults)(config) {
         config.entry(key).or_insert(value);
     }
     for key in [
