@@ -48,7 +48,7 @@ impl StateTeacher {
             return refuse("empty unless model and teacher have the same tokens and width".into());
         }
         let engine = engine.for_inference().with_precision(config.precision);
-        let network = PairNetwork::load(teacher, &engine)?;
+        let network = PairNetwork::load_label(teacher, None, &engine)?;
         Ok(Some(Self { network, engine, layers: config.teacher_layers.clone() }))
     }
 
