@@ -43,7 +43,10 @@ pub fn write(from: &Path, to: &Path, numbers: Numbers, max_seq_tokens: usize) ->
 
 fn encode(from: &Path, numbers: Numbers, max_seq_tokens: usize) -> Result<ModelProto> {
     if LateInteraction::is_in(from)? {
-        return Err(Error::OnnxKind { path: from.into(), part: "a comparison of tokens (late interaction)" });
+        return Err(Error::OnnxKind {
+            path: from.into(),
+            part: "a comparison of tokens (late interaction)",
+        });
     }
     let architecture = Architecture::read(from)?;
     let tensors = architecture.tensors(from)?;
