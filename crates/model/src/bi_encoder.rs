@@ -47,15 +47,10 @@ impl BiEncoder {
     /// supported.
     pub fn load(model_dir: &Path, engine: &Engine) -> Result<Self> {
         let architecture = Architecture::read(model_dir)?;
-        let Architecture { family, spec } = architecture;
         let sentence = SentenceConfig::read(model_dir)?;
         let limit = sentence.max_seq_tokens.min(PairTokenizer::stored_limit(model_dir)?);
         let tokenizer = PairTokenizer::open(model_dir, limit)?;
-        let path = weights::place(model_dir);
-        let mut tensors = weights::read(model_dir, &architecture)?;
-        tensors.retain(|name, _| !family.names.is_head(name));
-        let mut encoder = Encoder::init(&spec, engine.device());
-        weights::fill(encoder.parameters(&family.names), tensors, &path, engine)?;
+        let encoder = weights::encoder(model_dir, &architecture, engine)?;
         Ok(Self { encoder, tokenizer, sentence, engine: engine.clone() })
     }
 

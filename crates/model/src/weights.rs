@@ -5,6 +5,7 @@ use crate::error::{Error, Result};
 use crate::families::Architecture;
 use crate::file;
 use crate::header::Outlines;
+use crate::nn::Encoder;
 use crate::parameters::{Parameter, Slot};
 use crate::spec::{Positions, Relative};
 use burn::module::Param;
@@ -53,6 +54,20 @@ impl Architecture {
         };
         (self.family.known_as)(file_name).filter(|name| !is_unread(name))
     }
+}
+
+/// Loads the encoder of a model folder, whatever else the folder has.
+pub(crate) fn encoder(
+    model_dir: &Path,
+    architecture: &Architecture,
+    engine: &Engine,
+) -> Result<Encoder> {
+    let names = &architecture.family.names;
+    let mut tensors = read(model_dir, architecture)?;
+    tensors.retain(|name, _| !names.is_head(name));
+    let mut encoder = Encoder::init(&architecture.spec, engine.device());
+    fill(encoder.parameters(names), tensors, &place(model_dir), engine)?;
+    Ok(encoder)
 }
 
 /// Reads every tensor that the network does not ignore, from all files of the weights.

@@ -178,13 +178,8 @@ pub(crate) fn load_network(
     settings: &Settings,
     engine: &Engine,
 ) -> Result<(Encoder, MaxSim)> {
-    let architecture = Architecture::read(model_dir)?;
-    let Architecture { family, spec } = architecture;
-    let path = weights::place(model_dir);
-    let mut tensors = weights::read(model_dir, &architecture)?;
-    tensors.retain(|name, _| !family.names.is_head(name));
-    let mut encoder = Encoder::init(&spec, engine.device());
-    weights::fill(encoder.parameters(&family.names), tensors, &path, engine)?;
-    let projection = projection::read(model_dir, &settings.projection, spec.hidden, engine)?;
+    let encoder = weights::encoder(model_dir, &Architecture::read(model_dir)?, engine)?;
+    let hidden = encoder.spec.hidden;
+    let projection = projection::read(model_dir, &settings.projection, hidden, engine)?;
     Ok((encoder, MaxSim { projection }))
 }

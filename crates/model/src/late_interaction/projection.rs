@@ -10,7 +10,7 @@ use std::path::Path;
 
 /// The only function after a projection that code here computes.
 const IDENTITY: &str = "torch.nn.modules.linear.Identity";
-const BIAS: &str = "linear.bias";
+pub(super) const BIAS: &str = "linear.bias";
 /// The matrix around a module whose input and output differ in width.
 const RESIDUAL: &str = "residual.weight";
 
@@ -35,7 +35,8 @@ struct Dense {
     use_residual: bool,
 }
 
-/// Reads the projection of vectors of width `hidden`; None if it changes nothing. Linear layers one after the other are one
+/// Reads the projection of vectors of width `hidden`; None if it changes nothing. Linear layers one
+/// after the other are one
 /// linear layer, and so are they with their residuals.
 pub(super) fn read(
     model_dir: &Path,

@@ -1,5 +1,6 @@
 //! Writes what makes a folder one of late interaction, beside the encoder's weights: PyLate's files.
 
+use super::projection::BIAS;
 use super::settings::{Expansion, Settings};
 use crate::engine::values;
 use crate::error::Result;
@@ -9,8 +10,6 @@ use crate::weights::{PROJECTION, transpose};
 use serde_json::{Value, json};
 use std::path::Path;
 use whetstone_records::{ModelDir, write_json};
-
-const BIAS: &str = "linear.bias";
 
 /// Writes the settings and the projection. Without a projection the encoder's own vectors, of width
 /// `hidden`, are compared: PyLate wants a matrix then, and it is the identity.

@@ -20,7 +20,6 @@ pub struct MaxSim {
 }
 
 /// The rows that are compared with each other, pair by pair.
-#[derive(Default)]
 struct Matches {
     queries: Vec<i32>,
     passages: Vec<i32>,
