@@ -14,6 +14,7 @@ use whetstone_records::{
 
 /// The command's name, which is also the stage's.
 pub const RERANK: &str = "rerank";
+
 /// What the scores of a run are, by the run's name: a cross-encoder's logits, or the maximum
 /// similarities of a late interaction.
 #[derive(Clone, Copy, PartialEq)]

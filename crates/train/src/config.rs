@@ -314,8 +314,7 @@ impl TrainConfig {
         ] {
             range(key, value as f64, value > 0, "at least 1")?;
         }
-        self.check_kind()?;
-        self.check_teacher()?;
+        self.check_kind().and_then(|()| self.check_teacher())?;
         self.check_short_epochs()
     }
 

@@ -69,14 +69,7 @@ pub fn train(
     if engine.works_apart() {
         make_room(&engine, &from, config)?;
     }
-    // A checkpoint has one label, the one that was chosen.
-    let label = config.head_label.as_deref().filter(|_| last.is_none());
-    let load = || match config.kind {
-        ModelKind::CrossEncoder => {
-            PairNetwork::load_or_init_head(&from, label, config.seed, &engine)
-        }
-        ModelKind::LateInteraction => PairNetwork::load_or_make_late(&from, &engine),
-    };
+    let load = || load(&from, last.is_none(), config, &engine);
     let prepare = || Fit::prepare(data, model_dir, config, engines);
     let (network, fit) = match engine.works_apart() {
         // A GPU orders its work by thread, so the one that trains also loads.
@@ -112,6 +105,18 @@ fn for_training(engines: &[Engine], config: &TrainConfig) -> Vec<Engine> {
         engine.with_gradient_checkpointing(config.gradient_checkpointing)
     };
     engines.iter().map(of).collect()
+}
+
+/// Loads what training goes on with, or begins with.
+fn load(from: &Path, is_base: bool, config: &TrainConfig, engine: &Engine) -> Result<PairNetwork> {
+    // A checkpoint has one label, the one that was chosen.
+    let label = config.head_label.as_deref().filter(|_| is_base);
+    Ok(match config.kind {
+        ModelKind::CrossEncoder => {
+            PairNetwork::load_or_init_head(from, label, config.seed, engine)?
+        }
+        ModelKind::LateInteraction => PairNetwork::load_or_make_late(from, engine)?,
+    })
 }
 
 /// Makes room on a device before the first weight lies there.

@@ -225,8 +225,10 @@ impl Described {
 /// What the head makes of a model.
 fn kind(description: &Description) -> String {
     if description.late_interaction.is_some() {
-        return "late interaction; training makes one of it with `kind = \"late-interaction\"`, and else a \
-                cross-encoder".into();
+        let key = "`kind = \"late-interaction\"`";
+        return format!(
+            "late interaction; training makes one of it with {key}, else a cross-encoder"
+        );
     }
     match &description.labels[..] {
         labels @ [_, _, ..] => format!(
