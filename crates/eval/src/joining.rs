@@ -8,13 +8,13 @@ use whetstone_records::{Hit, Run};
 /// Spreads below this are rounding: the scores say nothing about the order.
 const FLAT: f64 = 1e-9;
 
-/// How to join the scores of a query's candidates: score / temperature + Σ weight · z(first stage).
-/// The score is a cross-encoder's logit or a late interaction's maximum similarity.
+/// How to join the scores of a query's candidates: a cross-encoder's logit / temperature, or z of a
+/// late interaction's maximum similarity, + Σ weight · z(first stage).
 ///
-/// z are a first stage's scores over the candidates, less their mean and divided by their standard
-/// deviation. A candidate that the first stage did not find counts as the lowest that it did.
-/// Dividing the logit by a constant keeps what the model says about its own certainty; a z-score
-/// would lose it.
+/// z are scores over the candidates, less their mean and divided by their standard deviation. A
+/// candidate that the first stage did not find counts as the lowest that it did. Dividing a logit by
+/// a constant keeps what the model says about its own certainty; a z-score would lose it. Maximum
+/// similarities say nothing about it, and lie further apart the longer the query is.
 ///
 /// ```
 /// use whetstone_eval::Join;
@@ -25,8 +25,8 @@ const FLAT: f64 = 1e-9;
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Join {
-    /// Every score of the model is divided by it.
-    pub temperature: f64,
+    /// Every score of the model is divided by it; None: z stands for the score.
+    pub temperature: Option<f64>,
     /// The weight of each first stage, by its name. The model alone has none.
     pub weights: BTreeMap<String, f64>,
 }
@@ -34,9 +34,8 @@ pub struct Join {
 impl Join {
     /// Of logits: the best over seven collections (docs/experiments/joining-scores.md).
     pub const TEMPERATURE: f64 = 4.0;
-    /// Of maximum similarities, likewise (docs/experiments/late-interaction.md).
-    pub const TEMPERATURE_OF_SIMILARITIES: f64 = 0.5;
-    /// The weight of each of several first stages that goes with that temperature.
+    /// The weight of each of several first stages, beside such logits or z of similarities
+    /// (docs/experiments/late-interaction.md).
     pub const WEIGHT: f64 = 0.5;
     /// The weight of a first stage that no other corrects. BM25 alone at half weight is 3 points of
     /// relative nDCG@10 worse; for a bi-encoder the two are equal
@@ -48,17 +47,17 @@ impl Join {
         let names: Vec<String> = first_stages.into_iter().map(Into::into).collect();
         let weight = if names.len() == 1 { Self::WEIGHT_ALONE } else { Self::WEIGHT };
         let weights = names.into_iter().map(|name| (name, weight)).collect();
-        Self { temperature: Self::TEMPERATURE, weights }
+        Self { temperature: Some(Self::TEMPERATURE), weights }
     }
 
     /// Returns a join with one first stage at the weight that each of several has.
     pub fn with_one(name: impl Into<String>) -> Self {
         let weights = BTreeMap::from([(name.into(), Self::WEIGHT)]);
-        Self { temperature: Self::TEMPERATURE, weights }
+        Self { temperature: Some(Self::TEMPERATURE), weights }
     }
 
-    /// The same with another temperature.
-    pub fn at(self, temperature: f64) -> Self {
+    /// The same with another temperature, or with z of the model's scores.
+    pub fn at(self, temperature: Option<f64>) -> Self {
         Self { temperature, ..self }
     }
 
@@ -80,8 +79,12 @@ impl Join {
         if self.is_model_alone() {
             return logits.to_vec();
         }
-        let mut joined: Vec<f64> =
-            logits.iter().map(|logit| f64::from(*logit) / self.temperature).collect();
+        let mut joined: Vec<f64> = match self.temperature {
+            Some(temperature) => {
+                logits.iter().map(|&logit| f64::from(logit) / temperature).collect()
+            }
+            None => z_scores(&logits.iter().map(|&score| Some(score)).collect::<Vec<_>>()),
+        };
         for (name, scores) in first_stages {
             let Some(weight) = self.weights.get(*name) else { continue };
             joined.iter_mut().zip(z_scores(scores)).for_each(|(score, z)| *score += weight * z);
@@ -113,7 +116,10 @@ impl fmt::Display for Join {
         if self.is_model_alone() {
             return f.write_str("logit");
         }
-        write!(f, "logit / {}", self.temperature)?;
+        match self.temperature {
+            Some(temperature) => write!(f, "logit / {temperature}")?,
+            None => f.write_str("z(similarity)")?,
+        }
         self.weights.iter().try_for_each(|(name, weight)| write!(f, " + {weight} · z({name})"))
     }
 }
@@ -162,6 +168,17 @@ mod tests {
         for (score, expected) in scores.iter().zip(expected) {
             assert!((score - expected).abs() < 1e-5, "{scores:?}");
         }
+    }
+
+    #[test]
+    fn without_a_temperature_the_models_scores_are_z_scores_too() {
+        let join = Join::fixed(["b", "d"]).at(None);
+        let b = [Some(3.0), Some(2.0), Some(1.0)];
+        let scores = join.scores(&[10.0, 11.0, 12.0], &[("b", &b)]);
+        for (score, expected) in scores.iter().zip([-0.612_372, 0.0, 0.612_372]) {
+            assert!((score - expected).abs() < 1e-5, "{scores:?}");
+        }
+        assert_eq!(join.to_string(), "z(similarity) + 0.5 · z(b) + 0.5 · z(d)");
     }
 
     #[test]

@@ -101,7 +101,8 @@ pub struct FusionChoice {
 }
 
 impl FusionChoice {
-    /// `logits` are a model's scores, and `temperature` what its kind of scores is divided by.
+    /// `logits` are a model's scores, and `temperature` what its kind of scores is divided by, if by
+    /// anything.
     /// Keeps the default, unless another join gains more than one standard error over the dev
     /// queries of people: then the best of them. Generated queries share their words with their
     /// passages, so they say little about which first stage people need.
@@ -111,7 +112,7 @@ impl FusionChoice {
     pub fn on_dev(
         qrels: &Qrels,
         first: &FirstStages,
-        (logits, temperature): (&Run, f64),
+        (logits, temperature): (&Run, Option<f64>),
         of_people: &BTreeSet<QueryId>,
         measure: Measure,
     ) -> Self {
@@ -209,7 +210,8 @@ mod tests {
     #[test]
     fn a_first_stage_that_misleads_people_is_left_out() {
         let (first, logits) = one_is_wrong(60);
-        let choice = FusionChoice::on_dev(&qrels(60), &first, (&logits, 4.0), &people(60), NDCG);
+        let choice =
+            FusionChoice::on_dev(&qrels(60), &first, (&logits, Some(4.0)), &people(60), NDCG);
         assert!(choice.chosen_on_dev);
         assert_eq!((choice.join, choice.joined), (Join::fixed(["dense"]), 1.0));
     }
@@ -219,7 +221,8 @@ mod tests {
         let (first, logits) = one_is_wrong(60);
         for of_people in [0, REAL_QUERIES - 1] {
             let people = people(of_people);
-            let choice = FusionChoice::on_dev(&qrels(60), &first, (&logits, 4.0), &people, NDCG);
+            let choice =
+                FusionChoice::on_dev(&qrels(60), &first, (&logits, Some(4.0)), &people, NDCG);
             assert!(!choice.chosen_on_dev, "{choice:?}");
             assert_eq!(choice.join, Join::fixed(["bm25", "dense"]));
             assert_eq!(choice.queries_of_people, of_people);
@@ -237,7 +240,7 @@ mod tests {
         let scores = BTreeMap::from([("bm25".to_owned(), first.clone())]);
         let first = FirstStages { order: first, scores };
         let choice =
-            FusionChoice::on_dev(&qrels(count), &first, (&logits, 4.0), &people(count), NDCG);
+            FusionChoice::on_dev(&qrels(count), &first, (&logits, Some(4.0)), &people(count), NDCG);
         assert!(choice.model_alone > choice.joined && !choice.chosen_on_dev, "{choice:?}");
     }
 
@@ -261,7 +264,8 @@ mod tests {
     #[test]
     fn a_choice_reads_back_as_it_is_written() {
         let (first, logits) = one_is_wrong(3);
-        let choice = FusionChoice::on_dev(&qrels(3), &first, (&logits, 4.0), &people(3), NDCG);
+        let choice =
+            FusionChoice::on_dev(&qrels(3), &first, (&logits, Some(4.0)), &people(3), NDCG);
         let text = serde_json::to_string(&choice).unwrap();
         assert_eq!(serde_json::from_str::<FusionChoice>(&text).unwrap(), choice, "{text}");
     }

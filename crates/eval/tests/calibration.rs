@@ -144,7 +144,7 @@ fn the_measure_of_every_weight_is_that_of_a_second_implementation() {
     let measure: Measure = "ndcg@10".parse().unwrap();
     for (weight, expected) in &oracle.by_weight {
         let weights = BTreeMap::from([("bm25".to_owned(), weight.parse().unwrap())]);
-        let join = Join { temperature: 4.0, weights };
+        let join = Join { temperature: Some(4.0), weights };
         let joined = join.apply(&logits, &first);
         assert_close(
             per_query(&qrels, &joined, &[measure]).means[0],

@@ -44,11 +44,11 @@ impl Scores {
         }
     }
 
-    /// What they are divided by in a join, unless the user says other.
-    pub fn temperature(self) -> f64 {
+    /// What they are divided by in a join, unless the user says other; None where z stands for them.
+    pub fn temperature(self) -> Option<f64> {
         match self {
-            Self::Logits => Join::TEMPERATURE,
-            Self::Similarities => Join::TEMPERATURE_OF_SIMILARITIES,
+            Self::Logits => Some(Join::TEMPERATURE),
+            Self::Similarities => None,
         }
     }
 }

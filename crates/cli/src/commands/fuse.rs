@@ -16,8 +16,9 @@ use whetstone_records::forget;
 With --way ranks, a passage scores the sum of 1 / (60 + rank) over the runs that have it, and the
 scores themselves need not have the same scale. With --way scores, a passage of --logits scores
 logit / temperature + weight * (sum of z over the RUNs), where z is a run's score of it less the mean
-over the query's candidates, divided by their standard deviation. A passage that a run lacks counts as
-the lowest it has. `whetstone rerank --fuse` does the same with what `whetstone calibrate` learned.")]
+over the query's candidates, divided by their standard deviation. A late interaction's similarity
+counts as z too, unless there is a --temperature. A passage that a run lacks counts as the lowest it
+has. `whetstone rerank --fuse` does the same with what `whetstone calibrate` learned.")]
 pub struct Args {
     /// The runs, in TREC's format; with --way scores, those of the first stages
     #[arg(value_name = "RUN", required = true)]
@@ -28,7 +29,7 @@ pub struct Args {
     /// The model's run, its logits as scores, for --way scores
     #[arg(long, value_name = "RUN", required_if_eq("way", "scores"))]
     logits: Option<PathBuf>,
-    /// What the logits are divided by, for --way scores [default: 4, and 0.5 for a late
+    /// What the logits are divided by, for --way scores [default: 4; z stands for a late
     /// interaction's maximum similarities]
     #[arg(long, value_name = "NUMBER", value_parser = above_0)]
     temperature: Option<f64>,
@@ -98,7 +99,7 @@ impl Args {
         let first_stages: RunPaths = named.map(|(name, run)| (name, run.clone())).collect();
         let mut joining = Joining::fixed(logits, first_stages)?;
         let join = &mut joining.join;
-        join.temperature = self.temperature.unwrap_or(join.temperature);
+        join.temperature = self.temperature.or(join.temperature);
         if let Some(weight) = self.weight {
             join.weights.values_mut().for_each(|one| *one = weight);
         }
