@@ -16,6 +16,12 @@ pub fn keep_freed_pages() {
     unsafe { libmimalloc_sys::mi_option_set_default(PURGE_DELAY, PURGE_DELAY_MS) }
 }
 
+/// Returns freed pages at once, as far as the calling thread may.
+pub fn return_freed_pages() {
+    // SAFETY: a collection may be asked for at any time.
+    unsafe { libmimalloc_sys::mi_collect(true) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

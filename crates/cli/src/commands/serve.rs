@@ -3,7 +3,7 @@
 use super::PlacementArgs;
 use crate::cli::Talk;
 use crate::failure::Result;
-use crate::{descriptors, interrupt, output};
+use crate::{allocator, descriptors, interrupt, output};
 use serde::Serialize;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -87,6 +87,10 @@ pub fn run(args: &Args, talk: &Talk) -> Result<()> {
     descriptors::allow_many();
     let quiet = talk.quiet();
     let log = move |event: &Event| {
+        if let Event::Ready { .. } | Event::Reloaded { .. } | Event::ReloadFailed { .. } = event {
+            // The thread that loaded a model is done: what it freed is about as large as the model.
+            allocator::return_freed_pages();
+        }
         if !quiet || event.level() != Level::Info {
             output::talk(&line(event));
         }
