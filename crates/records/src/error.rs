@@ -54,6 +54,9 @@ impl Hint for Error {
     fn hint(&self) -> Option<String> {
         let hint = match self {
             Error::Io { source, .. } => return source.hint(),
+            Error::Json { path, .. } if path.extension().is_some_and(|end| end == "json") => {
+                "write or get that file again; docs/json.md has the fields"
+            }
             Error::Json { .. } => {
                 "every line must be one JSON object; see docs/json.md for the fields"
             }

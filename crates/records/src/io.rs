@@ -156,6 +156,7 @@ fn hex(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Hint;
 
     #[test]
     fn a_text_has_no_byte_order_mark_and_an_end() {
@@ -165,6 +166,16 @@ mod tests {
         assert_eq!(read_text(&path).unwrap(), "seed = 1\n");
         File::options().write(true).open(&path).unwrap().set_len(TEXT + 1).unwrap();
         assert!(matches!(read_text(&path), Err(Error::LargeFile { .. })));
+    }
+
+    #[test]
+    fn a_broken_json_file_is_not_told_to_have_lines_of_objects() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("golden.json");
+        std::fs::write(&path, "{\n\"pairs\": [").unwrap();
+        let error = read_json::<serde_json::Value>(&path).unwrap_err();
+        assert!(error.to_string().contains("golden.json` line 2 is not the JSON"), "{error}");
+        assert!(error.hint().unwrap().starts_with("write or get that file again"));
     }
 
     #[cfg(unix)]
