@@ -22,6 +22,14 @@ pub enum Error {
         #[source]
         source: serde_json::Error,
     },
+    /// The same of a file that has an object a line.
+    #[error("`{}` line {line} is not the JSON that was expected", path.display())]
+    JsonLine {
+        path: PathBuf,
+        line: usize,
+        #[source]
+        source: serde_json::Error,
+    },
     #[error("`{}` line {line}: expected {expected}, got `{value}`", path.display())]
     Line { path: PathBuf, line: usize, expected: &'static str, value: String },
     #[error("`{}` line {line}: id `{id}` occurs twice", path.display())]
@@ -54,10 +62,8 @@ impl Hint for Error {
     fn hint(&self) -> Option<String> {
         let hint = match self {
             Error::Io { source, .. } => return source.hint(),
-            Error::Json { path, .. } if path.extension().is_some_and(|end| end == "json") => {
-                "write or get that file again; docs/json.md has the fields"
-            }
-            Error::Json { .. } => {
+            Error::Json { .. } => "write or get that file again; docs/json.md has the fields",
+            Error::JsonLine { .. } => {
                 "every line must be one JSON object; see docs/json.md for the fields"
             }
             Error::Line { .. } => "correct or delete that line",

@@ -52,7 +52,7 @@ impl<T: DeserializeOwned> Iterator for JsonlReader<T> {
         let parsed = serde_json::from_slice(self.lines.line());
         Some(parsed.map_err(|source| {
             let (path, line) = (self.lines.path().to_path_buf(), self.lines.number());
-            Error::Json { path, line, source }
+            Error::JsonLine { path, line, source }
         }))
     }
 }

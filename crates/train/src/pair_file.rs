@@ -102,7 +102,7 @@ impl PairFile {
 }
 
 fn json_error(path: &Path, line: usize, source: serde_json::Error) -> Error {
-    Error::Records(RecordsError::Json { path: path.into(), line, source })
+    Error::Records(RecordsError::JsonLine { path: path.into(), line, source })
 }
 
 #[cfg(test)]

@@ -18,9 +18,9 @@ Scores the candidates of dev.jsonl and writes whetstone.json into the model's fo
 three things: how to join the model's logits with the first stages' scores, the scaling that turns
 logits into probabilities, and for each precision the logit above which that share of the passages is
 right. The join is logit / 4 (a late interaction's z-score) plus half of each first stage's z-scores,
-or a quarter of a single one's. Only where dev has 50 queries of people or more may it leave
-first stages out. `whetstone rerank --fuse` and `--probability` use them. Weights and logits stay as
-they are; other libraries ignore the file.")]
+or a quarter of a single one's. Only where dev has 50 queries of people or more may it leave first
+stages out. `whetstone rerank --fuse` and `--probability` use them. Weights and logits stay as they
+are; other libraries ignore the file.")]
 pub struct Args {
     /// A model's folder, such as `whetstone export` writes
     #[arg(long, value_name = "DIR")]

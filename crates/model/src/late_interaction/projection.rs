@@ -36,8 +36,7 @@ struct Dense {
 }
 
 /// Reads the projection of vectors of width `hidden`; None if it changes nothing. Linear layers one
-/// after the other are one
-/// linear layer, and so are they with their residuals.
+/// after the other are one linear layer, and so are they with their residuals.
 pub(super) fn read(
     model_dir: &Path,
     files: &ProjectionFiles,
