@@ -147,8 +147,7 @@ def fetch(url):
 
 def joins_dense_alone(url):
     """Whether the model was calibrated with a bi-encoder's scores alone, such as Chroma has."""
-    fusion = fetch(f"{url}/info")["fusion"] or ""
-    return fusion.count("z(") == 1 and "z(dense)" in fusion
+    return fetch(f"{url}/info")["first_stages"] == ["dense"]
 
 
 # --- Before and after -----------------------------------------------------------------------------

@@ -113,12 +113,11 @@ impl Join {
 
 impl fmt::Display for Join {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.is_model_alone() {
-            return f.write_str("logit");
-        }
-        match self.temperature {
-            Some(temperature) => write!(f, "logit / {temperature}")?,
-            None => f.write_str("z(similarity)")?,
+        match (self.temperature, self.is_model_alone()) {
+            (Some(_), true) => f.write_str("logit")?,
+            (None, true) => f.write_str("similarity")?,
+            (Some(temperature), false) => write!(f, "logit / {temperature}")?,
+            (None, false) => f.write_str("z(similarity)")?,
         }
         self.weights.iter().try_for_each(|(name, weight)| write!(f, " + {weight} · z({name})"))
     }
@@ -179,6 +178,8 @@ mod tests {
             assert!((score - expected).abs() < 1e-5, "{scores:?}");
         }
         assert_eq!(join.to_string(), "z(similarity) + 0.5 · z(b) + 0.5 · z(d)");
+        assert_eq!(Join::model_alone().at(None).to_string(), "similarity");
+        assert_eq!(Join::model_alone().to_string(), "logit");
     }
 
     #[test]

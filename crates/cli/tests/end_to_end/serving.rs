@@ -38,13 +38,20 @@ impl Serving {
         answer
     }
 
-    /// Returns the status and the body of an answer.
+    fn get(&self, path: &str) -> Value {
+        self.exchange("GET", path, "").1
+    }
+
     fn send(&self, path: &str, body: &Value) -> (u16, Value) {
-        let body = body.to_string();
+        self.exchange("POST", path, &body.to_string())
+    }
+
+    /// Returns the status and the body of an answer.
+    fn exchange(&self, method: &str, path: &str, body: &str) -> (u16, Value) {
         let mut stream = TcpStream::connect(&self.address).unwrap();
         write!(
             stream,
-            "POST {path} HTTP/1.1\r\nhost: here\r\ncontent-type: application/json\r\n\
+            "{method} {path} HTTP/1.1\r\nhost: here\r\ncontent-type: application/json\r\n\
              connection: close\r\ncontent-length: {}\r\n\r\n{body}",
             body.len()
         )
@@ -144,6 +151,7 @@ fn a_calibrated_model_serves_its_probabilities_and_joins_a_first_stages_scores()
             (fields[2][1..].parse().unwrap(), fields[4].parse().unwrap())
         })
         .collect();
+    assert_eq!(serving.get("/info")["first_stages"], json!([name]));
     body["first_stage_scores"] = json!({ name: first_stage });
     let answer = serving.post("/v2/rerank", &body);
     assert_eq!(scores(&answer["results"], "relevance_score"), fused);

@@ -58,6 +58,8 @@ pub async fn info(
         "device": shared.config.placement.device.to_string(),
         "scores": if model.scaling.is_some() { "calibrated" } else { "sigmoid" },
         "fusion": model.fusion.as_ref().map(|join| join.to_string()),
+        // The names that `first_stage_scores` may have.
+        "first_stages": model.fusion.iter().flat_map(|join| join.weights.keys()).collect::<Vec<_>>(),
     }))
 }
 
