@@ -148,8 +148,9 @@ golden ENCODER="models/minilm-l6" PYTHON="python3":
 # Check logits, every gradient, training steps and whole runs on `wgpu`, `cuda` or `ndarray`.
 test-gpu DEVICE="wgpu":
     WHETSTONE_TEST_DEVICE={{DEVICE}} cargo test --release -p whetstone-model -p whetstone-train \
-        --features whetstone-model/{{DEVICE}} --test golden --test gradients --test families --test training \
-        -- transformers pytorch
+        --features whetstone-model/{{DEVICE}} --test golden --test gradients --test families \
+        --test late_interaction --test late_training \
+        -- transformers pytorch pylate late_interaction a_batch_of_pairs
     WHETSTONE_TEST_DEVICE={{DEVICE}} cargo test --release -p whetstone-model -p whetstone-train \
         --features whetstone-model/{{DEVICE}} --test apart
 

@@ -1,7 +1,7 @@
 """What a training step asks of NVIDIA's driver, counted without a GPU.
 
 needs: a C compiler, CUDA's libdevice under $CUDA_PATH/nvvm/libdevice (PyPI's nvidia-nvvm has it), a build with `--features cuda`
-usage: count.py WHETSTONE MODEL_DIR PAIRS.jsonl [--batch 16] [--steps 24] [--set 'precision = "bf16"']…
+usage: count.py WHETSTONE MODEL_DIR PAIRS.jsonl [--batch 16] [--steps 24] [--group 8] [--set 'precision = "bf16"']…
 
 Trains with a stand-in for libcuda (counting_libcuda.c) for some steps and for twice as many, all of one shape, and prints the difference
 a step: launches, blocking reads, bytes up, and the host's milliseconds. Nothing is computed, so the time is what the
@@ -15,6 +15,7 @@ for name in ("whetstone", "model", "pairs"):
 parser.add_argument("--batch", type=int, default=16)
 parser.add_argument("--len", type=int, default=256)
 parser.add_argument("--steps", type=int, default=24, help="of the shorter run")
+parser.add_argument("--group", type=int, help="pairs of a query, of which one is positive; else a query for each pair, positive or not")
 parser.add_argument("--set", action="append", default=[], help="a line for the config")
 options = parser.parse_args()
 
@@ -30,7 +31,8 @@ def train(steps):
     (folder / "data").mkdir(parents=True)
     with open(folder / "data/train.jsonl", "w") as file:
         for index in range(steps * options.batch):
-            row = {"query_id": f"q{index}", "passage_id": f"p{index}", "label": index % 2}
+            query, label = (index // options.group, index % options.group == 0) if options.group else (index, index % 2)
+            row = {"query_id": f"q{query}", "passage_id": f"p{index}", "label": int(label)}
             print(json.dumps(longest | row), file=file)
     config = [f'model = "{options.model.resolve()}"', "epochs = 1", f"batch-pairs = {options.batch}", f"max-seq-tokens = {options.len}",
               "warm-start-steps = 0", "eval-every-steps = 1000000", *options.set]
