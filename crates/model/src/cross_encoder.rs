@@ -6,6 +6,7 @@ use crate::network::PairNetwork;
 use crate::numbering::Numbering;
 use crate::tokenizer::{PairTokenizer, Tokens};
 use std::path::Path;
+use whetstone_kernels::Precision;
 use whetstone_records::Progress;
 
 /// A network with its tokenizer, on an engine.
@@ -37,6 +38,11 @@ impl CrossEncoder {
         let tokenizer = PairTokenizer::open(model_dir, limit)?;
         let network = PairNetwork::load_label(model_dir, label, engine)?;
         Ok(Self { network, tokenizer, engine: engine.clone() })
+    }
+
+    /// The precision of its large products, as in [`Engine::precision_of`].
+    pub fn precision(&self) -> Precision {
+        self.network.precision(&self.engine)
     }
 
     /// Returns the raw logit of every pair (query, passage), in the order given. Pairs of the same

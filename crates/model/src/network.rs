@@ -15,6 +15,7 @@ use burn::tensor::Tensor;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 use std::path::Path;
+use whetstone_kernels::Precision;
 
 /// A network that gives a pair of texts one score: the logit of a cross-encoder, or the maximum
 /// similarity of a late interaction.
@@ -123,6 +124,11 @@ impl PairNetwork {
             top: Top::Head(Head::init(&spec, engine.device())),
             family,
         }
+    }
+
+    /// The precision of its large products, as in [`Engine::precision_of`].
+    pub fn precision(&self, engine: &Engine) -> Precision {
+        engine.precision_of(&self.encoder.spec)
     }
 
     /// Returns the score of every pair.

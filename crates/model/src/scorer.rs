@@ -5,6 +5,7 @@ use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::late_interaction::LateInteraction;
 use std::path::Path;
+use whetstone_kernels::Precision;
 use whetstone_records::Progress;
 
 /// A model that scores pairs. No other code has to ask which kind it is.
@@ -36,6 +37,14 @@ impl Scorer {
         }
         let model = LateInteraction::load(model_dir, max_seq_tokens, engine)?;
         Ok(Self::LateInteraction(Box::new(model)))
+    }
+
+    /// The precision of its large products, as in [`Engine::precision_of`].
+    pub fn precision(&self) -> Precision {
+        match self {
+            Self::CrossEncoder(model) => model.precision(),
+            Self::LateInteraction(model) => model.precision(),
+        }
     }
 
     /// Returns the raw score of every pair (query, passage), in the order given: a logit, or a

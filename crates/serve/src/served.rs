@@ -83,10 +83,10 @@ impl Served {
         let (scaling, fusion) = what_dev_says(&model)?;
         let served = Self {
             name: path.display().to_string(),
+            placement: Placement { precision: network.precision(&engine), ..*placement },
             tokenizer,
             network,
             engine,
-            placement: *placement,
             scaling,
             fusion,
         };

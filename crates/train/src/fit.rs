@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::{Duration, Instant};
-use whetstone_model::{Architecture, Engine, HeadStart, PairNetwork, Precision, largest_tensor};
+use whetstone_model::{Architecture, Engine, HeadStart, PairNetwork, largest_tensor};
 use whetstone_records::{Best, Input, Manifest, ModelDir, Outcome, Progress, RunDir, Stage};
 
 /// Steps whose batches are prepared ahead of the loop.
@@ -51,7 +51,7 @@ pub fn train(
     let config = &config.for_data(data)?;
     config.check()?;
     config.check_devices(engines.len())?;
-    let config = &with_precision(config, &engines[0], progress);
+    let config = &with_precision(config, model_dir, &engines[0], progress)?;
     let inputs = inputs(data, model_dir, config)?;
     let by_role: BTreeMap<String, String> =
         inputs.iter().map(|input| (input.role.clone(), input.digest.clone())).collect();
@@ -130,13 +130,23 @@ fn make_room(engine: &Engine, model_dir: &Path, config: &TrainConfig) -> Result<
     Ok(())
 }
 
-/// Returns the config with the precision that the device has, so that config.toml says what ran.
-fn with_precision(config: &TrainConfig, engine: &Engine, progress: &dyn Progress) -> TrainConfig {
-    if engine.supports(config.precision) {
-        return config.clone();
+/// Returns the config with the precision that such a model has on the device, so that config.toml
+/// says what ran.
+fn with_precision(
+    config: &TrainConfig,
+    model_dir: &Path,
+    engine: &Engine,
+    progress: &dyn Progress,
+) -> Result<TrainConfig> {
+    let precision =
+        engine.for_training(config.precision).precision_of(&Architecture::read(model_dir)?.spec);
+    if precision != config.precision {
+        progress.warn(match engine.supports(config.precision) {
+            true => "on a CPU only the kernels compute in bfloat16, and none serve this model: training in f32",
+            false => "this device has no bfloat16 products: training in f32",
+        });
     }
-    progress.warn("this device has no bfloat16 products: training in f32");
-    TrainConfig { precision: Precision::F32, ..config.clone() }
+    Ok(TrainConfig { precision, ..config.clone() })
 }
 
 impl Fit<'_> {

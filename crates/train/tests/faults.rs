@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use whetstone_model::Precision;
 use whetstone_records::{Best, Hint, Outcome, Progress, RunDir, Silent, Stage, read_json};
 use whetstone_train::{Error, TrainConfig};
 
@@ -383,4 +384,16 @@ fn a_byte_order_mark_in_pairs_and_config_is_no_part_of_them() {
     let config = out.path().join("t.toml");
     std::fs::write(&config, "\u{feff}epochs = 7\r\n").unwrap();
     assert_eq!(TrainConfig::load(&config).unwrap().epochs, 7);
+}
+
+#[test]
+fn bfloat16_for_a_model_without_kernels_is_told_and_the_config_says_f32() {
+    let (data, out) = (data_folder(false), tempfile::tempdir().unwrap());
+    let config = TrainConfig { precision: Precision::Bf16, ..short_run() };
+    let said = Said::default();
+    run_from("tiny-deberta-v2", (data.path(), out.path()), &config, &said).unwrap();
+    let warnings = said.warnings.into_inner().unwrap();
+    assert!(warnings.iter().any(|text| text.ends_with("training in f32")), "{warnings:?}");
+    let written = std::fs::read_to_string(RunDir::new(out.path()).config()).unwrap();
+    assert!(written.contains("precision = \"f32\""), "{written}");
 }

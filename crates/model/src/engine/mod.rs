@@ -135,6 +135,15 @@ impl Engine {
         }
     }
 
+    /// The precision in which such a network computes its large products here. On a CPU the kernels
+    /// alone are quick in bfloat16, so a network that they do not serve stays in f32.
+    pub fn precision_of(&self, spec: &Spec) -> Precision {
+        match (self.layout, self.layout_of(spec)) {
+            (Layout::Packed, Layout::Padded) => Precision::F32,
+            _ => self.precision,
+        }
+    }
+
     /// Tells what was computed here in 16 bits apart from the same in f32, in the digest of
     /// something kept. Empty for f32.
     pub fn mark(&self) -> String {
@@ -206,14 +215,6 @@ impl Engine {
     /// How a network runs here.
     fn layout_of(&self, spec: &Spec) -> Layout {
         if spec.has_kernels() { self.layout } else { Layout::Padded }
-    }
-
-    /// The precision of products without the kernels, which alone are quick in bfloat16 on a CPU.
-    fn padded_precision(&self) -> Precision {
-        match self.layout {
-            Layout::Packed => Precision::F32,
-            Layout::Padded => self.precision,
-        }
     }
 
     /// Returns the vector of each sequence's first token, `[batch, hidden]`. `states` gets what

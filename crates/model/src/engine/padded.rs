@@ -14,7 +14,7 @@ pub fn forward(
     engine: &Engine,
     mut states: Option<&mut Vec<Tensor<2>>>,
 ) -> Tensor<3> {
-    let (device, precision) = (&engine.device, engine.padded_precision());
+    let (device, precision) = (&engine.device, engine.precision_of(&encoder.spec));
     let (sequences, seq) = (batch.sequences(), padded_len(batch, encoder.spec.longest_input));
     let (padded, is_padding) = pad(batch, seq);
     let is_real: Vec<bool> = is_padding.iter().map(|is_padding| !is_padding).collect();

@@ -25,6 +25,7 @@ use crate::numbering::Numbering;
 use crate::weights;
 use rayon::prelude::*;
 use std::path::Path;
+use whetstone_kernels::Precision;
 use whetstone_records::{ModelDir, Progress, Silent};
 
 /// Passages whose vectors are in memory at a time while pairs are scored.
@@ -70,6 +71,11 @@ impl LateInteraction {
         let framing = Framing::open(model_dir, &settings, passage_tokens, longest_input)?;
         let (encoder, max_sim) = load_network(model_dir, &settings, engine)?;
         Ok(Self { encoder, max_sim, framing, engine: engine.clone() })
+    }
+
+    /// The precision of its large products, as in [`Engine::precision_of`].
+    pub fn precision(&self) -> Precision {
+        self.engine.precision_of(&self.encoder.spec)
     }
 
     /// The length of a vector.
