@@ -189,8 +189,8 @@ check-export MODEL="out/quickstart/model" PYTHON="python3":
     cargo build --release
     {{PYTHON}} tests/oracles/check_export.py {{MODEL}} target/release/whetstone
 
-# Needs `pip install pylate`.
-# Load an exported late interaction with PyLate.
+# Needs `pip install pylate onnxruntime`.
+# Load an exported late interaction, and its ONNX files, with PyLate.
 check-late MODEL="out/quickstart/model" PYTHON="python3":
     {{PYTHON}} tests/oracles/check_late.py {{MODEL}}
 

@@ -9,10 +9,12 @@ mod post_norm;
 mod pre_norm;
 mod proto;
 mod quantize;
+mod token_vectors;
 
 pub use graph::Numbers;
 
 use crate::error::{Error, Result};
+use network::Ending;
 use prost::Message;
 use proto::{ModelProto, OperatorSetIdProto, StringStringEntryProto};
 use std::path::Path;
@@ -42,15 +44,13 @@ pub fn write(from: &Path, to: &Path, numbers: Numbers, max_seq_tokens: usize) ->
 }
 
 fn encode(from: &Path, numbers: Numbers, max_seq_tokens: usize) -> Result<ModelProto> {
-    if LateInteraction::is_in(from)? {
-        return Err(Error::OnnxKind {
-            path: from.into(),
-            part: "a comparison of tokens (late interaction)",
-        });
-    }
     let architecture = Architecture::read(from)?;
     let tensors = architecture.tensors(from)?;
-    let graph = network::graph(&architecture, &tensors, from, numbers)?;
+    let ending = match LateInteraction::is_in(from)? {
+        true => Ending::TokenVectors(LateInteraction::projection(from)?),
+        false => Ending::Logits,
+    };
+    let graph = network::graph(&architecture, &tensors, (from, &ending), numbers)?;
     let note =
         StringStringEntryProto { key: "max_seq_tokens".into(), value: max_seq_tokens.to_string() };
     Ok(ModelProto {

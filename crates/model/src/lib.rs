@@ -54,7 +54,9 @@ pub use families::{
 pub use footprint::{Fitting, TrainingBatch, largest_tensor};
 pub use kept_scores::KeptScores;
 pub use labels::{HeadStart, head_start};
-pub use late_interaction::{LateInteraction, TokenVectors, dot, max_similarity};
+pub use late_interaction::{
+    AroundNetwork, LateInteraction, Projection, TokenNetwork, TokenVectors, dot, max_similarity,
+};
 pub use network::PairNetwork;
 pub use parameters::{Parameter, Slot};
 pub use reranker::{Ranked, Reranker, RerankerOptions};

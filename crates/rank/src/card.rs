@@ -43,7 +43,7 @@ fn text(model: &ModelDir, origin: &Origin, notes: Option<&ModelNotes>) -> String
         ),
     };
     card.push_str(if is_late { LATE_USAGE } else { USAGE });
-    onnx(&mut card, model);
+    onnx(&mut card, model, is_late);
     card.push_str("\n## Results\n\n");
     if let Some(results) = read_results(model) {
         let _ = writeln!(card, "{}\n", results.recommendation.text);
@@ -54,17 +54,23 @@ fn text(model: &ModelDir, origin: &Origin, notes: Option<&ModelNotes>) -> String
 }
 
 /// Lists the ONNX files that the folder has.
-fn onnx(card: &mut String, model: &ModelDir) {
+fn onnx(card: &mut String, model: &ModelDir, is_late: bool) {
     let files = [
-        (ModelDir::ONNX, "32 bits, the same logits"),
+        (ModelDir::ONNX, "32 bits, the same scores"),
         (ModelDir::ONNX_F16, "16 bits"),
-        (ModelDir::ONNX_INT8, "8 bits, smaller and faster, other logits"),
+        (ModelDir::ONNX_INT8, "8 bits, smaller and faster, other scores"),
     ];
     let present: Vec<_> = files.iter().filter(|(file, _)| model.path(file).is_file()).collect();
     if present.is_empty() {
         return;
     }
-    card.push_str("\nFor ONNX Runtime, transformers.js, fastembed and others:\n\n");
+    card.push_str(match is_late {
+        true => {
+            "\nFor ONNX Runtime, a vector of length 1 for every token (`token_embeddings`) of the \
+             sequences that PyLate makes:\n\n"
+        }
+        false => "\nFor ONNX Runtime, transformers.js, fastembed and others:\n\n",
+    });
     for (file, what) in present {
         let _ = writeln!(card, "- `{file}`: {what}");
     }

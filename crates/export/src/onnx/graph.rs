@@ -36,7 +36,7 @@ struct QuantizedValue {
 
 impl Graph {
     pub fn new(numbers: Numbers) -> Self {
-        let parts = GraphProto { name: "cross-encoder".into(), ..GraphProto::default() };
+        let parts = GraphProto { name: "reranker".into(), ..GraphProto::default() };
         Self { numbers, parts, quantized: HashMap::new() }
     }
 
@@ -51,15 +51,16 @@ impl Graph {
         name.into()
     }
 
-    /// Makes the value the graph's output `name`, `[axis, width]`, in f32.
-    pub fn output(&mut self, name: &str, axis: &str, width: i64, value: &str) {
+    /// Makes the value the graph's output `name`, in f32. `width` is its last axis.
+    pub fn output(&mut self, name: &str, axes: &[&str], width: usize, value: &str) {
         let cast = [int("to", DataType::Float as i64)];
         let (op, attributes): (_, &[AttributeProto]) = match self.numbers {
             Numbers::F16 => ("Cast", &cast),
             Numbers::F32 | Numbers::Int8 => ("Identity", &[]),
         };
         self.push(op, name, &[value], &[name], attributes);
-        let axes = vec![Extent::Named(axis.into()), Extent::Fixed(width)];
+        let axes = axes.iter().map(|axis| Extent::Named((*axis).into()));
+        let axes = axes.chain([Extent::Fixed(width as i64)]).collect();
         self.parts.output.push(value_info(name, DataType::Float, axes));
     }
 

@@ -1,12 +1,12 @@
-//! The network of a cross-encoder as an ONNX graph, from its `Spec` and its family's names.
+//! The network of a model as an ONNX graph, from its `Spec` and its family's names.
 
 use super::graph::{Graph, Numbers, float, int};
 use super::proto::GraphProto;
 use crate::error::{Error, Result};
 use std::path::Path;
 use whetstone_model::{
-    Architecture, FeedForward, Names, NormPlacement, Pooling, Positions, Relative, Rotary, Spec,
-    Stored, Tensors,
+    Architecture, FeedForward, Names, NormPlacement, Pooling, Positions, Projection, Relative,
+    Rotary, Spec, Stored, Tensors,
 };
 use whetstone_records::ModelDir;
 
@@ -21,6 +21,7 @@ pub struct Writer<'a> {
     pub names: &'static Names,
     tensors: &'a Tensors,
     folder: &'a Path,
+    ending: &'a Ending,
 }
 
 /// The names of the graph's inputs, `[batch, seq]` each.
@@ -31,6 +32,15 @@ pub struct Inputs {
     pub types: Option<String>,
 }
 
+/// What follows the layers.
+pub enum Ending {
+    /// A cross-encoder's head: the output `logits`, `[batch, 1]`.
+    Logits,
+    /// A late interaction's linear layer, if it has one, and vectors of length 1: the output
+    /// `token_embeddings`, `[batch, seq, width]`.
+    TokenVectors(Option<Projection>),
+}
+
 /// The kinds of layers that are written here.
 enum Layers {
     PostNorm,
@@ -38,19 +48,19 @@ enum Layers {
     Disentangled(Relative),
 }
 
-/// Returns the graph of the cross-encoder in `folder`.
+/// Returns the graph of the model in `folder`.
 ///
 /// # Errors
 /// [`Error::OnnxKind`] for a network that no code here writes.
 pub fn graph(
     architecture: &Architecture,
     tensors: &Tensors,
-    folder: &Path,
+    (folder, ending): (&Path, &Ending),
     numbers: Numbers,
 ) -> Result<GraphProto> {
     let Architecture { family, spec } = *architecture;
-    let mut writer =
-        Writer { graph: Graph::new(numbers), spec, names: &family.names, tensors, folder };
+    let names = &family.names;
+    let mut writer = Writer { graph: Graph::new(numbers), spec, names, tensors, folder, ending };
     let layers = writer.layers()?;
     let axes = ["batch_size", "sequence_length"];
     let has_types = spec.token_types > 0 && family.template.pair.iter().any(|(_, kind)| *kind > 0);
@@ -67,9 +77,17 @@ pub fn graph(
         Layers::Disentangled(relative) => {
             writer.disentangled_layers(x, &inputs, &padding, &relative)?
         }
-    }; // [batch, seq, hidden], or [batch, 1, hidden] where the head reads the first token alone
-    let logits = writer.head(&x, &inputs)?; // [batch, 1]
-    writer.graph.output("logits", axes[0], 1, &logits);
+    }; // [batch, seq, hidden], or [batch, 1, hidden] where a head reads the first token alone
+    match ending {
+        Ending::Logits => {
+            let logits = writer.head(&x, &inputs)?;
+            writer.graph.output("logits", &axes[..1], 1, &logits);
+        }
+        Ending::TokenVectors(projection) => {
+            let (vectors, width) = writer.token_vectors(&x, projection.as_ref());
+            writer.graph.output("token_embeddings", &axes, width, &vectors);
+        }
+    }
     Ok(writer.graph.finish())
 }
 
@@ -192,10 +210,11 @@ impl<'a> Writer<'a> {
         self.graph.node("Gather", "length", &[&shape, &one], &[])
     }
 
-    /// Whether the head reads nothing of a layer's output but the first token.
+    /// Whether nothing of a layer's output is read but the first token.
     pub fn is_first_alone(&self, index: usize) -> bool {
         let is_last = index + 1 == self.spec.layers;
-        is_last && self.spec.head.pooling() == Pooling::FirstToken
+        let has_head = matches!(self.ending, Ending::Logits);
+        is_last && has_head && self.spec.head.pooling() == Pooling::FirstToken
     }
 
     /// The tokens whose output a layer computes: all, or the first where the head reads no other,

@@ -2,6 +2,7 @@
 //! from somewhere, and that its operations give transformers' logits.
 
 mod evaluate;
+mod late_interaction;
 mod value;
 
 use super::proto::{DataType, Extent, GraphProto, TensorProto};
@@ -45,10 +46,11 @@ fn graph_of(model: &Path, numbers: Numbers) -> GraphProto {
     model.graph.unwrap()
 }
 
-/// The graphs of all families in all formats.
+/// The graphs of all families, and of late interactions, in all formats.
 fn graphs() -> impl Iterator<Item = GraphProto> {
-    let graphs_of = |(model, _): (&str, _)| ALL.map(|numbers| graph_of(&oracle(model), numbers));
-    FAMILIES.into_iter().flat_map(graphs_of)
+    let models =
+        FAMILIES.map(|(model, _)| model).into_iter().chain(["tiny-colbert", "tiny-pylate"]);
+    models.flat_map(|model| ALL.map(|numbers| graph_of(&oracle(model), numbers)))
 }
 
 #[derive(Deserialize)]
@@ -162,7 +164,8 @@ fn layers_that_nobody_writes_are_refused_with_the_config_and_a_way_out() {
     architecture.spec.norm = NormPlacement::BeforeSublayer;
     assert_eq!(architecture.spec.feed_forward, FeedForward::Gelu);
     let error =
-        network::graph(&architecture, &tensors, Path::new("mine"), Numbers::F32).unwrap_err();
+        network::graph(&architecture, &tensors, (Path::new("mine"), &Ending::Logits), Numbers::F32)
+            .unwrap_err();
     assert_eq!(
         error.to_string(),
         "`mine/config.json` describes a network with layers of a kind that cannot be written as ONNX"
@@ -192,7 +195,7 @@ fn every_value_has_one_origin_and_comes_before_its_readers() {
         }
         let names: HashSet<&str> = graph.node.iter().map(|node| &*node.name).collect();
         assert_eq!(names.len(), graph.node.len());
-        read.insert("logits");
+        read.insert(&graph.output[0].name);
         assert_eq!(read, known, "every value is read");
     }
 }

@@ -15,11 +15,11 @@ pub(super) const BIAS: &str = "linear.bias";
 const RESIDUAL: &str = "residual.weight";
 
 /// A linear layer, in the layout of the files: `[to, from]`.
-struct Affine {
-    from: usize,
-    to: usize,
-    weight: Vec<f64>,
-    bias: Vec<f64>,
+pub struct Projection {
+    pub from: usize,
+    pub to: usize,
+    pub weight: Vec<f64>,
+    pub bias: Vec<f64>,
 }
 
 /// The settings of a module.
@@ -41,28 +41,27 @@ pub(super) fn read(
     model_dir: &Path,
     files: &ProjectionFiles,
     hidden: usize,
-    engine: &Engine,
-) -> Result<Option<Linear>> {
-    let affine = match files {
+) -> Result<Option<Projection>> {
+    let projection = match files {
         ProjectionFiles::None => return Ok(None),
         ProjectionFiles::WithEncoder => beside_encoder(model_dir, hidden)?,
         ProjectionFiles::Modules(modules) => {
-            let mut affine: Option<Affine> = None;
+            let mut projection: Option<Projection> = None;
             for [settings, weights] in modules {
-                let from = affine.as_ref().map_or(hidden, |earlier| earlier.to);
-                let module = Affine::of_module(settings, weights, from)?;
-                affine = Some(match affine {
+                let from = projection.as_ref().map_or(hidden, |earlier| earlier.to);
+                let module = Projection::of_module(settings, weights, from)?;
+                projection = Some(match projection {
                     None => module,
                     Some(earlier) => earlier.then(&module),
                 });
             }
-            affine.expect("a folder without a module is no late interaction")
+            projection.expect("a folder without a module is no late interaction")
         }
     };
-    Ok((!affine.is_identity()).then(|| affine.linear(engine)))
+    Ok((!projection.is_identity()).then_some(projection))
 }
 
-fn beside_encoder(model_dir: &Path, hidden: usize) -> Result<Affine> {
+fn beside_encoder(model_dir: &Path, hidden: usize) -> Result<Projection> {
     let path = weights::place(model_dir);
     let mut tensors = Tensors::new();
     for file in weights::files(model_dir)? {
@@ -74,7 +73,7 @@ fn beside_encoder(model_dir: &Path, hidden: usize) -> Result<Affine> {
     if to == 0 {
         return refuse(&path, PROJECTION, "at least one row", "none");
     }
-    Ok(Affine {
+    Ok(Projection {
         from: hidden,
         to,
         weight: matrix(stored, &path, [to, hidden])?,
@@ -93,7 +92,7 @@ fn matrix(stored: Stored, path: &Path, shape: [usize; 2]) -> Result<Vec<f64>> {
     Ok(stored.values.into_iter().map(f64::from).collect())
 }
 
-impl Affine {
+impl Projection {
     fn of_module(settings: &Path, file: &Path, width: usize) -> Result<Self> {
         let dense: Dense = needed(settings)?;
         match dense.activation_function.as_deref() {
@@ -158,7 +157,8 @@ impl Affine {
         Self { from: self.from, to: next.to, weight, bias }
     }
 
-    fn linear(self, engine: &Engine) -> Linear {
+    /// The same layer on a device.
+    pub(super) fn linear(self, engine: &Engine) -> Linear {
         let Self { from, to, weight, bias } = self;
         let device = engine.device();
         let weight: Vec<f32> = weight.into_iter().map(|value| value as f32).collect();

@@ -171,6 +171,11 @@ impl Settings {
         }
     }
 
+    /// The same of a folder that must hold a late interaction.
+    pub fn of_late(model_dir: &Path) -> Result<Self> {
+        Self::read(model_dir)?.ok_or_else(|| Error::NotLate { path: model_dir.into() })
+    }
+
     /// The same; for an encoder alone, what it is to become. Passages are cut at `passage_tokens` if
     /// that is less than the model's own limit.
     pub fn read_or_make(model_dir: &Path, passage_tokens: Option<usize>) -> Result<Self> {

@@ -28,11 +28,6 @@ struct Matches {
 }
 
 impl MaxSim {
-    /// The length of a projected vector; None without a projection.
-    pub fn width(&self) -> Option<usize> {
-        self.projection.as_ref().map(|projection| projection.weight.dims()[1])
-    }
-
     /// # Shapes
     /// - rows: `[rows, hidden]`
     /// - output: `[rows, width]`

@@ -134,7 +134,7 @@ impl Verification {
             return Err(Error::NoOnnx { model: self.model.root().into() });
         }
         let score = |(file, tolerance): (&str, f64)| {
-            let logits = runtime.open(&self.model, file, self.golden.max_seq_tokens)?;
+            let logits = runtime.open(&self.model, file, Some(self.golden.max_seq_tokens))?;
             let logits = logits.score(&self.golden.texts(), &Silent)?;
             self.agreement(&logits, format!("ONNX Runtime, {file}"), tolerance)
         };

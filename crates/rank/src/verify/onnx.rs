@@ -6,12 +6,14 @@ use ort::session::Session;
 use ort::value::TensorRef;
 use std::path::Path;
 use std::sync::Mutex;
-use whetstone_model::{Packed, PairTokenizer, Placement, Precision};
+use whetstone_model::{
+    AroundNetwork, LateInteraction, Packed, PairTokenizer, Placement, Precision, TokenNetwork,
+};
 use whetstone_records::{ModelDir, Progress};
 
 /// What multiplies a matrix of 8 bits is itself rounded to 8 bits, over the whole batch at once.
 const INT8_TOLERANCE: f64 = 1.0;
-/// Pairs in a call: several, so that padding is computed and must not matter.
+/// Pairs or texts in a call: several, so that padding is computed and must not matter.
 const BATCH: usize = 8;
 
 /// The library of ONNX Runtime.
@@ -19,10 +21,20 @@ pub struct OnnxRuntime {
     environment: Environment,
 }
 
-/// A model's network in ONNX Runtime, with the tokenizer.
-pub struct OnnxEncoder {
+/// A model whose network runs in ONNX Runtime.
+pub struct OnnxScorer {
+    network: Network,
+    around: Around,
+}
+
+struct Network {
     session: Mutex<Session>,
-    tokenizer: PairTokenizer,
+}
+
+/// What makes sequences of texts.
+enum Around {
+    CrossEncoder(PairTokenizer),
+    LateInteraction(AroundNetwork),
 }
 
 /// The ONNX files that a model folder has, each with its tolerance.
@@ -45,37 +57,86 @@ impl OnnxRuntime {
         Ok(Self { environment })
     }
 
-    /// Opens an ONNX file of a model folder.
-    pub fn open(&self, model: &ModelDir, file: &str, max_seq_tokens: usize) -> Result<OnnxEncoder> {
+    /// Opens an ONNX file of a model folder. `max_seq_tokens` defaults to the folder's own limit.
+    pub fn open(
+        &self,
+        model: &ModelDir,
+        file: &str,
+        max_seq_tokens: Option<usize>,
+    ) -> Result<OnnxScorer> {
         let path = model.path(file);
         let session = Session::builder(&self.environment)
             .and_then(|mut builder| builder.commit_from_file(&path))
             .map_err(|error| Error::Onnx { path: path.clone(), message: error.to_string() })?;
-        let tokenizer = PairTokenizer::open(model.root(), max_seq_tokens)?;
-        Ok(OnnxEncoder { session: Mutex::new(session), tokenizer })
+        let (root, limit) = (model.root(), max_seq_tokens);
+        let around = match LateInteraction::is_in(root)? {
+            true => Around::LateInteraction(AroundNetwork::open(root, limit)?),
+            false => {
+                let limit = limit.map_or_else(|| PairTokenizer::stored_limit(root), Ok)?;
+                Around::CrossEncoder(PairTokenizer::open(root, limit)?)
+            }
+        };
+        Ok(OnnxScorer { network: Network { session: Mutex::new(session) }, around })
     }
 }
 
-impl OnnxEncoder {
-    /// Returns the raw logit of every pair. Pairs of similar length go into one call.
+impl OnnxScorer {
+    /// Returns the raw score of every pair. Sequences of similar length go into one call.
     pub fn score(&self, pairs: &[(&str, &str)], progress: &dyn Progress) -> Result<Vec<f32>> {
+        match &self.around {
+            Around::CrossEncoder(tokenizer) => self.network.logits(tokenizer, pairs, progress),
+            Around::LateInteraction(around) => around.score(&self.network, pairs, progress),
+        }
+    }
+}
+
+impl TokenNetwork for Network {
+    type Error = Error;
+
+    fn groups(&self, lengths: &[usize]) -> Vec<Vec<usize>> {
+        groups(lengths)
+    }
+
+    fn vectors(&self, batch: &Packed) -> Result<Vec<f32>> {
+        let found = self.run(batch, "token_embeddings")?;
+        let (seq, tokens) = (batch.longest(), batch.sequences() * batch.longest());
+        let width = found.len() / tokens.max(1);
+        let own = batch.starts.windows(2).zip(found.chunks_exact((seq * width).max(1)));
+        Ok(own.flat_map(|(span, row)| &row[..(span[1] - span[0]) * width]).copied().collect())
+    }
+}
+
+/// Sequences by their lengths, as many as go into a call.
+fn groups(lengths: &[usize]) -> Vec<Vec<usize>> {
+    let mut order: Vec<usize> = (0..lengths.len()).collect();
+    order.sort_by_key(|&sequence| lengths[sequence]);
+    order.chunks(BATCH).map(<[usize]>::to_vec).collect()
+}
+
+impl Network {
+    fn logits(
+        &self,
+        tokenizer: &PairTokenizer,
+        pairs: &[(&str, &str)],
+        progress: &dyn Progress,
+    ) -> Result<Vec<f32>> {
         let (queries, passages): (Vec<&str>, Vec<&str>) = pairs.iter().copied().unzip();
-        let (queries, passages) =
-            (self.tokenizer.tokenize(&queries)?, self.tokenizer.tokenize(&passages)?);
-        let length = |&pair: &usize| self.tokenizer.joined_len(&queries[pair], &passages[pair]);
-        let mut order: Vec<usize> = (0..pairs.len()).collect();
-        order.sort_by_key(length);
+        let (queries, passages) = (tokenizer.tokenize(&queries)?, tokenizer.tokenize(&passages)?);
+        let both = queries.iter().zip(&passages);
+        let lengths: Vec<usize> =
+            both.map(|(query, passage)| tokenizer.joined_len(query, passage)).collect();
         let mut logits = vec![0.0; pairs.len()];
-        for group in order.chunks(BATCH) {
+        for group in groups(&lengths) {
             let batch = group.iter().map(|&pair| (&queries[pair], &passages[pair]));
-            let found = self.logits(&self.tokenizer.batch(batch))?;
+            let found = self.run(&tokenizer.batch(batch), "logits")?;
             group.iter().zip(found).for_each(|(&pair, logit)| logits[pair] = logit);
             progress.advance(group.len() as u64);
         }
         Ok(logits)
     }
 
-    fn logits(&self, batch: &Packed) -> Result<Vec<f32>> {
+    /// Returns an output of the network.
+    fn run(&self, batch: &Packed, output: &str) -> Result<Vec<f32>> {
         let failed = |error: ort::Error| Error::OnnxRun { message: error.to_string() };
         let padded = Padded::of(batch);
         let mut session = self.session.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
@@ -94,15 +155,15 @@ impl OnnxEncoder {
             .collect::<Result<_, ort::Error>>()
             .map_err(failed)?;
         let outputs = session.run(tensors).map_err(failed)?;
-        let logits = outputs
-            .get("logits")
-            .ok_or_else(|| Error::OnnxRun { message: "there is no output `logits`".into() })?;
-        let (_, logits) = logits.try_extract_tensor::<f32>().map_err(failed)?;
-        Ok(logits.to_vec())
+        let missing = || Error::OnnxRun { message: format!("there is no output `{output}`") };
+        let found = outputs.get(output).ok_or_else(missing)?;
+        let (_, values) = found.try_extract_tensor::<f32>().map_err(failed)?;
+        Ok(values.to_vec())
     }
 }
 
-/// A batch with padding at the end of every sequence.
+/// A batch with padding at the end of every sequence. Attention sees neither that nor the masks of
+/// a query where the model hides them.
 struct Padded {
     shape: [usize; 2],
     inputs: [(&'static str, Vec<i64>); 3],
@@ -116,7 +177,8 @@ impl Padded {
             for (column, token) in (bounds[0]..bounds[1]).enumerate() {
                 let place = row * shape[1] + column;
                 rows[0][place] = i64::from(batch.ids[token]);
-                rows[1][place] = 1;
+                let seen = batch.seen.as_ref().is_none_or(|seen| column < seen[row]);
+                rows[1][place] = i64::from(seen);
                 rows[2][place] = i64::from(batch.types[token]);
             }
         }
@@ -132,7 +194,7 @@ mod tests {
 
     #[test]
     fn padding_stands_at_the_end_and_is_masked() {
-        let batch = Packed {
+        let mut batch = Packed {
             ids: vec![2, 7, 3, 2, 3],
             types: vec![0, 1, 1, 0, 1],
             starts: vec![0, 3, 5],
@@ -144,5 +206,7 @@ mod tests {
         assert_eq!(ids.1, [2, 7, 3, 2, 3, 0]);
         assert_eq!(mask.1, [1, 1, 1, 1, 1, 0]);
         assert_eq!(types.1, [0, 1, 1, 0, 1, 0]);
+        batch.seen = Some(vec![2, 2]);
+        assert_eq!(Padded::of(&batch).inputs[1].1, [1, 1, 0, 1, 1, 0]);
     }
 }

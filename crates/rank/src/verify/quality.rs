@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::rerank::order;
 use crate::texts::{TextFiles, Texts};
 use whetstone_eval::{CompareConfig, Measure, paired, per_query};
-use whetstone_model::{CrossEncoder, Engine, PairTokenizer, Placement};
+use whetstone_model::{Engine, Placement, Scorer};
 use whetstone_records::{DataSet, ModelDir, Progress, Qrels, Run};
 
 /// A model, and the data set that it is measured on.
@@ -30,19 +30,18 @@ impl QualityJob<'_> {
         let candidates = judged(&Run::read(&self.data.candidates())?, &qrels);
         let texts = TextFiles { corpus: &corpus, queries: &queries };
         let texts = Texts::of_candidates(texts, [&candidates])?;
-        let encoder =
-            CrossEncoder::load(self.model.root(), None, &Engine::placed(self.placement)?)?;
+        let engine = Engine::placed(self.placement)?;
+        let scorer = Scorer::load(self.model.root(), None, None, &engine)?;
         let engine = order(&candidates, &texts, |pairs| {
             progress.start("our engine", Some(pairs.len() as u64), "pairs");
-            let logits = encoder.score(pairs, progress)?;
+            let scores = scorer.score(pairs, progress)?;
             progress.finish();
-            Ok(logits)
+            Ok(scores)
         })?;
         let name = format!("whetstone on {}", self.placement);
         let mut found = vec![quality(name, &qrels, &engine, None)];
-        let limit = PairTokenizer::stored_limit(self.model.root())?;
         for (file, _) in files {
-            let session = runtime.open(self.model, file, limit)?;
+            let session = runtime.open(self.model, file, None)?;
             let run = order(&candidates, &texts, |pairs| {
                 progress.start(file, Some(pairs.len() as u64), "pairs");
                 let logits = session.score(pairs, progress)?;

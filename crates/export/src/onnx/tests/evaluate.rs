@@ -6,7 +6,7 @@ use super::value::{Value, concatenated, vector, without};
 use half::f16;
 use std::collections::HashMap;
 
-/// Returns the graph's output `logits`.
+/// Returns the graph's output.
 pub fn evaluate(graph: &GraphProto, inputs: &[(&str, Value)]) -> Vec<f64> {
     let mut known: HashMap<&str, Value> = HashMap::new();
     known.extend(graph.initializer.iter().map(|tensor| (&*tensor.name, constant(tensor))));
@@ -17,7 +17,7 @@ pub fn evaluate(graph: &GraphProto, inputs: &[(&str, Value)]) -> Vec<f64> {
         assert_eq!(made.len(), node.output.len(), "{}", node.name);
         known.extend(node.output.iter().map(String::as_str).zip(made));
     }
-    known["logits"].data.clone()
+    known[&*graph.output[0].name].data.clone()
 }
 
 fn constant(tensor: &TensorProto) -> Value {
@@ -67,6 +67,12 @@ fn outputs(node: &NodeProto, given: &[&Value]) -> Vec<Value> {
             let axis = given[1].whole(0);
             x.along(axis, |line| line[0] = line.iter().sum()).sliced(0.0, 1.0, axis)
         }
+        "ReduceL2" => {
+            let axis = x.shape.len() - 1;
+            assert_eq!(node.attribute[0].ints, [-1]);
+            let length = |line: &[f64]| line.iter().map(|x| x * x).sum::<f64>().sqrt();
+            x.along(axis, |line| line[0] = length(line)).sliced(0.0, 1.0, axis)
+        }
         "Softmax" => x.along(axis(-1, x), softmax),
         "LayerNormalization" => normalised(node, given),
         "MatMul" => x.times(given[1]),
@@ -95,6 +101,7 @@ fn by_element(node: &NodeProto, given: &[&Value]) -> Value {
         "Sub" => both(|a, b| a - b),
         "Mul" => both(|a, b| a * b),
         "Div" => both(|a, b| a / b),
+        "Max" => both(f64::max),
         "Equal" => both(|a, b| f64::from(a == b)),
         "Greater" => both(|a, b| f64::from(a > b)),
         "Not" => each(|x| 1.0 - x),
