@@ -9,9 +9,9 @@ use std::fs;
 use std::path::Path;
 use whetstone_export::{Error, ShrinkJob, shrink};
 use whetstone_model::{
-    Architecture, CrossEncoder, DeviceName, Engine, PairTokenizer, read_tokenizer,
+    Architecture, CrossEncoder, DeviceName, Engine, LateInteraction, PairTokenizer, read_tokenizer,
 };
-use whetstone_records::{Hint, ModelDir, Silent};
+use whetstone_records::{Golden, Hint, ModelDir, Silent};
 
 /// Keeps so many layers of a model.
 fn cut(model: &Path, layers: usize, out: &Path) -> Result<whetstone_records::Manifest, Error> {
@@ -53,14 +53,34 @@ fn a_model_of_any_family_loads_with_fewer_layers_and_these_are_its_own() {
     }
 }
 
+/// The scores of [`PAIRS`] by a late interaction.
+fn similarities(model: &Path) -> Vec<f32> {
+    let engine = Engine::open(DeviceName::Cpu).unwrap();
+    LateInteraction::load(model, None, &engine).unwrap().score(&PAIRS, &Silent).unwrap()
+}
+
 #[test]
-fn a_late_interaction_is_refused_and_nothing_is_written() {
+fn a_late_interaction_with_fewer_layers_stays_one() {
     for model in ["tiny-colbert", "tiny-pylate"] {
         let out = tempfile::tempdir().unwrap();
-        let error = cut(&oracle(model), 1, &out.path().join("out")).unwrap_err();
-        assert!(error.to_string().contains("has no relevance head"), "{error}");
-        assert_eq!(fs::read_dir(out.path()).unwrap().count(), 0);
+        let manifest = cut(&oracle(model), 1, out.path()).unwrap();
+        assert_eq!(Architecture::read(out.path()).unwrap().spec.layers, 1, "{model}");
+        assert_ne!(similarities(out.path()), similarities(&oracle(model)), "{model}");
+        let golden = Golden::read(&ModelDir::new(out.path())).unwrap();
+        assert!(golden.pairs.iter().all(|pair| pair.logit.is_finite()), "{model}");
+        for file in ModelDir::new(oracle(model)).late_interaction_files() {
+            assert!(manifest.outputs.contains_key(file), "{model}: {file}");
+        }
     }
+}
+
+#[test]
+fn a_late_interaction_with_fewer_words_keeps_its_markers_and_its_scores() {
+    let (folder, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let manifest = prune("tiny-colbert", folder.path(), out.path()).unwrap();
+    assert!(manifest.counts["tokens"] < manifest.counts["tokens-before"]);
+    let whole = similarities(&oracle("tiny-colbert"));
+    assert_eq!(similarities(out.path()), whole, "the same to the last bit");
 }
 
 #[test]

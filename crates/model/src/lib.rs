@@ -68,7 +68,7 @@ pub use spec::{
 pub use tensor_file::{Unwritten, write_tensors};
 pub use tokenizer::{PairTokenizer, Tokens};
 pub use tokenizer_files::read_tokenizer;
-pub use weights::{Stored, Tensors, transpose};
+pub use weights::{PROJECTION, Stored, Tensors, transpose};
 #[cfg(feature = "train")]
 pub use whetstone_kernels::AdamWStep;
 pub use whetstone_kernels::{Precision, Rotation};

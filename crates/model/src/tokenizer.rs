@@ -152,7 +152,7 @@ impl PairTokenizer {
         texts.par_iter().map(|text| self.tokenize_one(text)).collect()
     }
 
-    fn tokenize_one(&self, text: &str) -> Result<Tokens> {
+    pub(crate) fn tokenize_one(&self, text: &str) -> Result<Tokens> {
         let text = self.apart.as_ref().map_or(text.into(), |apart| apart.prompted(text));
         let encoding = self.tokenizer.encode_fast(&*text, false).map_err(Error::Tokenize)?;
         Ok(encoding.get_ids().into())

@@ -23,7 +23,7 @@ pub type Tensors = BTreeMap<String, Stored>;
 pub(crate) const DTYPES: [&str; 3] = ["F32", "F16", "BF16"];
 
 /// The projection of a model of late interaction, beside its encoder or in a file of its own.
-pub(crate) const PROJECTION: &str = "linear.weight";
+pub const PROJECTION: &str = "linear.weight";
 
 /// A tensor as f32 in the layout of the file.
 pub struct Stored {

@@ -7,10 +7,10 @@ use crate::failure::{Problem, Result};
 use crate::output;
 use std::path::{Path, PathBuf};
 use whetstone_export::{EXPORT, ExportJob, SHRINK, ShrinkJob, export, kept_layers, shrink};
-use whetstone_model::Engine;
+use whetstone_model::{Engine, LateInteraction};
 use whetstone_rank::write_card;
 use whetstone_records::{AtomicFolder, DataSet, Manifest, ModelDir, RunDir, forget};
-use whetstone_train::{TrainConfig, forget_run, train};
+use whetstone_train::{ModelKind, TrainConfig, forget_run, train};
 
 /// Make a model smaller: fewer layers, only the words of your corpus; then let it learn from the
 /// larger one
@@ -21,8 +21,8 @@ use whetstone_train::{TrainConfig, forget_run, train};
   whetstone shrink --model models/mine --vocabulary data/mine/corpus.jsonl --out models/mine-small
 
 A model that loses layers must learn anew to score: with --data, it trains on the pairs of
-train.jsonl towards the logits of --model and what comes out of its layers, and the best step by dev
-nDCG@10 becomes --out. Without --data, --out is the cut model itself, for a training of your own. The
+train.jsonl towards the scores of --model, and of a cross-encoder towards what comes out of its layers
+too; the best step by dev nDCG@10 becomes --out. Without --data, --out is the cut model itself, for a training of your own. The
 layers that stay are spread evenly, the first and the last among them.
 
 A vocabulary loses tokens without any training: a text whose tokens all stay has the same logits to
@@ -47,7 +47,7 @@ pub struct Args {
     /// Folder for the training run
     #[arg(long, value_name = "DIR", requires = "data")]
     checkpoint: Option<PathBuf>,
-    /// Config of the training (TOML), whose `loss` is mse or margin-mse [default: mse, 3 epochs]
+    /// Config of the training (TOML), whose `loss` is mse or margin-mse [default: mse, of a late interaction margin-mse; 3 epochs]
     #[arg(long, value_name = "FILE", requires = "data")]
     config: Option<PathBuf>,
     /// Folder for the smaller model
@@ -85,9 +85,13 @@ pub fn run(args: &Args, talk: &Talk) -> Result<()> {
     }
     let last = if args.vocabulary.is_empty() { EXPORT } else { SHRINK };
     AtomicFolder::check(&args.out, last)?;
+    let kind = match LateInteraction::is_in(&model)? {
+        true => ModelKind::LateInteraction,
+        false => ModelKind::CrossEncoder,
+    };
     let config = match &args.config {
-        None => TrainConfig::distillation(),
-        Some(path) => with_teacher_loss(TrainConfig::load(path)?, path)?,
+        None => TrainConfig::distillation(kind),
+        Some(path) => with_teacher_loss(TrainConfig { kind, ..TrainConfig::load(path)? }, path)?,
     };
     let run = RunDir::new(checkpoint);
     let learning = Learning { args, talk, model: &model, layers, data, run };

@@ -63,9 +63,6 @@ pub fn shrink(job: &ShrinkJob, out: &Path) -> Result<Manifest> {
         AtomicFolder::tidy(out)?;
         return Ok(manifest);
     }
-    if LateInteraction::is_in(job.model)? {
-        return Err(whetstone_model::Error::NoHead { path: job.model.into() }.into());
-    }
     let architecture = Architecture::read(job.model)?;
     let layers = job.layers.map(|wanted| kept_layers(job.model, wanted)).transpose()?;
     let folder = AtomicFolder::create(out, SHRINK)?;
@@ -143,6 +140,7 @@ impl Shrinking<'_> {
         };
         write_json(&self.out.config(), &config)?;
         self.copy(&AS_THEY_ARE)?;
+        self.copy(&self.model.late_interaction_files())?;
         let kept = Kept {
             family: self.architecture.family,
             layers: self.layers.as_deref(),
@@ -209,6 +207,9 @@ impl Shrinking<'_> {
         ids.extend(config.iter().filter_map(|(key, value)| {
             u32::try_from(value.as_u64()?).ok().filter(|_| key.ends_with("_token_id"))
         }));
+        if LateInteraction::is_in(self.model.root())? {
+            ids.extend(LateInteraction::needed_ids(self.model.root())?);
+        }
         json.add_needed(&mut ids);
         let ids: Vec<u32> = ids.into_iter().collect();
         let new: HashMap<u32, u32> = ids.iter().copied().zip(0..).collect();
@@ -251,7 +252,7 @@ impl Shrinking<'_> {
         let out = self.out.root();
         let limit = PairTokenizer::stored_limit(out)?;
         PairTokenizer::open(out, limit)?;
-        if head_start(out, None)? != HeadStart::Taken {
+        if !LateInteraction::is_in(out)? && head_start(out, None)? != HeadStart::Taken {
             return Ok(());
         }
         let scorer = Scorer::load(out, None, Some(limit), &Engine::open(DeviceName::Cpu)?)?;

@@ -5,7 +5,7 @@ use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensorError, SafeTensors};
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
-use whetstone_model::Family;
+use whetstone_model::{Family, PROJECTION};
 use whetstone_records::{AtomicFile, ModelDir, read_whole};
 
 /// What stays of a network.
@@ -50,7 +50,12 @@ impl Kept<'_> {
     fn read(&self, path: &Path, kept: &mut BTreeMap<String, Tensor>) -> Result<()> {
         let bytes = read_whole(path)?;
         for (file_name, view) in SafeTensors::deserialize(&bytes).map_err(invalid(path))?.iter() {
-            let Some(name) = self.family.name_of(file_name) else { continue };
+            let name = match file_name {
+                // No part of the family's network.
+                PROJECTION => Some(PROJECTION.to_owned()),
+                _ => self.family.name_of(file_name),
+            };
+            let Some(name) = name else { continue };
             let Some(place) = self.place(&name) else { continue };
             let tensor = match self.words.filter(|_| self.is_word_table(&name)) {
                 Some(words) => rows(&view, words).map_err(invalid(path))?,

@@ -29,7 +29,7 @@ pub trait TokenNetwork {
 
 /// A late interaction without its network.
 pub struct AroundNetwork {
-    framing: Framing,
+    pub(super) framing: Framing,
     /// The length of a vector.
     pub width: usize,
 }

@@ -86,6 +86,16 @@ impl Framing {
         }
     }
 
+    /// Returns the ids of tokens that belong to no text but decide a score.
+    pub fn needed_ids(&self) -> Result<Vec<u32>> {
+        let mut ids = self.passages.tokenizer.tokenize_one(&self.prompt)?.to_vec();
+        ids.extend(self.queries.marker.iter().chain(&self.passages.marker).chain(&self.skipped));
+        if self.expansion != Expansion::None {
+            ids.push(self.mask);
+        }
+        Ok(ids)
+    }
+
     /// Returns the tokens of each text.
     pub fn tokenize(&self, texts: &[&str]) -> Result<Vec<Tokens>> {
         let texts: Vec<Cow<str>> = texts.iter().map(|text| self.prompted(text)).collect();

@@ -124,6 +124,15 @@ impl LateInteraction {
         let hidden = Architecture::read(model_dir)?.spec.hidden;
         projection::read(model_dir, &Settings::of_late(model_dir)?.projection, hidden)
     }
+
+    /// Returns the ids of tokens that a vocabulary cannot lose: markers, masks, the prompt's, and
+    /// those that are skipped.
+    ///
+    /// # Errors
+    /// As [`LateInteraction::load`].
+    pub fn needed_ids(model_dir: &Path) -> Result<Vec<u32>> {
+        AroundNetwork::open(model_dir, None)?.framing.needed_ids()
+    }
 }
 
 impl TokenNetwork for OwnNetwork {
