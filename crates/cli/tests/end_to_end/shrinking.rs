@@ -76,6 +76,23 @@ fn a_shrunk_model_learns_is_served_and_ends_with_the_same_bytes_after_kills() {
 }
 
 #[test]
+fn a_late_interaction_learns_from_the_larger_one_and_stays_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, out) = (quickstart_folder().join("data"), folder.path().join("out"));
+    let model = Path::new(&tiny_model()).with_file_name("tiny-colbert");
+    let paths = [&model, &data, &folder.path().join("run"), &out].map(|path| text(path));
+    let [model, data, checkpoint, model_out] = paths.each_ref().map(String::as_str);
+    let args = ["shrink", "--model", model, "--layers", "1", "--data", data, "--json"];
+    let folders = ["--checkpoint", checkpoint, "--out", model_out];
+    let manifests = run(&[&args[..], &folders].concat()).json();
+    let stages: Vec<&str> =
+        manifests.as_array().unwrap().iter().map(|m| m["stage"].as_str().unwrap()).collect();
+    assert_eq!(stages, ["shrink", "train", "export"]);
+    assert_eq!(run(&["verify", model_out]).code, Some(0));
+    assert!(out.join("1_Dense/config.json").is_file(), "as PyLate saves it");
+}
+
+#[test]
 fn a_loss_that_learns_nothing_from_the_larger_model_is_refused_before_any_work() {
     let folder = tempfile::tempdir().unwrap();
     let (args, checkpoint, _) = job(folder.path(), "refused");
