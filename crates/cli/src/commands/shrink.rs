@@ -21,9 +21,10 @@ use whetstone_train::{ModelKind, TrainConfig, forget_run, train};
   whetstone shrink --model models/mine --vocabulary data/mine/corpus.jsonl --out models/mine-small
 
 A model that loses layers must learn anew to score: with --data, it trains on the pairs of
-train.jsonl towards the scores of --model, and of a cross-encoder towards what comes out of its layers
-too; the best step by dev nDCG@10 becomes --out. Without --data, --out is the cut model itself, for a training of your own. The
-layers that stay are spread evenly, the first and the last among them.
+train.jsonl towards the scores of --model, and of a cross-encoder towards what comes out of its
+layers too; the best step by dev nDCG@10 becomes --out. Without --data, --out is the cut model
+itself, for a training of your own. The layers that stay are spread evenly, the first and the last
+among them.
 
 A vocabulary loses tokens without any training: a text whose tokens all stay has the same logits to
 the last bit. Words that are not in the files are split into shorter pieces, down to single
@@ -47,7 +48,8 @@ pub struct Args {
     /// Folder for the training run
     #[arg(long, value_name = "DIR", requires = "data")]
     checkpoint: Option<PathBuf>,
-    /// Config of the training (TOML), whose `loss` is mse or margin-mse [default: mse, of a late interaction margin-mse; 3 epochs]
+    /// Config of the training (TOML), whose `loss` is mse or margin-mse, of a late interaction
+    /// margin-mse [default: such a loss, 3 epochs]
     #[arg(long, value_name = "FILE", requires = "data")]
     config: Option<PathBuf>,
     /// Folder for the smaller model

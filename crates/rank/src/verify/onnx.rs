@@ -85,12 +85,21 @@ impl OnnxScorer {
     pub fn score(&self, pairs: &[(&str, &str)], progress: &dyn Progress) -> Result<Vec<f32>> {
         match &self.around {
             Around::CrossEncoder(tokenizer) => self.network.logits(tokenizer, pairs, progress),
-            Around::LateInteraction(around) => around.score(&self.network, pairs, progress),
+            Around::LateInteraction(around) => {
+                let network = TokenVectors { network: &self.network, width: around.width };
+                around.score(&network, pairs, progress)
+            }
         }
     }
 }
 
-impl TokenNetwork for Network {
+/// A network whose output is a vector for every token.
+struct TokenVectors<'a> {
+    network: &'a Network,
+    width: usize,
+}
+
+impl TokenNetwork for TokenVectors<'_> {
     type Error = Error;
 
     fn groups(&self, lengths: &[usize]) -> Vec<Vec<usize>> {
@@ -98,11 +107,10 @@ impl TokenNetwork for Network {
     }
 
     fn vectors(&self, batch: &Packed) -> Result<Vec<f32>> {
-        let found = self.run(batch, "token_embeddings")?;
-        let (seq, tokens) = (batch.longest(), batch.sequences() * batch.longest());
-        let width = found.len() / tokens.max(1);
-        let own = batch.starts.windows(2).zip(found.chunks_exact((seq * width).max(1)));
-        Ok(own.flat_map(|(span, row)| &row[..(span[1] - span[0]) * width]).copied().collect())
+        let row = batch.longest() * self.width;
+        let found = self.network.run(batch, ("token_embeddings", row))?;
+        let own = batch.starts.windows(2).zip(found.chunks_exact(row.max(1)));
+        Ok(own.flat_map(|(span, row)| &row[..(span[1] - span[0]) * self.width]).copied().collect())
     }
 }
 
@@ -128,15 +136,15 @@ impl Network {
         let mut logits = vec![0.0; pairs.len()];
         for group in groups(&lengths) {
             let batch = group.iter().map(|&pair| (&queries[pair], &passages[pair]));
-            let found = self.run(&tokenizer.batch(batch), "logits")?;
+            let found = self.run(&tokenizer.batch(batch), ("logits", 1))?;
             group.iter().zip(found).for_each(|(&pair, logit)| logits[pair] = logit);
             progress.advance(group.len() as u64);
         }
         Ok(logits)
     }
 
-    /// Returns an output of the network.
-    fn run(&self, batch: &Packed, output: &str) -> Result<Vec<f32>> {
+    /// Returns an output of the network, which has so many numbers for each sequence.
+    fn run(&self, batch: &Packed, (output, numbers): (&str, usize)) -> Result<Vec<f32>> {
         let failed = |error: ort::Error| Error::OnnxRun { message: error.to_string() };
         let padded = Padded::of(batch);
         let mut session = self.session.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
@@ -158,6 +166,11 @@ impl Network {
         let missing = || Error::OnnxRun { message: format!("there is no output `{output}`") };
         let found = outputs.get(output).ok_or_else(missing)?;
         let (_, values) = found.try_extract_tensor::<f32>().map_err(failed)?;
+        let (found, expected) = (values.len(), batch.sequences() * numbers);
+        if found != expected {
+            let message = format!("`{output}` has {found} numbers, not {expected}");
+            return Err(Error::OnnxRun { message });
+        }
         Ok(values.to_vec())
     }
 }
