@@ -1,11 +1,10 @@
 //! A model that scores pairs, of whatever kind its folder holds.
 
 use crate::cross_encoder::CrossEncoder;
-use crate::engine::Engine;
+use crate::engine::{Engine, Placement};
 use crate::error::{Error, Result};
 use crate::late_interaction::LateInteraction;
 use std::path::Path;
-use whetstone_kernels::Precision;
 use whetstone_records::Progress;
 
 /// A model that scores pairs. No other code has to ask which kind it is.
@@ -39,12 +38,13 @@ impl Scorer {
         Ok(Self::LateInteraction(Box::new(model)))
     }
 
-    /// The precision of its large products, as in [`Engine::precision_of`].
-    pub fn precision(&self) -> Precision {
-        match self {
+    /// What it runs on, if that was asked for: with the precision of [`Engine::precision_of`].
+    pub fn placement(&self, asked: Placement) -> Placement {
+        let precision = match self {
             Self::CrossEncoder(model) => model.precision(),
             Self::LateInteraction(model) => model.precision(),
-        }
+        };
+        Placement { precision, ..asked }
     }
 
     /// Returns the raw score of every pair (query, passage), in the order given: a logit, or a

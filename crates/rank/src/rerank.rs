@@ -104,10 +104,11 @@ pub fn rerank(
     let candidates = Run::read(job.candidates)?;
     let texts = Texts::of_candidates(job.texts, [&candidates])?;
     let scorer = Scorer::load(job.model, job.head_label, None, &Engine::placed(placement)?)?;
-    if scorer.precision() != placement.precision {
+    let asked = placement;
+    let placement = scorer.placement(asked);
+    if placement != asked {
         progress.warn("no kernels of the CPU serve this model: its products stay f32");
     }
-    let placement = Placement { precision: scorer.precision(), ..placement };
     let reranked = order(&candidates, &texts, |pairs| {
         progress.start("rerank", Some(pairs.len() as u64), "pairs");
         let scores = scorer.score(pairs, progress)?;

@@ -41,9 +41,17 @@ impl AroundNetwork {
     /// # Errors
     /// Files as in [`Error`]; [`Error::NotLate`] for another kind of model.
     pub fn open(model_dir: &Path, passage_tokens: Option<usize>) -> Result<Self> {
-        let settings = Settings::of_late(model_dir)?;
+        Self::of(model_dir, &Settings::of_late(model_dir)?, passage_tokens)
+    }
+
+    /// The same of settings that were read already.
+    pub(super) fn of(
+        model_dir: &Path,
+        settings: &Settings,
+        passage_tokens: Option<usize>,
+    ) -> Result<Self> {
         let longest_input = Architecture::read(model_dir)?.spec.longest_input;
-        let framing = Framing::open(model_dir, &settings, passage_tokens, longest_input)?;
+        let framing = Framing::open(model_dir, settings, passage_tokens, longest_input)?;
         Ok(Self { framing, width: settings.width(model_dir)? })
     }
 

@@ -67,8 +67,9 @@ impl LateInteraction {
     /// # Errors
     /// Files and weights as in [`Error`]; [`Error::NotLate`] for another kind of model.
     pub fn load(model_dir: &Path, passage_tokens: Option<usize>, engine: &Engine) -> Result<Self> {
-        let around = AroundNetwork::open(model_dir, passage_tokens)?;
-        let (encoder, max_sim) = load_network(model_dir, &Settings::of_late(model_dir)?, engine)?;
+        let settings = Settings::of_late(model_dir)?;
+        let around = AroundNetwork::of(model_dir, &settings, passage_tokens)?;
+        let (encoder, max_sim) = load_network(model_dir, &settings, engine)?;
         Ok(Self { network: OwnNetwork { encoder, max_sim, engine: engine.clone() }, around })
     }
 

@@ -112,7 +112,7 @@ impl Verification {
         let limit = Some(self.golden.max_seq_tokens);
         let engine = Engine::placed(placement)?;
         let scorer = Scorer::load(self.model.root(), None, limit, &engine)?;
-        let placement = Placement { precision: scorer.precision(), ..placement };
+        let placement = scorer.placement(placement);
         let logits = scorer.score(&self.golden.texts(), &Silent)?;
         let tolerance = placement.logit_tolerance();
         self.agreement(&logits, format!("whetstone on {placement}"), tolerance)

@@ -38,7 +38,7 @@ impl QualityJob<'_> {
             progress.finish();
             Ok(scores)
         })?;
-        let name = format!("whetstone on {}", self.placement);
+        let name = format!("whetstone on {}", scorer.placement(self.placement));
         let mut found = vec![quality(name, &qrels, &engine, None)];
         for (file, _) in files {
             let session = runtime.open(self.model, file, None)?;
