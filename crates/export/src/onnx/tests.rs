@@ -82,18 +82,21 @@ impl Goldens {
     }
 }
 
-/// The logits of pairs in one batch, padded at the end.
+/// Rows in one batch, padded with 0 at the end.
+fn padded(rows: impl Iterator<Item = Vec<u32>>) -> Value {
+    let rows: Vec<Vec<u32>> = rows.collect();
+    let seq = rows.iter().map(Vec::len).max().unwrap();
+    let row = |row: &Vec<u32>| row.iter().copied().chain(std::iter::repeat(0)).take(seq).collect();
+    let data = rows.iter().flat_map::<Vec<u32>, _>(row).map(f64::from).collect();
+    Value { shape: vec![rows.len(), seq], data }
+}
+
+/// The logits of pairs in one batch.
 fn logits(graph: &GraphProto, pairs: &[GoldenPair]) -> Vec<f64> {
-    let seq = pairs.iter().map(|pair| pair.input_ids.len()).max().unwrap();
-    let padded = |row: fn(&GoldenPair) -> Vec<u32>| {
-        let row = |pair| row(pair).into_iter().map(f64::from).chain([0.0].into_iter().cycle());
-        let data = pairs.iter().flat_map(|pair| row(pair).take(seq).collect::<Vec<_>>()).collect();
-        Value { shape: vec![pairs.len(), seq], data }
-    };
     let inputs = [
-        ("input_ids", padded(|pair| pair.input_ids.clone())),
-        ("attention_mask", padded(|pair| vec![1; pair.input_ids.len()])),
-        ("token_type_ids", padded(|pair| pair.token_type_ids.clone())),
+        ("input_ids", padded(pairs.iter().map(|pair| pair.input_ids.clone()))),
+        ("attention_mask", padded(pairs.iter().map(|pair| vec![1; pair.input_ids.len()]))),
+        ("token_type_ids", padded(pairs.iter().map(|pair| pair.token_type_ids.clone()))),
     ];
     evaluate(graph, &inputs)
 }

@@ -140,7 +140,9 @@ impl Shrinking<'_> {
         };
         write_json(&self.out.config(), &config)?;
         self.copy(&AS_THEY_ARE)?;
-        self.copy(&self.model.late_interaction_files())?;
+        let mut late = self.model.late_interaction_files();
+        late.retain(|file| !AS_THEY_ARE.contains(file));
+        self.copy(&late)?;
         let kept = Kept {
             family: self.architecture.family,
             layers: self.layers.as_deref(),

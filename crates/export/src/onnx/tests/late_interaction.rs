@@ -1,12 +1,12 @@
 //! A late interaction's graph: its vectors have PyLate's scores.
 
 use super::evaluate::evaluate;
-use super::value::Value;
-use super::{ROUNDED, TOLERANCE, graph_of, largest_difference, oracle};
+use super::{ROUNDED, TOLERANCE, graph_of, largest_difference, oracle, padded};
 use crate::onnx::Numbers;
 use crate::onnx::proto::{Extent, GraphProto};
 use serde::Deserialize;
-use serde_json::{Map, Value as Json};
+use serde_json::{Map, Value};
+use std::ops::Range;
 use whetstone_model::{AroundNetwork, Error, Packed, TokenNetwork};
 use whetstone_records::Silent;
 
@@ -20,7 +20,7 @@ struct Goldens {
 #[derive(Deserialize)]
 struct Case {
     model: String,
-    changes: Map<String, Json>,
+    changes: Map<String, Value>,
     scores: Vec<Vec<f64>>,
 }
 
@@ -35,32 +35,22 @@ impl TokenNetwork for Evaluated {
     }
 
     fn vectors(&self, batch: &Packed) -> Result<Vec<f32>, Error> {
-        let shape = [batch.sequences(), batch.longest()];
-        let padded = |row: &dyn Fn(usize, usize) -> f64| {
-            let places =
-                (0..shape[0]).flat_map(|row| (0..shape[1]).map(move |column| (row, column)));
-            let number = |(sequence, column): (usize, usize)| {
-                let token = batch.starts[sequence] + column;
-                if token < batch.starts[sequence + 1] { row(sequence, token) } else { 0.0 }
-            };
-            Value { shape: shape.to_vec(), data: places.map(number).collect() }
-        };
-        let is_seen = |sequence: usize, token: usize| match &batch.seen {
-            Some(seen) => token - batch.starts[sequence] < seen[sequence],
-            None => true,
+        let spans = || batch.starts.windows(2).map(|span| span[0]..span[1]);
+        let seen = |(row, span): (usize, Range<usize>)| {
+            let seen = batch.seen.as_ref().map_or(span.len(), |seen| seen[row]);
+            (0..span.len()).map(|column| u32::from(column < seen)).collect()
         };
         let inputs = [
-            ("input_ids", padded(&|_, token| batch.ids[token].into())),
-            ("attention_mask", padded(&|sequence, token| f64::from(is_seen(sequence, token)))),
-            ("token_type_ids", padded(&|_, token| batch.types[token].into())),
+            ("input_ids", padded(spans().map(|span| batch.ids[span].to_vec()))),
+            ("attention_mask", padded(spans().enumerate().map(seen))),
+            ("token_type_ids", padded(spans().map(|span| batch.types[span].to_vec()))),
         ];
         let found = evaluate(&self.0, &inputs);
-        let width = found.len() / (shape[0] * shape[1]);
-        let own = |(row, span): (usize, &[usize])| {
-            let first = row * shape[1] * width;
-            found[first..first + (span[1] - span[0]) * width].iter().map(|value| *value as f32)
-        };
-        Ok(batch.starts.windows(2).enumerate().flat_map(own).collect())
+        let row = found.len() / batch.sequences();
+        let width = row / batch.longest();
+        let own = spans().zip(found.chunks_exact(row));
+        let own = own.flat_map(|(span, row)| &row[..span.len() * width]);
+        Ok(own.map(|value| *value as f32).collect())
     }
 }
 
