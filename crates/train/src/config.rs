@@ -34,8 +34,8 @@ pub struct TrainConfig {
     pub short_epochs: usize,
     pub short_seq_tokens: usize,
     pub loss: LossName,
-    /// Only for `mse` and `margin-mse`: a cross-encoder whose logits replace the pairs' own
-    /// `teacher` scores, by its folder or its Hugging Face id.
+    /// Only for `mse` and `margin-mse`: a reranker whose scores replace the pairs' own `teacher`
+    /// scores, by its folder or its Hugging Face id.
     pub teacher: Option<PathBuf>,
     /// For each layer of the model, the layer of the teacher whose output it learns too, both
     /// counted from 0. Empty: logits alone.

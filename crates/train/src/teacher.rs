@@ -1,4 +1,4 @@
-//! A cross-encoder as the teacher of another: its logits of all training pairs.
+//! A reranker as the teacher of another: its scores of all training pairs.
 
 use crate::data::Pairs;
 use crate::error::Result;
@@ -12,7 +12,7 @@ pub(crate) fn inputs(model: &Path) -> Result<Vec<(String, PathBuf)>> {
     Ok(parts.into_iter().map(|(role, path)| (format!("teacher {role}"), path)).collect())
 }
 
-/// Returns the teacher's logit of every pair. It reads pairs as long as the student, or as long as
+/// Returns the teacher's score of every pair. It reads pairs as long as the student, or as long as
 /// it can. Its scores are kept in the run's folder, since every epoch needs them.
 pub(crate) fn scores(
     model: &Path,
