@@ -45,12 +45,27 @@ impl CrossEncoder {
         self.network.precision(&self.engine)
     }
 
+    /// The engine that scores pairs again, as in [`Engine::exact`].
+    pub(crate) fn exact(&self) -> Option<Engine> {
+        self.network.exact(&self.engine)
+    }
+
     /// Returns the raw logit of every pair (query, passage), in the order given. Pairs of the same
     /// texts have the same logit.
     ///
     /// # Errors
     /// A text that cannot be tokenized; [`Error::NoNumber`] where a logit is NaN or infinite.
     pub fn score(&self, pairs: &[(&str, &str)], progress: &dyn Progress) -> Result<Vec<f32>> {
+        self.score_on(&self.engine, pairs, progress)
+    }
+
+    /// The same on another engine of the same device.
+    pub(crate) fn score_on(
+        &self,
+        engine: &Engine,
+        pairs: &[(&str, &str)],
+        progress: &dyn Progress,
+    ) -> Result<Vec<f32>> {
         // Tokenizes each text once: reranking repeats the query with every candidate, and often the
         // passage too. Scores each pair once: in another batch, sums would round differently.
         let mut texts = Numbering::default();
@@ -63,13 +78,14 @@ impl CrossEncoder {
             .iter()
             .map(|&(query, passage)| (&tokens[query], &tokens[passage]))
             .collect();
-        let logits = self.score_tokens(&joined, progress)?;
+        let logits = self.score_tokens(engine, &joined, progress)?;
         progress.advance((pairs.len() - joined.len()) as u64);
         Ok(places.into_iter().map(|place| logits[place]).collect())
     }
 
     fn score_tokens(
         &self,
+        engine: &Engine,
         pairs: &[(&Tokens, &Tokens)],
         progress: &dyn Progress,
     ) -> Result<Vec<f32>> {
@@ -80,9 +96,9 @@ impl CrossEncoder {
         let mut logits = vec![0f32; pairs.len()];
         let start = |group: &Vec<usize>| {
             let batch = self.tokenizer.batch(group.iter().map(|&i| pairs[i]));
-            self.network.pass(&batch, StepDropout::default(), &self.engine)
+            self.network.pass(&batch, StepDropout::default(), engine)
         };
-        self.engine.in_turn(self.engine.groups(&lengths), start, |group, scores| {
+        engine.in_turn(engine.groups(&lengths), start, |group, scores| {
             if scores.iter().any(|score| !score.is_finite()) {
                 return Err(Error::NoNumber { what: "score" });
             }

@@ -19,6 +19,7 @@ mod header;
 mod kept_scores;
 mod labels;
 mod late_interaction;
+mod near_ties;
 mod network;
 mod nn;
 mod numbering;
@@ -57,6 +58,7 @@ pub use labels::{HeadStart, head_start};
 pub use late_interaction::{
     AroundNetwork, LateInteraction, Projection, TokenNetwork, TokenVectors, dot, max_similarity,
 };
+pub use near_ties::near_ties;
 pub use network::PairNetwork;
 pub use parameters::{Parameter, Slot};
 pub use reranker::{Ranked, Reranker, RerankerOptions};

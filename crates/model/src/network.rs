@@ -131,6 +131,11 @@ impl PairNetwork {
         engine.precision_of(&self.encoder.spec)
     }
 
+    /// The engine that scores pairs again, as in [`Engine::exact`].
+    pub fn exact(&self, engine: &Engine) -> Option<Engine> {
+        engine.exact(&self.encoder.spec)
+    }
+
     /// Returns the score of every pair.
     pub fn logits(&self, batch: &Packed, engine: &Engine) -> Vec<f32> {
         values(self.pass(batch, StepDropout::default(), engine))

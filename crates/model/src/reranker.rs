@@ -61,14 +61,15 @@ impl Reranker {
         Ok(Self { scorer: Scorer::load(model_dir.as_ref(), label, limit, &engine)? })
     }
 
-    /// Returns every passage with its score, best first. Equal scores keep the given order.
+    /// Returns every passage with its score, best first, as in [`Scorer::score_lists`]. Equal scores
+    /// keep the given order.
     ///
     /// # Errors
     /// [`crate::Error::NoNumber`] where the model gives a score that is no number.
     pub fn rank(&self, query: &str, passages: &[impl AsRef<str>]) -> Result<Vec<Ranked>> {
         let pairs: Vec<(&str, &str)> =
             passages.iter().map(|passage| (query, passage.as_ref())).collect();
-        let scores = self.scorer.score(&pairs, &Silent)?;
+        let scores = self.scorer.score_lists(&pairs, &[pairs.len()], &Silent)?;
         let mut ranking: Vec<Ranked> =
             scores.into_iter().enumerate().map(|(index, score)| Ranked { index, score }).collect();
         ranking.sort_by(|a, b| b.score.total_cmp(&a.score));

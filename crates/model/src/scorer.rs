@@ -4,8 +4,9 @@ use crate::cross_encoder::CrossEncoder;
 use crate::engine::{Engine, Placement};
 use crate::error::{Error, Result};
 use crate::late_interaction::LateInteraction;
+use crate::near_ties::near_ties;
 use std::path::Path;
-use whetstone_records::Progress;
+use whetstone_records::{Progress, Silent};
 
 /// A model that scores pairs. No other code has to ask which kind it is.
 pub enum Scorer {
@@ -57,5 +58,41 @@ impl Scorer {
             Self::CrossEncoder(model) => model.score(pairs, progress),
             Self::LateInteraction(model) => model.score(pairs, progress),
         }
+    }
+
+    /// The same for the candidates of several queries, one query's after the other's, so many each.
+    /// Where a CPU computes in bfloat16, a query's first ten and those that may belong to them get
+    /// their score in f32 where another is too close to tell: so the first ten are those of f32, in
+    /// its order. The score of a pair then depends on the query's other candidates, by no more than
+    /// bfloat16 rounds.
+    ///
+    /// # Errors
+    /// As [`Scorer::score`].
+    pub fn score_lists(
+        &self,
+        pairs: &[(&str, &str)],
+        lengths: &[usize],
+        progress: &dyn Progress,
+    ) -> Result<Vec<f32>> {
+        let mut scores = self.score(pairs, progress)?;
+        let exact = match self {
+            Self::CrossEncoder(model) => model.exact(),
+            Self::LateInteraction(model) => model.exact(),
+        };
+        let Some(exact) = exact else { return Ok(scores) };
+        let mut end = 0;
+        let open = |&length: &usize| {
+            let start = end;
+            end += length;
+            near_ties(&scores[start..end], usize::MAX).into_iter().map(move |place| start + place)
+        };
+        let again: Vec<usize> = lengths.iter().flat_map(open).collect();
+        let pairs: Vec<_> = again.iter().map(|&place| pairs[place]).collect();
+        let found = match self {
+            Self::CrossEncoder(model) => model.score_on(&exact, &pairs, &Silent),
+            Self::LateInteraction(model) => model.score_on(&exact, &pairs, &Silent),
+        }?;
+        again.into_iter().zip(found).for_each(|(place, score)| scores[place] = score);
+        Ok(scores)
     }
 }

@@ -109,9 +109,10 @@ pub fn rerank(
     if placement != asked {
         progress.warn("no kernels of the CPU serve this model: its products stay f32");
     }
+    let lengths: Vec<usize> = candidates.iter().map(|(_, hits)| hits.len()).collect();
     let reranked = order(&candidates, &texts, |pairs| {
         progress.start("rerank", Some(pairs.len() as u64), "pairs");
-        let scores = scorer.score(pairs, progress)?;
+        let scores = scorer.score_lists(pairs, &lengths, progress)?;
         progress.finish();
         Ok(scores)
     })?;

@@ -15,9 +15,16 @@ pub struct Remaining {
 
 impl Remaining {
     pub fn of(prepared: &Prepared) -> Self {
-        let mut order: Vec<(usize, usize)> = prepared.lengths.iter().copied().enumerate().collect();
+        Self::of_pairs(prepared, 0..prepared.lengths.len())
+    }
+
+    /// Of some pairs of the request.
+    pub fn of_pairs(prepared: &Prepared, pairs: impl IntoIterator<Item = usize>) -> Self {
+        let mut order: Vec<(usize, usize)> =
+            pairs.into_iter().map(|pair| (pair, prepared.lengths[pair])).collect();
         order.sort_by_key(|&(pair, length)| (Reverse(length), pair));
-        Self { order, scored: 0, tokens: prepared.lengths.iter().sum() }
+        let tokens = order.iter().map(|&(_, length)| length).sum();
+        Self { order, scored: 0, tokens }
     }
 
     pub fn is_empty(&self) -> bool {
@@ -86,6 +93,7 @@ mod tests {
             passages: vec![],
             places: vec![],
             lengths: lengths.into(),
+            top_n: usize::MAX,
         })
     }
 

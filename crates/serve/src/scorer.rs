@@ -15,6 +15,8 @@ struct Active {
     job: Job,
     remaining: Remaining,
     logits: Vec<f32>,
+    /// What remains was scored before, and its order was left open.
+    again: bool,
 }
 
 /// Scores jobs until the queue is closed and empty.
@@ -27,7 +29,9 @@ pub fn run(jobs: &mpsc::Receiver<Job>, metrics: &Metrics) {
         }
         waiting.extend(jobs.try_iter().map(Active::from));
         waiting.retain(|active| !active.job.reply.is_closed());
-        score_batch(&mut waiting, metrics);
+        score_batch(&mut waiting, false, metrics);
+        waiting.iter_mut().for_each(Active::look_again);
+        score_batch(&mut waiting, true, metrics);
         for done in waiting.extract_if(.., |active| active.remaining.is_empty()) {
             let logits = done.job.prepared.places.iter().map(|&place| done.logits[place]).collect();
             // The client may have gone away in the meantime.
@@ -40,20 +44,33 @@ impl From<Job> for Active {
     fn from(job: Job) -> Self {
         let remaining = Remaining::of(&job.prepared);
         let logits = vec![0.0; job.prepared.passages.len()];
-        Self { job, remaining, logits }
+        Self { job, remaining, logits, again: false }
     }
 }
 
-/// Scores one batch. After a reload, requests of two models may wait: a batch holds those of one.
-fn score_batch(waiting: &mut Vec<Active>, metrics: &Metrics) {
-    let Some(first) = waiting.first() else { return };
+impl Active {
+    /// Once all is scored, has those pairs scored again that are too close to tell.
+    fn look_again(&mut self) {
+        if self.remaining.is_empty() && !self.again {
+            let Job { model, prepared, .. } = &self.job;
+            let undecided = model.undecided(prepared, &self.logits);
+            self.remaining = Remaining::of_pairs(prepared, undecided);
+            self.again = true;
+        }
+    }
+}
+
+/// Scores one batch, of pairs that were not scored before or of others. After a reload, requests of
+/// two models may wait: a batch holds those of one.
+fn score_batch(waiting: &mut Vec<Active>, again: bool, metrics: &Metrics) {
+    let is_next = |active: &&Active| active.again == again && !active.remaining.is_empty();
+    let Some(first) = waiting.iter().find(is_next) else { return };
     let model = Arc::clone(&first.job.model);
-    let same: Vec<usize> = (0..waiting.len())
-        .filter(|&index| Arc::ptr_eq(&waiting[index].job.model, &model))
-        .collect();
+    let belongs = |active: &&Active| is_next(active) && Arc::ptr_eq(&active.job.model, &model);
+    let same: Vec<usize> = (0..waiting.len()).filter(|&index| belongs(&&waiting[index])).collect();
     let mut remaining: Vec<&mut Remaining> = waiting
         .iter_mut()
-        .filter(|active| Arc::ptr_eq(&active.job.model, &model))
+        .filter(|active| belongs(&&**active))
         .map(|active| &mut active.remaining)
         .collect();
     let batch: Vec<(usize, usize)> = batch::next(&mut remaining, model.tokens_at_once())
@@ -71,7 +88,8 @@ fn score_batch(waiting: &mut Vec<Active>, metrics: &Metrics) {
         batch.iter().map(|&(active, pair)| waiting[active].job.prepared.lengths[pair]).sum();
     let started = Instant::now();
     // A batch that fails takes its own requests with it, and no others.
-    let scored = std::panic::catch_unwind(AssertUnwindSafe(|| model.score(&pairs)));
+    let scored =
+        std::panic::catch_unwind(AssertUnwindSafe(|| model.score(&pairs, model.engine(again))));
     metrics.batch(pairs.len(), tokens, started.elapsed());
     let failed = match scored {
         Ok(Ok(logits)) => {

@@ -3,10 +3,10 @@
 use crate::config::ServeConfig;
 use crate::error::{Error, Result};
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 use std::sync::Weak;
-use whetstone_model::{Engine, PairNetwork, PairTokenizer, Placement, Tokens};
+use whetstone_model::{Engine, PairNetwork, PairTokenizer, Placement, Tokens, near_ties};
 use whetstone_rank::{Join, Scaling, notes_of};
 use whetstone_records::{Golden, GoldenPair, ModelDir};
 
@@ -21,6 +21,8 @@ pub struct Served {
     pub tokenizer: PairTokenizer,
     network: PairNetwork,
     engine: Engine,
+    /// Scores pairs again whose order rounding leaves open, where the engine rounds.
+    exact: Option<Engine>,
     pub placement: Placement,
     /// From logits to probabilities, if the model was calibrated.
     pub scaling: Option<Scaling>,
@@ -48,6 +50,8 @@ pub struct Prepared {
     pub places: Vec<usize>,
     /// The length of each pair.
     pub lengths: Vec<usize>,
+    /// How many of the best documents the client wants.
+    pub top_n: usize,
 }
 
 /// The texts of a request.
@@ -56,6 +60,8 @@ pub struct Texts<'a> {
     pub documents: &'a [String],
     pub cut: Cut,
     pub max_document_tokens: usize,
+    /// How many of the best documents the client wants.
+    pub top_n: usize,
 }
 
 /// Why a request's texts cannot be scored.
@@ -85,6 +91,7 @@ impl Served {
             name: path.display().to_string(),
             placement: Placement { precision: network.precision(&engine), ..*placement },
             tokenizer,
+            exact: network.exact(&engine),
             network,
             engine,
             scaling,
@@ -125,15 +132,35 @@ impl Served {
         let mut logits = Vec::with_capacity(pairs.len());
         for (query, passage) in pairs {
             let tokens = self.tokenizer.tokenize(&[query, passage])?;
-            logits.extend(self.score(&[(&tokens[0], &tokens[1])])?);
+            logits.extend(self.score(&[(&tokens[0], &tokens[1])], &self.engine)?);
         }
         Ok(logits)
     }
 
+    /// The engine of a pass, or of one over pairs that are scored again.
+    pub fn engine(&self, again: bool) -> &Engine {
+        self.exact.as_ref().filter(|_| again).unwrap_or(&self.engine)
+    }
+
+    /// Returns the pairs whose logits leave the order of the documents that the client wants open,
+    /// as [`whetstone_model::Scorer::score_lists`] finds them.
+    pub fn undecided(&self, prepared: &Prepared, logits: &[f32]) -> BTreeSet<usize> {
+        if self.exact.is_none() {
+            return BTreeSet::new();
+        }
+        let logits: Vec<f32> = prepared.places.iter().map(|&pair| logits[pair]).collect();
+        let documents = near_ties(&logits, prepared.top_n).into_iter();
+        documents.map(|document| prepared.places[document]).collect()
+    }
+
     /// Returns the logit of every pair, in one pass through the network.
-    pub fn score(&self, pairs: &[(&Tokens, &Tokens)]) -> Result<Vec<f32>, whetstone_model::Error> {
+    pub fn score(
+        &self,
+        pairs: &[(&Tokens, &Tokens)],
+        engine: &Engine,
+    ) -> Result<Vec<f32>, whetstone_model::Error> {
         let batch = self.tokenizer.batch(pairs.iter().copied());
-        let logits = self.engine.in_one_stream(|| self.network.logits(&batch, &self.engine));
+        let logits = engine.in_one_stream(|| self.network.logits(&batch, engine));
         match logits.iter().all(|logit| logit.is_finite()) {
             true => Ok(logits),
             false => Err(whetstone_model::Error::NoNumber { what: "score" }),
@@ -143,9 +170,15 @@ impl Served {
     /// Tokenizes a query and its documents, as long as anybody holds `wanted`. Equal documents
     /// become one pair, since they must score the same whatever batch they are in.
     ///
-    /// On a CPU it stays on the calling thread. Other threads would be those that score, and a long
-    /// request would keep them from the requests of others. A GPU leaves them free.
-    pub fn prepare(&self, texts: &Texts, wanted: &Weak<()>) -> Result<Prepared, Unprepared> {
+    /// On a CPU it stays on the calling thread unless it is `alone`. Other threads would be those
+    /// that score, and a long request would keep them from the requests of others. A GPU leaves them
+    /// free.
+    pub fn prepare(
+        &self,
+        texts: &Texts,
+        alone: bool,
+        wanted: &Weak<()>,
+    ) -> Result<Prepared, Unprepared> {
         let tokenizer = &self.tokenizer;
         let limit = tokenizer.max_seq_tokens();
         let query = tokenizer.first_tokens(texts.query, usize::MAX).map_err(Unprepared::Model)?;
@@ -174,7 +207,7 @@ impl Served {
             }
             Ok(shortened(tokens, most, texts.cut))
         };
-        let passages: Vec<Tokens> = if self.engine.works_apart() {
+        let passages: Vec<Tokens> = if alone || self.engine.works_apart() {
             let all: Vec<Result<Tokens, Unprepared>> = distinct.into_par_iter().map(read).collect();
             all.into_iter().collect::<Result<_, _>>()?
         } else {
@@ -182,7 +215,7 @@ impl Served {
         };
         let lengths =
             passages.iter().map(|passage| tokenizer.joined_len(&query, passage)).collect();
-        Ok(Prepared { query, passages, places, lengths })
+        Ok(Prepared { query, passages, places, lengths, top_n: texts.top_n })
     }
 
     /// Returns the probability that a passage with this logit is relevant: calibrated, or else the

@@ -144,6 +144,14 @@ impl Engine {
         }
     }
 
+    /// The same device in f32, to score such a network's pairs again where bfloat16 leaves their order
+    /// open. None where it computes in f32 or f16, and on a GPU, which would have to compile another
+    /// set of kernels for a few pairs.
+    pub fn exact(&self, spec: &Spec) -> Option<Self> {
+        let rounds = self.layout == Layout::Packed && self.precision_of(spec) == Precision::Bf16;
+        rounds.then(|| self.clone().with_precision(Precision::F32))
+    }
+
     /// Tells what was computed here in 16 bits apart from the same in f32, in the digest of
     /// something kept. Empty for f32.
     pub fn mark(&self) -> String {

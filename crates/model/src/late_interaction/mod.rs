@@ -31,14 +31,16 @@ use whetstone_records::{ModelDir, Progress};
 
 /// An encoder and a projection, which turn a text into a vector of length 1 for each of its tokens.
 pub struct LateInteraction {
-    network: OwnNetwork,
-    around: AroundNetwork,
-}
-
-struct OwnNetwork {
     encoder: Encoder,
     max_sim: MaxSim,
     engine: Engine,
+    around: AroundNetwork,
+}
+
+/// The network of such a model on an engine.
+struct OwnNetwork<'a> {
+    model: &'a LateInteraction,
+    engine: &'a Engine,
 }
 
 impl LateInteraction {
@@ -70,12 +72,21 @@ impl LateInteraction {
         let settings = Settings::of_late(model_dir)?;
         let around = AroundNetwork::of(model_dir, &settings, passage_tokens)?;
         let (encoder, max_sim) = load_network(model_dir, &settings, engine)?;
-        Ok(Self { network: OwnNetwork { encoder, max_sim, engine: engine.clone() }, around })
+        Ok(Self { encoder, max_sim, engine: engine.clone(), around })
     }
 
     /// The precision of its large products, as in [`Engine::precision_of`].
     pub fn precision(&self) -> Precision {
-        self.network.engine.precision_of(&self.network.encoder.spec)
+        self.engine.precision_of(&self.encoder.spec)
+    }
+
+    /// The engine that scores pairs again, as in [`Engine::exact`].
+    pub(crate) fn exact(&self) -> Option<Engine> {
+        self.engine.exact(&self.encoder.spec)
+    }
+
+    fn on<'a>(&'a self, engine: &'a Engine) -> OwnNetwork<'a> {
+        OwnNetwork { model: self, engine }
     }
 
     /// The length of a vector.
@@ -92,7 +103,7 @@ impl LateInteraction {
         queries: &[&str],
         progress: &dyn Progress,
     ) -> Result<TokenVectors> {
-        self.around.encode(&self.network, Kind::Query, queries, progress)
+        self.around.encode(&self.on(&self.engine), Kind::Query, queries, progress)
     }
 
     /// Returns the vectors of passages in the order given, without those of punctuation.
@@ -104,7 +115,7 @@ impl LateInteraction {
         passages: &[&str],
         progress: &dyn Progress,
     ) -> Result<TokenVectors> {
-        self.around.encode(&self.network, Kind::Passage, passages, progress)
+        self.around.encode(&self.on(&self.engine), Kind::Passage, passages, progress)
     }
 
     /// Returns the maximum similarity of every pair (query, passage), in the order given. Pairs of
@@ -113,7 +124,17 @@ impl LateInteraction {
     /// # Errors
     /// As [`LateInteraction::encode_queries`].
     pub fn score(&self, pairs: &[(&str, &str)], progress: &dyn Progress) -> Result<Vec<f32>> {
-        self.around.score(&self.network, pairs, progress)
+        self.score_on(&self.engine, pairs, progress)
+    }
+
+    /// The same on another engine of the same device.
+    pub(crate) fn score_on(
+        &self,
+        engine: &Engine,
+        pairs: &[(&str, &str)],
+        progress: &dyn Progress,
+    ) -> Result<Vec<f32>> {
+        self.around.score(&self.on(engine), pairs, progress)
     }
 
     /// Returns the linear layer between the encoder and the comparison; None where there is none or
@@ -136,7 +157,7 @@ impl LateInteraction {
     }
 }
 
-impl TokenNetwork for OwnNetwork {
+impl TokenNetwork for OwnNetwork<'_> {
     type Error = Error;
 
     fn groups(&self, lengths: &[usize]) -> Vec<Vec<usize>> {
@@ -144,8 +165,9 @@ impl TokenNetwork for OwnNetwork {
     }
 
     fn vectors(&self, batch: &Packed) -> Result<Vec<f32>> {
-        let hidden = self.engine.all_tokens(&self.encoder, batch, StepDropout::default());
-        Ok(hidden.real_tokens(batch, |rows| self.max_sim.project(rows)))
+        let LateInteraction { encoder, max_sim, .. } = self.model;
+        let hidden = self.engine.all_tokens(encoder, batch, StepDropout::default());
+        Ok(hidden.real_tokens(batch, |rows| max_sim.project(rows)))
     }
 }
 

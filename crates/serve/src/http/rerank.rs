@@ -97,6 +97,7 @@ async fn prepare(
     body: Vec<u8>,
 ) -> Result<(Ask, Prepared), Refusal> {
     let (model, limits) = (Arc::clone(model), shared.config.limits);
+    let alone = shared.queue.requests() == 1;
     let wanting = Arc::new(());
     let wanted = Arc::downgrade(&wanting);
     let work = move || {
@@ -108,8 +109,10 @@ async fn prepare(
             documents: &ask.documents,
             cut: ask.cut,
             max_document_tokens: ask.max_document_tokens,
+            top_n: ask.top_n,
         };
-        let prepared = model.prepare(&texts, &wanted).map_err(|error| unprepared(api, error))?;
+        let prepared =
+            model.prepare(&texts, alone, &wanted).map_err(|error| unprepared(api, error))?;
         Ok((ask, prepared))
     };
     let failed = |_| Refusal::new(Kind::Internal, "the request could not be tokenized");

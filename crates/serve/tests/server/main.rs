@@ -5,4 +5,5 @@ mod bad_input;
 mod client;
 mod limits;
 mod reloading;
+mod rounding;
 mod running;
