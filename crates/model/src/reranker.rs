@@ -21,6 +21,7 @@ use whetstone_records::Silent;
 /// ```
 pub struct Reranker {
     scorer: Scorer,
+    placement: Placement,
 }
 
 /// Options of [`Reranker::open_with`].
@@ -58,7 +59,14 @@ impl Reranker {
         let engine = Engine::placed(options.placement)?;
         let label = options.head_label.as_deref();
         let limit = options.max_seq_tokens;
-        Ok(Self { scorer: Scorer::load(model_dir.as_ref(), label, limit, &engine)? })
+        let scorer = Scorer::load(model_dir.as_ref(), label, limit, &engine)?;
+        let placement = scorer.placement(options.placement);
+        Ok(Self { scorer, placement })
+    }
+
+    /// Where it runs, and in which precision: that of [`Engine::precision_of`].
+    pub fn placement(&self) -> Placement {
+        self.placement
     }
 
     /// Returns every passage with its score, best first, as in [`Scorer::score_lists`]. Equal scores

@@ -3,7 +3,7 @@
 mod common;
 
 use common::{FAMILIES, engine, tiny};
-use whetstone_model::{CrossEncoder, Reranker, RerankerOptions};
+use whetstone_model::{CrossEncoder, DeviceName, Placement, Precision, Reranker, RerankerOptions};
 use whetstone_records::Silent;
 
 const QUERY: &str = "what is the limit";
@@ -51,4 +51,19 @@ fn nothing_to_rank_is_an_empty_ranking_and_a_shorter_limit_is_kept() {
     };
     assert_eq!(of(&short, &long), of(&short, &cut));
     assert_ne!(of(&reranker, &long), of(&reranker, &cut));
+}
+
+#[test]
+fn a_reranker_knows_the_precision_that_its_model_has_here() {
+    if !Precision::Bf16.is_supported() {
+        return;
+    }
+    for family in FAMILIES {
+        let placement = Placement { device: DeviceName::Cpu, precision: Precision::Bf16 };
+        let options = RerankerOptions { placement, ..Default::default() };
+        let found = Reranker::open_with(family.folder(), options).unwrap().placement();
+        // No kernels serve its attention.
+        let is_f32 = family.model.contains("deberta");
+        assert_eq!(found.precision == Precision::F32, is_f32, "{family:?}");
+    }
 }

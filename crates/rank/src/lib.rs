@@ -58,7 +58,7 @@ pub use forgetting::{Forgetting, ForgettingJob, GeneralSample};
 pub use fuse::{FUSE, Joining, fuse, fuse_scores};
 pub use label::{GRADES, Item, Judgements, Key, Session, pooled};
 pub use notes::{notes_of, read_notes, scaling_of};
-pub use rerank::{RERANK, RerankJob, rerank};
+pub use rerank::{RERANK, RerankJob, STAYS_F32, rerank};
 pub use results::{Results, read_results};
 pub use run_file::{RunPaths, by_name, first_stages, folder, run_name, stage_name};
 pub use texts::{TextFiles, Texts, Wanted};

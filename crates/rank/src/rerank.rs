@@ -15,6 +15,9 @@ use whetstone_records::{
 /// The command's name, which is also the stage's.
 pub const RERANK: &str = "rerank";
 
+/// The warning about a model that a CPU does not compute in the precision that was asked for.
+pub const STAYS_F32: &str = "no kernels of the CPU serve this model: its products stay f32";
+
 /// What the scores of a run are, by the run's name: a cross-encoder's logits, or the maximum
 /// similarities of a late interaction.
 #[derive(Clone, Copy, PartialEq)]
@@ -107,7 +110,7 @@ pub fn rerank(
     let asked = placement;
     let placement = scorer.placement(asked);
     if placement != asked {
-        progress.warn("no kernels of the CPU serve this model: its products stay f32");
+        progress.warn(STAYS_F32);
     }
     let lengths: Vec<usize> = candidates.iter().map(|(_, hits)| hits.len()).collect();
     let reranked = order(&candidates, &texts, |pairs| {

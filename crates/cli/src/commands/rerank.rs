@@ -8,7 +8,7 @@ use serde::Serialize;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use whetstone_rank::{
-    Joining, RERANK, RerankJob, Reranker, RerankerOptions, TextFiles, by_name, folder,
+    Joining, RERANK, RerankJob, Reranker, RerankerOptions, STAYS_F32, TextFiles, by_name, folder,
     read_results, scaling_of, stage_name,
 };
 use whetstone_records::{ModelDir, forget, read_text};
@@ -137,7 +137,11 @@ fn one_query(args: &Args, model: &Path, talk: &Talk) -> Result<()> {
         head_label: args.head_label.clone(),
         ..Default::default()
     };
-    let ranked = Reranker::open_with(model, options)?.rank(query, &passages)?.into_iter();
+    let reranker = Reranker::open_with(model, options)?;
+    if reranker.placement() != args.placement.placement() {
+        output::warning(STAYS_F32);
+    }
+    let ranked = reranker.rank(query, &passages)?.into_iter();
     let ranked: Vec<Ranked> = ranked
         .map(|whetstone_rank::Ranked { index: place, score }| {
             let (index, text) = lines[place];
