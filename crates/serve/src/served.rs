@@ -14,6 +14,9 @@ use whetstone_records::{Golden, GoldenPair, ModelDir};
 /// a dozen layers.
 const GOLDEN_TOLERANCE: f32 = 1e-3;
 
+/// Bytes of documents that two threads tokenize in some 25 ms.
+const SHORT: usize = 256 << 10;
+
 /// A loaded model.
 pub struct Served {
     /// The folder as it was named.
@@ -170,9 +173,9 @@ impl Served {
     /// Tokenizes a query and its documents, as long as anybody holds `wanted`. Equal documents
     /// become one pair, since they must score the same whatever batch they are in.
     ///
-    /// On a CPU it stays on the calling thread unless it is `alone`. Other threads would be those
-    /// that score, and a long request would keep them from the requests of others. A GPU leaves them
-    /// free.
+    /// On a CPU it stays on the calling thread unless it is `alone` and short. Other threads would be
+    /// those that score, and a long request would keep them from the requests of others. A GPU leaves
+    /// them free.
     pub fn prepare(
         &self,
         texts: &Texts,
@@ -194,6 +197,8 @@ impl Served {
                 distinct.push((document, text));
             }
         }
+        let bytes: usize = distinct.iter().map(|(_, text)| text.len()).sum();
+        let shared = alone && bytes <= SHORT;
         let read = |(document, text): (usize, &String)| {
             if wanted.strong_count() == 0 {
                 return Err(Unprepared::Unwanted);
@@ -207,7 +212,7 @@ impl Served {
             }
             Ok(shortened(tokens, most, texts.cut))
         };
-        let passages: Vec<Tokens> = if alone || self.engine.works_apart() {
+        let passages: Vec<Tokens> = if shared || self.engine.works_apart() {
             let all: Vec<Result<Tokens, Unprepared>> = distinct.into_par_iter().map(read).collect();
             all.into_iter().collect::<Result<_, _>>()?
         } else {
