@@ -42,6 +42,9 @@ pub struct TrainConfig {
     pub teacher_layers: Vec<usize>,
     /// Only for `hinge`.
     pub margin: f32,
+    /// Only for `softmax`: what the scores are divided by. Below 1, the loss looks at the negatives
+    /// that come near the positive.
+    pub softmax_temperature: f32,
     /// Only for `lambda`.
     pub lambda_weighting: LambdaWeighting,
     /// Only for `bce`: weight of the positives; by default negatives / positives.
@@ -179,6 +182,7 @@ impl Default for TrainConfig {
             teacher: None,
             teacher_layers: vec![],
             margin: 1.0,
+            softmax_temperature: 1.0,
             lambda_weighting: LambdaWeighting::NdcgLoss2pp,
             positive_weight: None,
             learning_rate: 2e-5,
@@ -301,6 +305,8 @@ impl TrainConfig {
         )?;
         range("max-grad-norm", self.max_grad_norm, self.max_grad_norm >= 0.0, "at least 0")?;
         range("margin", self.margin.into(), self.margin > 0.0, "above 0")?;
+        let temperature = f64::from(self.softmax_temperature);
+        range("softmax-temperature", temperature, temperature >= 0.01, "at least 0.01")?;
         let weight = self.positive_weight.unwrap_or(1.0);
         range("positive-weight", weight.into(), weight > 0.0 && weight.is_finite(), "above 0")?;
         let dropout = self.dropout.unwrap_or(0.0);

@@ -1,5 +1,6 @@
 //! Forward and backward passes through the batches of one step, on all engines.
 
+use crate::config::LossName;
 use crate::data::Batch;
 use crate::loss;
 use crate::optimizer::StepGradients;
@@ -90,13 +91,11 @@ impl Fit<'_> {
     /// Returns the gradient of one of `batches` batches, from the host, which waits for the logits,
     /// or from the device, where that works apart and knows the loss.
     fn gradient(&self, batch: &Batch, logits: Tensor<1>, batches: usize) -> Gradient {
-        if let Some((labels, positive_weight)) = self.cross_entropy(batch)
-            && self.engines[0].works_apart()
+        if self.engines[0].works_apart()
+            && let Some(values) = self.gradient_apart(batch, logits.clone().inner())
         {
-            let logits = logits.inner();
-            let values = loss::bce_gradient(logits.clone(), &labels, positive_weight);
             let values = Some(Tensor::from_inner(values / batches as f32));
-            return Gradient { values, loss: 0.0, logits: Logits::Awaited(logits) };
+            return Gradient { values, loss: 0.0, logits: Logits::Awaited(logits.inner()) };
         }
         let known: Vec<f32> =
             logits.clone().inner().into_data().try_into_vec().expect("the network computes in f32");
@@ -108,6 +107,20 @@ impl Fit<'_> {
         });
         let loss = loss.map_or(0.0, |loss| loss.value as f32 / batches as f32);
         Gradient { values, loss, logits: Logits::Known(known) }
+    }
+
+    /// Returns the gradient of a batch's loss, computed on the logits' device; None where only the
+    /// host knows the loss.
+    fn gradient_apart(&self, batch: &Batch, logits: Tensor<1>) -> Option<Tensor<1>> {
+        if let Some((labels, positive_weight)) = self.cross_entropy(batch) {
+            return Some(loss::bce_gradient(logits, &labels, positive_weight));
+        }
+        let temperature = self.config.softmax_temperature.into();
+        let is_softmax = self.config.loss == LossName::Softmax;
+        is_softmax.then(|| {
+            let labels: Vec<f32> = batch.indices.iter().map(|&i| self.data.labels[i]).collect();
+            loss::softmax_gradient(logits, (&labels, &self.groups(batch)), temperature)
+        })
     }
 
     /// Returns the network on each engine. The first shares the original's memory.

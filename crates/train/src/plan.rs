@@ -227,13 +227,17 @@ impl<'a> Fit<'a> {
         let of = |values: &[f32]| -> Vec<f32> {
             batch.indices.iter().filter_map(|&i| values.get(i).copied()).collect()
         };
-        let groups: Vec<usize> = batch.indices.iter().map(|&i| self.data.groups[i]).collect();
         let targets = Targets {
             labels: &of(&self.data.labels),
             teacher: &of(&self.teacher),
-            groups: &groups,
+            groups: &self.groups(batch),
         };
         loss(self.config, self.positive_weight, logits, &targets)
+    }
+
+    /// Returns for each pair of a batch the number of its query.
+    pub fn groups(&self, batch: &Batch) -> Vec<usize> {
+        batch.indices.iter().map(|&pair| self.data.groups[pair]).collect()
     }
 
     /// Returns labels and positive weight where the batch's loss is the cross-entropy of each pair.

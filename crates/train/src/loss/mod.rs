@@ -1,6 +1,6 @@
 //! Losses on raw logits, each as a value and its gradient. A batch has only a few dozen logits, so
 //! the host computes them in f64, the same for every device, and hands autodiff the gradient. Where a device works apart, it
-//! computes the gradient of the default loss itself, so that nobody waits for the logits. Only
+//! computes the gradients of BCE and softmax itself, so that nobody waits for the logits. Only
 //! cross-entropies contain a sigmoid: anywhere else it would ruin the ranking while the loss still
 //! falls.
 
@@ -10,6 +10,7 @@ mod pointwise;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use listwise::softmax_gradient;
 pub(crate) use pointwise::bce_gradient;
 
 use crate::config::{LossName, TrainConfig};
@@ -59,7 +60,7 @@ pub(crate) fn loss(
         LossName::MarginMse => pairwise::margin_mse(&logits, targets),
         LossName::RankNet => pairwise::ranknet(&logits, targets),
         LossName::Lambda => pairwise::lambda(&logits, targets, config.lambda_weighting),
-        LossName::Softmax => listwise::softmax(&logits, targets),
+        LossName::Softmax => listwise::softmax(&logits, targets, config.softmax_temperature.into()),
         LossName::ListNet => listwise::listnet(&logits, targets),
         LossName::ListMle => listwise::listmle(&logits, targets),
     }

@@ -141,10 +141,45 @@ fn list_losses_are_those_of_sentence_transformers_and_pytorch() {
 }
 
 #[test]
+fn a_temperature_divides_the_scores_of_the_softmax() {
+    let config = TrainConfig { softmax_temperature: 0.5, ..with(LossName::Softmax) };
+    // Scores half as large over 0.5 are the oracle's own, so the loss is the same. A change of them
+    // counts twice.
+    for case in cases("torch cross_entropy", &[("target", "the first".into())]) {
+        let halves: Vec<f32> = case.logits.iter().map(|logit| logit / 2.0).collect();
+        let targets = Targets { labels: &case.labels, teacher: &[], groups: &case.groups };
+        let found = loss(&config, 1.0, &halves, &targets).unwrap();
+        assert!((found.value - case.value).abs() <= TOLERANCE * case.value.max(1.0));
+        for (found, expected) in found.gradient.iter().zip(&case.gradient) {
+            assert!((found - 2.0 * expected).abs() <= 2.0 * TOLERANCE, "{found} {expected}");
+        }
+    }
+}
+
+#[test]
 fn a_batch_without_contrast_has_no_pairwise_loss() {
     let targets = Targets { labels: &[1.0, 1.0], teacher: &[], groups: &[0, 1] };
     assert!(loss(&with(LossName::Hinge), 1.0, &[0.3, 0.1], &targets).is_none());
     assert!(loss(&with(LossName::Bce), 1.0, &[0.3, 0.1], &targets).is_some());
+}
+
+#[test]
+fn a_device_computes_the_gradient_of_the_softmax_as_the_host_does() {
+    // The second query's logits are far above the others', and the third has one passage.
+    let logits = [0.5f32, -2.5, 70.0, 0.0, 90.0, 3.0, -25.0];
+    let labels = [1.0f32, 0.0, 0.0, 0.3, 1.0, 0.0, 1.0];
+    let groups = [0, 0, 5, 0, 5, 0, 2];
+    let wide: Vec<f64> = logits.iter().map(|&logit| logit.into()).collect();
+    let targets = Targets { labels: &labels, teacher: &[], groups: &groups };
+    for temperature in [0.05, 1.0] {
+        let expected = listwise::softmax(&wide, &targets, temperature).unwrap().gradient;
+        let logits = burn::tensor::Tensor::from_floats(logits, &burn::tensor::Device::flex());
+        let found = softmax_gradient(logits, (&labels, &groups), temperature);
+        let found: Vec<f32> = found.into_data().try_into_vec().unwrap();
+        for (found, expected) in found.iter().zip(expected) {
+            assert!((f64::from(*found) - expected).abs() < 1e-5, "{found} {expected}");
+        }
+    }
 }
 
 #[test]
