@@ -306,7 +306,8 @@ impl TrainConfig {
         range("max-grad-norm", self.max_grad_norm, self.max_grad_norm >= 0.0, "at least 0")?;
         range("margin", self.margin.into(), self.margin > 0.0, "above 0")?;
         let temperature = f64::from(self.softmax_temperature);
-        range("softmax-temperature", temperature, temperature >= 0.01, "at least 0.01")?;
+        let is_some = temperature >= 0.01 && temperature.is_finite();
+        range("softmax-temperature", temperature, is_some, "at least 0.01")?;
         let weight = self.positive_weight.unwrap_or(1.0);
         range("positive-weight", weight.into(), weight > 0.0 && weight.is_finite(), "above 0")?;
         let dropout = self.dropout.unwrap_or(0.0);

@@ -1,8 +1,8 @@
 //! Losses on raw logits, each as a value and its gradient. A batch has only a few dozen logits, so
-//! the host computes them in f64, the same for every device, and hands autodiff the gradient. Where a device works apart, it
-//! computes the gradients of BCE and softmax itself, so that nobody waits for the logits. Only
-//! cross-entropies contain a sigmoid: anywhere else it would ruin the ranking while the loss still
-//! falls.
+//! the host computes them in f64, the same for every device, and hands autodiff the gradient. Where
+//! a device works apart, it computes the gradients of BCE and softmax itself, so that nobody waits
+//! for the logits. Only cross-entropies contain a sigmoid: anywhere else it would ruin the ranking
+//! while the loss still falls.
 
 mod listwise;
 mod pairwise;
