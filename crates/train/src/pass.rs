@@ -118,8 +118,8 @@ impl Fit<'_> {
         let temperature = self.config.softmax_temperature.into();
         let is_softmax = self.config.loss == LossName::Softmax;
         is_softmax.then(|| {
-            let labels: Vec<f32> = batch.indices.iter().map(|&i| self.data.labels[i]).collect();
-            loss::softmax_gradient(logits, (&labels, &self.groups(batch)), temperature)
+            let (labels, groups) = (self.labels(batch), self.groups(batch));
+            loss::softmax_gradient(logits, (&labels, &groups), temperature)
         })
     }
 

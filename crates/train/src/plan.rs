@@ -224,15 +224,16 @@ impl<'a> Fit<'a> {
         if let Some(labels) = &batch.warm_labels {
             return soft_bce(logits, labels);
         }
-        let of = |values: &[f32]| -> Vec<f32> {
-            batch.indices.iter().filter_map(|&i| values.get(i).copied()).collect()
-        };
-        let targets = Targets {
-            labels: &of(&self.data.labels),
-            teacher: &of(&self.teacher),
-            groups: &self.groups(batch),
-        };
+        let teacher = batch.indices.iter().filter_map(|&pair| self.teacher.get(pair).copied());
+        let teacher: Vec<f32> = teacher.collect();
+        let targets =
+            Targets { labels: &self.labels(batch), teacher: &teacher, groups: &self.groups(batch) };
         loss(self.config, self.positive_weight, logits, &targets)
+    }
+
+    /// Returns the label of each pair of a batch.
+    pub fn labels(&self, batch: &Batch) -> Vec<f32> {
+        batch.indices.iter().map(|&pair| self.data.labels[pair]).collect()
     }
 
     /// Returns for each pair of a batch the number of its query.
@@ -245,8 +246,7 @@ impl<'a> Fit<'a> {
         match &batch.warm_labels {
             Some(labels) => Some((labels.clone(), 1.0)),
             None if self.config.loss == LossName::Bce => {
-                let labels = batch.indices.iter().map(|&pair| self.data.labels[pair]).collect();
-                Some((labels, self.positive_weight))
+                Some((self.labels(batch), self.positive_weight))
             }
             None => None,
         }
