@@ -304,12 +304,7 @@ impl TrainConfig {
             "in 0..=1",
         )?;
         range("max-grad-norm", self.max_grad_norm, self.max_grad_norm >= 0.0, "at least 0")?;
-        range("margin", self.margin.into(), self.margin > 0.0, "above 0")?;
-        let temperature = f64::from(self.softmax_temperature);
-        let is_some = temperature >= 0.01 && temperature.is_finite();
-        range("softmax-temperature", temperature, is_some, "at least 0.01")?;
-        let weight = self.positive_weight.unwrap_or(1.0);
-        range("positive-weight", weight.into(), weight > 0.0 && weight.is_finite(), "above 0")?;
+        self.check_loss()?;
         let dropout = self.dropout.unwrap_or(0.0);
         range("dropout", dropout.into(), (0.0..0.9).contains(&dropout), "in [0, 0.9)")?;
         for (key, value) in [
@@ -350,6 +345,15 @@ impl TrainConfig {
             );
         }
         Ok(())
+    }
+
+    fn check_loss(&self) -> Result<()> {
+        range("margin", self.margin.into(), self.margin > 0.0, "above 0")?;
+        let temperature = self.softmax_temperature;
+        let is_good = temperature >= 0.01 && temperature.is_finite();
+        range("softmax-temperature", temperature.into(), is_good, "at least 0.01")?;
+        let weight = self.positive_weight.unwrap_or(1.0);
+        range("positive-weight", weight.into(), weight > 0.0 && weight.is_finite(), "above 0")
     }
 
     fn check_teacher(&self) -> Result<()> {

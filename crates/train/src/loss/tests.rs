@@ -145,7 +145,9 @@ fn a_temperature_divides_the_scores_of_the_softmax() {
     let config = TrainConfig { softmax_temperature: 0.5, ..with(LossName::Softmax) };
     // Scores half as large over 0.5 are the oracle's own, so the loss is the same. A change of them
     // counts twice.
-    for case in cases("torch cross_entropy", &[("target", "the first".into())]) {
+    let cases = cases("torch cross_entropy", &[("target", "the first".into())]);
+    assert!(cases.len() >= 4, "{} cases", cases.len());
+    for case in cases {
         let halves: Vec<f32> = case.logits.iter().map(|logit| logit / 2.0).collect();
         let targets = Targets { labels: &case.labels, teacher: &[], groups: &case.groups };
         let found = loss(&config, 1.0, &halves, &targets).unwrap();
@@ -153,6 +155,16 @@ fn a_temperature_divides_the_scores_of_the_softmax() {
         for (found, expected) in found.gradient.iter().zip(&case.gradient) {
             assert!((found - 2.0 * expected).abs() <= 2.0 * TOLERANCE, "{found} {expected}");
         }
+    }
+}
+
+#[test]
+fn the_least_temperature_is_taken_and_a_lower_or_endless_one_is_named() {
+    let with = |softmax_temperature| TrainConfig { softmax_temperature, ..with(LossName::Softmax) };
+    with(0.01).check().unwrap();
+    for refused in [0.009, f32::INFINITY, f32::NAN] {
+        let error = with(refused).check().unwrap_err().to_string();
+        assert!(error.contains("softmax-temperature") && error.contains("0.01"), "{error}");
     }
 }
 
