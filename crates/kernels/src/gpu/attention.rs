@@ -22,10 +22,10 @@ pub struct Weighing {
 const HIDDEN: f32 = -1.0e30;
 
 /// # Shapes
-/// - scores: `[batch, heads, seq, seq]`
+/// - scores: `[batch, heads, asking, seq]`, of the first tokens or all
 /// - is_hidden: `[batch, seq]`, 1 for keys that nobody sees, else 0
-/// - output: the probabilities, `[batch, heads, seq, seq]`, with a minus where dropout takes them;
-///   and the same after dropout, or a tensor that nobody reads
+/// - output: the probabilities, `[batch, heads, asking, seq]`, with a minus where dropout takes
+///   them; and the same after dropout, or a tensor that nobody reads
 pub fn weights(
     scores: CubeTensor,
     is_hidden: CubeTensor,
@@ -58,7 +58,7 @@ fn weigh(
 ) {
     let is_hidden = flat(is_hidden);
     let seq = columns(scores);
-    let heads = scores.meta.shape()[1];
+    let [heads, asking] = [1, 2].map(|dim| scores.meta.shape()[dim]);
     let rows = scores.meta.num_elements() / seq.max(1);
     let (client, dtype) = (scores.client.clone(), elem(scores));
     let (count, dim) = cubes_of_rows(rows, &client);
@@ -75,7 +75,8 @@ fn weigh(
         weighing.scale,
         rows,
         seq / width,
-        heads * seq,
+        asking,
+        heads,
         weighing.reach,
         weighing.drops.args(),
         per_lane(seq / width, dim),
@@ -95,7 +96,8 @@ fn weights_kernel<T: Float, N: Size>(
     scale: f32,
     rows: usize,
     vectors: usize,
-    rows_of_sequence: usize,
+    asking: usize,
+    heads: usize,
     reach: usize,
     drops: DropArgs,
     #[comptime] per_lane: usize,
@@ -109,8 +111,8 @@ fn weights_kernel<T: Float, N: Size>(
     // Threads beyond the last row go along with it and write nothing.
     let row = min(place, rows - 1);
     let first = row * vectors;
-    let keys = (row / rows_of_sequence) * vectors;
-    let token = row % (vectors * N::value());
+    let keys = (row / (heads * asking)) * vectors;
+    let token = row % asking;
     let mut values = Array::<Vector<f32, N>>::new(per_lane);
     #[unroll]
     for step in 0..per_lane {
@@ -122,8 +124,7 @@ fn weights_kernel<T: Float, N: Size>(
             values[step] = seen(scores, is_hidden[keys + vector], token, key, reach);
         }
     }
-    let most = most_of(&values, per_lane);
-    let most = greatest(most, &mut shared, in_step);
+    let most = greatest(most_of(&values, per_lane), &mut shared, in_step);
     let all = exponentials(&mut values, most, per_lane);
     // A token that sees nothing takes in nothing.
     let share = 1.0 / max(sum(all, &mut shared, in_step), f32::MIN_POSITIVE);

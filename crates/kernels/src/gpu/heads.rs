@@ -17,7 +17,7 @@ pub struct Heads {
 }
 
 impl Heads {
-    fn hidden(&self) -> usize {
+    pub fn hidden(&self) -> usize {
         self.heads * self.size
     }
 

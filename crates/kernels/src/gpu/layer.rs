@@ -10,6 +10,7 @@ use super::heads::{Heads, merge, split};
 use super::norm::{self, NormInputs, Norming};
 use super::norm_gradient::{self, NormGradientInputs};
 use super::product::{product, product_over_rows, turned};
+use super::tokens::Tokens;
 use super::{activation, pack};
 use burn::backend::fusion::custom::TensorSpec;
 use burn::backend::tensor::FloatTensor;
@@ -112,23 +113,24 @@ pub struct Matrices<B: Backend> {
 pub struct LayerKept<B: Backend> {
     /// The input, narrow, `[batch · seq, hidden]`.
     pub x: FloatTensor<B>,
-    /// Narrow, `[batch, heads, seq, size]`.
+    /// Narrow, `[batch, heads, asking, size]`.
     pub query: FloatTensor<B>,
+    /// Narrow, `[batch, heads, seq, size]`.
     pub key: FloatTensor<B>,
     pub value: FloatTensor<B>,
-    /// What attention gave, narrow, `[batch · seq, hidden]`.
+    /// What attention gave, narrow, `[batch · out, hidden]`.
     pub attended: FloatTensor<B>,
-    /// Of the norm after attention, narrow, `[batch · seq, hidden]`.
+    /// Of the norm after attention, narrow, `[batch · out, hidden]`.
     pub attention_normalised: FloatTensor<B>,
-    /// `[batch · seq]`.
+    /// `[batch · out]`.
     pub attention_factors: FloatTensor<B>,
-    /// What the feed-forward part reads, narrow, `[batch · seq, hidden]`.
+    /// What the feed-forward part reads, narrow, `[batch · out, hidden]`.
     pub middle: FloatTensor<B>,
-    /// Before its bias and GELU, narrow, `[batch · seq, ffn]`.
+    /// Before its bias and GELU, narrow, `[batch · out, ffn]`.
     pub inner: FloatTensor<B>,
-    /// Of the last norm, narrow, `[batch · seq, hidden]`.
+    /// Of the last norm, narrow, `[batch · out, hidden]`.
     pub output_normalised: FloatTensor<B>,
-    /// `[batch · seq]`.
+    /// `[batch · out]`.
     pub output_factors: FloatTensor<B>,
     #[extension_type]
     pub matrices: Matrices<B>,
@@ -141,17 +143,19 @@ pub struct LayerPlan {
     pub eps: f32,
     /// What the products read.
     pub dtype: DType,
+    /// Whether only the first token of each sequence comes out.
+    pub first_only: bool,
     pub(super) weighing: Weighing,
     pub(super) attention_drops: Drops,
     pub(super) output_drops: Drops,
 }
 
 impl LayerPlan {
-    /// How an input `[batch, seq, hidden]` lies: its heads, and its shape as rows.
-    fn lies(&self, x: &Shape) -> (Heads, Shape) {
+    /// The tokens of an input `[batch, seq, hidden]`.
+    fn tokens(&self, x: &Shape) -> Tokens {
         let [batch, seq, hidden] = [x[0], x[1], x[2]];
         let heads = Heads { batch, seq, heads: self.heads, size: hidden / self.heads };
-        (heads, Shape::new([batch * seq, hidden]))
+        Tokens { heads, first_only: self.first_only }
     }
 
     fn norming(&self, drops: Drops) -> Norming {
@@ -162,15 +166,17 @@ impl LayerPlan {
 /// What fusion must know of [`forward`] before it runs.
 pub fn kept(x: &Shape, ffn: usize, plan: &LayerPlan) -> (TensorSpec, LayerKeptMetadata) {
     let [batch, seq, hidden] = [x[0], x[1], x[2]];
+    let tokens = plan.tokens(x);
+    let out = tokens.out();
     let narrow = |shape: Shape| TensorSpec::new(shape, plan.dtype);
-    let rows = |columns| narrow(Shape::new([batch * seq, columns]));
-    let of_heads = || narrow(Shape::new([batch, plan.heads, seq, hidden / plan.heads]));
-    let factors = || TensorSpec::new(Shape::new([batch * seq]), DType::F32);
+    let rows = |columns| narrow(Shape::new([batch * out, columns]));
+    let of_heads = |count| narrow(tokens.of_heads(count));
+    let factors = || TensorSpec::new(Shape::new([batch * out]), DType::F32);
     let kept = LayerKeptMetadata {
-        x: rows(hidden),
-        query: of_heads(),
-        key: of_heads(),
-        value: of_heads(),
+        x: narrow(tokens.rows()),
+        query: of_heads(tokens.asking()),
+        key: of_heads(seq),
+        value: of_heads(seq),
         attended: rows(hidden),
         attention_normalised: rows(hidden),
         attention_factors: factors(),
@@ -185,41 +191,49 @@ pub fn kept(x: &Shape, ffn: usize, plan: &LayerPlan) -> (TensorSpec, LayerKeptMe
             output: narrow(Shape::new([ffn, hidden])),
         },
     };
-    (TensorSpec::new(x.clone(), DType::F32), kept)
+    (TensorSpec::new(Shape::new([batch, out, hidden]), DType::F32), kept)
+}
+
+/// What fusion must know of the input's gradient, from that of the output and what was kept of the
+/// keys.
+pub fn of_input(d_out: &Shape, key: &Shape) -> TensorSpec {
+    TensorSpec::new(Shape::new([key[0], key[2], d_out[2]]), DType::F32)
 }
 
 /// # Shapes
-/// - x, output: `[batch, seq, hidden]`
+/// - x: `[batch, seq, hidden]`
 /// - is_hidden: `[batch, seq]`
+/// - output: `[batch, out, hidden]`
 pub fn forward(
     x: CubeTensor,
     is_hidden: CubeTensor,
     tensors: LayerTensors<CubeBackend>,
     plan: LayerPlan,
 ) -> (CubeTensor, LayerKept<CubeBackend>) {
-    let shape = x.meta.shape().clone();
-    let (heads, rows) = plan.lies(&shape);
+    let tokens = plan.tokens(x.meta.shape());
+    let heads = tokens.heads;
     let matrices = pack::matrices(&tensors, plan.dtype);
-    let residual = shaped(flat(x), rows);
+    let residual = shaped(flat(x), tokens.rows());
     let x = pack::narrow(residual.clone(), plan.dtype);
     let qkv = product(x.clone(), matrices.qkv.clone(), plan.dtype); // [batch · seq, 3 · hidden]
     let biases = [tensors.query, tensors.key, tensors.value].map(|linear| linear.bias);
     let [query, key, value] = split(qkv, Some(biases), heads);
-    let scores = product(query.clone(), turned(key.clone()), plan.dtype); // [batch, heads, seq, seq]
+    let query = tokens.queries(query);
+    let scores = product(query.clone(), turned(key.clone()), plan.dtype); // [batch, heads, asking, seq]
     let weights = attention::dropped_weights(scores, is_hidden, plan.weighing);
-    let attended = merge([product(weights, value.clone(), plan.dtype)], heads);
+    let attended = tokens.merged(product(weights, value.clone(), plan.dtype));
     let after_attention = norm::norm(
         NormInputs {
             x: product(attended.clone(), matrices.attention_output.clone(), plan.dtype),
             bias: tensors.attention_output.bias,
-            residual,
+            residual: tokens.coming_out(residual),
             gamma: tensors.attention_norm.gamma,
             beta: tensors.attention_norm.beta,
         },
         plan.norming(plan.attention_drops),
     );
     let middle = after_attention.narrow;
-    let inner = product(middle.clone(), matrices.intermediate.clone(), plan.dtype); // [batch · seq, ffn]
+    let inner = product(middle.clone(), matrices.intermediate.clone(), plan.dtype); // [batch · out, ffn]
     let activated = activation::biased(inner.clone(), tensors.intermediate.bias, true);
     let last = norm::norm(
         NormInputs {
@@ -245,10 +259,12 @@ pub fn forward(
         output_factors: last.factors,
         matrices,
     };
-    (shaped(last.out, shape), kept)
+    let out = Shape::new([heads.batch, tokens.out(), heads.hidden()]);
+    (shaped(last.out, out), kept)
 }
 
-/// Returns the gradient of the input, `[batch, seq, hidden]`, and those of the parameters.
+/// Returns the gradient of the input, `[batch, seq, hidden]`, and those of the parameters. `d_out` is
+/// `[batch, out, hidden]`.
 pub fn backward(
     d_out: CubeTensor,
     kept: LayerKept<CubeBackend>,
@@ -256,12 +272,12 @@ pub fn backward(
     tensors: LayerTensors<CubeBackend>,
     plan: LayerPlan,
 ) -> (CubeTensor, LayerTensors<CubeBackend>) {
-    let shape = d_out.meta.shape().clone();
-    let (heads, rows) = plan.lies(&shape);
+    let shape = of_input(d_out.meta.shape(), kept.key.meta.shape()).shape;
+    let tokens = plan.tokens(&shape);
     let back = |d: CubeTensor, matrix: CubeTensor| product(d, turned(matrix), plan.dtype);
     let last = norm_gradient::gradient(
         NormGradientInputs {
-            d_out: shaped(flat(d_out), rows),
+            d_out: shaped(flat(d_out), tokens.rows_out()),
             more: None,
             normalised: kept.output_normalised,
             factors: kept.output_factors,
@@ -269,7 +285,7 @@ pub fn backward(
         },
         plan.norming(plan.output_drops),
     );
-    let d_activated = back(last.d_x.clone(), kept.matrices.output); // [batch · seq, ffn]
+    let d_activated = back(last.d_x.clone(), kept.matrices.output); // [batch · out, ffn]
     let (d_inner, activated) =
         activation::gelu_gradient(d_activated, kept.inner, tensors.intermediate.bias, true);
     let [output] = product_over_rows(activated, last.d_x);
@@ -286,10 +302,12 @@ pub fn backward(
         plan.norming(plan.attention_drops),
     );
     let [attention_output] = product_over_rows(kept.attended, middle.d_x.clone());
-    let [d_attended] = split(back(middle.d_x, kept.matrices.attention_output), None, heads);
+    let d_attended = tokens.split(back(middle.d_x, kept.matrices.attention_output));
     let parts = [kept.query, kept.key, kept.value];
-    let d_qkv = merge(d_heads(d_attended, parts, is_hidden, plan), heads); // [batch · seq, 3 · hidden]
-    let d_x = pack::sum(middle.d_sum, back(d_qkv.clone(), kept.matrices.qkv));
+    let [d_query, d_key, d_value] = d_heads(d_attended, parts, is_hidden, plan);
+    let d_query = tokens.spread_queries(d_query);
+    let d_qkv = merge([d_query, d_key, d_value], tokens.heads); // [batch · seq, 3 · hidden]
+    let d_x = pack::sum(tokens.spread(middle.d_sum), back(d_qkv.clone(), kept.matrices.qkv));
 
     let (attention_norm, attention_output_bias) = vectors(middle.d_vectors);
     let (output_norm, output_bias) = vectors(last.d_vectors);
@@ -325,14 +343,15 @@ fn linears(
         .map(|(matrix, bias)| LinearTensors { matrix, bias })
 }
 
-/// The gradients of queries, keys and values, `[batch, heads, seq, size]` all.
+/// The gradients of queries, `[batch, heads, asking, size]`, keys and values, `[batch, heads, seq,
+/// size]`.
 fn d_heads(
     d_attended: CubeTensor,
     [query, key, value]: [CubeTensor; 3],
     is_hidden: CubeTensor,
     plan: LayerPlan,
 ) -> [CubeTensor; 3] {
-    let scores = product(query.clone(), turned(key.clone()), plan.dtype); // [batch, heads, seq, seq]
+    let scores = product(query.clone(), turned(key.clone()), plan.dtype); // [batch, heads, asking, seq]
     let (probabilities, dropped) = attention::weights(scores, is_hidden, plan.weighing);
     let weights = if plan.weighing.drops.any() { dropped } else { probabilities.clone() };
     let d_value = product(turned(weights), d_attended.clone(), plan.dtype);

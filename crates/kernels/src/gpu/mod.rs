@@ -26,6 +26,7 @@ mod product;
 mod reading;
 mod rows;
 mod thirds;
+mod tokens;
 
 #[cfg(feature = "train")]
 pub use device::make_room;
@@ -135,27 +136,41 @@ pub struct LayerDrops {
     pub output: Dropout,
 }
 
-/// Runs a whole layer. `dtype` is what its products read and what lies between them. Its input and
-/// output, the sums of norms and the gradients of parameters are f32.
+/// How a layer is computed.
+#[derive(Clone, Copy, Debug)]
+pub struct LayerSettings {
+    pub heads: usize,
+    /// How far a token sees; None for all of the sequence.
+    pub reach: Option<usize>,
+    /// What the products read and what lies between them.
+    pub dtype: FloatDType,
+    /// Whether only the first token of each sequence comes out, though it sees them all.
+    pub first_only: bool,
+}
+
+/// Runs a whole layer. Its input and output, the sums of norms and the gradients of parameters are
+/// f32.
 ///
 /// # Shapes
-/// - x, output: `[batch, seq, hidden]`
+/// - x: `[batch, seq, hidden]`
 /// - is_hidden: `[batch, seq]`
+/// - output: `[batch, seq, hidden]`, or `[batch, 1, hidden]` of first tokens
 pub fn layer(
     x: Tensor<3>,
     is_hidden: Tensor<2>,
     weights: LayerWeights,
     drops: &LayerDrops,
-    (heads, reach, dtype): (usize, Option<usize>, FloatDType),
+    settings: LayerSettings,
 ) -> Tensor<3> {
     let [_, seq, hidden] = x.dims();
     let plan = LayerPlan {
-        heads,
+        heads: settings.heads,
         eps: weights.output_norm.eps,
-        dtype: dtype.into(),
+        dtype: settings.dtype.into(),
+        first_only: settings.first_only,
         weighing: Weighing {
-            scale: 1.0 / ((hidden / heads) as f32).sqrt(),
-            reach: reach.unwrap_or(seq),
+            scale: 1.0 / ((hidden / settings.heads) as f32).sqrt(),
+            reach: settings.reach.unwrap_or(seq),
             drops: Drops::of(drops.attention),
         },
         attention_drops: Drops::of(drops.attention_output),

@@ -127,7 +127,9 @@ pub trait DeviceKernels: Backend {
         plan: LayerPlan,
     ) -> (FloatTensor<Self>, LayerKept<Self>);
 
-    #[fusion(meta = |d_out, _, _, tensors, _| (d_out.clone(), tensors.clone()))]
+    #[fusion(meta = |d_out, kept, _, tensors, _| {
+        (layer::of_input(&d_out.shape, &kept.key.shape), tensors.clone())
+    })]
     fn layer_gradient(
         d_out: FloatTensor<Self>,
         #[extension_type] kept: LayerKept<Self>,

@@ -4,11 +4,15 @@ use super::{Inputs, device, factors, inputs, normalised, products_agree, run};
 use burn::tensor::activation::softmax;
 use burn::tensor::{DType, FloatDType, Tensor, TensorData};
 use whetstone_kernels::Dropout;
-use whetstone_kernels::gpu::{LayerDrops, LayerWeights, LinearWeights, NormWeights, layer};
+use whetstone_kernels::gpu::{
+    LayerDrops, LayerSettings, LayerWeights, LinearWeights, NormWeights, layer,
+};
 
 /// A small layer.
 const BATCH: usize = 2;
-const SEQ: usize = 12;
+const SEQ: usize = 40;
+/// How many tokens of a sequence ask the others where only the first comes out.
+const ASKING: usize = 32;
 const HEADS: usize = 2;
 const SIZE: usize = 4;
 const HIDDEN: usize = HEADS * SIZE;
@@ -49,7 +53,7 @@ fn linear(leaves: &[Tensor<1>], index: usize) -> LinearWeights {
     LinearWeights { matrix: leaves[1 + index].clone().reshape([-1, columns as i32]), bias }
 }
 
-fn whole_layer(leaves: &[Tensor<1>], dtype: FloatDType) -> Tensor<1> {
+fn whole_layer(leaves: &[Tensor<1>], dtype: FloatDType, first_only: bool) -> Tensor<1> {
     let norm = |gamma: usize| NormWeights {
         gamma: leaves[gamma].clone(),
         beta: Some(leaves[gamma + 1].clone()),
@@ -69,12 +73,14 @@ fn whole_layer(leaves: &[Tensor<1>], dtype: FloatDType) -> Tensor<1> {
     let hides = TensorData::new(hides, [BATCH, SEQ]);
     let hides = Tensor::<2>::from_data(hides, &leaves[0].device().inner());
     let x = leaves[0].clone().reshape([BATCH, SEQ, HIDDEN]);
-    layer(x, hides, weights, &layer_drops(), (HEADS, None, dtype)).reshape([-1])
+    let settings = LayerSettings { heads: HEADS, reach: None, dtype, first_only };
+    layer(x, hides, weights, &layer_drops(), settings).reshape([-1])
 }
 
 /// A layer in plain operations.
-fn plain_layer(leaves: &[Tensor<1>]) -> Tensor<1> {
-    let (rows, drops) = (BATCH * SEQ, layer_drops());
+fn plain_layer(leaves: &[Tensor<1>], first_only: bool) -> Tensor<1> {
+    let drops = layer_drops();
+    let (asking, wanted) = if first_only { (ASKING, 1) } else { (SEQ, SEQ) };
     let through = |x: Tensor<2>, index: usize| {
         let LinearWeights { matrix, bias } = linear(leaves, index);
         x.matmul(matrix) + bias.unsqueeze()
@@ -86,18 +92,21 @@ fn plain_layer(leaves: &[Tensor<1>]) -> Tensor<1> {
     let norm = |x: Tensor<2>, gamma: usize| {
         normalised(x, leaves[gamma].clone(), Some(leaves[gamma + 1].clone()))
     };
-    let x = leaves[0].clone().reshape([rows, HIDDEN]);
+    let x = leaves[0].clone().reshape([BATCH * SEQ, HIDDEN]);
     let [query, key, value] = [0, 1, 2]
         .map(|index| through(x.clone(), index).reshape([BATCH, SEQ, HEADS, SIZE]).swap_dims(1, 2));
-    let mask = (0..BATCH * HEADS * SEQ * SEQ).map(|at| {
-        if is_hidden_key(at / (HEADS * SEQ * SEQ) * SEQ + at % SEQ) { -1e9 } else { 0.0 }
+    let query = query.narrow(2, 0, asking);
+    let mask = (0..BATCH * HEADS * asking * SEQ).map(|at| {
+        if is_hidden_key(at / (HEADS * asking * SEQ) * SEQ + at % SEQ) { -1e9 } else { 0.0 }
     });
-    let mask = TensorData::new(mask.collect::<Vec<f32>>(), [BATCH, HEADS, SEQ, SEQ]);
+    let mask = TensorData::new(mask.collect::<Vec<f32>>(), [BATCH, HEADS, asking, SEQ]);
     let mask = Tensor::<4>::from_data(mask, &x.device());
     let scores = query.matmul(key.swap_dims(2, 3)) / (SIZE as f32).sqrt() + mask;
-    let weights = softmax(scores, 3).reshape([BATCH * HEADS * SEQ, SEQ]);
-    let weights = kept(weights, drops.attention).reshape([BATCH, HEADS, SEQ, SEQ]);
-    let attended = weights.matmul(value).swap_dims(1, 2).reshape([rows, HIDDEN]);
+    let weights = softmax(scores, 3).reshape([BATCH * HEADS * asking, SEQ]);
+    let weights = kept(weights, drops.attention).reshape([BATCH, HEADS, asking, SEQ]);
+    let attended = weights.matmul(value).swap_dims(1, 2); // [batch, asking, heads, size]
+    let attended = attended.narrow(1, 0, wanted).reshape([BATCH * wanted, HIDDEN]);
+    let x = x.reshape([BATCH, SEQ, HIDDEN]).narrow(1, 0, wanted).reshape([BATCH * wanted, HIDDEN]);
     let x = norm(kept(through(attended, 3), drops.attention_output) + x, 13);
     let inner = through(x.clone(), 4);
     let inner = inner.clone() * ((inner / std::f32::consts::SQRT_2).erf() + 1.0) * 0.5;
@@ -106,7 +115,10 @@ fn plain_layer(leaves: &[Tensor<1>]) -> Tensor<1> {
 
 #[test]
 fn a_layer_computes_what_its_parts_do() {
-    products_agree(&layer_inputs(), |leaves| whole_layer(leaves, FloatDType::F32), plain_layer);
+    for first_only in [false, true] {
+        let ours = |leaves: &[Tensor<1>]| whole_layer(leaves, FloatDType::F32, first_only);
+        products_agree(&layer_inputs(), ours, |leaves| plain_layer(leaves, first_only));
+    }
 }
 
 #[test]
@@ -116,7 +128,7 @@ fn bfloat16_changes_a_layer_and_its_gradients_a_little() {
     }
     let inputs = layer_inputs();
     let [exact, rounded] = [FloatDType::F32, FloatDType::BF16]
-        .map(|dtype| run(device(), &inputs, |leaves| whole_layer(leaves, dtype)));
+        .map(|dtype| run(device(), &inputs, |leaves| whole_layer(leaves, dtype, false)));
     assert_eq!(exact.len(), rounded.len());
     assert_ne!(exact[0], rounded[0]);
     for (index, (exact, rounded)) in exact.iter().zip(&rounded).enumerate() {

@@ -232,16 +232,12 @@ impl Engine {
         encoder: &Encoder,
         batch: &Packed,
         dropout: StepDropout,
-        mut states: Option<&mut Vec<Tensor<2>>>,
+        states: Option<&mut Vec<Tensor<2>>>,
     ) -> Tensor<2> {
         match self.layout_of(&encoder.spec) {
             Layout::Packed => packed::forward(encoder, batch, dropout, (self, true), states),
             Layout::Padded => {
-                let x = padded::forward(encoder, batch, dropout, self, states.as_deref_mut());
-                if let Some(last) = states.and_then(|states| states.last_mut()) {
-                    *last = padded::first_rows(last.clone(), batch);
-                }
-                padded::first(x)
+                padded::first(padded::forward(encoder, batch, dropout, (self, true), states))
             }
         }
     }
@@ -259,7 +255,7 @@ impl Engine {
                 (packed::forward(encoder, batch, dropout, (self, false), states), None)
             }
             Layout::Padded => {
-                let x = padded::forward(encoder, batch, dropout, self, states);
+                let x = padded::forward(encoder, batch, dropout, (self, false), states);
                 let [sequences, seq, hidden] = x.dims();
                 (x.reshape([sequences * seq, hidden]), Some(seq))
             }
@@ -288,7 +284,9 @@ impl Engine {
             Layout::Packed => {
                 Hidden::Packed(packed::forward(encoder, batch, dropout, (self, false), None))
             }
-            Layout::Padded => Hidden::Padded(padded::forward(encoder, batch, dropout, self, None)),
+            Layout::Padded => {
+                Hidden::Padded(padded::forward(encoder, batch, dropout, (self, false), None))
+            }
         }
     }
 }

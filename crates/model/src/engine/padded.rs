@@ -6,12 +6,14 @@ use crate::batch::Packed;
 use crate::nn::{Encoder, HiddenKeys, Layers, PreNormLayers, Sights, normalise};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
-/// Returns `[batch, seq, hidden]`. `states` gets what comes out of every layer, `[tokens, hidden]`.
+/// Returns `[batch, seq, hidden]`. If only first tokens are wanted, the last layer computes no others,
+/// `[batch, 1, hidden]`. `states` gets what comes out of every layer, `[tokens,
+/// hidden]`, and of the last one `[batch, hidden]` then.
 pub fn forward(
     encoder: &Encoder,
     batch: &Packed,
     dropout: StepDropout,
-    engine: &Engine,
+    (engine, first_only): (&Engine, bool),
     mut states: Option<&mut Vec<Tensor<2>>>,
 ) -> Tensor<3> {
     let (device, precision) = (&engine.device, engine.precision_of(&encoder.spec));
@@ -20,8 +22,14 @@ pub fn forward(
     let is_real: Vec<bool> = is_padding.iter().map(|is_padding| !is_padding).collect();
     let x = encoder.embeddings.forward(&padded, &is_real, dropout.of_embeddings(), device);
     let mut x = x.reshape([sequences, seq, encoder.spec.hidden]); // [batch, seq, hidden]
-    let mut note = |x: &Tensor<3>| {
-        states.iter_mut().for_each(|states| states.push(real_tokens(x, &is_real, device)));
+    let is_cut = |index: usize| first_only && index + 1 == encoder.spec.layers;
+    let how = |index: usize| (precision, is_cut(index));
+    let mut note = |x: &Tensor<3>, index: usize| {
+        let Some(states) = &mut states else { return };
+        states.push(match is_cut(index) {
+            true => first(x.clone()),
+            false => real_tokens(x, &is_real, device),
+        });
     };
     let hidden = HiddenKeys::new(hidden_keys(batch, seq), [sequences, seq], device);
     match &encoder.layers {
@@ -30,31 +38,31 @@ pub fn forward(
             let sights = Sights::new(rotary, size, hidden, batch.seen.is_some());
             for (index, layer) in layers.iter().enumerate() {
                 let dropout = dropout.of_pre_norm_layer(index);
-                x = layer.forward(x, sights.of(layer), dropout, precision); // [batch, seq, hidden]
-                note(&x);
+                x = layer.forward(x, sights.of(layer), dropout, how(index));
+                note(&x, index);
             }
         }
         Layers::Disentangled(shared) => {
             let distances = shared.distances(hidden);
             for (index, layer) in shared.layers.iter().enumerate() {
                 let dropout = dropout.of_layer(index);
-                x = layer.forward(x, &distances, dropout, precision); // [batch, seq, hidden]
-                note(&x);
+                x = layer.forward(x, &distances, dropout, how(index));
+                note(&x, index);
             }
         }
         Layers::PostNorm(layers) => {
             for (index, layer) in layers.iter().enumerate() {
                 let dropout = dropout.of_layer(index);
-                x = layer.forward(x, &hidden, dropout, precision); // [batch, seq, hidden]
-                note(&x);
+                x = layer.forward(x, &hidden, dropout, how(index));
+                note(&x, index);
             }
         }
     }
     match &encoder.final_norm {
         Some(norm) => {
-            let flat = x.reshape([sequences * seq, encoder.spec.hidden]);
-            let x = normalise((norm, encoder.spec.eps), flat);
-            x.reshape([sequences, seq, encoder.spec.hidden])
+            let dims @ [sequences, tokens, hidden] = x.dims();
+            let flat = x.reshape([sequences * tokens, hidden]);
+            normalise((norm, encoder.spec.eps), flat).reshape(dims)
         }
         None => x,
     }
@@ -72,17 +80,7 @@ fn real_tokens(x: &Tensor<3>, is_real: &[bool], device: &Device) -> Tensor<2> {
 
 /// The vector of each sequence's first token, `[batch, hidden]`.
 pub fn first(x: Tensor<3>) -> Tensor<2> {
-    let [sequences, _, hidden] = x.dims();
-    x.slice([0..sequences, 0..1]).reshape([sequences, hidden])
-}
-
-/// The same of vectors without padding, `[tokens, hidden]`.
-pub fn first_rows(x: Tensor<2>, batch: &Packed) -> Tensor<2> {
-    let firsts = &batch.starts[..batch.sequences()];
-    let firsts: Vec<i64> = firsts.iter().map(|&first| first as i64).collect();
-    let data = TensorData::new(firsts, [batch.sequences()]);
-    let firsts = Tensor::<1, Int>::from_data(data, &x.device());
-    x.select(0, firsts)
+    x.narrow(1, 0, 1).squeeze_dim(1)
 }
 
 /// Returns the length that all sequences of a batch are padded to. There are only a few, because a

@@ -106,7 +106,7 @@ impl DisentangledLayer {
         x: Tensor<3>,
         distances: &Distances,
         dropout: LayerDropout,
-        precision: Precision,
+        (precision, first_only): (Precision, bool),
     ) -> Tensor<3> {
         let [query, key, value] = self.layer.heads(&x, precision); // [batch, heads, seq, size] each
         let [_, heads, _, size] = query.dims();
@@ -131,7 +131,7 @@ impl DisentangledLayer {
         }
         let scale = 1.0 / ((size * parts) as f32).sqrt();
         let attended = attend((scores, scale), value, &distances.hidden, dropout.attention);
-        self.layer.after_attention(x, attended, dropout, precision)
+        self.layer.after_attention(x, attended, dropout, (precision, first_only))
     }
 }
 

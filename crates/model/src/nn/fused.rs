@@ -7,7 +7,9 @@ use burn::tensor::activation::softmax;
 use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
 use whetstone_kernels::Dropout;
 #[cfg(feature = "gpu")]
-use whetstone_kernels::gpu::{self, LayerDrops, LayerWeights, LinearWeights, NormWeights, Taken};
+use whetstone_kernels::gpu::{
+    self, LayerDrops, LayerSettings, LayerWeights, LinearWeights, NormWeights, Taken,
+};
 #[cfg(feature = "gpu")]
 use {
     super::product::float_dtype,
@@ -88,14 +90,15 @@ impl HiddenKeys {
 /// Runs a whole layer where one pass over a GPU does; else None.
 ///
 /// # Shapes
-/// - x, output: `[batch, seq, hidden]`
+/// - x: `[batch, seq, hidden]`
+/// - output: `[batch, seq, hidden]`, or `[batch, 1, hidden]` of first tokens
 #[cfg(feature = "gpu")]
 pub fn layer(
     layer: &EncoderLayer,
     x: &Tensor<3>,
     hidden: &HiddenKeys,
     dropout: LayerDropout,
-    precision: Precision,
+    (precision, first_only): (Precision, bool),
 ) -> Option<Tensor<3>> {
     let HiddenKeys::Flags { is_hidden, reach } = hidden else { return None };
     let linear = |linear: &Linear| {
@@ -118,8 +121,13 @@ pub fn layer(
         attention_output: dropout.attention_output,
         output: dropout.ffn_output,
     };
-    let plan = (layer.spec.heads, *reach, float_dtype(precision));
-    Some(gpu::layer(x.clone(), is_hidden.clone(), weights, &drops, plan))
+    let settings = LayerSettings {
+        heads: layer.spec.heads,
+        reach: *reach,
+        dtype: float_dtype(precision),
+        first_only,
+    };
+    Some(gpu::layer(x.clone(), is_hidden.clone(), weights, &drops, settings))
 }
 
 /// Attention of every head: softmax(query · keyᵀ · scale) · value.

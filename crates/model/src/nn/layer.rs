@@ -57,22 +57,22 @@ impl EncoderLayer {
 
     /// # Shapes
     /// - x: `[batch, seq, hidden]`
-    /// - output: `[batch, seq, hidden]`
+    /// - output: `[batch, seq, hidden]`, or `[batch, 1, hidden]` if only first tokens are wanted
     pub fn forward(
         &self,
         x: Tensor<3>,
         hidden: &HiddenKeys,
         dropout: LayerDropout,
-        precision: Precision,
+        (precision, first_only): (Precision, bool),
     ) -> Tensor<3> {
         #[cfg(feature = "gpu")]
-        if let Some(out) = fused::layer(self, &x, hidden, dropout, precision) {
+        if let Some(out) = fused::layer(self, &x, hidden, dropout, (precision, first_only)) {
             return out;
         }
         let heads = self.heads(&x, precision); // [batch, heads, seq, size] each
         let scale = 1.0 / (heads[0].dims()[3] as f32).sqrt();
         let attended = attention(heads, scale, hidden, dropout.attention);
-        self.after_attention(x, attended, dropout, precision)
+        self.after_attention(x, attended, dropout, (precision, first_only))
     }
 
     /// Queries, keys and values of every head, `[batch, heads, seq, size]` each.
@@ -92,8 +92,9 @@ impl EncoderLayer {
         x: Tensor<3>,
         attended: Tensor<3>,
         dropout: LayerDropout,
-        precision: Precision,
+        (precision, first_only): (Precision, bool),
     ) -> Tensor<3> {
+        let [x, attended] = [x, attended].map(|x| if first_only { first_tokens(x) } else { x });
         let [batch, seq, hidden] = x.dims();
         let [x, attended] = [x, attended].map(|x| x.reshape([batch * seq, hidden]));
         let product = |layer: &Linear, x: Tensor<2>| product(layer, x, precision);
@@ -107,4 +108,9 @@ impl EncoderLayer {
         let x = add_and_normalise(sum, x, norm, dropout.ffn_output);
         x.reshape([batch, seq, hidden])
     }
+}
+
+/// From `[batch, seq, hidden]` to `[batch, 1, hidden]`.
+pub(super) fn first_tokens(x: Tensor<3>) -> Tensor<3> {
+    x.narrow(1, 0, 1)
 }

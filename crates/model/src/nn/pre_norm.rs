@@ -2,6 +2,7 @@
 //! feed-forward part (ModernBERT: Warner et al. 2024).
 
 use super::fused::{HiddenKeys, attention, drop, gelu, normalise};
+use super::layer::first_tokens;
 use super::product::linear;
 use super::{LayerDropout, norm};
 use crate::spec::{Rotary, Spec};
@@ -99,30 +100,32 @@ impl PreNormLayer {
 
     /// # Shapes
     /// - x: `[batch, seq, hidden]`
-    /// - output: `[batch, seq, hidden]`
+    /// - output: `[batch, seq, hidden]`, or `[batch, 1, hidden]` if only first tokens are wanted
     pub fn forward(
         &self,
         x: Tensor<3>,
         sight: &Sight,
         dropout: LayerDropout,
-        precision: Precision,
+        (precision, first_only): (Precision, bool),
     ) -> Tensor<3> {
         let dims @ [batch, seq, hidden] = x.dims();
-        let x = x.reshape([batch * seq, hidden]);
+        let rows = x.clone().reshape([batch * seq, hidden]);
         let normed = match &self.attention_norm {
-            Some(norm) => normalise((norm, self.eps), x.clone()),
-            None => x.clone(),
+            Some(norm) => normalise((norm, self.eps), rows),
+            None => rows,
         };
         let parts = linear(&self.qkv, normed, precision).chunk(3, 1); // [batch · seq, hidden] each
         let parts: [Tensor<2>; 3] = parts.try_into().expect("three parts");
         let attended = self.attention(parts.map(|x| x.reshape(dims)), sight, dropout);
-        let attended = attended.reshape([batch * seq, hidden]);
-        let attended = linear(&self.attention_output, attended, precision); // [batch · seq, hidden]
+        let [x, attended] = [x, attended].map(|x| if first_only { first_tokens(x) } else { x });
+        let dims @ [_, wanted, _] = x.dims();
+        let [x, attended] = [x, attended].map(|x| x.reshape([batch * wanted, hidden]));
+        let attended = linear(&self.attention_output, attended, precision); // [batch · wanted, hidden]
         let x = x + drop(attended, dropout.attention_output);
         let normed = normalise((&self.ffn_norm, self.eps), x.clone());
         let halves = linear(&self.intermediate, normed, precision).chunk(2, 1);
-        let [inner, gates] = halves.try_into().expect("two halves"); // [batch · seq, ffn]
-        let gated = drop(gelu(inner) * gates, dropout.ffn_output); // [batch · seq, ffn]
+        let [inner, gates] = halves.try_into().expect("two halves"); // [batch · wanted, ffn]
+        let gated = drop(gelu(inner) * gates, dropout.ffn_output); // [batch · wanted, ffn]
         (x + linear(&self.output, gated, precision)).reshape(dims)
     }
 
