@@ -118,19 +118,19 @@ pub struct LayerKept<B: Backend> {
     /// Narrow, `[batch, heads, seq, size]`.
     pub key: FloatTensor<B>,
     pub value: FloatTensor<B>,
-    /// What attention gave, narrow, `[batch · out, hidden]`.
+    /// What attention gave, narrow, `[out rows, hidden]`.
     pub attended: FloatTensor<B>,
-    /// Of the norm after attention, narrow, `[batch · out, hidden]`.
+    /// Of the norm after attention, narrow, `[out rows, hidden]`.
     pub attention_normalised: FloatTensor<B>,
-    /// `[batch · out]`.
+    /// `[out rows]`.
     pub attention_factors: FloatTensor<B>,
-    /// What the feed-forward part reads, narrow, `[batch · out, hidden]`.
+    /// What the feed-forward part reads, narrow, `[out rows, hidden]`.
     pub middle: FloatTensor<B>,
-    /// Before its bias and GELU, narrow, `[batch · out, ffn]`.
+    /// Before its bias and GELU, narrow, `[out rows, ffn]`.
     pub inner: FloatTensor<B>,
-    /// Of the last norm, narrow, `[batch · out, hidden]`.
+    /// Of the last norm, narrow, `[out rows, hidden]`.
     pub output_normalised: FloatTensor<B>,
-    /// `[batch · out]`.
+    /// `[out rows]`.
     pub output_factors: FloatTensor<B>,
     #[extension_type]
     pub matrices: Matrices<B>,
@@ -165,13 +165,12 @@ impl LayerPlan {
 
 /// What fusion must know of [`forward`] before it runs.
 pub fn kept(x: &Shape, ffn: usize, plan: &LayerPlan) -> (TensorSpec, LayerKeptMetadata) {
-    let [batch, seq, hidden] = [x[0], x[1], x[2]];
+    let [seq, hidden] = [x[1], x[2]];
     let tokens = plan.tokens(x);
-    let out = tokens.out();
     let narrow = |shape: Shape| TensorSpec::new(shape, plan.dtype);
-    let rows = |columns| narrow(Shape::new([batch * out, columns]));
+    let rows = |columns| narrow(Shape::new([tokens.out_rows(), columns]));
     let of_heads = |count| narrow(tokens.of_heads(count));
-    let factors = || TensorSpec::new(Shape::new([batch * out]), DType::F32);
+    let factors = || TensorSpec::new(Shape::new([tokens.out_rows()]), DType::F32);
     let kept = LayerKeptMetadata {
         x: narrow(tokens.rows()),
         query: of_heads(tokens.asking()),
@@ -191,7 +190,7 @@ pub fn kept(x: &Shape, ffn: usize, plan: &LayerPlan) -> (TensorSpec, LayerKeptMe
             output: narrow(Shape::new([ffn, hidden])),
         },
     };
-    (TensorSpec::new(Shape::new([batch, out, hidden]), DType::F32), kept)
+    (TensorSpec::new(tokens.shape_out(), DType::F32), kept)
 }
 
 /// What fusion must know of the input's gradient, from that of the output and what was kept of the
@@ -211,13 +210,12 @@ pub fn forward(
     plan: LayerPlan,
 ) -> (CubeTensor, LayerKept<CubeBackend>) {
     let tokens = plan.tokens(x.meta.shape());
-    let heads = tokens.heads;
     let matrices = pack::matrices(&tensors, plan.dtype);
     let residual = shaped(flat(x), tokens.rows());
     let x = pack::narrow(residual.clone(), plan.dtype);
     let qkv = product(x.clone(), matrices.qkv.clone(), plan.dtype); // [batch · seq, 3 · hidden]
     let biases = [tensors.query, tensors.key, tensors.value].map(|linear| linear.bias);
-    let [query, key, value] = split(qkv, Some(biases), heads);
+    let [query, key, value] = split(qkv, Some(biases), tokens.heads);
     let query = tokens.queries(query);
     let scores = product(query.clone(), turned(key.clone()), plan.dtype); // [batch, heads, asking, seq]
     let weights = attention::dropped_weights(scores, is_hidden, plan.weighing);
@@ -233,7 +231,7 @@ pub fn forward(
         plan.norming(plan.attention_drops),
     );
     let middle = after_attention.narrow;
-    let inner = product(middle.clone(), matrices.intermediate.clone(), plan.dtype); // [batch · out, ffn]
+    let inner = product(middle.clone(), matrices.intermediate.clone(), plan.dtype); // [out rows, ffn]
     let activated = activation::biased(inner.clone(), tensors.intermediate.bias, true);
     let last = norm::norm(
         NormInputs {
@@ -259,8 +257,7 @@ pub fn forward(
         output_factors: last.factors,
         matrices,
     };
-    let out = Shape::new([heads.batch, tokens.out(), heads.hidden()]);
-    (shaped(last.out, out), kept)
+    (tokens.without_filling(last.out), kept)
 }
 
 /// Returns the gradient of the input, `[batch, seq, hidden]`, and those of the parameters. `d_out` is
@@ -277,7 +274,7 @@ pub fn backward(
     let back = |d: CubeTensor, matrix: CubeTensor| product(d, turned(matrix), plan.dtype);
     let last = norm_gradient::gradient(
         NormGradientInputs {
-            d_out: shaped(flat(d_out), tokens.rows_out()),
+            d_out: tokens.filled(d_out),
             more: None,
             normalised: kept.output_normalised,
             factors: kept.output_factors,
@@ -285,7 +282,7 @@ pub fn backward(
         },
         plan.norming(plan.output_drops),
     );
-    let d_activated = back(last.d_x.clone(), kept.matrices.output); // [batch · out, ffn]
+    let d_activated = back(last.d_x.clone(), kept.matrices.output); // [out rows, ffn]
     let (d_inner, activated) =
         activation::gelu_gradient(d_activated, kept.inner, tensors.intermediate.bias, true);
     let [output] = product_over_rows(activated, last.d_x);
@@ -304,9 +301,8 @@ pub fn backward(
     let [attention_output] = product_over_rows(kept.attended, middle.d_x.clone());
     let d_attended = tokens.split(back(middle.d_x, kept.matrices.attention_output));
     let parts = [kept.query, kept.key, kept.value];
-    let [d_query, d_key, d_value] = d_heads(d_attended, parts, is_hidden, plan);
-    let d_query = tokens.spread_queries(d_query);
-    let d_qkv = merge([d_query, d_key, d_value], tokens.heads); // [batch · seq, 3 · hidden]
+    let d_parts = d_heads(d_attended, parts, is_hidden, (plan, tokens));
+    let d_qkv = merge(d_parts, tokens.heads); // [batch · seq, 3 · hidden]
     let d_x = pack::sum(tokens.spread(middle.d_sum), back(d_qkv.clone(), kept.matrices.qkv));
 
     let (attention_norm, attention_output_bias) = vectors(middle.d_vectors);
@@ -343,13 +339,13 @@ fn linears(
         .map(|(matrix, bias)| LinearTensors { matrix, bias })
 }
 
-/// The gradients of queries, `[batch, heads, asking, size]`, keys and values, `[batch, heads, seq,
-/// size]`.
+/// The gradients of queries, keys and values, `[batch, heads, seq, size]` all. That of what attention
+/// gave is `[batch, heads, asking, size]`.
 fn d_heads(
     d_attended: CubeTensor,
     [query, key, value]: [CubeTensor; 3],
     is_hidden: CubeTensor,
-    plan: LayerPlan,
+    (plan, tokens): (LayerPlan, Tokens),
 ) -> [CubeTensor; 3] {
     let scores = product(query.clone(), turned(key.clone()), plan.dtype); // [batch, heads, asking, seq]
     let (probabilities, dropped) = attention::weights(scores, is_hidden, plan.weighing);
@@ -359,5 +355,5 @@ fn d_heads(
     let d_scores = attention::gradient(d_weights, probabilities, plan.weighing);
     let d_query = product(d_scores.clone(), key, plan.dtype);
     let d_key = product(turned(d_scores), query, plan.dtype);
-    [d_query, d_key, d_value]
+    [tokens.spread_queries(d_query), d_key, d_value]
 }

@@ -1,15 +1,16 @@
 //! Which tokens of its input a layer computes: all, or the first of each sequence.
 
-use super::device::{elem, empty, flat};
+use super::device::{elem, empty, flat, shaped};
 use super::heads::{Heads, merge, split};
 use super::lanes::{threads, width};
 use burn::tensor::Shape;
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
 
-/// How many tokens of a sequence ask the others where only the first is wanted. Products have no
-/// faster kernels for fewer rows.
-const ASKING: usize = 32;
+/// How many tokens of a sequence ask the others where only the first is wanted, and what the rows of
+/// those are filled up to a multiple of: products have no faster kernels for fewer rows, and all
+/// shapes stay such as whole layers have.
+const BLOCK: usize = 32;
 
 /// How the tokens of a layer's input lie, and which of them come out.
 #[derive(Clone, Copy, Debug)]
@@ -22,7 +23,7 @@ impl Tokens {
     /// How many tokens of a sequence ask the others.
     pub fn asking(&self) -> usize {
         let seq = self.heads.seq;
-        if self.first_only { seq.min(ASKING) } else { seq }
+        if self.first_only { seq.min(BLOCK) } else { seq }
     }
 
     /// How many of them come out.
@@ -30,14 +31,25 @@ impl Tokens {
         if self.first_only { 1 } else { self.heads.seq }
     }
 
+    /// How many rows come out, with those of zeros behind them.
+    pub fn out_rows(&self) -> usize {
+        let batch = self.heads.batch;
+        if self.first_only { batch.next_multiple_of(BLOCK) } else { batch * self.heads.seq }
+    }
+
     /// Those of all tokens, `[batch · seq, hidden]`.
     pub fn rows(&self) -> Shape {
         Shape::new([self.heads.batch * self.heads.seq, self.heads.hidden()])
     }
 
-    /// Those that come out, `[batch · out, hidden]`.
-    pub fn rows_out(&self) -> Shape {
-        Shape::new([self.heads.batch * self.out(), self.heads.hidden()])
+    /// Those that come out, `[out rows, hidden]`.
+    fn rows_out(&self) -> Shape {
+        Shape::new([self.out_rows(), self.heads.hidden()])
+    }
+
+    /// The tokens that come out, `[batch, out, hidden]`.
+    pub fn shape_out(&self) -> Shape {
+        Shape::new([self.heads.batch, self.out(), self.heads.hidden()])
     }
 
     /// Of one head after the other, `[batch, heads, tokens, size]`.
@@ -45,36 +57,57 @@ impl Tokens {
         Shape::new([self.heads.batch, self.heads.heads, tokens, self.heads.size])
     }
 
-    fn all_heads(&self) -> usize {
-        self.heads.batch * self.heads.heads
-    }
-
     /// From the rows of all tokens to those that come out.
     pub fn coming_out(&self, x: CubeTensor) -> CubeTensor {
-        if self.first_only { resized(x, self.heads.batch, self.rows_out()) } else { x }
+        let [whole, one] = [self.heads.seq, 1].map(|tokens| tokens * self.heads.hidden());
+        match self.first_only {
+            true => resized(x, self.heads.batch, [whole, one], self.rows_out()),
+            false => x,
+        }
     }
 
     /// The gradients of all tokens' rows, of those that came out.
-    pub fn spread(&self, d_out: CubeTensor) -> CubeTensor {
-        if self.first_only { resized(d_out, self.heads.batch, self.rows()) } else { d_out }
+    pub fn spread(&self, d_rows: CubeTensor) -> CubeTensor {
+        let [whole, one] = [self.heads.seq, 1].map(|tokens| tokens * self.heads.hidden());
+        match self.first_only {
+            true => resized(d_rows, self.heads.batch, [one, whole], self.rows()),
+            false => d_rows,
+        }
+    }
+
+    /// From rows that come out to `[batch, out, hidden]`.
+    pub fn without_filling(&self, x: CubeTensor) -> CubeTensor {
+        self.refilled(x, self.shape_out())
+    }
+
+    /// From `[batch, out, hidden]` to rows that come out.
+    pub fn filled(&self, x: CubeTensor) -> CubeTensor {
+        self.refilled(flat(x), self.rows_out())
+    }
+
+    fn refilled(&self, x: CubeTensor, shape: Shape) -> CubeTensor {
+        match self.first_only {
+            true => resized(x, self.heads.batch, [self.heads.hidden(); 2], shape),
+            false => shaped(x, shape),
+        }
     }
 
     /// From the queries of all tokens, `[batch, heads, seq, size]`, to those that ask.
     pub fn queries(&self, query: CubeTensor) -> CubeTensor {
-        let shape = self.of_heads(self.asking());
-        if self.first_only { resized(query, self.all_heads(), shape) } else { query }
+        let [all, asking] = [self.heads.seq, self.asking()];
+        if self.first_only { self.of_each_head(query, [all, asking], None) } else { query }
     }
 
     /// The gradients of all queries, of those that asked.
     pub fn spread_queries(&self, d_query: CubeTensor) -> CubeTensor {
-        let shape = self.of_heads(self.heads.seq);
-        if self.first_only { resized(d_query, self.all_heads(), shape) } else { d_query }
+        let [all, asking] = [self.heads.seq, self.asking()];
+        if self.first_only { self.of_each_head(d_query, [asking, all], None) } else { d_query }
     }
 
     /// From what attention gave, `[batch, heads, asking, size]`, to rows that come out.
     pub fn merged(&self, attended: CubeTensor) -> CubeTensor {
         match self.first_only {
-            true => resized(attended, self.all_heads(), self.rows_out()),
+            true => self.of_each_head(attended, [self.asking(), 1], Some(self.rows_out())),
             false => merge([attended], self.heads),
         }
     }
@@ -82,26 +115,37 @@ impl Tokens {
     /// The gradients of what attention gave, of the rows that came out.
     pub fn split(&self, d_attended: CubeTensor) -> CubeTensor {
         if self.first_only {
-            return resized(d_attended, self.all_heads(), self.of_heads(self.asking()));
+            return self.of_each_head(d_attended, [1, self.asking()], None);
         }
         let [d_attended] = split(d_attended, None, self.heads);
         d_attended
     }
+
+    /// Cuts or fills up the tokens of each head, as `[batch, heads, to, size]` if no shape is given.
+    fn of_each_head(
+        &self,
+        x: CubeTensor,
+        [from, to]: [usize; 2],
+        shape: Option<Shape>,
+    ) -> CubeTensor {
+        let Heads { batch, heads, size, .. } = self.heads;
+        let shape = shape.unwrap_or_else(|| self.of_heads(to));
+        resized(x, batch * heads, [from * size, to * size], shape)
+    }
 }
 
-/// Cuts each of `groups` stretches of values, which lie one after the other, to the length that
-/// `shape` leaves it, or fills it up with zeros.
-fn resized(x: CubeTensor, groups: usize, shape: Shape) -> CubeTensor {
+/// Cuts each of `groups` stretches of values, which lie one after the other, to another length, or
+/// fills it up with zeros. What `shape` has room for behind them is zero too.
+fn resized(x: CubeTensor, groups: usize, [from, to]: [usize; 2], shape: Shape) -> CubeTensor {
     let x = flat(x);
     let out = empty(&x, shape, x.dtype);
-    let [from, to] = [&x, &out].map(|x| x.meta.num_elements() / groups.max(1));
     let width = width(from.min(to));
     let vectors = out.meta.num_elements() / width;
     let (count, dim) = threads(vectors);
     let (client, dtype) = (x.client.clone(), elem(&x));
     let (x, written) = (x.into_tensor_arg(), out.clone().into_tensor_arg());
     let (from, to) = (from / width, to / width);
-    resize_kernel::launch(&client, count, dim, width, x, written, vectors, from, to, dtype);
+    resize_kernel::launch(&client, count, dim, width, x, written, vectors, groups, from, to, dtype);
     out
 }
 
@@ -110,15 +154,16 @@ fn resize_kernel<T: Float, N: Size>(
     x: &Tensor<Vector<T, N>>,
     out: &mut Tensor<Vector<T, N>>,
     vectors: usize,
+    groups: usize,
     from: usize,
     to: usize,
     #[define(T)] _dtype: ElemType,
 ) {
     if ABSOLUTE_POS < vectors {
-        let at = ABSOLUTE_POS % to;
+        let (group, at) = (ABSOLUTE_POS / to, ABSOLUTE_POS % to);
         let mut value = Vector::<T, N>::cast_from(Vector::<f32, N>::new(0.0));
-        if at < from {
-            value = x[(ABSOLUTE_POS / to) * from + at];
+        if group < groups && at < from {
+            value = x[group * from + at];
         }
         out[ABSOLUTE_POS] = value;
     }
