@@ -59,18 +59,16 @@ impl Tokens {
 
     /// From the rows of all tokens to those that come out.
     pub fn coming_out(&self, x: CubeTensor) -> CubeTensor {
-        let [whole, one] = [self.heads.seq, 1].map(|tokens| tokens * self.heads.hidden());
         match self.first_only {
-            true => resized(x, self.heads.batch, [whole, one], self.rows_out()),
+            true => self.of_each_sequence(x, [self.heads.seq, 1], self.rows_out()),
             false => x,
         }
     }
 
     /// The gradients of all tokens' rows, of those that came out.
     pub fn spread(&self, d_rows: CubeTensor) -> CubeTensor {
-        let [whole, one] = [self.heads.seq, 1].map(|tokens| tokens * self.heads.hidden());
         match self.first_only {
-            true => resized(d_rows, self.heads.batch, [one, whole], self.rows()),
+            true => self.of_each_sequence(d_rows, [1, self.heads.seq], self.rows()),
             false => d_rows,
         }
     }
@@ -87,50 +85,57 @@ impl Tokens {
 
     fn refilled(&self, x: CubeTensor, shape: Shape) -> CubeTensor {
         match self.first_only {
-            true => resized(x, self.heads.batch, [self.heads.hidden(); 2], shape),
+            true => self.of_each_sequence(x, [1, 1], shape),
             false => shaped(x, shape),
         }
     }
 
     /// From the queries of all tokens, `[batch, heads, seq, size]`, to those that ask.
     pub fn queries(&self, query: CubeTensor) -> CubeTensor {
-        let [all, asking] = [self.heads.seq, self.asking()];
-        if self.first_only { self.of_each_head(query, [all, asking], None) } else { query }
+        let (all, asking) = (self.heads.seq, self.asking());
+        match self.first_only {
+            true => self.of_each_head(query, [all, asking], self.of_heads(asking)),
+            false => query,
+        }
     }
 
     /// The gradients of all queries, of those that asked.
     pub fn spread_queries(&self, d_query: CubeTensor) -> CubeTensor {
-        let [all, asking] = [self.heads.seq, self.asking()];
-        if self.first_only { self.of_each_head(d_query, [asking, all], None) } else { d_query }
+        let (all, asking) = (self.heads.seq, self.asking());
+        match self.first_only {
+            true => self.of_each_head(d_query, [asking, all], self.of_heads(all)),
+            false => d_query,
+        }
     }
 
     /// From what attention gave, `[batch, heads, asking, size]`, to rows that come out.
     pub fn merged(&self, attended: CubeTensor) -> CubeTensor {
         match self.first_only {
-            true => self.of_each_head(attended, [self.asking(), 1], Some(self.rows_out())),
+            true => self.of_each_head(attended, [self.asking(), 1], self.rows_out()),
             false => merge([attended], self.heads),
         }
     }
 
     /// The gradients of what attention gave, of the rows that came out.
     pub fn split(&self, d_attended: CubeTensor) -> CubeTensor {
+        let asking = self.asking();
         if self.first_only {
-            return self.of_each_head(d_attended, [1, self.asking()], None);
+            return self.of_each_head(d_attended, [1, asking], self.of_heads(asking));
         }
         let [d_attended] = split(d_attended, None, self.heads);
         d_attended
     }
 
-    /// Cuts or fills up the tokens of each head, as `[batch, heads, to, size]` if no shape is given.
-    fn of_each_head(
-        &self,
-        x: CubeTensor,
-        [from, to]: [usize; 2],
-        shape: Option<Shape>,
-    ) -> CubeTensor {
+    /// Takes so many tokens of each sequence for so many.
+    fn of_each_sequence(&self, x: CubeTensor, tokens: [usize; 2], shape: Shape) -> CubeTensor {
+        let lengths = tokens.map(|tokens| tokens * self.heads.hidden());
+        resized(x, self.heads.batch, lengths, shape)
+    }
+
+    /// The same for each head.
+    fn of_each_head(&self, x: CubeTensor, tokens: [usize; 2], shape: Shape) -> CubeTensor {
         let Heads { batch, heads, size, .. } = self.heads;
-        let shape = shape.unwrap_or_else(|| self.of_heads(to));
-        resized(x, batch * heads, [from * size, to * size], shape)
+        resized(x, batch * heads, tokens.map(|tokens| tokens * size), shape)
     }
 }
 

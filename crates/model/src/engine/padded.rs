@@ -6,9 +6,9 @@ use crate::batch::Packed;
 use crate::nn::{Encoder, HiddenKeys, Layers, PreNormLayers, Sights, normalise};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
-/// Returns `[batch, seq, hidden]`. If only first tokens are wanted, the last layer computes no others,
-/// `[batch, 1, hidden]`. `states` gets what comes out of every layer, `[tokens,
-/// hidden]`, and of the last one `[batch, hidden]` then.
+/// Returns `[batch, seq, hidden]`, or `[batch, 1, hidden]` if only first tokens are wanted: then the
+/// last layer computes only those. `states` gets what comes out of every layer, `[tokens, hidden]`,
+/// and of such a last one `[batch, hidden]`.
 pub fn forward(
     encoder: &Encoder,
     batch: &Packed,
