@@ -193,10 +193,9 @@ pub fn kept(x: &Shape, ffn: usize, plan: &LayerPlan) -> (TensorSpec, LayerKeptMe
     (TensorSpec::new(tokens.shape_out(), DType::F32), kept)
 }
 
-/// What fusion must know of the input's gradient, from that of the output and what was kept of the
-/// keys.
-pub fn of_input(d_out: &Shape, key: &Shape) -> TensorSpec {
-    TensorSpec::new(Shape::new([key[0], key[2], d_out[2]]), DType::F32)
+/// The shape of the input, from those of the output and of the keys that were kept.
+pub fn input_shape(out: &Shape, key: &Shape) -> Shape {
+    Shape::new([key[0], key[2], out[2]])
 }
 
 /// # Shapes
@@ -269,7 +268,7 @@ pub fn backward(
     tensors: LayerTensors<CubeBackend>,
     plan: LayerPlan,
 ) -> (CubeTensor, LayerTensors<CubeBackend>) {
-    let shape = of_input(d_out.meta.shape(), kept.key.meta.shape()).shape;
+    let shape = input_shape(d_out.meta.shape(), kept.key.meta.shape());
     let tokens = plan.tokens(&shape);
     let back = |d: CubeTensor, matrix: CubeTensor| product(d, turned(matrix), plan.dtype);
     let last = norm_gradient::gradient(
@@ -301,8 +300,7 @@ pub fn backward(
     let [attention_output] = product_over_rows(kept.attended, middle.d_x.clone());
     let d_attended = tokens.split(back(middle.d_x, kept.matrices.attention_output));
     let parts = [kept.query, kept.key, kept.value];
-    let d_parts = d_heads(d_attended, parts, is_hidden, (plan, tokens));
-    let d_qkv = merge(d_parts, tokens.heads); // [batch · seq, 3 · hidden]
+    let d_qkv = merge(d_heads(d_attended, parts, is_hidden, (plan, tokens)), tokens.heads);
     let d_x = pack::sum(tokens.spread(middle.d_sum), back(d_qkv.clone(), kept.matrices.qkv));
 
     let (attention_norm, attention_output_bias) = vectors(middle.d_vectors);

@@ -128,7 +128,8 @@ pub trait DeviceKernels: Backend {
     ) -> (FloatTensor<Self>, LayerKept<Self>);
 
     #[fusion(meta = |d_out, kept, _, tensors, _| {
-        (layer::of_input(&d_out.shape, &kept.key.shape), tensors.clone())
+        let shape = layer::input_shape(&d_out.shape, &kept.key.shape);
+        (TensorSpec::new(shape, DType::F32), tensors.clone())
     })]
     fn layer_gradient(
         d_out: FloatTensor<Self>,

@@ -59,53 +59,34 @@ impl Tokens {
 
     /// From the rows of all tokens to those that come out.
     pub fn coming_out(&self, x: CubeTensor) -> CubeTensor {
-        match self.first_only {
-            true => self.of_each_sequence(x, [self.heads.seq, 1], self.rows_out()),
-            false => x,
-        }
+        self.of_each_sequence(x, [self.heads.seq, self.out()], self.rows_out())
     }
 
     /// The gradients of all tokens' rows, of those that came out.
     pub fn spread(&self, d_rows: CubeTensor) -> CubeTensor {
-        match self.first_only {
-            true => self.of_each_sequence(d_rows, [1, self.heads.seq], self.rows()),
-            false => d_rows,
-        }
+        self.of_each_sequence(d_rows, [self.out(), self.heads.seq], self.rows())
     }
 
     /// From rows that come out to `[batch, out, hidden]`.
     pub fn without_filling(&self, x: CubeTensor) -> CubeTensor {
-        self.refilled(x, self.shape_out())
+        self.of_each_sequence(x, [self.out(); 2], self.shape_out())
     }
 
     /// From `[batch, out, hidden]` to rows that come out.
     pub fn filled(&self, x: CubeTensor) -> CubeTensor {
-        self.refilled(flat(x), self.rows_out())
-    }
-
-    fn refilled(&self, x: CubeTensor, shape: Shape) -> CubeTensor {
-        match self.first_only {
-            true => self.of_each_sequence(x, [1, 1], shape),
-            false => shaped(x, shape),
-        }
+        self.of_each_sequence(x, [self.out(); 2], self.rows_out())
     }
 
     /// From the queries of all tokens, `[batch, heads, seq, size]`, to those that ask.
     pub fn queries(&self, query: CubeTensor) -> CubeTensor {
-        let (all, asking) = (self.heads.seq, self.asking());
-        match self.first_only {
-            true => self.of_each_head(query, [all, asking], self.of_heads(asking)),
-            false => query,
-        }
+        let [all, asking] = [self.heads.seq, self.asking()];
+        self.of_each_head(query, [all, asking], self.of_heads(asking))
     }
 
     /// The gradients of all queries, of those that asked.
     pub fn spread_queries(&self, d_query: CubeTensor) -> CubeTensor {
-        let (all, asking) = (self.heads.seq, self.asking());
-        match self.first_only {
-            true => self.of_each_head(d_query, [asking, all], self.of_heads(all)),
-            false => d_query,
-        }
+        let [all, asking] = [self.heads.seq, self.asking()];
+        self.of_each_head(d_query, [asking, all], self.of_heads(all))
     }
 
     /// From what attention gave, `[batch, heads, asking, size]`, to rows that come out.
@@ -143,6 +124,9 @@ impl Tokens {
 /// fills it up with zeros. What `shape` has room for behind them is zero too.
 fn resized(x: CubeTensor, groups: usize, [from, to]: [usize; 2], shape: Shape) -> CubeTensor {
     let x = flat(x);
+    if from == to && x.meta.num_elements() == shape.num_elements() {
+        return shaped(x, shape);
+    }
     let out = empty(&x, shape, x.dtype);
     let width = width(from.min(to));
     let vectors = out.meta.num_elements() / width;

@@ -94,7 +94,7 @@ impl EncoderLayer {
         dropout: LayerDropout,
         (precision, first_only): (Precision, bool),
     ) -> Tensor<3> {
-        let [x, attended] = [x, attended].map(|x| if first_only { first_tokens(x) } else { x });
+        let [x, attended] = [x, attended].map(|x| wanted(x, first_only));
         let [batch, seq, hidden] = x.dims();
         let [x, attended] = [x, attended].map(|x| x.reshape([batch * seq, hidden]));
         let product = |layer: &Linear, x: Tensor<2>| product(layer, x, precision);
@@ -110,7 +110,7 @@ impl EncoderLayer {
     }
 }
 
-/// From `[batch, seq, hidden]` to `[batch, 1, hidden]`.
-pub(super) fn first_tokens(x: Tensor<3>) -> Tensor<3> {
-    x.narrow(1, 0, 1)
+/// Of `[batch, seq, hidden]` the tokens that a layer computes: all, or `[batch, 1, hidden]`.
+pub(super) fn wanted(x: Tensor<3>, first_only: bool) -> Tensor<3> {
+    if first_only { x.narrow(1, 0, 1) } else { x }
 }

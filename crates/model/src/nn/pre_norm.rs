@@ -2,7 +2,7 @@
 //! feed-forward part (ModernBERT: Warner et al. 2024).
 
 use super::fused::{HiddenKeys, attention, drop, gelu, normalise};
-use super::layer::first_tokens;
+use super::layer::wanted;
 use super::product::linear;
 use super::{LayerDropout, norm};
 use crate::spec::{Rotary, Spec};
@@ -117,15 +117,15 @@ impl PreNormLayer {
         let parts = linear(&self.qkv, normed, precision).chunk(3, 1); // [batch · seq, hidden] each
         let parts: [Tensor<2>; 3] = parts.try_into().expect("three parts");
         let attended = self.attention(parts.map(|x| x.reshape(dims)), sight, dropout);
-        let [x, attended] = [x, attended].map(|x| if first_only { first_tokens(x) } else { x });
-        let dims @ [_, wanted, _] = x.dims();
-        let [x, attended] = [x, attended].map(|x| x.reshape([batch * wanted, hidden]));
-        let attended = linear(&self.attention_output, attended, precision); // [batch · wanted, hidden]
+        let [x, attended] = [x, attended].map(|x| wanted(x, first_only));
+        let dims @ [_, tokens, _] = x.dims();
+        let [x, attended] = [x, attended].map(|x| x.reshape([batch * tokens, hidden]));
+        let attended = linear(&self.attention_output, attended, precision); // [batch · tokens, hidden]
         let x = x + drop(attended, dropout.attention_output);
         let normed = normalise((&self.ffn_norm, self.eps), x.clone());
         let halves = linear(&self.intermediate, normed, precision).chunk(2, 1);
-        let [inner, gates] = halves.try_into().expect("two halves"); // [batch · wanted, ffn]
-        let gated = drop(gelu(inner) * gates, dropout.ffn_output); // [batch · wanted, ffn]
+        let [inner, gates] = halves.try_into().expect("two halves"); // [batch · tokens, ffn]
+        let gated = drop(gelu(inner) * gates, dropout.ffn_output); // [batch · tokens, ffn]
         (x + linear(&self.output, gated, precision)).reshape(dims)
     }
 
